@@ -1,0 +1,64 @@
+"""Errors a user can act on: what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class TriaffectError(Exception):
+    """A mistake in what the user gave, told in one line.
+
+    The command line prints it without a traceback and exits with code 2.
+
+    Args:
+        expected: What would have been right, such as ``"12 action units"``.
+        got: What came instead, such as ``"13"``.
+        remedy: What the user can do about it; may be empty.
+        where: The file (and line), key or option at fault; may be empty.
+    """
+
+    def __init__(
+        self, expected: str, got: str, remedy: str = "", *, where: str | Path = ""
+    ) -> None:
+        self.expected, self.got, self.remedy, self.where = expected, got, remedy, str(where)
+        prefix = f"{self.where}: " if self.where else ""
+        suffix = f"; {remedy}" if remedy else ""
+        super().__init__(f"{prefix}expected {expected}, got {got}{suffix}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Rebuild from the four parts, so that the error crosses a process boundary."""
+        return _rebuild, (type(self), self.expected, self.got, self.remedy, self.where)
+
+
+def _rebuild(
+    kind: type[TriaffectError], expected: str, got: str, remedy: str, where: str
+) -> TriaffectError:
+    return kind(expected, got, remedy, where=where)
+
+
+class MediaError(TriaffectError):
+    """A video, image or sound that cannot be read."""
+
+
+class AnnotationError(TriaffectError):
+    """A label file with a value that no label can have; ``where`` is ``file:line``."""
+
+
+class StoreError(TriaffectError):
+    """A feature store that is missing, half written or made by another extractor."""
+
+
+class RecipeError(TriaffectError):
+    """A recipe with an unknown key or a value of the wrong type."""
+
+
+class RunError(TriaffectError):
+    """A run folder that is missing, half written or made by another recipe."""
+
+
+class ModelError(TriaffectError):
+    """A model folder that is missing, incomplete or does not match its hashes."""
+
+
+class TableError(TriaffectError):
+    """A table of labels or predictions whose columns or rows do not fit."""

@@ -1,0 +1,1 @@
+"""What is predicted, how it is learnt and how it is scored."""

@@ -1,0 +1,264 @@
+"""The nouns every layer shares. NumPy and Arrow only; no torch, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from triaffect.errors import TableError
+
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+
+class Split(StrEnum):
+    """Which part of a corpus a moment belongs to."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class LabelOrigin(StrEnum):
+    """Where a label came from, so that no one mistakes a rendered label for a human one."""
+
+    HUMAN = "human"
+    DERIVED = "derived"
+    TEACHER = "teacher"
+    RENDERED = "rendered"
+
+
+class SourceKind(StrEnum):
+    """What a source is made of."""
+
+    VIDEO = "video"
+    IMAGES = "images"
+    SOUND = "sound"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which earlier (and later) instants one moment looks at.
+
+    Attributes:
+        span_s: Seconds from the first instant to the last.
+        hop_s: Seconds between neighbouring instants.
+        causal: The last instant is the moment itself; otherwise the moment is in the middle.
+    """
+
+    span_s: float
+    hop_s: float
+    causal: bool = True
+
+    def offsets_s(self) -> NDArray[np.float64]:
+        """Seconds to add to a moment's time, ascending, shape (W,)."""
+        count = round(self.span_s / self.hop_s) + 1
+        last = 0.0 if self.causal else self.span_s / 2
+        return last - self.hop_s * np.arange(count - 1, -1, -1, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One face followed through a video.
+
+    Attributes:
+        track_id: Stable number of the face within its source, from 0.
+        frames: 0-based frame numbers, ascending, shape (N,).
+        boxes: x, y, width, height in pixels, shape (N, 4).
+        landmarks: Left eye, right eye, nose, left and right mouth corner as the viewer
+            sees them, in pixels, shape (N, 5, 2).
+        confidence: Detector score in [0, 1], shape (N,).
+    """
+
+    track_id: int
+    frames: IntArray
+    boxes: FloatArray
+    landmarks: FloatArray
+    confidence: FloatArray
+
+
+@dataclass(frozen=True)
+class FeatureSeries:
+    """Feature vectors over time.
+
+    Attributes:
+        values: Shape (T, D); float16 for network features, uint8 for crops.
+        times_s: Seconds from the start of the source, shape (T,).
+    """
+
+    values: NDArray[np.generic]
+    times_s: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.times_s.shape != (len(self.values),):  # noqa: PLR2004
+            raise ValueError(
+                f"values (T, D) and times_s (T,) expected, got {self.values.shape} "
+                f"and {self.times_s.shape}"
+            )
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Which inputs a row really has.
+
+    Attributes:
+        face: Which window positions hold a face, shape (N, W).
+        voice: Whether there is a voice vector, shape (N,).
+    """
+
+    face: BoolArray
+    voice: BoolArray
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels of one task; ``valid`` decides, values under a False are meaningless.
+
+    Attributes:
+        values: Values, or for expression a distribution over the classes, shape (N, K).
+        valid: Which of them are annotated, shape (N, K).
+        weight: Weight of each row in this task's loss, shape (N,).
+    """
+
+    values: FloatArray
+    valid: BoolArray
+    weight: FloatArray
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.values)
+
+
+KEY_COLUMNS: tuple[pa.Field, ...] = (
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("person", pa.string(), nullable=False),
+    pa.field("track", pa.int32(), nullable=False),
+    pa.field("frame", pa.int32(), nullable=False),
+    pa.field("time_s", pa.float64(), nullable=False),
+    pa.field("split", pa.string(), nullable=False),
+    pa.field("label_set", pa.string(), nullable=False),
+)
+"""Columns of every Moments table. ``label_set`` names the annotation set that the row came
+from ("VA", "EXPR", "AU" or "MTL"): the paper draws its batches, and its task discriminator
+its classes, from it."""
+
+
+def weight_column(task_key: str) -> str:
+    """Name of the column with a task's row weight (float32; null reads as 1)."""
+    return f"{task_key}_weight"
+
+
+def origin_column(task_key: str) -> str:
+    """Name of the column with the `LabelOrigin` of a task's labels (null where it has none)."""
+    return f"{task_key}_origin"
+
+
+def moments_schema(label_columns: dict[str, tuple[str, ...]]) -> pa.Schema:
+    """Arrow schema of a Moments table.
+
+    Args:
+        label_columns: For each task key its label columns, in output order.
+    """
+    fields = list(KEY_COLUMNS)
+    for key, columns in label_columns.items():
+        fields += [pa.field(name, pa.float32()) for name in columns]
+        fields.append(pa.field(weight_column(key), pa.float32()))
+        fields.append(pa.field(origin_column(key), pa.string()))
+    return pa.schema(fields)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Labelled moments as an Arrow table, one row a (source, track, frame, label set).
+
+    A label column is null where the moment is not annotated; -1 and -5 never get here.
+    """
+
+    table: pa.Table
+
+    def __post_init__(self) -> None:
+        missing = [f.name for f in KEY_COLUMNS if f.name not in self.table.column_names]
+        if missing:
+            raise TableError(
+                "a Moments table with " + ", ".join(f.name for f in KEY_COLUMNS),
+                "none named " + ", ".join(missing),
+            )
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return int(self.table.num_rows)
+
+    def column(self, name: str) -> NDArray[np.generic]:
+        """One column as a NumPy array; nulls become NaN in numeric columns."""
+        values = self.table.column(name).to_numpy()
+        return np.asarray(values)
+
+    def targets(self, key: str, columns: tuple[str, ...]) -> Targets:
+        """Labels of one task.
+
+        Args:
+            key: The task's key, such as ``"VA"``.
+            columns: Its label columns.
+
+        Returns:
+            Targets with shape (rows, len(columns)); a column the table lacks is all missing.
+        """
+        n = len(self)
+        values = np.full((n, len(columns)), np.nan, np.float32)
+        for k, name in enumerate(columns):
+            if name in self.table.column_names:
+                values[:, k] = self.column(name)
+        valid = ~np.isnan(values)
+        weight = np.ones(n, np.float32)
+        if weight_column(key) in self.table.column_names:
+            weight = np.nan_to_num(self.column(weight_column(key)).astype(np.float32), nan=1.0)
+        return Targets(np.where(valid, values, 0).astype(np.float32), valid, weight)
+
+    @staticmethod
+    def concat(parts: Iterable[Moments]) -> Moments:
+        """Join tables; columns that one of them lacks become null there."""
+        tables = [part.table for part in parts]
+        return Moments(pa.concat_tables(tables, promote_options="default"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video, image set or sound file of a corpus, with where to read it.
+
+    Attributes:
+        source_id: Unique within the store, such as ``"ravdess/Actor_01/03-01-..."``.
+        kind: Video, image set or sound.
+        images: Folder or array file with face images; None if there are none.
+        video: Video file to take frames or sound from; None if there is none.
+        sound: Sound file (may be the video); None if there is none.
+    """
+
+    source_id: str
+    kind: SourceKind
+    images: Path | None = None
+    video: Path | None = None
+    sound: Path | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a network sees in one update.
+
+    Attributes:
+        kind: The update it belongs to, such as ``"VA"``; also the adversary's class.
+        inputs: Arrays by input name, each with the rows first.
+        targets: Labels by task key.
+        rows: Row numbers within the sample set, shape (N,).
+    """
+
+    kind: str
+    inputs: dict[str, NDArray[np.generic]]
+    targets: dict[str, Targets]
+    rows: IntArray
