@@ -112,7 +112,7 @@ class Task(ABC):
         target: Tensor,
         valid: Tensor,
         weight: Tensor,
-        options: LossOptions = LossOptions(),  # noqa: B008 - frozen
+        options: LossOptions = LossOptions(),
     ) -> Tensor:
         """Masked loss against labels, a scalar with zero gradient for unlabelled entries.
 
@@ -132,7 +132,7 @@ class Task(ABC):
         self,
         raw: Tensor,
         teacher_raw: Tensor,
-        options: LossOptions = LossOptions(),  # noqa: B008 - frozen
+        options: LossOptions = LossOptions(),
     ) -> Tensor:
         """Loss against a teacher's raw outputs, shape (N, K) both; every row counts."""
 

@@ -1,0 +1,28 @@
+"""The command ``triaffect``: its subcommands, and how an error reaches the user."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from triaffect.errors import TriaffectError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Valence-arousal, expression and action units from faces and voices in video.",
+)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line and exit code 2."""
+    try:
+        app()
+    except TriaffectError as error:
+        sys.stderr.write(f"triaffect: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("triaffect: interrupted; what was finished is kept\n")
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""Native label files to Moments."""

@@ -1,0 +1,1 @@
+"""Frames to aligned, tracked faces."""

@@ -1,0 +1,1 @@
+"""The loop, its stages, checkpoints, journal and export."""
