@@ -1,0 +1,61 @@
+"""A small residual network on stretches of log-mel spectrum.
+
+Input: natural-log mel power as `triaffect.features.logmel` computes it, 100 rows a second of 64
+bands. The scale is fixed, not the stretch's own, because loudness says something of arousal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from triaffect.nets.light_face import linear_heads, residual_stages
+from triaffect.nets.outputs import Outputs
+from triaffect.tasks.task import Task
+
+TYPICAL_LEVEL, TYPICAL_SPREAD = -6.0, 4.0
+"""Rough mean and deviation of log-mel power of speech; they only centre the input."""
+
+
+class LightVoice(nn.Module):
+    """Log-mel stretch to a feature vector, with a linear head for each task while it learns.
+
+    Args:
+        tasks: What to predict from the features.
+        widths: Channels of each stage.
+        features: Length D of the feature vector.
+        dropout: On the features, before the heads.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        widths: Sequence[int] = (24, 48, 96, 128),
+        features: int = 128,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+        )
+        self.stages = residual_stages(widths[0], widths, (1,) * len(widths))
+        self.embed = nn.Sequential(nn.Linear(2 * widths[-1], features), nn.BatchNorm1d(features))
+        self.dropout = nn.Dropout(dropout)
+        self.heads = linear_heads(features, tasks)
+
+    def encode(self, logmel: Tensor) -> Tensor:
+        """Log-mel stretches (N, T, 64) to features (N, D), never negative."""
+        x = ((logmel.float() - TYPICAL_LEVEL) / TYPICAL_SPREAD).unsqueeze(1)
+        x = self.stages(self.stem(x)).mean(3)
+        mean = x.mean(2, keepdim=True)
+        spread = ((x - mean).square().mean(2) + 1e-5).sqrt()
+        return torch.relu(self.embed(torch.cat([mean.squeeze(2), spread], 1)))
+
+    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
+        """``logmel`` (N, T, 64) to raw outputs of every task and the features."""
+        features = self.encode(inputs["logmel"])
+        dropped = self.dropout(features)
+        raw = {key: head(dropped) for key, head in self.heads.items()}
+        return Outputs(raw=raw, domain=None, features=features)

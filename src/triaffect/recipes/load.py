@@ -1,0 +1,180 @@
+"""Read a recipe file, what it extends, and overrides; explain what does not fit."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from triaffect.errors import RecipeError
+from triaffect.recipes.recipe import Recipe
+
+Tree = dict[str, Any]
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name and file of each recipe that comes with the package."""
+    folder = Path(str(files("triaffect.recipes")))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Resolve a recipe.
+
+    Args:
+        recipe: A TOML file, or the name of a shipped recipe with or without ``.toml``.
+        overrides: ``key.path=value`` with a TOML value; a bare word is text. The first key
+            may be a stage's name.
+
+    Raises:
+        RecipeError: No such recipe, bad TOML, an unknown key or an ill-typed value.
+    """
+    path = _find(str(recipe))
+    tree = _read(path, ())
+    for override in overrides:
+        _set(tree, override)
+    return _validate(tree, str(path.name))
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of the resolved recipe, independent of how its file is written."""
+    text = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _find(recipe: str) -> Path:
+    shipped = shipped_recipes()
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    if path.parent == Path() and path.name.removesuffix(".toml") in shipped:
+        return shipped[path.name.removesuffix(".toml")]
+    raise RecipeError(
+        "a recipe file or one of " + ", ".join(shipped), f"'{recipe}'", "check the name"
+    )
+
+
+def _read(path: Path, chain: tuple[Path, ...]) -> Tree:
+    if path in chain:
+        raise RecipeError("recipes that extend each other in a line", "a circle", where=path)
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError("a TOML file", str(error), where=path) from None
+    parent, removed = tree.pop("extends", None), tree.pop("remove", [])
+    if parent is None:
+        return tree
+    if not isinstance(parent, str) or not isinstance(removed, list):
+        raise RecipeError("extends to be a file name, remove a list of keys", "neither", where=path)
+    beside = path.parent / parent
+    base = _read(beside if beside.is_file() else _find(parent), (*chain, path))
+    for key in removed:
+        _remove(base, str(key), path)
+    return _merge(base, tree)
+
+
+def _remove(tree: Tree, key: str, where: Path) -> None:
+    """Take a key of the extended file away: TOML has no word for "not any more"."""
+    *parents, last = key.split(".")
+    node: Any = tree
+    for parent in parents:
+        node = node.get(parent, {}) if isinstance(node, dict) else {}
+    if not isinstance(node, dict) or last not in node:
+        raise RecipeError("remove to name a key of the extended file", f"'{key}'", where=where)
+    del node[last]
+
+
+def _merge(base: Tree, change: Mapping[str, Any]) -> Tree:
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and not _other_kind(old, value):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _other_kind(old: Tree, new: Tree) -> bool:
+    """A table that changes its kind starts afresh: the old kind's keys mean nothing to it."""
+    return "kind" in new and new["kind"] != old.get("kind")
+
+
+def _set(tree: Tree, override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise RecipeError("an override key.path=value", f"'{override}'")
+    if keys[0] in tree.get("stages", {}):
+        keys = ["stages", *keys]
+    node = tree
+    for key in keys[:-1]:
+        node = node.setdefault(key, {})
+        if not isinstance(node, dict):
+            raise RecipeError(f"a table at {key}", f"a value in '{override}'")
+    node[keys[-1]] = _value(text.strip())
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _validate(tree: Tree, where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _explain(first["type"], first["loc"], first, where) from None
+
+
+def _explain(
+    kind: str, location: tuple[int | str, ...], error: Mapping[str, Any], where: str
+) -> RecipeError:
+    keys = [str(part) for part in location]
+    place = ".".join(keys)
+    if kind == "extra_forbidden":
+        valid = _fields_at(keys[:-1])
+        near = difflib.get_close_matches(keys[-1], valid, n=1, cutoff=0.4)
+        hint = f"did you mean '{near[0]}'?" if near else "known keys: " + ", ".join(valid)
+        return RecipeError("a known key", f"'{place}'", hint, where=where)
+    if kind == "missing":
+        return RecipeError(f"the key '{place}'", "none", where=where)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    got = "" if not place else f" for '{place}'"
+    return RecipeError(f"a valid value{got}", f"{error['input']!r:.80}", message, where=where)
+
+
+def _fields_at(keys: list[str]) -> list[str]:
+    """Field names of the table at these keys; looks through unions and dictionaries."""
+    models: list[type[BaseModel]] = [Recipe]
+    for key in keys:
+        found = [m.model_fields[key].annotation for m in models if key in m.model_fields]
+        if found:
+            models = [model for annotation in found for model in _models_in(annotation)]
+        else:
+            named = [model for model in models if _kind_of(model) == key]
+            models = named or models
+    return sorted({name for model in models for name in model.model_fields})
+
+
+def _kind_of(model: type[BaseModel]) -> str | None:
+    kind = model.model_fields.get("kind")
+    arguments = getattr(kind.annotation, "__args__", ()) if kind is not None else ()
+    return str(arguments[0]) if len(arguments) == 1 else None
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    parts = getattr(annotation, "__args__", ())
+    return [model for part in parts for model in _models_in(part)]

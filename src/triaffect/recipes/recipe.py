@@ -1,0 +1,221 @@
+"""A recipe: everything that decides how a network is trained, as typed data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Reading = Literal["conventional", "as_coded"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class About(_Strict):
+    """What a reader of the recipe should know before running it."""
+
+    title: str
+    paper: str = ""
+    command: str
+    cost: str
+    expected: str
+
+
+class WindowSpec(_Strict):
+    """Which face vectors one moment sees.
+
+    ``unit`` says whether span and hop count frames (the paper) or seconds. A ``complete``
+    window drops every moment that lacks one of its faces or its voice.
+    """
+
+    unit: Literal["frames", "seconds"] = "seconds"
+    span: float = 2.0
+    hop: float = 1 / 3
+    causal: bool = True
+    complete: bool = False
+
+
+class DataSpec(_Strict):
+    """Which rows a network learns from and how batches are drawn from them.
+
+    Attributes:
+        input: Windows of stored vectors, single crops, or stretches of log-mel spectrum.
+        window: For windows only.
+        stretch_s: Length of a log-mel stretch in seconds; for logmel only.
+        pools: Name of an update, and the label sets its batches are drawn from.
+        batch_size: Rows a batch of the largest pool; the others get as many batches.
+        min_batch: Rows a batch at the least; a smaller pool is gone through repeatedly.
+        drop_partial: Leave out rows that lack any value of their label set, as the
+            authors' program does.
+        single_task_frame_offset: Added to the frame of single-task rows when their
+            features are looked up; the authors' program is off by one there (-1).
+        augment: Vary crops and spectra while training.
+    """
+
+    input: Literal["windows", "crops", "logmel"]
+    window: WindowSpec = WindowSpec()
+    stretch_s: float = 3.0
+    pools: dict[str, tuple[str, ...]]
+    batch_size: int = Field(256, ge=2)
+    min_batch: int = Field(2, ge=2)
+    drop_partial: bool = False
+    single_task_frame_offset: int = 0
+    augment: bool = False
+
+
+class PaperNetSpec(_Strict):
+    """The published multi-task network; sizes as in the paper unless said otherwise."""
+
+    kind: Literal["paper"]
+    lstm: int = 512
+    trunk: tuple[int, ...] = (1024, 512)
+    head: tuple[int, ...] = (256, 128)
+    discriminator: tuple[int, ...] = (64, 32)
+    dropout: float = 0.5
+
+
+class DefaultNetSpec(_Strict):
+    """The small presence-aware network over windows of stored vectors."""
+
+    kind: Literal["default"]
+    width: int = 128
+    head: int = 64
+    discriminator: tuple[int, ...] = (64, 32)
+    dropout: float = 0.3
+    drop_face: float = 0.15
+    drop_voice: float = 0.15
+
+
+class LightFaceSpec(_Strict):
+    """A small residual network on single 64x64 gray crops."""
+
+    kind: Literal["light_face"]
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    blocks: tuple[int, ...] = (1, 2, 2, 1)
+    features: int = 128
+    dropout: float = 0.3
+
+
+class LightVoiceSpec(_Strict):
+    """A small residual network on stretches of log-mel spectrum."""
+
+    kind: Literal["light_voice"]
+    widths: tuple[int, ...] = (24, 48, 96, 128)
+    features: int = 128
+    dropout: float = 0.3
+
+
+NetSpec = Annotated[
+    PaperNetSpec | DefaultNetSpec | LightFaceSpec | LightVoiceSpec, Field(discriminator="kind")
+]
+
+
+class OptimizerSpec(_Strict):
+    """How parameters move.
+
+    ``keras_adam`` has its epsilon outside the bias correction, skips parameters without a
+    gradient and counts steps globally; ``shared`` hands that count on from stage to stage,
+    and ``reset_on_best`` zeroes the moments at each new best score, both as in the authors'
+    program. ``decay`` is decoupled weight decay (``adam`` only).
+    """
+
+    kind: Literal["adam", "keras_adam"] = "adam"
+    lr: float = Field(1e-4, gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    decay: float = Field(0.0, ge=0)
+    shared: bool = False
+    reset_on_best: bool = False
+
+
+class SupervisedSpec(_Strict):
+    """Loss against labels: ``own_weight`` on single-task batches, ``mtl_weight`` elsewhere."""
+
+    own_weight: float = 1.0
+    mtl_weight: float = 1.0
+    use_task_weights: bool = False
+    temperature: float = Field(1.0, gt=0)
+    reading: Reading = "conventional"
+    positive_weights: bool = False
+
+
+class DistillationSpec(_Strict):
+    """Loss against the teacher: the batch's own task, and the tasks it has no labels for."""
+
+    own_weight: float = 1.0
+    other_weight: float = 0.9
+    temperature: float = Field(2.5, gt=0)
+    reading: Reading = "conventional"
+    on: tuple[str, ...] = ("VA", "EXPR", "AU")
+
+
+class AdversarySpec(_Strict):
+    """The task discriminator behind the gradient reversal; ``classes`` are update names."""
+
+    classes: tuple[str, ...] = ("VA", "EXPR", "AU")
+    schedule: Literal["linear", "constant"] = "linear"
+    weight: float = 1.0
+    reading: Reading = "conventional"
+
+
+class SelectionSpec(_Strict):
+    """Which epoch counts as best, and when to stop.
+
+    ``metric`` is the official whole-set score or the authors' mean of mini-batch scores, of
+    the validation rows in ``pool``.
+    """
+
+    metric: Literal["official", "per_batch"] = "official"
+    pool: str = "MTL"
+    patience: int = Field(5, ge=1)
+
+
+class Stage(_Strict):
+    """One generation of training.
+
+    Attributes:
+        teacher: Earlier stage whose outputs are the soft labels; None for no teacher.
+        teacher_weights: Its best epoch, or as in the authors' program its last.
+        updates: The updates of one iteration, in order; names of pools.
+        epochs: At most so many.
+        steps_per_epoch: Iterations an epoch; None goes once through the largest pool.
+        stagnation: Growth of a task's weight with each epoch it did not improve; 0 is off.
+    """
+
+    teacher: str | None = None
+    teacher_weights: Literal["best", "last"] = "best"
+    updates: tuple[str, ...]
+    epochs: int = Field(20, ge=1)
+    steps_per_epoch: int | None = Field(None, ge=1)
+    optimizer: OptimizerSpec = OptimizerSpec()
+    supervised: SupervisedSpec = SupervisedSpec()
+    distillation: DistillationSpec | None = None
+    adversary: AdversarySpec | None = None
+    selection: SelectionSpec = SelectionSpec()
+    stagnation: float = Field(0.0, ge=0)
+
+
+class Recipe(_Strict):
+    """A published system, or one of ours: data, network and stages in order."""
+
+    name: str
+    about: About
+    tasks: tuple[str, ...] = ("VA", "EXPR", "AU")
+    data: DataSpec
+    net: NetSpec
+    stages: dict[str, Stage] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Recipe:
+        seen: list[str] = []
+        for name, stage in self.stages.items():
+            if stage.teacher is not None and stage.teacher not in seen:
+                raise ValueError(f"stage {name} learns from {stage.teacher}, no earlier stage")
+            if stage.distillation is not None and stage.teacher is None:
+                raise ValueError(f"stage {name} distils but names no teacher")
+            for pool in (*stage.updates, stage.selection.pool):
+                if pool not in self.data.pools:
+                    raise ValueError(f"stage {name} names pool {pool}, not in data.pools")
+            seen.append(name)
+        return self

@@ -1,0 +1,84 @@
+"""What a set of samples offers: rows with labels, and their inputs on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.tasks.task import Task
+from triaffect.types import IntArray, Moments, Targets
+
+InputArrays = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labels and provenance of the rows of a sample set, all of length N.
+
+    Attributes:
+        moments: Rows in the store's Moments table.
+        split: ``train``, ``validation`` or ``test``.
+        label_set: Annotation set of each row.
+        targets: Labels by task key.
+    """
+
+    moments: IntArray
+    split: NDArray[np.str_]
+    label_set: NDArray[np.str_]
+    targets: dict[str, Targets]
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.moments)
+
+    def where(self, split: str, label_sets: Sequence[str]) -> IntArray:
+        """Row numbers of one split that belong to any of these annotation sets."""
+        return np.flatnonzero((self.split == split) & np.isin(self.label_set, list(label_sets)))
+
+
+class Samples(Protocol):
+    """Rows and their inputs."""
+
+    @property
+    def rows(self) -> Rows:
+        """Labels of every row."""
+
+    def inputs(self, rows: IntArray) -> InputArrays:
+        """Input arrays of these rows by name, rows first."""
+
+
+def label_rows(
+    moments: Moments, usable: NDArray[np.bool_], tasks: Sequence[Task], drop_partial: bool
+) -> Rows:
+    """Rows with at least one label and the inputs that the network needs.
+
+    Args:
+        moments: All moments of a store.
+        usable: Which of them have their inputs, shape (moments,).
+        tasks: Whose labels count.
+        drop_partial: Keep single-task rows only with all their task's columns, and other
+            rows only with every column of every task.
+    """
+    label_set = moments.column("label_set").astype(str)
+    targets = {task.key: moments.targets(task.key, task.columns) for task in tasks}
+    keep = usable & np.any([t.valid.any(1) for t in targets.values()], axis=0)
+    if drop_partial:
+        whole = {key: t.valid.all(1) for key, t in targets.items()}
+        all_whole = np.all(list(whole.values()), axis=0)
+        keep &= np.select([label_set == key for key in whole], list(whole.values()), all_whole)
+    kept = np.flatnonzero(keep)
+    return Rows(
+        moments=kept,
+        split=moments.column("split").astype(str)[kept],
+        label_set=label_set[kept],
+        targets={key: take(t, kept) for key, t in targets.items()},
+    )
+
+
+def take(targets: Targets, rows: IntArray) -> Targets:
+    """Labels of some rows."""
+    return Targets(targets.values[rows], targets.valid[rows], targets.weight[rows])
