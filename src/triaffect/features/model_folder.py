@@ -1,0 +1,210 @@
+"""The model folder: networks as ONNX with everything needed to run them. No torch, no pickle.
+
+``model.json`` describes the folder; it may hold a face network, a voice network, the network
+that fuses both, or all three::
+
+    {"format": 1, "name": …, "version": …, "licence": …,
+     "tasks": [{"key": "VA", "name": "valence_arousal", "columns": ["valence", "arousal"]}, …],
+     "parts": {"face":   {"file", "sha256", "extractor", "input", "dim"},
+               "voice":  {"file", "sha256", "extractor", "input", "dim",
+                          "span_s", "hop_s", "causal"},
+               "fusion": {"file", "sha256", "window": {"span_s", "hop_s", "causal"},
+                          "face_dim", "voice_dim"}},
+     "calibration": {"thresholds": {"AU1": 0.5, …}}, "recipe": {…},
+     "versions": {"triaffect": …}, "label_origins": {"VA": "rendered", …},
+     "files": {"face.safetensors": sha256, …}}
+
+What the networks take and give:
+
+=============  ===================================================  ======================
+file           inputs                                               outputs
+=============  ===================================================  ======================
+``face.onnx``  ``crops``: "gray64" uint8 (N, 64, 64), normalised    ``features`` float32
+               inside the graph; "rgb224" float32 (N, 3, 224, 224)  (N, dim)
+               in [0, 1]
+``voice.onnx`` "logmel64": ``logmel`` float32 (N, T, 64) with       ``features`` float32
+               T = 100 · span_s; "wave22050": ``wave`` float32      (N, dim)
+               (N, 22050 · span_s) in [-255, 255]
+``fusion…``    ``face`` float32 (N, W, face_dim), ``face_present``  one a task key,
+               bool (N, W), ``voice`` float32 (N, voice_dim),       activated, (N, K)
+               ``voice_present`` bool (N,)
+=============  ===================================================  ======================
+
+Every file named in ``parts`` and ``files`` is checked against its hash before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from triaffect.errors import ModelError
+from triaffect.features.manifest import Manifest, plain_name, read_manifest, to_json
+
+DESCRIPTION = "model.json"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model folder whose description was read and whose networks match their hashes."""
+
+    path: Path
+    manifest: Manifest
+
+    def network(self, part: str) -> Path:
+        """The ONNX file of "face", "voice" or "fusion".
+
+        Raises:
+            ModelError: If the folder has no such network.
+        """
+        found = self.manifest.parts.get(part)
+        if found is None:
+            raise ModelError(
+                f"a model folder with a {part} network",
+                f"one with {', '.join(self.manifest.parts) or 'no network'}",
+                where=self.path,
+            )
+        return self.path / found.file
+
+    def file(self, name: str) -> Path:
+        """A further file of the folder, checked against its hash.
+
+        Raises:
+            ModelError: If it is not listed, missing or changed.
+        """
+        if name not in self.manifest.files:
+            known = ", ".join(self.manifest.files) or "no further file"
+            raise ModelError(f"{name} in {DESCRIPTION}", known, where=self.path)
+        return _checked(self.path / name, self.manifest.files[name])
+
+
+def load_model_folder(path: Path) -> ModelFolder:
+    """Read a model folder and check its networks against their hashes.
+
+    Raises:
+        ModelError: If the folder, its description or a network is missing or does not fit.
+    """
+    path = Path(path)
+    description = path / DESCRIPTION
+    if not description.is_file():
+        got = "no such folder" if not path.is_dir() else "a folder without one"
+        raise ModelError(f"a model folder with {DESCRIPTION}", got, where=path)
+    try:
+        content = json.loads(description.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelError("JSON", str(error), where=description) from error
+    folder = ModelFolder(path, read_manifest(content, description))
+    for part in folder.manifest.parts.values():
+        _checked(path / part.file, part.sha256)
+    return folder
+
+
+def write_model_folder(
+    path: Path, manifest: Manifest, files: Mapping[str, bytes | Path]
+) -> ModelFolder:
+    """Write a model folder whole or not at all, replacing one that is there.
+
+    Args:
+        path: The folder to write.
+        manifest: Its description; the hashes are filled in here.
+        files: Content, or a file to copy, by name within the folder: the networks of the
+            manifest's parts and any further ones (weights to train on, card, licence).
+
+    Raises:
+        ModelError: If a part's file is not among ``files``, or ``path`` is something else.
+    """
+    path = Path(path)
+    if path.exists() and not (path / DESCRIPTION).is_file() and not _is_empty_folder(path):
+        raise ModelError(
+            "a model folder or nothing there", "something else", "choose another name", where=path
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        hashes = {name: _place(aside, name, content) for name, content in files.items()}
+        filled = _with_hashes(manifest, hashes, path)
+        text = json.dumps(to_json(filled), indent=1, ensure_ascii=False)
+        (aside / DESCRIPTION).write_text(text + "\n", "utf-8")
+        aside.chmod(0o755)
+        _swap(aside, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return ModelFolder(path, filled)
+
+
+def copy_part(folder: ModelFolder, part: str, path: Path) -> ModelFolder:
+    """Copy one network ("face" or "voice"), with the weights to train on, to a folder of its own.
+
+    Raises:
+        ModelError: If the folder has no such network or a file of it changed.
+    """
+    network = folder.network(part)
+    kept = [name for name in folder.manifest.files if Path(name).stem == part]
+    files: dict[str, bytes | Path] = {name: folder.file(name) for name in kept}
+    files[network.name] = network
+    everything = folder.manifest
+    alone = Manifest(
+        name=everything.name,
+        version=everything.version,
+        licence=everything.licence,
+        face=everything.face if part == "face" else None,
+        voice=everything.voice if part == "voice" else None,
+        recipe=everything.recipe,
+        versions=everything.versions,
+        label_origins=everything.label_origins,
+    )
+    return write_model_folder(path, alone, files)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _checked(path: Path, sha256: str) -> Path:
+    if not path.is_file():
+        raise ModelError(f"the file {path.name}", "none", "copy the folder whole", where=path)
+    if file_hash(path) != sha256:
+        remedy = "copy the folder again, or export the model again"
+        raise ModelError(f"the hash in {DESCRIPTION}", "other content", remedy, where=path)
+    return path
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _place(folder: Path, name: str, content: bytes | Path) -> str:
+    target = folder / plain_name(name, folder)
+    if isinstance(content, Path):
+        shutil.copyfile(content, target)
+    else:
+        target.write_bytes(content)
+    return file_hash(target)
+
+
+def _swap(aside: Path, path: Path) -> None:
+    """Put the finished folder in its place; what was there moves away first, then goes."""
+    old = Path(f"{aside}.old")
+    if path.exists():
+        path.replace(old)
+    aside.replace(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _with_hashes(manifest: Manifest, hashes: Mapping[str, str], path: Path) -> Manifest:
+    parts: dict[str, Any] = {}
+    for name, part in manifest.parts.items():
+        if part.file not in hashes:
+            raise ModelError(f"the {name} network {part.file}", "no such file given", where=path)
+        parts[name] = replace(part, sha256=hashes[part.file])
+    networks = {part.file for part in manifest.parts.values()}
+    further = {name: value for name, value in hashes.items() if name not in networks}
+    return replace(manifest, files=further, **parts)

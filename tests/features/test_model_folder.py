@@ -1,0 +1,148 @@
+"""Model folders: written whole, read back equal, and every kind of damage named."""
+
+import json
+import shutil
+
+import pytest
+
+from triaffect.errors import ModelError
+from triaffect.features.manifest import FacePart, FusionPart, Manifest, VoicePart
+from triaffect.features.model_folder import copy_part, load_model_folder, write_model_folder
+from triaffect.types import Window
+
+FACE = FacePart("face.onnx", "light_face", "gray64", 128)
+VOICE = VoicePart("voice.onnx", "light_voice", "logmel64", 96, Window(2.0, 0.1, causal=False))
+FUSION = FusionPart("fusion.onnx", Window(2.0, 1 / 3), 128, 96)
+MANIFEST = Manifest(
+    name="toy",
+    version="1",
+    licence="research",
+    tasks=({"key": "VA", "name": "valence_arousal", "columns": ["valence", "arousal"]},),
+    face=FACE,
+    voice=VOICE,
+    fusion=FUSION,
+    thresholds={"AU1": 0.25},
+    recipe={"seed": 3},
+    versions={"triaffect": "0.1.0"},
+    label_origins={"VA": "rendered"},
+)
+FILES = {
+    "face.onnx": b"face",
+    "voice.onnx": b"voice",
+    "fusion.onnx": b"fusion",
+    "face.safetensors": b"weights",
+    "CARD.md": b"# Toy",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_model_folder(tmp_path / "model", MANIFEST, FILES)
+
+
+def test_reads_back_what_was_written(folder):
+    again = load_model_folder(folder.path)
+    assert again == folder
+    assert again.manifest.voice.window == VOICE.window
+    assert again.network("fusion").read_bytes() == b"fusion"
+    assert again.file("face.safetensors").read_bytes() == b"weights"
+    assert again.manifest.thresholds == {"AU1": 0.25}
+
+
+def test_follows_the_published_form(folder):
+    content = json.loads((folder.path / "model.json").read_text())
+    assert content["format"] == 1
+    assert set(content["parts"]["voice"]) == {
+        *("file", "sha256", "extractor", "input", "dim", "span_s", "hop_s", "causal")
+    }
+    assert content["parts"]["fusion"]["window"]["causal"] is True
+    assert set(content["files"]) == {"face.safetensors", "CARD.md"}
+
+
+def test_rewriting_replaces_the_folder_and_leaves_nothing_beside_it(folder):
+    alone = Manifest("face only", "2", "research", face=FACE)
+    write_model_folder(folder.path, alone, {"face.onnx": b"other"})
+    again = load_model_folder(folder.path)
+    assert list(again.manifest.parts) == ["face"]
+    assert sorted(p.name for p in folder.path.iterdir()) == ["face.onnx", "model.json"]
+    assert [p.name for p in folder.path.parent.iterdir()] == ["model"]
+
+
+def test_a_failed_write_leaves_the_old_folder(folder):
+    with pytest.raises(ModelError, match="voice network"):
+        write_model_folder(folder.path, MANIFEST, {"face.onnx": b"new"})
+    assert load_model_folder(folder.path) == folder
+    assert [p.name for p in folder.path.parent.iterdir()] == ["model"]
+
+
+def test_never_replaces_a_folder_of_something_else(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").write_bytes(b"")
+    with pytest.raises(ModelError, match="something else"):
+        write_model_folder(tmp_path / "photos", MANIFEST, FILES)
+    assert (tmp_path / "photos" / "me.jpg").exists()
+
+
+def test_copies_one_part_with_its_weights(folder, tmp_path):
+    part = copy_part(folder, "face", tmp_path / "part")
+    assert list(part.manifest.parts) == ["face"]
+    assert load_model_folder(tmp_path / "part").file("face.safetensors").read_bytes() == b"weights"
+    assert not (tmp_path / "part" / "voice.onnx").exists()
+    assert part.manifest.face == folder.manifest.face
+
+
+def test_asking_for_a_part_that_is_not_there(tmp_path):
+    alone = write_model_folder(
+        tmp_path / "m", Manifest("f", "1", "x", face=FACE), {"face.onnx": b"face"}
+    )
+    with pytest.raises(ModelError, match="voice network, got one with face"):
+        alone.network("voice")
+
+
+def _edit(folder, change):
+    path = folder.path / "model.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(format=2), "format 1"),
+        (lambda c: c.pop("name"), "name of type str"),
+        (lambda c: c.pop("parts"), "object for parts"),
+        (lambda c: c["parts"]["face"].update(dim="wide"), "parts.face.dim of type int"),
+        (lambda c: c["parts"]["face"].update(dim=True), "parts.face.dim of type int"),
+        (lambda c: c["parts"]["face"].update(input="rgb99"), "gray64, rgb224"),
+        (lambda c: c["parts"]["voice"].pop("span_s"), "parts.voice.span_s of type float"),
+        (lambda c: c["parts"]["face"].update(file="../face.onnx"), "plain file name"),
+        (lambda c: c["parts"].update(face=3), "object for parts.face"),
+        (lambda c: c.update(tasks=[3]), "object for tasks"),
+    ],
+)
+def test_a_description_that_does_not_fit(folder, change, message):
+    _edit(folder, change)
+    with pytest.raises(ModelError, match=message):
+        load_model_folder(folder.path)
+
+
+def test_damage_to_the_files(folder, tmp_path):
+    with pytest.raises(ModelError, match="no such folder"):
+        load_model_folder(tmp_path / "nothing")
+    (folder.path / "face.safetensors").write_bytes(b"changed")
+    with pytest.raises(ModelError, match="other content"):
+        load_model_folder(folder.path).file("face.safetensors")
+    (folder.path / "fusion.onnx").write_bytes(b"changed")
+    with pytest.raises(ModelError, match=r"fusion\.onnx: expected the hash"):
+        load_model_folder(folder.path)
+    (folder.path / "fusion.onnx").unlink()
+    with pytest.raises(ModelError, match="got none"):
+        load_model_folder(folder.path)
+    (folder.path / "model.json").write_text("{")
+    with pytest.raises(ModelError, match="expected JSON"):
+        load_model_folder(folder.path)
+    shutil.rmtree(folder.path)
+    folder.path.mkdir()
+    with pytest.raises(ModelError, match="a folder without one"):
+        load_model_folder(folder.path)
