@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def _tracks(store: FeatureStore, source: int) -> Iterator[tuple[int, int]]:
         return
     edges = np.flatnonzero(np.diff(store.face_track[start:stop])) + start + 1
     bounds = [start, *edges.tolist(), stop]
-    yield from zip(bounds[:-1], bounds[1:], strict=True)
+    yield from pairwise(bounds)
 
 
 def _voice_rows(store: FeatureStore, source: int, at_s: NDArray[np.float64]) -> NDArray[np.int64]:
