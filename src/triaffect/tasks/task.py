@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.tasks.columns import need_columns, read_ranged, targets_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,6 +47,10 @@ class LossOptions:
     reading: Reading = Reading.CONVENTIONAL
     temperature: float = 1.0
     positive_weight: tuple[float, ...] | None = None
+
+
+PLAIN_LOSS = LossOptions()
+"""The textbook loss."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Task(ABC):
         columns: Label columns of a Moments table, one an output, in output order.
         display_range: Lowest and highest value on a plot's axis.
         metric: Name of the official metric, such as ``"CCC"``.
+        threshold_columns: Columns of which the probability decides "present" or not.
     """
 
     key: str
@@ -95,6 +102,7 @@ class Task(ABC):
     columns: tuple[str, ...]
     display_range: tuple[float, float]
     metric: str
+    threshold_columns: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -112,7 +120,7 @@ class Task(ABC):
         target: Tensor,
         valid: Tensor,
         weight: Tensor,
-        options: LossOptions = LossOptions(),
+        options: LossOptions = PLAIN_LOSS,
     ) -> Tensor:
         """Masked loss against labels, a scalar with zero gradient for unlabelled entries.
 
@@ -127,47 +135,85 @@ class Task(ABC):
             A scalar; exactly 0, still attached to the graph, where no target is valid.
         """
 
-    @abstractmethod
+    def soften(self, raw: Tensor, options: LossOptions) -> Tensor:
+        """Turn a teacher's raw outputs (N, K) into soft labels (N, K)."""
+        return self.activate(raw)
+
     def soft_loss(
         self,
         raw: Tensor,
         teacher_raw: Tensor,
-        options: LossOptions = LossOptions(),
+        options: LossOptions = PLAIN_LOSS,
     ) -> Tensor:
         """Loss against a teacher's raw outputs, shape (N, K) both; every row counts."""
+        target = self.soften(teacher_raw.detach(), options)
+        every = target.new_ones(target.shape).bool()
+        return self.loss(raw, target, every, target.new_ones(len(target)), options)
 
-    @abstractmethod
     def score(
         self,
         truth: NDArray[np.floating],
         prediction: NDArray[np.floating],
         valid: NDArray[np.bool_],
     ) -> TaskScore:
-        """Official whole-set score of activated predictions, shapes (N, K), in float64."""
+        """Official whole-set score of activated predictions, shapes (N, K), in float64.
+
+        A NaN prediction counts as nothing said: 0 for a value, no class, not present.
+        """
+        accumulator = self.accumulator()
+        accumulator.update(truth, prediction, valid)
+        return accumulator.compute()
 
     @abstractmethod
     def accumulator(self) -> Accumulator:
         """A streaming form of `score` with equal results."""
 
+    def batch_score(
+        self,
+        truth: NDArray[np.floating],
+        prediction: NDArray[np.floating],
+        valid: NDArray[np.bool_],
+    ) -> float:
+        """Score of one mini-batch as the authors' program counts it, shapes (N, K)."""
+        return self.score(truth, prediction, valid).value
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> Task:
+        """Take "present" from other probabilities than 0.5; only a task with such outputs does.
+
+        Args:
+            thresholds: Lowest probability of "present", in (0, 1), by column; 0.5 for one
+                not named. Columns of other tasks are left to them.
+        """
+        return self
+
     @property
-    @abstractmethod
     def prediction_columns(self) -> tuple[str, ...]:
         """Columns of this task in a prediction table, in order."""
+        return self.columns
 
-    @abstractmethod
     def decode(self, prediction: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
         """Activated predictions (N, K) as prediction columns; a NaN row decodes to blanks.
 
         Text columns are object arrays with None for blank; numeric ones hold NaN.
         """
+        return {name: prediction[:, k] for k, name in enumerate(self.columns)}
 
-    @abstractmethod
     def read_labels(self, table: pd.DataFrame, where: str) -> Targets:
-        """Labels from a truth or prediction table's columns; blanks are not annotated.
+        """Labels from a table's columns; blanks and absent columns are not annotated.
 
         Raises:
             TableError: A value that no label can have; the message names row and column.
         """
+        return targets_of(read_ranged(table, self.columns, *self.display_range, where))
+
+    def read_predictions(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
+        """Activated predictions from a prediction table, shape (rows, K), NaN where blank.
+
+        Raises:
+            TableError: A missing column, or a value that no prediction can have.
+        """
+        need_columns(table, self.columns, where)
+        return read_ranged(table, self.columns, *self.display_range, where)
 
     @abstractmethod
     def chance(self, truth: NDArray[np.floating], valid: NDArray[np.bool_]) -> float:

@@ -1,0 +1,207 @@
+"""Expression: one of eight, as a distribution over them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from triaffect.errors import TableError
+from triaffect.tasks.columns import (
+    LEAVE_BLANK,
+    cell,
+    is_blank,
+    need_columns,
+    read_ranged,
+    targets_of,
+)
+from triaffect.tasks.metrics import F1Counts
+from triaffect.tasks.task import PLAIN_LOSS, Accumulator, LossOptions, Task, TaskScore
+from triaffect.types import Targets
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+EXPRESSIONS = (
+    "neutral",
+    "anger",
+    "disgust",
+    "fear",
+    "happiness",
+    "sadness",
+    "surprise",
+    "other",
+)
+"""Names in the order of Aff-Wild2's codes 0 to 7."""
+
+SUM_TOLERANCE = 0.01
+"""How far from 1 the probabilities of a row may add up, for tables with rounded numbers."""
+
+
+class Expression(Task):
+    """Eight logits through softmax, learned by cross-entropy, scored by macro F1."""
+
+    key = "EXPR"
+    name = "expression"
+    columns = tuple(f"p_{name}" for name in EXPRESSIONS)
+    display_range = (0.0, 1.0)
+    metric = "F1"
+
+    @override
+    def activate(self, raw: Tensor) -> Tensor:
+        return raw.softmax(1)
+
+    @override
+    def loss(
+        self,
+        raw: Tensor,
+        target: Tensor,
+        valid: Tensor,
+        weight: Tensor,
+        options: LossOptions = PLAIN_LOSS,
+    ) -> Tensor:
+        from triaffect.tasks import losses  # noqa: PLC0415  # torch only where needed
+
+        logits = raw / options.temperature
+        return losses.categorical_loss(logits, target, valid, weight, options.reading)
+
+    @override
+    def soften(self, raw: Tensor, options: LossOptions) -> Tensor:
+        return (raw / options.temperature).softmax(1)
+
+    @override
+    def accumulator(self) -> Accumulator:
+        return _ClassF1()
+
+    @override
+    def batch_score(
+        self,
+        truth: NDArray[np.floating],
+        prediction: NDArray[np.floating],
+        valid: NDArray[np.bool_],
+    ) -> float:
+        """Macro F1 over the classes that the batch's truth or prediction holds."""
+        counts = _ClassF1()
+        counts.update(truth, prediction, valid)
+        seen = counts.f1.seen()
+        return float(counts.f1.f1()[seen].mean()) if seen.any() else 0.0
+
+    @property
+    @override
+    def prediction_columns(self) -> tuple[str, ...]:
+        return (self.name, *self.columns)
+
+    @override
+    def decode(self, prediction: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
+        names = np.array([*EXPRESSIONS, None], dtype=object)
+        numbers = {name: prediction[:, k] for k, name in enumerate(self.columns)}
+        return {self.name: names[classes(prediction)], **numbers}
+
+    @override
+    def read_labels(self, table: pd.DataFrame, where: str) -> Targets:
+        if self.name in table.columns:
+            return targets_of(_read_classes(table[self.name].tolist(), self.name, where))
+        return targets_of(self._read_distributions(table, where))
+
+    @override
+    def read_predictions(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
+        if self.name in table.columns:
+            return _read_classes(table[self.name].tolist(), self.name, where)
+        need_columns(table, self.columns, where)
+        return self._read_distributions(table, where)
+
+    @override
+    def chance(self, truth: NDArray[np.floating], valid: NDArray[np.bool_]) -> float:
+        whole = valid.all(axis=1)
+        counts = np.bincount(classes(truth[whole]), minlength=len(EXPRESSIONS))
+        return float((2 * counts / np.maximum(counts.sum() + counts, 1)).max() / len(EXPRESSIONS))
+
+    def _read_distributions(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
+        values = read_ranged(table, self.columns, *self.display_range, where)
+        values[np.isnan(values).any(axis=1)] = np.nan
+        wrong = np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise TableError(
+                "probabilities that add up to 1",
+                f"{values[row].sum():g}",
+                where=cell(where, row, self.columns[0]),
+            )
+        return values
+
+
+def classes(distribution: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Most probable class of each row, -1 for a row with a NaN; shape (N, 8) to (N,)."""
+    blank = np.isnan(distribution).any(axis=1)
+    return np.where(blank, -1, np.nan_to_num(distribution).argmax(axis=1)).astype(np.int64)
+
+
+def one_hot(numbers: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Class numbers (N,) as distributions (N, 8); a row of NaN for -1."""
+    values: NDArray[np.float64] = np.eye(len(EXPRESSIONS))[numbers]
+    values[numbers < 0] = np.nan
+    return values
+
+
+def _read_classes(cells: list[object], column: str, where: str) -> NDArray[np.float64]:
+    known: dict[object, int] = {}
+    numbers = np.full(len(cells), -1, np.int64)
+    for row, value in enumerate(cells):
+        if is_blank(value):
+            continue
+        if value not in known:
+            known[value] = _class_number(value, cell(where, row, column))
+        numbers[row] = known[value]
+    return one_hot(numbers)
+
+
+def _class_number(value: object, where: str) -> int:
+    text = str(value).strip().lower()
+    if text in EXPRESSIONS:
+        return EXPRESSIONS.index(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if number in range(len(EXPRESSIONS)):
+        return int(number)
+    near = get_close_matches(text, EXPRESSIONS, 1)
+    raise TableError(
+        "an expression (" + ", ".join(EXPRESSIONS) + ") or its number from 0 to 7",
+        repr(value),
+        f"did you mean {near[0]}?" if near else LEAVE_BLANK,
+        where=where,
+    )
+
+
+class _ClassF1:
+    """F1 of each class over everything added."""
+
+    def __init__(self) -> None:
+        self.f1 = F1Counts(len(EXPRESSIONS))
+        self._count = 0
+
+    def update(
+        self,
+        truth: NDArray[np.floating],
+        prediction: NDArray[np.floating],
+        valid: NDArray[np.bool_],
+    ) -> None:
+        whole = valid.all(axis=1)
+        each = np.arange(len(EXPRESSIONS))
+        true = classes(truth[whole])[:, None] == each
+        said = classes(prediction[whole])[:, None] == each
+        self.f1.update(true, said, np.ones_like(true))
+        self._count += int(whole.sum())
+
+    def compute(self) -> TaskScore:
+        f1 = self.f1.f1()
+        parts = dict(zip(EXPRESSIONS, f1.tolist(), strict=True))
+        return TaskScore(float(f1.mean()), parts, self._count)
+
+
+EXPRESSION = Expression()

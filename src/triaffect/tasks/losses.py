@@ -1,0 +1,160 @@
+"""Masked losses as pure functions of tensors; the only module of `tasks` that needs torch.
+
+Every function here works in the dtype of its input and never mixes in an entry whose weight is
+zero: such an entry is replaced before anything is computed, so its gradient is exactly zero even
+if the value under it is NaN.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from triaffect.tasks.task import Reading
+
+LOWEST = 1.0000000116860974e-07
+"""Keras' epsilon 1e-7 as the float32 number the authors' library computes with."""
+
+HIGHEST = 1 - 1.1920928955078125e-07
+"""1 - 1e-7 rounded to float32."""
+
+FEWEST_FOR_CCC = 2
+"""A concordance needs a variance, so at least two rows."""
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean of the entries by weight; exactly 0, still attached to the graph, at zero weight.
+
+    Args:
+        values: Any shape.
+        weight: Same shape; zero for an entry that does not count.
+    """
+    total = weight.sum()
+    return (values * weight).sum() / torch.where(total > 0, total, 1)
+
+
+def ccc_loss(prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor) -> Tensor:
+    """1 - mean concordance correlation over the columns, with population moments.
+
+    A column with fewer than two entries does not count; one without any spread, whose
+    concordance is 0/0, counts as 0.
+
+    Args:
+        prediction: Activated predictions, shape (N, K).
+        target: Values, shape (N, K).
+        valid: Which targets exist, shape (N, K), bool.
+        weight: Weight of each row, shape (N,).
+    """
+    w = weight.unsqueeze(1).to(prediction.dtype) * valid
+    counted = (w > 0).sum(0) >= FEWEST_FOR_CCC
+    x, y = torch.where(w > 0, prediction, 0), torch.where(w > 0, target, 0)
+    total = w.sum(0)
+    w = w / torch.where(total > 0, total, 1)
+    mean_x, mean_y = (w * x).sum(0), (w * y).sum(0)
+    dx, dy = x - mean_x, y - mean_y
+    spread = (w * (dx * dx + dy * dy)).sum(0) + (mean_x - mean_y) ** 2
+    ccc = 2 * (w * dx * dy).sum(0) / torch.where(spread > 0, spread, 1)
+    return weighted_mean(1 - ccc, counted.to(ccc.dtype))
+
+
+def keras_categorical(label: Tensor, prediction: Tensor) -> Tensor:
+    """The authors' library's categorical cross-entropy of each row, shape (N,).
+
+    Args:
+        label: Distributions, shape (N, K).
+        prediction: Distributions, shape (N, K); normalised and clipped.
+    """
+    p = (prediction / prediction.sum(1, keepdim=True)).clamp(LOWEST, HIGHEST)
+    return -(label * p.log()).sum(1)
+
+
+def keras_binary(label: Tensor, prediction: Tensor) -> Tensor:
+    """The authors' library's binary cross-entropy of each entry, shape (N, K).
+
+    Args:
+        label: Probabilities, shape (N, K).
+        prediction: Probabilities, shape (N, K); clipped.
+    """
+    p = prediction.clamp(LOWEST, HIGHEST)
+    return -(label * (p + LOWEST).log() + (1 - label) * (1 - p + LOWEST).log())
+
+
+def categorical(logits: Tensor, target: Tensor, reading: Reading) -> Tensor:
+    """Cross-entropy of each row in one of the three readings, shape (N,).
+
+    Args:
+        logits: Shape (N, K).
+        target: Distributions, hard or soft, shape (N, K).
+        reading: See `Reading`.
+    """
+    match reading:
+        case Reading.CONVENTIONAL:
+            return -(target * F.log_softmax(logits, dim=1)).sum(1)
+        case Reading.KERAS:
+            return keras_categorical(target, logits.softmax(1))
+        case Reading.KERAS_REVERSED:
+            return keras_categorical(logits.softmax(1), target)
+
+
+def binary(logits: Tensor, target: Tensor, reading: Reading) -> Tensor:
+    """Binary cross-entropy of each entry in one of the three readings, shape (N, K).
+
+    Args:
+        logits: Shape (N, K).
+        target: Probabilities, hard or soft, shape (N, K).
+        reading: See `Reading`.
+    """
+    match reading:
+        case Reading.CONVENTIONAL:
+            return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        case Reading.KERAS:
+            return keras_binary(target, logits.sigmoid())
+        case Reading.KERAS_REVERSED:
+            return keras_binary(logits.sigmoid(), target)
+
+
+def categorical_loss(
+    logits: Tensor, target: Tensor, valid: Tensor, weight: Tensor, reading: Reading
+) -> Tensor:
+    """Weighted mean of `categorical` over the rows whose whole distribution exists.
+
+    Args:
+        logits: Shape (N, K).
+        target: Distributions, shape (N, K).
+        valid: Which targets exist, shape (N, K), bool.
+        weight: Weight of each row, shape (N,).
+        reading: See `Reading`.
+    """
+    w = weight.to(logits.dtype) * valid.all(1)
+    counts = (w > 0).unsqueeze(1)
+    # A uniform distribution stands in, for the reversed reading divides by the target's sum.
+    held = torch.where(counts, target.to(logits.dtype), 1 / target.shape[1])
+    return weighted_mean(categorical(torch.where(counts, logits, 0), held, reading), w)
+
+
+def binary_loss(
+    logits: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    weight: Tensor,
+    reading: Reading,
+    positive_weight: tuple[float, ...] | None = None,
+) -> Tensor:
+    """Weighted mean of `binary` over the entries that exist.
+
+    Args:
+        logits: Shape (N, K).
+        target: Probabilities, shape (N, K).
+        valid: Which targets exist, shape (N, K), bool.
+        weight: Weight of each row, shape (N,).
+        reading: See `Reading`.
+        positive_weight: For each column what a target of 1 costs against one of 0; a soft
+            target lies in between. None is 1.
+    """
+    w = weight.unsqueeze(1).to(logits.dtype) * valid
+    target = torch.where(w > 0, target.to(logits.dtype), 0)
+    losses = binary(torch.where(w > 0, logits, 0), target, reading)
+    if positive_weight is not None:
+        losses = losses * (1 + (logits.new_tensor(positive_weight) - 1) * target)
+    return weighted_mean(losses, w)
