@@ -1,6 +1,7 @@
 """Window positions: the vectorised search against a plain reading of its contract."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,7 +62,20 @@ def test_an_empty_track_has_no_rows():
     assert (window_rows(np.empty(0), np.array([0.5]), Window(1.0, 0.5)) == -1).all()
 
 
-def test_every_moment_within_the_sound_has_a_voice_row_and_none_far_outside():
-    voice = np.arange(0, 3.01, 0.2)
-    assert (voice_rows(voice, np.arange(76) / 25, 0.2) >= 0).all()
-    assert voice_rows(voice, np.array([3.5, 10.0]), 0.2).tolist() == [-1, -1]
+@pytest.mark.parametrize("causal", [False, True])
+def test_every_moment_within_the_sound_has_a_voice_row_and_none_far_outside(causal):
+    window, times_s = Window(1.0, 0.2, causal=causal), np.arange(0, 3.01, 0.2)
+    assert (voice_rows(times_s, np.arange(76) / 25, window) >= 0).all()
+    assert voice_rows(times_s, np.array([3.5, 10.0]), window).tolist() == [-1, -1]
+    assert voice_rows(np.empty(0), np.array([0.0]), window).tolist() == [-1]
+
+
+def test_causal_voice_rows_are_never_later_than_the_moment_and_centred_ones_may_be():
+    times_s, at_s = np.array([10.0, 10.2, 10.4]), np.array([9.95, 10.0, 10.19, 10.39])
+    assert voice_rows(times_s, at_s, Window(10.0, 0.2)).tolist() == [-1, 0, 0, 1]
+    assert voice_rows(times_s, at_s, Window(1.0, 0.2, causal=False)).tolist() == [0, 0, 1, 2]
+
+
+def test_windows_may_be_counted_in_frames():
+    rows = window_rows(np.array([0.0, 10, 19]), np.array([20.0]), Window(20, 10), tolerance=0.5)
+    assert rows.tolist() == [[0, 1, -1]]

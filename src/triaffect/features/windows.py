@@ -42,7 +42,10 @@ def nearest_rows(
 
 
 def window_rows(
-    times_s: NDArray[np.float64], at_s: NDArray[np.float64], window: Window
+    times: NDArray[np.float64],
+    at: NDArray[np.float64],
+    window: Window,
+    tolerance: float | None = None,
 ) -> IntArray:
     """Find the rows of one face track under the window of each moment.
 
@@ -50,26 +53,36 @@ def window_rows(
     mean the same at every frame rate and across dropped frames.
 
     Args:
-        times_s: Ascending times of the track's rows in seconds, shape (M,).
-        at_s: Times of the moments in seconds, shape (N,).
+        times: Ascending times of the track's rows, in the window's unit (seconds, or frames
+            for a window counted in frames), shape (M,).
+        at: Times of the moments in the same unit, shape (N,).
         window: Which instants a moment looks at, W of them.
+        tolerance: The farthest a row may be from its position; None is half a hop.
 
     Returns:
-        Row numbers into `times_s`, shape (N, W); -1 where the track has no row.
+        Row numbers into `times`, shape (N, W); -1 where the track has no row.
     """
-    positions = np.asarray(at_s, np.float64)[:, None] + window.offsets_s()
-    return nearest_rows(times_s, positions, window.hop_s / 2)
+    positions = np.asarray(at, np.float64)[:, None] + window.offsets_s()
+    return nearest_rows(times, positions, window.hop_s / 2 if tolerance is None else tolerance)
 
 
-def voice_rows(times_s: NDArray[np.float64], at_s: NDArray[np.float64], hop_s: float) -> IntArray:
+def voice_rows(times_s: NDArray[np.float64], at_s: NDArray[np.float64], window: Window) -> IntArray:
     """Find the voice row of each moment: the nearest one, at most a hop away.
 
-    Voice rows lie at multiples of their hop within the sound, so every moment within the
-    sound has one; a moment before the first or after the last has none (-1).
+    Voice rows lie at multiples of the hop within the sound, so every moment within the sound
+    has one. Rows of a causal extractor never come from after the moment.
 
     Args:
         times_s: Ascending times of the voice rows in seconds, shape (M,).
         at_s: Times of the moments in seconds, shape (N,).
-        hop_s: Seconds between voice rows.
+        window: How the voice rows were made; its hop and causality matter here.
+
+    Returns:
+        Row numbers, shape (N,); -1 where there is no sound.
     """
-    return nearest_rows(times_s, np.asarray(at_s, np.float64), hop_s)
+    at_s = np.asarray(at_s, np.float64)
+    if not window.causal:
+        return nearest_rows(times_s, at_s, window.hop_s)
+    rows = np.searchsorted(times_s, at_s + _SLACK_S, side="right") - 1
+    age_s = at_s - times_s[rows] if len(times_s) else np.zeros_like(at_s)
+    return np.where(age_s <= window.hop_s + _SLACK_S, rows, -1).astype(np.int64)
