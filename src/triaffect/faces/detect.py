@@ -1,0 +1,164 @@
+"""Finding faces: the `FaceDetector` contract and CenterFace, which fulfils it.
+
+CenterFace (Xu et al., 2019, arXiv:1911.03599) sees a face as a peak in a map. Contract of its
+network: input float32 (1, 3, H, W), RGB in 0-255, H and W multiples of 32. Outputs at a
+quarter of the size: heat (probability that a face's centre is here), scale (log height, log
+width, in cells), offset (centre's y, x within the cell), landmarks (five times y, x as
+fractions of the box).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from triaffect.faces.centerface import INPUT, any_size_model, centerface_file
+from triaffect.types import FloatArray
+
+_STRIDE = 4
+_MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The faces of one picture, the surest first.
+
+    Attributes:
+        boxes: x, y, width, height in pixels of the picture; may reach over its edge,
+            float32, shape (N, 4).
+        landmarks: Left eye, right eye, nose, left and right mouth corner as the viewer sees
+            them, in pixels, float32, shape (N, 5, 2).
+        confidence: Score in [0, 1], float32, shape (N,).
+    """
+
+    boxes: FloatArray
+    landmarks: FloatArray
+    confidence: FloatArray
+
+    def __len__(self) -> int:
+        """Count the faces."""
+        return len(self.confidence)
+
+    def take(self, rows: NDArray[np.intp]) -> Detections:
+        """Some of the faces, in the order asked for."""
+        return Detections(self.boxes[rows], self.landmarks[rows], self.confidence[rows])
+
+
+class FaceDetector(Protocol):
+    """Finds faces in one picture; the same picture always gives the same faces."""
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> Detections:
+        """Find the faces of an RGB picture, uint8, shape (height, width, 3)."""
+
+
+class CenterFace:
+    """The CenterFace network on one CPU thread.
+
+    Args:
+        size: The picture's longer side is resized to this many pixels, a multiple of 32,
+            its shape kept. Faces smaller than about 12 of these pixels are missed.
+        threshold: Least confidence of a face.
+        overlap: Of two boxes with a larger intersection over union the surer one is kept.
+
+    Raises:
+        ModelError: The network's file is missing or is not the one this decoding fits.
+    """
+
+    def __init__(self, size: int = 320, threshold: float = 0.5, overlap: float = 0.3) -> None:
+        if size % _MULTIPLE or size <= 0:
+            raise ValueError(f"a size that is a multiple of {_MULTIPLE} expected, got {size}")
+        self.size, self.threshold, self.overlap = size, threshold, overlap
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # it would warn of counters in the file left unused
+        self._session = onnxruntime.InferenceSession(
+            any_size_model(centerface_file()), options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> Detections:
+        """Find the faces of an RGB picture, uint8, shape (height, width, 3)."""
+        blob, zoom = fitted(rgb, self.size)
+        heat, scale, offset, landmarks = self._session.run(None, {INPUT: blob})
+        found = decoded(heat[0, 0], scale[0], offset[0], landmarks[0], self.threshold)
+        kept = found.take(suppressed(found.boxes, self.overlap))
+        xy = np.float32(1) / np.asarray(zoom, np.float32)
+        return Detections(kept.boxes * np.tile(xy, 2), kept.landmarks * xy, kept.confidence)
+
+
+def fitted(rgb: NDArray[np.uint8], size: int) -> tuple[FloatArray, tuple[float, float]]:
+    """Resize the longer side to `size` and pad with black at the right or bottom.
+
+    Returns:
+        The network's input (1, 3, H, W), and the factors that x and y were multiplied by.
+    """
+    height, width = rgb.shape[:2]
+    factor = size / max(height, width)
+    w, h = max(1, round(width * factor)), max(1, round(height * factor))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(rgb, (w, h), interpolation=how)
+    blob = np.zeros((1, 3, -(-h // _MULTIPLE) * _MULTIPLE, -(-w // _MULTIPLE) * _MULTIPLE), "f4")
+    blob[0, :, :h, :w] = small.transpose(2, 0, 1)
+    return blob, (w / width, h / height)
+
+
+def decoded(
+    heat: FloatArray,
+    scale: FloatArray,
+    offset: FloatArray,
+    landmarks: FloatArray,
+    threshold: float,
+) -> Detections:
+    """Turn the network's maps into faces, in pixels of its input, the surest first.
+
+    Args:
+        heat: Shape (h, w).
+        scale: Shape (2, h, w).
+        offset: Shape (2, h, w).
+        landmarks: Shape (10, h, w).
+        threshold: Least confidence.
+    """
+    rows, columns = np.nonzero(heat >= threshold)
+    confidence = heat[rows, columns]
+    order = np.argsort(-confidence, kind="stable")
+    rows, columns, confidence = rows[order], columns[order], confidence[order]
+    cells = np.stack([columns, rows], axis=1).astype(np.float32)
+    # the maps hold (y, x); reversed, they are (x, y) like everything here
+    size = _STRIDE * np.exp(scale[::-1, rows, columns].T)
+    centre = _STRIDE * (cells + offset[::-1, rows, columns].T + np.float32(0.5))
+    corner = centre - size / 2
+    fractions = landmarks[:, rows, columns].T.reshape(-1, 5, 2)[:, :, ::-1]
+    points = corner[:, None] + fractions * size[:, None]
+    return Detections(np.concatenate([corner, size], axis=1), points, confidence)
+
+
+def suppressed(boxes: FloatArray, overlap: float) -> NDArray[np.intp]:
+    """Which boxes, surest first, no surer kept one overlaps by more than `overlap`."""
+    kept: list[int] = []
+    rest = np.arange(len(boxes))
+    while len(rest):
+        kept.append(int(rest[0]))
+        rest = rest[1:][iou(boxes[rest[:1]], boxes[rest[1:]])[0] <= overlap]
+    return np.asarray(kept, np.intp)
+
+
+def iou(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Intersection over union of every pair of boxes.
+
+    Args:
+        one: x, y, width, height, shape (N, 4).
+        other: Likewise, shape (M, 4).
+
+    Returns:
+        Shape (N, M), in [0, 1].
+    """
+    low = np.maximum(one[:, None, :2], other[None, :, :2])
+    high = np.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])
+    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
+    area = np.prod(one[:, 2:], axis=-1)[:, None] + np.prod(other[:, 2:], axis=-1)[None]
+    result: FloatArray = shared / np.maximum(area - shared, np.float32(1e-9))
+    return result

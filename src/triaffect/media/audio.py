@@ -1,0 +1,154 @@
+"""The sound of a file: mono float32 in [-1, 1], on the clock of `triaffect.media.video`.
+
+Sample k of what is yielded is heard k / rate seconds after the start of the file. A sound that
+starts late, or has a hole in it, is filled with silence; what lies before the start is dropped.
+All channels count equally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from triaffect.media.container import (
+    audio_stream,
+    check_file,
+    duration_s,
+    opened,
+    start_s,
+)
+
+_Sound = NDArray[np.float32]
+
+_SLACK_S = 0.05
+"""Timestamps may be off by this much (rounding, jitter) without the sound being mended."""
+
+
+def has_sound(path: str | Path) -> bool:
+    """Whether a file has a sound stream.
+
+    Raises:
+        MediaError: It cannot be opened.
+    """
+    with opened(Path(path)) as container:
+        return audio_stream(container) is not None
+
+
+def sound_chunks(path: str | Path, rate: int) -> Iterator[_Sound]:
+    """Read the sound of a file, a second at a time.
+
+    Args:
+        path: A video or sound file.
+        rate: Samples per second wanted.
+
+    Returns:
+        An iterator of float32 arrays in [-1, 1] of `rate` samples, the last one shorter;
+        empty if the file has no sound. A broken part is silent, a cut-off file just ends.
+
+    Raises:
+        MediaError: It cannot be opened.
+    """
+    return _chunks(check_file(Path(path)), rate)
+
+
+def read_sound(path: str | Path, rate: int) -> _Sound:
+    """The whole sound of a file in one array, shape (samples,); empty if it has none.
+
+    Raises:
+        MediaError: It cannot be opened.
+    """
+    return np.concatenate([np.empty(0, np.float32), *sound_chunks(path, rate)])
+
+
+def _chunks(path: Path, rate: int) -> Iterator[_Sound]:
+    with opened(path) as container:
+        stream = audio_stream(container)
+        if stream is None:
+            return
+        native = stream.codec_context.sample_rate
+        on_clock = _on_clock(_decoded(container, stream, native), native, duration_s(container))
+        yield from _regrouped(_resampled(on_clock, native, rate), rate)
+
+
+def _decoded(
+    container: InputContainer, stream: AudioStream, native: int
+) -> Iterator[tuple[float | None, _Sound]]:
+    """Mono sound as decoded, at the native rate, each part with its time from the start."""
+    start, resampler, form = start_s(container), None, None
+    for frame in _frames(container, stream):
+        if form != (form := (frame.format.name, frame.layout.name, frame.sample_rate)):
+            resampler = AudioResampler("fltp", frame.layout.name, native)
+        time_s = None
+        if frame.pts is not None and frame.time_base is not None:
+            time_s = float(frame.pts * frame.time_base - start)
+        assert resampler is not None  # noqa: S101 - set at the first frame
+        for part in resampler.resample(frame):
+            yield time_s, np.asarray(part.to_ndarray(), np.float32).mean(axis=0)
+            time_s = None
+
+
+def _frames(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, FFmpegError):
+            return
+        try:
+            frames = packet.decode()
+        except FFmpegError:
+            continue  # the clock leaves silence in its place
+        yield from frames
+
+
+def _on_clock(
+    parts: Iterator[tuple[float | None, _Sound]], native: int, longest_s: float | None
+) -> Iterator[_Sound]:
+    """Put each part where its time says: silence into holes, overlaps dropped."""
+    slack, done = round(_SLACK_S * native), 0
+    for time_s, part in parts:
+        gap = 0 if time_s is None else round(time_s * native) - done
+        if longest_s is not None and abs(gap) > longest_s * native + slack:
+            gap = 0  # a broken timestamp, not a hole
+        if gap > slack or (done == 0 and gap > 0):
+            done += gap
+            for at in range(0, gap, native):
+                yield np.zeros(min(native, gap - at), np.float32)
+        elif gap < -slack or (done == 0 and gap < 0):
+            part = part[-gap:]  # noqa: PLW2901
+        done += len(part)
+        if len(part):
+            yield part
+
+
+def _resampled(parts: Iterator[_Sound], native: int, rate: int) -> Iterator[_Sound]:
+    if native == rate:
+        yield from parts
+        return
+    resampler = AudioResampler("fltp", "mono", rate)
+    for part in parts:
+        frame = av.AudioFrame.from_ndarray(part[None], "fltp", "mono")
+        frame.sample_rate = native
+        for out in resampler.resample(frame):
+            yield np.asarray(out.to_ndarray()[0], np.float32)
+    for out in resampler.resample(None):
+        yield np.asarray(out.to_ndarray()[0], np.float32)
+
+
+def _regrouped(parts: Iterator[_Sound], size: int) -> Iterator[_Sound]:
+    held = np.empty(0, np.float32)
+    for part in parts:
+        held = np.concatenate([held, np.clip(part, -1, 1)])
+        while len(held) >= size:
+            yield held[:size].copy()
+            held = held[size:]
+    if len(held):
+        yield held

@@ -1,0 +1,91 @@
+"""Opening a media file, with every way that can fail told as a `MediaError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from triaffect.errors import MediaError
+
+_NOT_MEDIA = frozenset({"tty", "bin", "idf", "xbin", "adf", "hls", "concat", "dash", "sdp"})
+"""Forms FFmpeg opens that hold no media of their own: text art, and lists of other files."""
+
+_REMEDY = "check that it is a complete video, image or sound file"
+
+
+def check_file(path: Path) -> Path:
+    """Make sure that there is a file with something in it.
+
+    Raises:
+        MediaError: No such file, a folder, or zero bytes.
+    """
+    if not path.exists():
+        raise MediaError("a media file", "no such file", "check the path", where=path)
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "something that is not a file"
+        raise MediaError("a media file", got, "give the file itself", where=path)
+    if path.stat().st_size == 0:
+        raise MediaError("a media file", "zero bytes", "copy or record it again", where=path)
+    return path
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """Open a file for reading; nothing but the file itself is read.
+
+    Raises:
+        MediaError: It cannot be opened or is not media.
+    """
+    check_file(path)
+    # An absolute path is never taken for a protocol, whatever colons the name has.
+    name = str(path.absolute())
+    options = {"protocol_whitelist": "file"}
+    try:
+        container = av.open(name, "r", options=options, metadata_errors="replace")
+    except (FFmpegError, OSError, ValueError) as error:
+        raise MediaError("a media file", _reason(error), _REMEDY, where=path) from error
+    with container:
+        if container.format.name in _NOT_MEDIA or not container.streams:
+            got = f"a file of the form {container.format.name!r}"
+            raise MediaError("a media file", got, _REMEDY, where=path)
+        yield container
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The moving picture of a file, set to decode on one thread; a cover picture is not one."""
+    for stream in sorted(container.streams.video, key=lambda s: -s.width * s.height):
+        if not stream.disposition & stream.disposition.__class__.attached_pic:
+            stream.codec_context.thread_count = 1
+            return stream
+    return None
+
+
+def audio_stream(container: InputContainer) -> AudioStream | None:
+    """The first sound of a file that has a decoder, set to decode on one thread."""
+    for stream in container.streams.audio:
+        if stream.codec_context is not None and stream.codec_context.sample_rate > 0:
+            stream.codec_context.thread_count = 1
+            return stream
+    return None
+
+
+def start_s(container: InputContainer) -> Fraction:
+    """The instant that is time 0 for picture and sound alike, in the file's own clock."""
+    return Fraction(container.start_time or 0, av.time_base)
+
+
+def duration_s(container: InputContainer) -> float | None:
+    """Seconds the file says it lasts; None where it does not say."""
+    return container.duration / av.time_base if container.duration else None

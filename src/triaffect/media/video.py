@@ -1,0 +1,180 @@
+"""A video as frames: upright RGB, with the time at which each is shown.
+
+Contract: frames are uint8 (height, width, 3) RGB, turned and mirrored as the file's display
+matrix asks, numbered from 0 in the order shown. Pixels are as stored; a pixel aspect ratio is
+not applied. Times are seconds on the clock that `triaffect.media.audio` uses too; they rise
+from frame to frame, at the file's own, maybe varying, pace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.sidedata.sidedata import SideDataContainer, Type
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from triaffect.errors import MediaError
+from triaffect.media.container import audio_stream, duration_s, opened, start_s, video_stream
+
+DEFAULT_RATE = 25.0
+"""Frames per second assumed where a file says nothing."""
+
+_CUT_S = 0.5
+"""A picture that ends this much before its declared end has been cut off."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a video.
+
+    Attributes:
+        index: 0-based number in the order shown.
+        time_s: Seconds from the start of the file.
+        rgb: Pixels, uint8, shape (height, width, 3).
+    """
+
+    index: int
+    time_s: float
+    rgb: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video is, before reading it through.
+
+    Attributes:
+        width: Pixels across, of the frames as they are yielded.
+        height: Pixels down, likewise.
+        frame_rate: Average frames per second.
+        duration_s: Seconds it says it lasts; None where it does not say.
+        has_sound: Whether there is a sound stream.
+    """
+
+    width: int
+    height: int
+    frame_rate: float
+    duration_s: float | None
+    has_sound: bool
+
+
+class VideoFrames:
+    """The frames of a video, one in memory at a time; each loop over it reads anew.
+
+    Args:
+        path: The video.
+        max_size: Longest side in pixels; larger frames are shrunk to it.
+
+    Attributes:
+        info: Size, rate, length.
+        problem: After a loop: None, or what went wrong in a file that is broken or cut off.
+            What could be decoded has been yielded by then.
+
+    Raises:
+        MediaError: Not a file, not a video, or not one frame can be decoded.
+    """
+
+    def __init__(self, path: str | Path, max_size: int | None = None) -> None:
+        self.path, self.max_size = Path(path), max_size
+        self.problem: str | None = None
+        self.info = self._look()
+
+    def _look(self) -> VideoInfo:
+        with opened(self.path) as container:
+            stream = self._stream(container)
+            first = next(self._decode(container, stream), None)
+            if first is None:
+                got = self.problem or "none"
+                raise MediaError(
+                    "at least one frame that decodes", got, "record it again", where=self.path
+                )
+            height, width = first.rgb.shape[:2]
+            has_sound = audio_stream(container) is not None
+            return VideoInfo(width, height, _rate(stream), duration_s(container), has_sound)
+
+    def _stream(self, container: InputContainer) -> VideoStream:
+        stream = video_stream(container)
+        if stream is None:
+            raise MediaError("a video", "a file without a picture", where=self.path)
+        return stream
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames in order."""
+        with opened(self.path) as container:
+            yield from self._decode(container, self._stream(container))
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Frame]:
+        self.problem = None
+        step = 1 / _rate(stream)
+        start, index, time_s = start_s(container), -1, -step
+        for index, picture in enumerate(self._pictures(container, stream)):
+            shown = time_s + step
+            if picture.pts is not None and picture.time_base is not None:
+                shown = float(picture.pts * picture.time_base - start)
+            # A file whose clock stands still or runs back still gets rising times.
+            time_s = shown if shown > time_s else time_s + step
+            yield Frame(index, time_s, _upright(picture, self.max_size))
+        self._check_end(stream, index + 1, time_s + step)
+
+    def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except FFmpegError as error:
+                self.problem = f"reading stopped: {error.strerror}"
+                return
+            try:
+                pictures = packet.decode()
+            except FFmpegError as error:
+                self.problem = f"a part does not decode: {error.strerror}"
+                continue
+            yield from pictures
+
+    def _check_end(self, stream: VideoStream, count: int, end_s: float) -> None:
+        if self.problem is None and stream.duration and stream.time_base:
+            declared_s = float(stream.duration * stream.time_base)
+            if declared_s - end_s > _CUT_S:
+                self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
+
+
+def _rate(stream: VideoStream) -> float:
+    rate = stream.average_rate or stream.guessed_rate
+    return float(rate) if rate else DEFAULT_RATE
+
+
+def _upright(picture: av.VideoFrame, max_size: int | None) -> NDArray[np.uint8]:
+    """Convert any pixel format to RGB, shrink, and turn as the display matrix asks."""
+    shrink = min(1.0, max_size / max(picture.width, picture.height)) if max_size else 1.0
+    rgb: NDArray[np.generic] = picture.to_ndarray(
+        format="rgb24",
+        width=max(1, round(picture.width * shrink)),
+        height=max(1, round(picture.height * shrink)),
+        interpolation="AREA" if shrink < 1 else "BILINEAR",
+        threads=1,
+    )
+    # PyAV's own annotation says a plain dict of motion vectors
+    side_data = cast("SideDataContainer", picture.side_data)
+    if Type.DISPLAYMATRIX in side_data:
+        rgb = _turn(rgb, np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32))
+    return np.ascontiguousarray(rgb, np.uint8)
+
+
+def _turn(rgb: NDArray[np.generic], matrix: NDArray[np.int32]) -> NDArray[np.generic]:
+    """Apply a display matrix: shown x = a·x + c·y, shown y = b·x + d·y, up to a shift.
+
+    Only quarter turns and mirrors occur; of anything between, the nearest is taken.
+    """
+    a, b, c, d = (int(matrix[k]) for k in (0, 1, 3, 4))
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        rgb, a, d = np.swapaxes(rgb, 0, 1), c, b
+    return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
