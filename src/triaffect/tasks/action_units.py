@@ -14,7 +14,6 @@ from triaffect.errors import TableError
 from triaffect.tasks.columns import LEAVE_BLANK, cell
 from triaffect.tasks.metrics import F1Counts
 from triaffect.tasks.task import PLAIN_LOSS, Accumulator, LossOptions, Task, TaskScore
-from triaffect.types import Targets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,18 +83,18 @@ class ActionUnits(Task):
         return float(np.where(counts.f1.seen(), counts.f1.f1(), 1.0).mean())
 
     @override
-    def read_labels(self, table: pd.DataFrame, where: str) -> Targets:
-        targets = super().read_labels(table, where)
-        between = (targets.values > 0) & (targets.values < 1)
+    def read_values(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
+        values = super().read_values(table, where)
+        between = (values > 0) & (values < 1)
         if between.any():
             row, k = (int(index) for index in np.argwhere(between)[0])
             raise TableError(
                 "0 (absent) or 1 (present)",
-                f"{targets.values[row, k]:g}",
+                f"{values[row, k]:g}",
                 LEAVE_BLANK,
                 where=cell(where, row, self.columns[k]),
             )
-        return targets
+        return values
 
     @override
     def chance(self, truth: NDArray[np.floating], valid: NDArray[np.bool_]) -> float:

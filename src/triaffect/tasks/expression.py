@@ -16,11 +16,9 @@ from triaffect.tasks.columns import (
     is_blank,
     need_columns,
     read_ranged,
-    targets_of,
 )
 from triaffect.tasks.metrics import F1Counts
 from triaffect.tasks.task import PLAIN_LOSS, Accumulator, LossOptions, Task, TaskScore
-from triaffect.types import Targets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,17 +100,16 @@ class Expression(Task):
         return {self.name: names[classes(prediction)], **numbers}
 
     @override
-    def read_labels(self, table: pd.DataFrame, where: str) -> Targets:
+    def read_values(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
         if self.name in table.columns:
-            return targets_of(_read_classes(table[self.name].tolist(), self.name, where))
-        return targets_of(self._read_distributions(table, where))
+            return _read_classes(table[self.name].tolist(), self.name, where)
+        return self._read_distributions(table, where)
 
     @override
     def read_predictions(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-        if self.name in table.columns:
-            return _read_classes(table[self.name].tolist(), self.name, where)
-        need_columns(table, self.columns, where)
-        return self._read_distributions(table, where)
+        if self.name not in table.columns:
+            need_columns(table, self.columns, where)
+        return self.read_values(table, where)
 
     @override
     def chance(self, truth: NDArray[np.floating], valid: NDArray[np.bool_]) -> float:

@@ -10,11 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from triaffect.errors import TableError
-from triaffect.tasks.abaw import Score, score_targets
+from triaffect.tasks.abaw import Score
 from triaffect.tasks.columns import cell, need_columns, read_numbers
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import Targets
 
 NO_FACE = -1
 """Stands for a blank ``face_id`` while joining."""
@@ -48,16 +47,18 @@ def score_tables(
     """
     keys = ["clip", "frame", "face_id"] if "face_id" in truth.columns else ["clip", "frame"]
     matches = _match(_index(truth, keys, "truth"), prediction, keys)
-    labels = {task.key: task.read_labels(truth, "truth") for task in tasks}
-    if not any(_annotated(targets) for targets in labels.values()):
-        raise TableError("at least one label", "none", where="truth")
     tasks = _with_thresholds(tasks, thresholds or {})
-    said = {
-        task.key: task.read_predictions(prediction, "prediction")[matches]
-        for task in tasks
-        if _annotated(labels[task.key])
-    }
-    return score_targets({key: labels[key] for key in said}, said, tasks)
+    labels = {task.key: task.read_values(truth, "truth") for task in tasks}
+    if all(np.isnan(values).all() for values in labels.values()):
+        raise TableError("at least one label", "none", where="truth")
+    scores = {}
+    for task in tasks:
+        values = labels[task.key]
+        said = np.full_like(values, np.nan)
+        if not np.isnan(values).all():
+            said = task.read_predictions(prediction, "prediction")[matches]
+        scores[task.key] = task.score(values, said, ~np.isnan(values))
+    return Score(scores)
 
 
 def _with_thresholds(tasks: Sequence[Task], thresholds: Mapping[str, float]) -> list[Task]:
@@ -68,10 +69,6 @@ def _with_thresholds(tasks: Sequence[Task], thresholds: Mapping[str, float]) -> 
             remedy = f"did you mean {near[0]}?" if near else ""
             raise TableError("a threshold for one of " + ", ".join(known), name, remedy)
     return [task.with_thresholds(thresholds) for task in tasks]
-
-
-def _annotated(targets: Targets) -> bool:
-    return bool(targets.valid.any())
 
 
 def _match(wanted: pd.MultiIndex, prediction: pd.DataFrame, keys: list[str]) -> NDArray[np.intp]:

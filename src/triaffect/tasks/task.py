@@ -198,13 +198,17 @@ class Task(ABC):
         """
         return {name: prediction[:, k] for k, name in enumerate(self.columns)}
 
-    def read_labels(self, table: pd.DataFrame, where: str) -> Targets:
-        """Labels from a table's columns; blanks and absent columns are not annotated.
+    def read_values(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
+        """Labels from a table's columns, shape (rows, K), NaN where blank or no column.
 
         Raises:
             TableError: A value that no label can have; the message names row and column.
         """
-        return targets_of(read_ranged(table, self.columns, *self.display_range, where))
+        return read_ranged(table, self.columns, *self.display_range, where)
+
+    def read_labels(self, table: pd.DataFrame, where: str) -> Targets:
+        """`read_values` as targets of weight 1."""
+        return targets_of(self.read_values(table, where))
 
     def read_predictions(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
         """Activated predictions from a prediction table, shape (rows, K), NaN where blank.
