@@ -1,0 +1,155 @@
+"""Corpora of acted sentences: one sound file an utterance, one emotion for the whole of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.corpora.emotions import one_hot
+from triaffect.corpora.rows import Key, build_moments
+from triaffect.errors import AnnotationError, MediaError
+from triaffect.tasks.expression import EXPRESSION
+from triaffect.types import LabelOrigin, Moments, Source, SourceKind, Split
+
+SOUND_SUFFIXES = frozenset({".flac", ".wav"})
+FRAME_RATE = 30.0
+"""Frames/s in which moments of a sound without pictures are numbered."""
+
+MOMENT_HOP_S = 0.5
+VOICE_ONLY_TRACK = -1
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What a file's name says: who speaks, and with which emotion in the corpus's own word."""
+
+    speaker: str
+    emotion: str
+
+
+class ActedSpeech(ABC):
+    """A folder of acted sentences.
+
+    An utterance has a moment every half second of its middle half, where nobody is silent
+    yet; a shorter one has a single moment in the middle. Every moment carries the utterance's
+    emotion as a one-hot distribution over the expressions. Speakers, never utterances, are
+    dealt out to the splits.
+
+    Args:
+        root: The corpus's folder.
+
+    Attributes:
+        name: The corpus's name, first part of its source ids.
+        form: What its folder looks like, for error messages.
+        test_speakers: Speakers kept for testing.
+        validation_speakers: Speakers kept for choosing a model.
+    """
+
+    name: ClassVar[str]
+    form: ClassVar[str]
+    test_speakers: ClassVar[frozenset[str]]
+    validation_speakers: ClassVar[frozenset[str]]
+    aligned = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._files = {self._source_id(path): path for path in self._sound_files(root)}
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether the folder looks like this corpus."""
+        return root.is_dir() and any(cls._sound_files(root))
+
+    @classmethod
+    @abstractmethod
+    def _sound_files(cls, root: Path) -> Iterator[Path]:
+        """Sound files of the corpus, in any order."""
+
+    @abstractmethod
+    def _utterance(self, stem: str) -> Utterance | None:
+        """Read a file name without its suffix; None where it is not of the corpus's form."""
+
+    def sources(self) -> list[Source]:
+        """List one sound source a file, sorted by id."""
+        return [
+            Source(source_id, SourceKind.SOUND, sound=path)
+            for source_id, path in sorted(self._files.items())
+        ]
+
+    def moments(self, source: Source) -> Moments:
+        """Labels of one utterance.
+
+        Raises:
+            AnnotationError: The file's name does not say speaker and emotion.
+            MediaError: The file is no sound.
+        """
+        path = self._files[source.source_id]
+        utterance = self._utterance(path.stem)
+        if utterance is None:
+            raise AnnotationError(f"a file name of {self.form}", repr(path.name), where=path)
+        times_s = middle_times_s(sound_duration_s(path))
+        labels = np.tile(one_hot(utterance.emotion), (len(times_s), 1))
+        keys: dict[str, Key] = {
+            "source": source.source_id,
+            "person": f"{self.name}/{utterance.speaker}",
+            "track": VOICE_ONLY_TRACK,
+            "frame": np.round(times_s * FRAME_RATE).astype(np.int32),
+            "time_s": times_s,
+            "split": self._split(utterance.speaker),
+            "label_set": EXPRESSION.key,
+        }
+        return build_moments(len(times_s), keys, {EXPRESSION.key: labels}, LabelOrigin.HUMAN)
+
+    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield nothing: there are no pictures."""
+        del source
+        return iter(())
+
+    def frame_rate(self, source: Source) -> float:
+        """Frames/s of the numbering of moments."""
+        del source
+        return FRAME_RATE
+
+    def problems(self) -> list[AnnotationError]:
+        """List nothing: every file belongs to its source."""
+        return []
+
+    def _source_id(self, path: Path) -> str:
+        return f"{self.name}/{path.relative_to(self.root).with_suffix('').as_posix()}"
+
+    def _split(self, speaker: str) -> Split:
+        if speaker in self.test_speakers:
+            return Split.TEST
+        return Split.VALIDATION if speaker in self.validation_speakers else Split.TRAIN
+
+
+def middle_times_s(duration_s: float) -> NDArray[np.float64]:
+    """Whole half seconds in the middle half of a sound, or its middle if there are none."""
+    first = np.ceil(0.25 * duration_s / MOMENT_HOP_S)
+    last = np.floor(0.75 * duration_s / MOMENT_HOP_S)
+    if last < first:
+        return np.array([duration_s / 2])
+    return np.arange(first, last + 1) * MOMENT_HOP_S
+
+
+def sound_duration_s(path: Path) -> float:
+    """Length of a sound by its header, in seconds.
+
+    Raises:
+        MediaError: The file cannot be opened or holds no sound of known length.
+    """
+    try:
+        with av.open(path) as container:
+            duration = container.duration if container.streams.audio else None
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError("a sound file", str(error), where=path) from error
+    if not duration:
+        raise MediaError("a sound file", "no sound, or none of known length", where=path)
+    return float(duration / av.time_base)

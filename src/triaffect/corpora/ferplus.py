@@ -1,0 +1,189 @@
+"""FER+: 48×48 gray web faces with the votes of ten people (Barsoum et al. 2016).
+
+One file ``ferplus.npz`` holds ``images`` (N, 48, 48), ``votes`` (N, 10), ``vote_columns`` and
+``split``; all faces form one source whose frame number is the row of that file.
+
+Labels are the distribution of the votes over the eight expressions (contempt counts as other;
+votes for "unknown" and "not a face" leave it). Rows for which one of those two has more votes
+than any expression are left out. Scores compare with the majority, the arg-max of the
+distribution, in which the expression that comes first wins a tie.
+
+The file repeats images exactly, some across its splits. A group of equal images is one
+"person" and stays in one split: PublicTest is the test split, a training row equal to a
+test image is left out, and a tenth of the other groups, chosen by the images' hash, is the
+validation split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.corpora.emotions import MEANING, fold
+from triaffect.corpora.rows import Key, build_moments
+from triaffect.errors import AnnotationError
+from triaffect.tasks.expression import EXPRESSION
+from triaffect.types import BoolArray, FloatArray, LabelOrigin, Moments, Source, SourceKind, Split
+
+FILE_NAME = "ferplus.npz"
+FRAME_RATE = 30.0
+NO_EXPRESSION = ("unknown", "NF")
+VALIDATION_ONE_IN = 10
+"""One group of equal images in so many goes to the validation split."""
+
+_TEST_SPLIT = "PublicTest"
+_DIGEST_BYTES = 8
+
+
+class FerPlusArrays(NamedTuple):
+    """The arrays of the file: uint8 (N, 48, 48), (N, 10), text (10,) and (N,)."""
+
+    images: NDArray[np.uint8]
+    votes: NDArray[np.uint8]
+    vote_columns: NDArray[np.str_]
+    split: NDArray[np.str_]
+
+
+class FerPlus:
+    """Reader of FER+.
+
+    Args:
+        root: The folder of ``ferplus.npz``, or that file.
+    """
+
+    name = "ferplus"
+    form = f"FER+: {FILE_NAME} with images, votes, vote_columns and split"
+    aligned = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._path = _array_file(root)
+        self._source = Source(f"{self.name}/images", SourceKind.IMAGES, images=self._path)
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether this is the array file or its folder."""
+        path = _array_file(root)
+        return path.name == FILE_NAME and path.is_file()
+
+    def sources(self) -> list[Source]:
+        """List the one source."""
+        return [self._source]
+
+    def moments(self, source: Source) -> Moments:
+        """Vote distributions of all rows that show an expression.
+
+        Raises:
+            AnnotationError: The file lacks an array, or one has the wrong shape.
+        """
+        votes = self._arrays.votes
+        split, keep = self._split_and_keep
+        rows = np.flatnonzero(keep)
+        keys: dict[str, Key] = {
+            "source": source.source_id,
+            "person": [f"{self.name}/{digest:016x}" for digest in self._digests[rows]],
+            "track": 0,
+            "frame": rows.astype(np.int32),
+            "time_s": rows / FRAME_RATE,
+            "split": split[rows],
+            "label_set": EXPRESSION.key,
+        }
+        amounts = _expression_votes(votes[rows], self._vote_columns)
+        labels = amounts / amounts.sum(1, keepdims=True)
+        return build_moments(len(rows), keys, {EXPRESSION.key: labels}, LabelOrigin.HUMAN)
+
+    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield row number and image (48, 48, 3) of every row that has a moment."""
+        del source
+        images = self._arrays.images
+        for row in np.flatnonzero(self._split_and_keep[1]):
+            yield int(row), np.repeat(images[row][:, :, None], 3, axis=2)
+
+    def frame_rate(self, source: Source) -> float:
+        """Frames/s that turn a row number into a time; only the numbering's sake."""
+        del source
+        return FRAME_RATE
+
+    def problems(self) -> list[AnnotationError]:
+        """List nothing: the file is the one source's."""
+        return []
+
+    @cached_property
+    def _arrays(self) -> FerPlusArrays:
+        return _read_arrays(self._path)
+
+    @property
+    def _vote_columns(self) -> list[str]:
+        return [str(name) for name in self._arrays.vote_columns]
+
+    @cached_property
+    def _digests(self) -> NDArray[np.uint64]:
+        """Hash of each image, shape (N,)."""
+        digests = b"".join(
+            hashlib.blake2b(image, digest_size=_DIGEST_BYTES).digest()
+            for image in np.ascontiguousarray(self._arrays.images)
+        )
+        return np.frombuffer(digests, "<u8")
+
+    @cached_property
+    def _split_and_keep(self) -> tuple[NDArray[np.str_], BoolArray]:
+        """Split of each row and whether it is used, shapes (N,)."""
+        arrays = self._arrays
+        test = arrays.split == _TEST_SPLIT
+        validation = self._digests % VALIDATION_ONE_IN == 0
+        split = np.where(validation, Split.VALIDATION, Split.TRAIN)
+        split = np.where(test, Split.TEST, split)
+        repeats_test = ~test & np.isin(self._digests, self._digests[test])
+        return split, _shows_expression(arrays.votes, self._vote_columns) & ~repeats_test
+
+
+def _array_file(root: Path) -> Path:
+    return root / FILE_NAME if root.is_dir() else root
+
+
+def _expression_votes(votes: NDArray[np.uint8], columns: list[str]) -> FloatArray:
+    named = [k for k, name in enumerate(columns) if name not in NO_EXPRESSION]
+    return fold(votes[:, named], [columns[k] for k in named])
+
+
+def _shows_expression(votes: NDArray[np.uint8], columns: list[str]) -> BoolArray:
+    """Whether an expression has votes, and no fewer than "unknown" or "not a face"."""
+    best = _expression_votes(votes, columns).max(1)
+    none = votes[:, [columns.index(name) for name in NO_EXPRESSION]].max(1)
+    shows: BoolArray = (best > 0) & (best >= none)
+    return shows
+
+
+def _read_arrays(path: Path) -> FerPlusArrays:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = FerPlusArrays(*(file[name] for name in FerPlusArrays._fields))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise AnnotationError(FerPlus.form, str(error), where=path) from error
+    count = len(arrays.images)
+    names = {str(name) for name in arrays.vote_columns}
+    fits = (
+        arrays.images.ndim == 3  # noqa: PLR2004
+        and arrays.images.dtype == np.uint8
+        and arrays.votes.shape == (count, len(arrays.vote_columns))
+        and arrays.split.shape == (count,)
+    )
+    if not fits:
+        shapes = ", ".join(f"{n} {a.dtype}{a.shape}" for n, a in arrays._asdict().items())
+        raise AnnotationError(
+            "uint8 images (N, 48, 48) with N votes and splits", shapes, where=path
+        )
+    if not set(NO_EXPRESSION) <= names <= MEANING.keys() | set(NO_EXPRESSION):
+        raise AnnotationError(
+            "vote columns named " + ", ".join([*MEANING, *NO_EXPRESSION]),
+            ", ".join(sorted(names)),
+            where=path,
+        )
+    return arrays

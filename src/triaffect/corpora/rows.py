@@ -1,0 +1,75 @@
+"""How a reader turns label arrays into a Moments table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from triaffect.tasks.registry import TASKS
+from triaffect.tasks.task import Task
+from triaffect.types import KEY_COLUMNS, LabelOrigin, Moments, moments_schema
+
+Key = str | int | Sequence[str] | NDArray[np.generic]
+"""What a key column holds: one value for all rows, or one a row."""
+
+
+def label_columns(tasks: Sequence[Task] = TASKS) -> dict[str, tuple[str, ...]]:
+    """Label columns of each task by its key, as `moments_schema` wants them."""
+    return {task.key: task.columns for task in tasks}
+
+
+def build_moments(
+    rows: int,
+    keys: Mapping[str, Key],
+    labels: Mapping[str, NDArray[np.floating]],
+    origin: LabelOrigin,
+    tasks: Sequence[Task] = TASKS,
+) -> Moments:
+    """Build a Moments table with every label column of every task.
+
+    Args:
+        rows: Number of rows N.
+        keys: The key columns by name; a single value stands for all rows.
+        labels: Labels (N, K) by task key, NaN where not annotated; a task may be absent.
+        origin: Where all these labels came from.
+        tasks: The tasks whose columns the table has.
+
+    Returns:
+        The table; a task's weight is 1 and its origin set in rows with a label of that task,
+        and both are null elsewhere.
+    """
+    columns = [_key_column(keys[field.name], field.type, rows) for field in KEY_COLUMNS]
+    for task in tasks:
+        columns += _task_columns(labels.get(task.key), task.width, rows, origin)
+    return Moments(pa.table(columns, schema=moments_schema(label_columns(tasks))))
+
+
+def join_moments(parts: Sequence[Moments], tasks: Sequence[Task] = TASKS) -> Moments:
+    """Join tables of one source; without any, a table with all columns and no rows."""
+    if parts:
+        return Moments.concat(parts)
+    return Moments(moments_schema(label_columns(tasks)).empty_table())
+
+
+def _key_column(value: Key, kind: pa.DataType, rows: int) -> pa.Array:
+    if isinstance(value, str | int):
+        return pa.repeat(pa.scalar(value, kind), rows)
+    return pa.array(value, kind)
+
+
+def _task_columns(
+    values: NDArray[np.floating] | None, width: int, rows: int, origin: LabelOrigin
+) -> list[pa.Array]:
+    if values is None:
+        kinds = [pa.float32()] * (width + 1) + [pa.string()]
+        return [pa.nulls(rows, kind) for kind in kinds]
+    missing = np.isnan(values)
+    columns = [pa.array(values[:, k].astype(np.float32), mask=missing[:, k]) for k in range(width)]
+    labelled = pa.array(~missing.all(1))
+    weight = pc.if_else(labelled, pa.scalar(1.0, pa.float32()), pa.scalar(None, pa.float32()))
+    origins = pc.if_else(labelled, pa.scalar(str(origin)), pa.scalar(None, pa.string()))
+    return [*columns, weight, origins]
