@@ -52,8 +52,8 @@ class ActedSpeech(ABC):
         validation_speakers: Speakers kept for choosing a model.
     """
 
-    name: ClassVar[str]
-    form: ClassVar[str]
+    name: str
+    form: str
     test_speakers: ClassVar[frozenset[str]]
     validation_speakers: ClassVar[frozenset[str]]
     aligned = False
