@@ -1,0 +1,180 @@
+"""Following faces from frame to frame, online and without looking at the pixels.
+
+Each face is expected to go on as it moved; the detections of a frame are given to the tracks so
+that the sum of what does not fit (distance of the centres in face sizes, plus the logarithm
+of the ratio of sizes) is least. Unlike the overlap of boxes, that still tells near from far
+where boxes do not touch, and so survives sparse sampling and short gaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.faces.detect import Detections
+from triaffect.types import IntArray
+
+_Floats = NDArray[np.float64]
+
+_MISFIT_AT_ONCE = 0.6
+"""Most misfit from one frame to the next: 0.6 face sizes away, or 1.8 times as large."""
+
+_MISFIT_PER_S = 0.6
+"""How much more is allowed for each second since the face was last seen."""
+
+_POSITION_GAIN, _SPEED_GAIN = 0.6, 0.25
+"""How far an observation corrects the expected place, and how far the speed."""
+
+_COAST_S = 0.6
+"""An unseen face is expected to come to rest within about this time."""
+
+
+@dataclass
+class _Track:
+    """Where one face was last seen.
+
+    Attributes:
+        track_id: Its number.
+        frame: When it was last seen.
+        place: Centre x, centre y, logarithm of size, filtered.
+        speed: Change of `place` per frame.
+    """
+
+    track_id: int
+    frame: int
+    place: _Floats
+    speed: _Floats
+
+
+class Tracker:
+    """Gives the faces of successive frames stable numbers, from 0 in order of appearance.
+
+    Only faces seen within the last `gap_s` are remembered, so memory does not grow.
+
+    Args:
+        frame_rate: Frames per second of the frame numbers given to `update`.
+        gap_s: A face unseen for longer gets a new number when it comes back.
+    """
+
+    def __init__(self, frame_rate: float = 25.0, gap_s: float = 1.0) -> None:
+        self.frame_rate, self.gap_s = frame_rate, gap_s
+        self._tracks: list[_Track] = []
+        self._next_id = 0
+        self._frame = -1
+
+    def update(self, frame_index: int, detections: Detections) -> IntArray:
+        """Number the faces of the next frame.
+
+        Args:
+            frame_index: 0-based number of the frame; numbers may be left out.
+            detections: Its faces, N of them.
+
+        Returns:
+            The track of each face, shape (N,); no two are equal.
+
+        Raises:
+            ValueError: The frame does not come after the one before.
+        """
+        if frame_index <= self._frame:
+            raise ValueError(f"a frame after {self._frame} expected, got {frame_index}")
+        self._frame = frame_index
+        self._tracks = [t for t in self._tracks if self._since_s(t) <= self.gap_s]
+        places = _places(detections)
+        ids = np.full(len(places), -1, np.int64)
+        for row, column in self._matches(places):
+            track = self._tracks[row]
+            _follow(track, frame_index, self._expected(track), places[column])
+            ids[column] = track.track_id
+        for column in np.flatnonzero(ids < 0).tolist():
+            ids[column] = self._start(frame_index, places[column])
+        return ids
+
+    def _since_s(self, track: _Track) -> float:
+        return (self._frame - track.frame) / self.frame_rate
+
+    def _expected(self, track: _Track) -> _Floats:
+        coast = _COAST_S * self.frame_rate
+        frames = coast * (1 - np.exp(-(self._frame - track.frame) / coast))
+        place: _Floats = track.place + frames * track.speed
+        return place
+
+    def _matches(self, places: _Floats) -> list[tuple[int, int]]:
+        """Pairs of (track, face) that belong together."""
+        expected = np.array([self._expected(t) for t in self._tracks]).reshape(-1, 3)
+        since_s = np.array([self._since_s(t) for t in self._tracks])
+        limit = (_MISFIT_AT_ONCE + _MISFIT_PER_S * since_s)[:, None]
+        # relative to what it costs to leave both alone: only pairs below 0 are worth it
+        gain = np.minimum(misfit(expected, places) - limit, 0)
+        return [(i, j) for i, j in least_assignment(gain) if gain[i, j] < 0]
+
+    def _start(self, frame_index: int, place: _Floats) -> int:
+        self._tracks.append(_Track(self._next_id, frame_index, place, np.zeros(3)))
+        self._next_id += 1
+        return self._next_id - 1
+
+
+def _places(detections: Detections) -> _Floats:
+    """Centre x, centre y, logarithm of size of each box, shape (N, 3)."""
+    boxes = detections.boxes.astype(np.float64)
+    size = np.sqrt(np.maximum(boxes[:, 2] * boxes[:, 3], 1e-6))
+    centre = boxes[:, :2] + boxes[:, 2:] / 2
+    return np.concatenate([centre, np.log(size)[:, None]], axis=1)
+
+
+def _follow(track: _Track, frame: int, expected: _Floats, seen: _Floats) -> None:
+    surprise = seen - expected
+    track.speed = track.speed + _SPEED_GAIN * surprise / (frame - track.frame)
+    track.place = expected + _POSITION_GAIN * surprise
+    track.frame = frame
+
+
+def misfit(one: _Floats, other: _Floats) -> _Floats:
+    """Distance in face sizes plus the logarithm of the ratio of sizes, for every pair.
+
+    Args:
+        one: Centre x, centre y, logarithm of size, shape (N, 3).
+        other: Likewise, shape (M, 3).
+
+    Returns:
+        Shape (N, M), 0 where two are equal.
+    """
+    difference = one[:, None] - other[None]
+    size = np.exp((one[:, None, 2] + other[None, :, 2]) / 2)
+    distance = np.hypot(difference[..., 0], difference[..., 1]) / size
+    result: _Floats = distance + np.abs(difference[..., 2])
+    return result
+
+
+def least_assignment(cost: _Floats) -> list[tuple[int, int]]:
+    """Pairs (row, column), as many as the shorter side has, of least total cost.
+
+    The Hungarian method: rows are added one at a time, each along the cheapest path that
+    reassigns the earlier ones.
+
+    Args:
+        cost: Finite costs, shape (N, M).
+    """
+    if cost.shape[0] > cost.shape[1]:
+        return sorted((i, j) for j, i in least_assignment(cost.T))
+    rows, columns = cost.shape
+    row_price, column_price = np.zeros(rows), np.zeros(columns + 1)
+    owner = np.full(columns + 1, -1)  # the last column stands for "not assigned yet"
+    for row in range(rows):
+        owner[columns] = row
+        at, came_from = columns, np.full(columns, columns)
+        distance, done = np.full(columns, np.inf), np.zeros(columns + 1, bool)
+        while owner[at] >= 0:
+            done[at] = True
+            reduced = cost[owner[at]] - row_price[owner[at]] - column_price[:columns]
+            better = ~done[:columns] & (reduced < distance)
+            distance[better], came_from[better] = reduced[better], at
+            at = int(np.argmin(np.where(done[:columns], np.inf, distance)))
+            step = distance[at]
+            row_price[owner[done]] += step
+            column_price[done] -= step
+            distance[~done[:columns]] -= step
+        while at != columns:
+            owner[at], at = owner[came_from[at]], int(came_from[at])
+    return sorted((int(owner[j]), j) for j in range(columns) if owner[j] >= 0)

@@ -1,0 +1,77 @@
+"""What kind of file something is, and reading a single picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from triaffect.errors import MediaError
+from triaffect.media.audio import sound_chunks
+from triaffect.media.container import audio_stream, check_file, opened, video_stream
+from triaffect.media.video import VideoFrames
+from triaffect.types import SourceKind
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file is.
+
+    Attributes:
+        kind: Video, images (a single picture) or sound.
+        has_sound: Whether there is sound in it.
+    """
+
+    kind: SourceKind
+    has_sound: bool
+
+
+def probe(path: str | Path) -> MediaInfo:
+    """Find out what a file is by its content, its name counts for nothing.
+
+    Raises:
+        MediaError: No such file, a folder, zero bytes, not media, or nothing in it decodes.
+    """
+    path = Path(path)
+    with opened(path) as container:
+        is_still, sound = _is_still(container), audio_stream(container) is not None
+        has_picture = video_stream(container) is not None
+    if is_still:
+        read_image(path)
+        return MediaInfo(SourceKind.IMAGES, has_sound=False)
+    if has_picture:
+        VideoFrames(path)
+        return MediaInfo(SourceKind.VIDEO, sound)
+    if not any(len(chunk) for chunk in sound_chunks(path, 8000)):
+        raise MediaError("a video, image or sound", "nothing that decodes", where=path)
+    return MediaInfo(SourceKind.SOUND, has_sound=True)
+
+
+def _is_still(container: InputContainer) -> bool:
+    name = container.format.name
+    if name == "image2" or name.endswith("_pipe"):
+        return True
+    stream = video_stream(container)
+    # a GIF or WebP may move; AVIF and HEIC pictures come as videos of one frame
+    return stream is not None and stream.frames == 1 and not container.streams.audio
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read a picture upright, as its EXIF orientation says.
+
+    Returns:
+        RGB, uint8, shape (height, width, 3); transparency is dropped, gray is repeated.
+
+    Raises:
+        MediaError: No such file, a folder, zero bytes, or it does not decode.
+    """
+    path = check_file(Path(path))
+    # decoding from memory, because imread cannot open every name
+    bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
+        return next(iter(VideoFrames(path))).rgb
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
