@@ -1,0 +1,84 @@
+"""``triaffect extract``: a corpus into a feature store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triaffect.errors import MediaError
+
+
+def extract(
+    corpus: Annotated[
+        Path, typer.Argument(help="Folder or file of the corpus.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The store: made, resumed, or added to.", show_default=False)
+    ],
+    face: Annotated[
+        str, typer.Option(help="Face extractor: default, gray64, none, or a model folder.")
+    ] = "default",
+    voice: Annotated[
+        str, typer.Option(help="Voice extractor: default, logmel64, none, or a model folder.")
+    ] = "default",
+    jobs: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first so many sources.", min=1, show_default=False)
+    ] = None,
+) -> None:
+    """Run face and voice extractors over a corpus and keep the results in a feature store.
+
+    Sources that the store has already are skipped, so an interrupted extraction is resumed by
+    running it again. A source that cannot be read is named at the end.
+    """
+    from triaffect.corpora.corpus import open_corpus
+    from triaffect.features.extract import extract as run
+
+    with _progress() as progress:
+        report = run(open_corpus(corpus), out, face, voice, jobs, limit, progress)
+    for kind, messages in (("left out", report.failures), ("incomplete", report.problems)):
+        for source, message in messages.items():
+            sys.stderr.write(f"triaffect: warning: {source} is {kind}: {message}\n")
+    for mistake in report.mistakes:
+        sys.stderr.write(f"triaffect: warning: {mistake}\n")
+    if report.failures and not report.added + report.there:
+        raise MediaError(
+            "a source that can be read", "none", "see the warnings above", where=corpus
+        )
+    typer.echo(
+        f"{out}: added {report.added} sources ({report.faces} face rows, {report.voices} voice "
+        f"rows, {report.moments} labelled moments) in {report.seconds:.1f} s; "
+        f"{report.there} were there; {len(report.failures)} left out"
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on stderr, told after each job."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def told(done: int, total: int, source: str) -> None:
+            bar.update(task, completed=done, total=total, description=source)
+
+        yield told

@@ -1,0 +1,251 @@
+"""The computing half of an extraction: one job after another, here or in worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import cv2
+
+from triaffect.corpora.corpus import Corpus
+from triaffect.errors import ModelError, TriaffectError
+from triaffect.features.crops import Crops
+from triaffect.features.registry import face_extractor, voice_extractor
+from triaffect.features.rows import RowFile, map_rows
+from triaffect.features.spec import ExtractorSpec
+from triaffect.features.store import FACE, FACE_KEYS, KEY_DTYPE, TIME_DTYPE, VOICE, VOICE_TIMES
+from triaffect.features.store_writer import FaceRows
+from triaffect.media.audio import sound_chunks
+from triaffect.types import FeatureSeries, Moments, Source
+
+_JOBS_AHEAD = 4
+"""Jobs a worker may be ahead of the writing."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every job of an extraction has in common; sent to each worker.
+
+    Attributes:
+        corpus: The corpus.
+        face: Name of the face extractor, see `registry.face_extractor`.
+        voice: Name of the voice extractor.
+        pending: Folder for rows that wait to be written.
+    """
+
+    corpus: Corpus
+    face: str
+    voice: str
+    pending: Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One source, or one part of a source whose images are divided; part 0 does the rest of it.
+
+    Attributes:
+        number: Its place in the order of writing.
+        source: The source.
+        part: Which part.
+        parts: Of how many.
+    """
+
+    number: int
+    source: Source
+    part: int = 0
+    parts: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job; its rows are in its files.
+
+    Attributes:
+        faces: How many face rows.
+        voices: How many voice rows.
+        moments: Labels of the source, from part 0; None if they could not be read.
+        frame_rate: Frames/s of its frame numbers, from part 0.
+        problems: What could not be read.
+    """
+
+    faces: int = 0
+    voices: int = 0
+    moments: Moments | None = None
+    frame_rate: float = 0.0
+    problems: tuple[str, ...] = ()
+
+
+class Stopped(Exception):  # noqa: N818 - a request, not an error
+    """The parent wants no more."""
+
+
+class Worker:
+    """Computes jobs of one extraction.
+
+    Args:
+        settings: The extraction.
+        stop: Set by the parent when nobody wants the results any more.
+    """
+
+    def __init__(self, settings: Settings, stop: Event | None = None) -> None:
+        cv2.setNumThreads(1)
+        self._settings, self._stop = settings, stop
+        self._face = face_extractor(settings.face)
+        self._voice = voice_extractor(settings.voice)
+        self._problems: list[str] = []
+
+    def __call__(self, job: Job) -> Outcome:
+        """Compute one job. What is wrong with the source ends up among its problems.
+
+        Raises:
+            ModelError: A network does not work; no other job would do better.
+        """
+        self._problems = []
+        folder = spill_folder(self._settings.pending, job.number)
+        folder.mkdir(parents=True)
+        corpus, source = self._settings.corpus, job.source
+        moments, rate, faces, voices = None, 0.0, 0, 0
+        with self._noting("labels"):
+            rate = corpus.frame_rate(source)
+            moments = corpus.moments(source) if job.part == 0 else None
+        if not self._problems:
+            faces = self._write_faces(job, folder)
+            voices = self._write_voices(source, folder) if job.part == 0 else 0
+        return Outcome(faces, voices, moments, rate, tuple(self._problems))
+
+    @contextmanager
+    def _noting(self, what: str) -> Iterator[None]:
+        """Whatever one source does, the others go on."""
+        try:
+            yield
+        except (ModelError, Stopped):
+            raise
+        except TriaffectError as error:
+            self._problems.append(f"{what}: {error}")
+        except Exception as error:  # a reader's surprise must not end a night's work
+            self._problems.append(f"{what}: {type(error).__name__}: {error}")
+
+    def _write_faces(self, job: Job, folder: Path) -> int:
+        if self._face is None:
+            return 0
+        spec = self._face.spec
+        crops = Crops(self._settings.corpus, job.source, job.part, job.parts)
+        with (
+            RowFile(folder / FACE, spec.row_dtype, spec.dim) as values,
+            RowFile(folder / FACE_KEYS, KEY_DTYPE, 0) as keys,
+            self._noting("faces"),
+        ):
+            for batch in crops:
+                self._check_wanted()
+                values.append(self._face(batch.crops))
+                keys.append(batch.keys)
+        if crops.problem:
+            self._problems.append(f"faces: {crops.problem}")
+        return keys.count
+
+    def _write_voices(self, source: Source, folder: Path) -> int:
+        if self._voice is None or source.sound is None:
+            return 0
+        spec = self._voice.spec
+        with (
+            RowFile(folder / VOICE, spec.row_dtype, spec.dim) as values,
+            RowFile(folder / VOICE_TIMES, TIME_DTYPE, 0) as times,
+            self._noting("voice"),
+        ):
+            for series in self._voice.stream(sound_chunks(source.sound, spec.rate)):
+                self._check_wanted()
+                values.append(series.values)
+                times.append(series.times_s)
+        return times.count
+
+    def _check_wanted(self) -> None:
+        if self._stop is not None and self._stop.is_set():
+            raise Stopped
+
+
+def spill_folder(pending: Path, number: int) -> Path:
+    """Where a job leaves its rows."""
+    return pending / f"{number:06d}"
+
+
+def spilled_faces(folder: Path, spec: ExtractorSpec, count: int) -> FaceRows:
+    """Face rows that a job left, memory-mapped."""
+    values = map_rows(folder / FACE, spec.row_dtype, spec.dim, count)
+    return FaceRows(values, map_rows(folder / FACE_KEYS, KEY_DTYPE, 0, count))
+
+
+def spilled_voices(folder: Path, spec: ExtractorSpec, count: int) -> FeatureSeries:
+    """Voice rows that a job left, memory-mapped."""
+    values = map_rows(folder / VOICE, spec.row_dtype, spec.dim, count)
+    return FeatureSeries(values, map_rows(folder / VOICE_TIMES, TIME_DTYPE, 0, count))
+
+
+def outcomes(settings: Settings, todo: Sequence[Job], workers: int) -> Iterator[Outcome]:
+    """Results of the jobs, in their order.
+
+    Args:
+        settings: The extraction.
+        todo: The jobs.
+        workers: Processes to compute them in; 1 computes here.
+    """
+    if workers <= 1 or len(todo) <= 1:
+        worker = Worker(settings)
+        yield from map(worker, todo)
+    else:
+        yield from _from_processes(settings, todo, min(workers, len(todo)))
+
+
+def _from_processes(settings: Settings, todo: Sequence[Job], workers: int) -> Iterator[Outcome]:
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    with (
+        _single_threaded_children(),
+        ProcessPoolExecutor(workers, context, _start, (settings, stop)) as pool,
+    ):
+        waiting: deque[Future[Outcome]] = deque()
+        try:
+            for job in todo:
+                waiting.append(pool.submit(_compute, job))
+                if len(waiting) >= workers * _JOBS_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_workers: list[Worker] = []
+"""The one worker of a worker process."""
+
+
+def _start(settings: Settings, stop: Event) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    _workers.append(Worker(settings, stop))
+
+
+def _compute(job: Job) -> Outcome:
+    return _workers[0](job)
+
+
+@contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """NumPy in a child looks at these when it is loaded; a thread each is what pays here."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -1,0 +1,88 @@
+"""Log-mel spectrum of a sound, the same whether it comes whole or in chunks.
+
+Contract: mono sound at 16,000 samples/s in [-1, 1]. Row i looks at 25 ms (a Hann window of 400
+samples, zero-padded to 512) around (i + 0.5) · 10 ms, so that row i stands for the sound from
+10·i to 10·(i + 1) ms and a stretch of S seconds is exactly 100·S rows. Beyond the ends the
+sound is silent. Each row holds ln(p + 1e-6) for the power p under each of 64 triangles with
+peak 1, evenly spaced on the mel scale 2595·log10(1 + f/700) from 60 to 7,600 Hz. Full-scale
+tones reach about 10; silence is `FLOOR`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.types import FloatArray
+
+RATE = 16_000
+BANDS = 64
+ROWS_PER_S = 100
+_FRAME, _HOP, _FFT = 400, 160, 512
+_LOWEST_HZ, _HIGHEST_HZ = 60.0, 7600.0
+_OFFSET = 1e-6
+FLOOR = float(np.log(np.float32(_OFFSET)))
+"""Value of every band in silence."""
+
+_LEAD = (_FRAME - _HOP) // 2
+"""Samples that a row's window reaches out on each side of its own 10 ms."""
+_BLOCK = ROWS_PER_S
+"""Rows computed at once. Always as many, so that chunk sizes never change a result."""
+
+
+def log_mel(sound: FloatArray) -> FloatArray:
+    """Log-mel spectrum of a whole sound.
+
+    Args:
+        sound: Mono at 16,000 samples/s in [-1, 1], shape (samples,).
+
+    Returns:
+        Shape (ceil(samples / 160), 64).
+    """
+    return np.concatenate([np.empty((0, BANDS), np.float32), *log_mel_stream([sound])])
+
+
+def log_mel_stream(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    """Log-mel spectrum of a sound that comes in chunks of any size, in bounded memory.
+
+    Yields:
+        Consecutive rows, shape (T, 64); together equal to `log_mel` of the joined chunks.
+    """
+    need = (_BLOCK - 1) * _HOP + _FRAME
+    held, samples, rows = np.zeros(_LEAD, np.float32), 0, 0
+    for chunk in chunks:
+        samples += len(chunk)
+        held = np.concatenate([held, chunk])
+        while len(held) >= need:
+            yield _block(held[:need])
+            rows += _BLOCK
+            held = held[_BLOCK * _HOP :]
+    while rows < -(-samples // _HOP):
+        left = min(_BLOCK, -(-samples // _HOP) - rows)
+        yield _block(np.pad(held[:need], (0, max(0, need - len(held)))))[:left]
+        rows += _BLOCK
+        held = held[_BLOCK * _HOP :]
+
+
+def _block(sound: FloatArray) -> FloatArray:
+    frames = np.lib.stride_tricks.sliding_window_view(sound, _FRAME)[::_HOP]
+    spectrum = np.fft.rfft(frames * _HANN, _FFT)
+    power = spectrum.real**2 + spectrum.imag**2
+    return np.log(power @ _TRIANGLES + np.float32(_OFFSET))
+
+
+def _triangles() -> FloatArray:
+    """Weight of each of the FFT's 257 powers in each band, shape (257, 64)."""
+    low, high = 2595 * np.log10(1 + np.array([_LOWEST_HZ, _HIGHEST_HZ]) / 700)
+    edges_hz = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    bins_hz = np.arange(_FFT // 2 + 1) * (RATE / _FFT)
+    rise = (bins_hz[:, None] - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
+    fall = (edges_hz[2:] - bins_hz[:, None]) / np.diff(edges_hz)[1:]
+    weights: NDArray[np.float64] = np.clip(np.minimum(rise, fall), 0, None)
+    return weights.astype(np.float32)
+
+
+_HANN: FloatArray = np.hanning(_FRAME + 1)[:-1].astype(np.float32)
+_TRIANGLES = _triangles()

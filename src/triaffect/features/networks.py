@@ -1,0 +1,184 @@
+"""Extractors that run a model folder's networks with onnxruntime, on one CPU thread each.
+
+Preprocessing, by the ``input`` of the part (see `triaffect.features.model_folder`):
+
+- ``gray64``: the aligned crop as 64×64 gray levels, uint8.
+- ``rgb224``: the crop resized bilinearly to 224×224, RGB in [0, 1], channels first.
+- ``logmel64``: `triaffect.features.logmel`, rounded to half precision as stores keep it. The
+  stretch is padded with silence at the sound's ends, so that there is a row for every
+  multiple of the hop within the sound.
+- ``wave22050``: mono at 22,050 samples/s, times 255, clipped to ±255, as SoundNet was fed.
+  Complete stretches only: a causal one has its first row after ``span_s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from triaffect.errors import ModelError
+from triaffect.features import logmel
+from triaffect.features.manifest import FacePart, VoicePart
+from triaffect.features.model_folder import ModelFolder
+from triaffect.features.runners import gray64
+from triaffect.features.spec import ExtractorSpec
+from triaffect.features.stretches import Stretches
+from triaffect.types import FeatureSeries, FloatArray
+
+BATCH = 32
+RGB_SIDE = 224
+WAVE_RATE, WAVE_SCALE = 22_050, 255.0
+
+
+class OnnxFace:
+    """The face network of a model folder.
+
+    Attributes:
+        folder: Where it came from.
+
+    Raises:
+        ModelError: The folder has none, or onnxruntime cannot run it.
+    """
+
+    def __init__(self, folder: ModelFolder) -> None:
+        self._network = Network(folder, "face")
+        part = folder.manifest.face
+        assert isinstance(part, FacePart)  # noqa: S101 - else there were no network
+        self.folder = folder
+        self.spec = ExtractorSpec(part.extractor, part.sha256, part.dim, "float16")
+        self._prepare = _FACE_INPUTS[part.input]
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """Rows (N, dim) float16 of crops (N, 112, 112, 3)."""
+        rows = np.empty((len(crops), self.spec.dim), np.float16)
+        for start in range(0, len(crops), BATCH):
+            batch = crops[start : start + BATCH]
+            rows[start : start + BATCH] = self._network(self._prepare(batch), self.spec.dim)
+        return rows
+
+
+class OnnxVoice:
+    """The voice network of a model folder.
+
+    Attributes:
+        folder: Where it came from.
+
+    Raises:
+        ModelError: The folder has none, or onnxruntime cannot run it.
+    """
+
+    def __init__(self, folder: ModelFolder) -> None:
+        self._network = Network(folder, "voice")
+        part = folder.manifest.voice
+        assert isinstance(part, VoicePart)  # noqa: S101 - else there were no network
+        how = _VOICE_INPUTS[part.input]
+        self.folder = folder
+        self.spec = ExtractorSpec(
+            part.extractor, part.sha256, part.dim, "float16", how.sound_rate, part.window
+        )
+        self._prepare = how.prepare
+        self._stretches = Stretches(part.window, how.rate, how.pad, BATCH)
+
+    def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
+        """Rows (T, dim) float16, one every hop."""
+        for times_s, batch in self._stretches(self._prepare(chunks)):
+            rows = self._network(batch, self.spec.dim)
+            yield FeatureSeries(rows.astype(np.float16), times_s)
+
+
+class Network:
+    """One network of a model folder, run on one thread.
+
+    Args:
+        folder: The folder.
+        part: "face" or "voice".
+
+    Raises:
+        ModelError: The folder has no such network, or onnxruntime cannot load it.
+    """
+
+    def __init__(self, folder: ModelFolder, part: str) -> None:
+        self._path = folder.network(part)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(self._path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's own exceptions share no other base
+            raise ModelError("an ONNX network", _first_line(error), where=self._path) from error
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, batch: NDArray[Any], dim: int) -> FloatArray:
+        """Feature rows (N, dim) of one batch.
+
+        Raises:
+            ModelError: The network does not take such a batch, or gives another width.
+        """
+        try:
+            rows = self._session.run(None, {self._input: batch})[0]
+        except Exception as error:
+            raise ModelError(
+                f"a network that takes {batch.dtype} {batch.shape}",
+                _first_line(error),
+                where=self._path,
+            ) from error
+        if rows.shape != (len(batch), dim):
+            raise ModelError(f"rows of {dim} features", f"shape {rows.shape}", where=self._path)
+        return np.asarray(rows, np.float32)
+
+
+def rgb224(crops: NDArray[np.uint8]) -> FloatArray:
+    """Crops (N, 112, 112, 3) as RGB in [0, 1], float32 (N, 3, 224, 224), resized bilinearly."""
+    size = (RGB_SIDE, RGB_SIDE)
+    large = [cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR) for crop in crops]
+    return np.stack(large).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+
+
+_FACE_INPUTS: dict[str, Callable[[NDArray[np.uint8]], NDArray[Any]]] = {
+    "gray64": gray64,
+    "rgb224": rgb224,
+}
+
+
+@dataclass(frozen=True)
+class _VoiceInput:
+    sound_rate: int
+    rate: int
+    prepare: Callable[[Iterable[FloatArray]], Iterator[FloatArray]]
+    pad: FloatArray | None
+
+
+def _half_log_mel(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    for rows in logmel.log_mel_stream(chunks):
+        yield _half(rows)
+
+
+def _half(values: FloatArray) -> FloatArray:
+    return values.astype(np.float16).astype(np.float32)
+
+
+def _scaled_wave(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    for chunk in chunks:
+        yield np.clip(chunk * np.float32(WAVE_SCALE), -WAVE_SCALE, WAVE_SCALE)
+
+
+_VOICE_INPUTS = {
+    "logmel64": _VoiceInput(
+        sound_rate=logmel.RATE,
+        rate=logmel.ROWS_PER_S,
+        prepare=_half_log_mel,
+        pad=_half(np.full(logmel.BANDS, logmel.FLOOR, np.float32)),
+    ),
+    "wave22050": _VoiceInput(sound_rate=WAVE_RATE, rate=WAVE_RATE, prepare=_scaled_wave, pad=None),
+}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,66 @@
+"""What an extractor is: the part of it that a store must remember."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from triaffect.types import Window
+
+
+@dataclass(frozen=True)
+class ExtractorSpec:
+    """Identity and output of a face or voice extractor.
+
+    Two stores can be compared, and a network be fed from a store, only if these are equal.
+
+    Attributes:
+        name: Such as ``"gray64"``, or the network's name in its model folder.
+        sha256: Hash of the network's file; for a builtin its version.
+        dim: Width of a row.
+        dtype: ``"uint8"`` or ``"float16"``.
+        rate: Samples per second of the sound it takes; 0 for a face extractor.
+        window: Sound behind each row, and seconds between rows; None for a face extractor.
+    """
+
+    name: str
+    sha256: str
+    dim: int
+    dtype: str
+    rate: int = 0
+    window: Window | None = None
+
+    @property
+    def causal(self) -> bool:
+        """Whether a row says something only about what came before its time."""
+        return self.window is not None and self.window.causal
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds between voice rows; 0 for a face extractor."""
+        return self.window.hop_s if self.window else 0.0
+
+    @property
+    def row_dtype(self) -> np.dtype[Any]:
+        """The NumPy type of `dtype`."""
+        return np.dtype(self.dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for a store's description."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> ExtractorSpec:
+        """From `to_json`'s values.
+
+        Raises:
+            KeyError, TypeError: If they are not that.
+        """
+        window = content["window"]
+        return ExtractorSpec(**{**content, "window": window and Window(**window)})
+
+    def describe(self) -> str:
+        """Name and the beginning of the hash, for messages."""
+        return f"{self.name} ({self.sha256[:12]})"

@@ -1,0 +1,267 @@
+"""The feature store: rows of every source of one or more corpora, memory-mapped.
+
+A folder of few files, however many sources there are::
+
+    store.json         format, face and voice extractor (null where there is none), versions
+    sources.jsonl      a line for each finished source, the only authority on what is there:
+                       id, corpus, ranges of rows, digest, files it came from, problem
+    face.bin           rows of the face extractor, sorted by source, track, frame
+    face_keys.bin      track int32, frame int32, time_s float64 of each
+    voice.bin          rows of the voice extractor, sorted by source, time
+    voice_times.bin    time_s float64 of each
+    moments.arrows     the labels, an Arrow stream (see `triaffect.types.Moments`)
+    extractors/face, extractors/voice    model folders of the networks, for networks
+
+All numbers are little-endian. Files only ever grow; rows behind the last line of
+``sources.jsonl`` are left from an interrupted extraction and count for nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from triaffect.errors import StoreError
+from triaffect.features.rows import map_rows
+from triaffect.features.spec import ExtractorSpec
+from triaffect.types import Moments
+
+FORMAT = 1
+DESCRIPTION, SOURCES, MOMENTS = "store.json", "sources.jsonl", "moments.arrows"
+FACE, FACE_KEYS, VOICE, VOICE_TIMES = "face.bin", "face_keys.bin", "voice.bin", "voice_times.bin"
+EXTRACTORS = "extractors"
+KEY_DTYPE = np.dtype([("track", "<i4"), ("frame", "<i4"), ("time_s", "<f8")])
+TIME_DTYPE = np.dtype("<f8")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished source: its line in ``sources.jsonl``.
+
+    Attributes:
+        source: Its id.
+        corpus: Name of its corpus.
+        kind: "video", "images" or "sound".
+        stills: Its images are unrelated pictures: frame numbers and times order nothing.
+        frame_rate: Frames/s of its frame numbers.
+        files: Path, size in bytes and time of change of each file it came from.
+        face: First row and end in the face files.
+        voice: First row and end in the voice files.
+        moments: First row and end in the labels.
+        moments_end: Bytes of the labels' file up to its last row.
+        digest: Hash of its rows and labels.
+        problem: What was wrong with a part of it; None if nothing.
+    """
+
+    source: str
+    corpus: str
+    kind: str
+    stills: bool
+    frame_rate: float
+    files: tuple[dict[str, Any], ...]
+    face: tuple[int, int]
+    voice: tuple[int, int]
+    moments: tuple[int, int]
+    moments_end: int
+    digest: str
+    problem: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Log:
+    """What ``sources.jsonl`` says.
+
+    Attributes:
+        entries: Finished sources in the order of their rows.
+        failures: Message by id of sources that could not be read and have no rows.
+        size: Bytes of whole lines; a cut-off last line is not among them.
+    """
+
+    entries: tuple[Entry, ...]
+    failures: dict[str, str]
+    size: int
+
+
+class FeatureStore:
+    """A store opened for reading. Open one with `FeatureStore.open`.
+
+    Attributes:
+        path: Its folder.
+        face_spec: Face extractor; None if there is none.
+        voice_spec: Voice extractor; None if there is none.
+        entries: Its sources, in the order of their rows.
+        failures: Message by id of sources that could not be extracted.
+        face: Face rows (R, Df), memory-mapped.
+        voice: Voice rows (V, Dv), memory-mapped.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        face_spec: ExtractorSpec | None,
+        voice_spec: ExtractorSpec | None,
+        log: Log,
+    ) -> None:
+        self.path, self.face_spec, self.voice_spec = path, face_spec, voice_spec
+        self.entries, self.failures = log.entries, log.failures
+        last = log.entries[-1] if log.entries else None
+        faces, voices = (last.face[1], last.voice[1]) if last else (0, 0)
+        self._moments_end = last.moments_end if last else 0
+        self.face = _mapped(path / FACE, face_spec, faces)
+        self.voice = _mapped(path / VOICE, voice_spec, voices)
+        self._keys = map_rows(path / FACE_KEYS, KEY_DTYPE, 0, faces)
+        self.voice_time_s: NDArray[np.float64] = map_rows(path / VOICE_TIMES, TIME_DTYPE, 0, voices)
+
+    @staticmethod
+    def open(path: Path) -> FeatureStore:
+        """Open a store.
+
+        Raises:
+            StoreError: It is missing, half written, damaged or of another format.
+        """
+        path = Path(path)
+        face_spec, voice_spec = read_description(path)
+        return FeatureStore(path, face_spec, voice_spec, read_log(path))
+
+    @cached_property
+    def sources(self) -> list[str]:
+        """Ids of the sources; a source's place here is its ordinal."""
+        return [entry.source for entry in self.entries]
+
+    @cached_property
+    def face_source(self) -> NDArray[np.int32]:
+        """Ordinal of each face row's source, shape (R,)."""
+        return _ordinals([entry.face for entry in self.entries])
+
+    @cached_property
+    def face_track(self) -> NDArray[np.int32]:
+        """Track of each face row within its source, shape (R,)."""
+        return np.ascontiguousarray(self._keys["track"])
+
+    @cached_property
+    def face_frame(self) -> NDArray[np.int32]:
+        """0-based frame of each face row, shape (R,)."""
+        return np.ascontiguousarray(self._keys["frame"])
+
+    @cached_property
+    def face_time_s(self) -> NDArray[np.float64]:
+        """Time of each face row in its source, shape (R,)."""
+        return np.ascontiguousarray(self._keys["time_s"])
+
+    @cached_property
+    def voice_source(self) -> NDArray[np.int32]:
+        """Ordinal of each voice row's source, shape (V,)."""
+        return _ordinals([entry.voice for entry in self.entries])
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Labels of all sources.
+
+        Raises:
+            StoreError: The file of labels is damaged.
+        """
+        return Moments(read_moments(self.path / MOMENTS, self._moments_end))
+
+    def is_stills(self, source: int) -> bool:
+        """Whether the source with this ordinal is a set of unrelated pictures."""
+        return self.entries[source].stills
+
+    def fingerprint(self) -> str:
+        """Hash of extractors, rows and labels, whatever paths they came from."""
+        specs = [spec and spec.to_json() for spec in (self.face_spec, self.voice_spec)]
+        content = [specs, [(entry.source, entry.stills, entry.digest) for entry in self.entries]]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def read_description(path: Path) -> tuple[ExtractorSpec | None, ExtractorSpec | None]:
+    """Face and voice extractor of a store.
+
+    Raises:
+        StoreError: There is no store of this format.
+    """
+    file = path / DESCRIPTION
+    if not file.is_file():
+        got = "a folder without one" if path.is_dir() else "no such folder"
+        remedy = "make a store with 'triaffect extract CORPUS --out STORE'"
+        raise StoreError(f"a feature store with {DESCRIPTION}", got, remedy, where=path)
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        if content["format"] != FORMAT:
+            raise StoreError(
+                f"store format {FORMAT}", repr(content["format"]), "extract it again", where=path
+            )
+        face, voice = (
+            content[part] and ExtractorSpec.from_json(content[part]) for part in ("face", "voice")
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            "a store's description", f"{type(error).__name__}: {error}", "extract again", where=file
+        ) from error
+    return face, voice
+
+
+def read_log(path: Path) -> Log:
+    """Finished and failed sources of a store; a line cut off at the end is passed over.
+
+    Raises:
+        StoreError: A whole line is not what this program writes.
+    """
+    file = path / SOURCES
+    content = file.read_bytes() if file.is_file() else b""
+    size = content.rfind(b"\n") + 1
+    entries: list[Entry] = []
+    failures: dict[str, str] = {}
+    for number, line in enumerate(content[:size].splitlines(), 1):
+        try:
+            fields = json.loads(line)
+            if "failed" in fields:
+                failures[fields["source"]] = fields["failed"]
+                continue
+            ranges = {name: tuple(fields[name]) for name in ("files", "face", "voice", "moments")}
+            entries.append(Entry(**{**fields, **ranges}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                "a source's line", str(error), "extract again", where=f"{file}:{number}"
+            ) from error
+        failures.pop(entries[-1].source, None)
+    return Log(tuple(entries), failures, size)
+
+
+def read_moments(file: Path, size: int) -> pa.Table:
+    """The labels in the first bytes of a stream, without copying them.
+
+    Raises:
+        StoreError: The file is missing, cut off or no such stream.
+    """
+    try:
+        content = pa.memory_map(str(file)).read_buffer(size or None)
+        if content.size < size:
+            raise pa.ArrowInvalid(f"{content.size} of {size} bytes")
+        return pa.ipc.open_stream(content).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StoreError(
+            "the labels of a store", str(error), "extract again", where=file
+        ) from error
+
+
+def _mapped(path: Path, spec: ExtractorSpec | None, rows: int) -> NDArray[Any]:
+    if spec is None:
+        return np.empty((0, 0), np.float16)
+    return map_rows(path, spec.row_dtype, spec.dim, rows)
+
+
+def _ordinals(ranges: list[tuple[int, int]]) -> NDArray[np.int32]:
+    counts = [stop - start for start, stop in ranges]
+    return np.repeat(np.arange(len(ranges), dtype=np.int32), counts)

@@ -1,0 +1,342 @@
+"""Writing a feature store, source by source, so that a crash costs at most the last second.
+
+Rows are appended and reach the disk before the line that makes them count. Opening a store
+for writing cuts off what an earlier, interrupted writer left behind its last line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from triaffect.errors import StoreError
+from triaffect.features import store
+from triaffect.features.rows import RowFile
+from triaffect.features.spec import ExtractorSpec
+from triaffect.features.store import Entry
+from triaffect.tasks.registry import TASKS
+from triaffect.tasks.task import Task
+from triaffect.types import FeatureSeries, Moments, moments_schema
+
+_COMMIT_EVERY_S = 1.0
+_BLOCK = 4096
+"""Rows sorted and written at once."""
+_LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class FaceRows:
+    """Face rows of one source, in any order.
+
+    Attributes:
+        values: Shape (N, D); may be memory-mapped.
+        keys: track, frame, time_s of each, of type `store.KEY_DTYPE`, shape (N,).
+    """
+
+    values: NDArray[Any]
+    keys: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a store remembers of a source beside its rows; see `store.Entry`."""
+
+    source: str
+    corpus: str
+    kind: str
+    stills: bool
+    frame_rate: float
+    files: tuple[dict[str, Any], ...] = ()
+    problem: str | None = None
+
+
+class StoreWriter:
+    """A store opened for adding sources. Use it in a ``with`` statement.
+
+    Get one with `create_or_resume`; only one process can have a store open so.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        specs: tuple[ExtractorSpec | None, ExtractorSpec | None],
+        schema: pa.Schema,
+        lock: IO[bytes],
+    ) -> None:
+        log = store.read_log(path)
+        self.path, self._schema, self._lock = path, schema, lock
+        self._done = {entry.source: entry for entry in log.entries}
+        self._lines: list[str] = []
+        self._committed_s = time.monotonic()
+        ends = log.entries[-1] if log.entries else None
+        face, voice = (ends.face[1], ends.voice[1]) if ends else (0, 0)
+        self._moments_rows, moments_end = (ends.moments[1], ends.moments_end) if ends else (0, 0)
+        face_spec, voice_spec = specs
+        self._face = _row_file(path / store.FACE, face_spec, face)
+        self._keys = RowFile(path / store.FACE_KEYS, store.KEY_DTYPE, 0, face)
+        self._voice = _row_file(path / store.VOICE, voice_spec, voice)
+        self._times = RowFile(path / store.VOICE_TIMES, store.TIME_DTYPE, 0, voice)
+        self._moments = RowFile(path / store.MOMENTS, np.dtype("u1"), 0, moments_end)
+        self._log = RowFile(path / store.SOURCES, np.dtype("u1"), 0, log.size)
+        if moments_end == 0:
+            self._moments.append(_bytes(schema.serialize()))
+
+    @staticmethod
+    def create_or_resume(
+        path: Path,
+        face_spec: ExtractorSpec | None,
+        voice_spec: ExtractorSpec | None,
+        tasks: Sequence[Task] = TASKS,
+    ) -> StoreWriter:
+        """Open a store for adding sources; make it if there is none.
+
+        Args:
+            path: Its folder.
+            face_spec: Face extractor of the rows to come; None if there will be none.
+            voice_spec: Voice extractor likewise.
+            tasks: Whose labels it keeps.
+
+        Raises:
+            StoreError: The folder holds something else, a store of other extractors or
+                tasks, or one that another process is writing.
+        """
+        path = Path(path)
+        _check_place(path)
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _locked(path)
+        try:
+            schema = moments_schema({task.key: task.columns for task in tasks})
+            if (path / store.DESCRIPTION).exists():
+                _check_same(path, face_spec, voice_spec, schema)
+            else:
+                _write_description(path, face_spec, voice_spec)
+            return StoreWriter(path, (face_spec, voice_spec), schema, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.finish()
+
+    def has(self, source: str) -> bool:
+        """Whether a source has been added, now or in an earlier run."""
+        return source in self._done
+
+    def entry(self, source: str) -> Entry:
+        """What is known of a source that has been added."""
+        return self._done[source]
+
+    def add(
+        self,
+        info: SourceInfo,
+        moments: Moments,
+        face: FaceRows | None = None,
+        voice: FeatureSeries | None = None,
+    ) -> Entry:
+        """Add a source with its rows and labels.
+
+        Args:
+            info: What it is.
+            moments: Its labels; columns of other tasks than the store's are an error.
+            face: Its face rows; None if it has none.
+            voice: Its voice rows in order of time; None if it has none.
+
+        Raises:
+            StoreError: It has labels of a task that the store does not keep.
+            ValueError: It is there already, or its rows are not the extractor's.
+        """
+        if self.has(info.source):
+            raise ValueError(f"source {info.source} is in the store already")
+        batch = _labels(moments, info.source, self._schema, self.path)
+        digest = hashlib.blake2b(digest_size=16)
+        with self._undone_on_error():
+            before = self._face.count, self._voice.count, self._moments_rows
+            if face is not None:
+                self._add_face(face, digest)
+            if voice is not None:
+                _append(self._voice, voice.values, digest)
+                _append(self._times, voice.times_s, digest)
+            if batch.num_rows:
+                _append(self._moments, _bytes(batch.serialize()), digest)
+        self._moments_rows += batch.num_rows
+        entry = Entry(
+            **vars(info),
+            face=(before[0], self._face.count),
+            voice=(before[1], self._voice.count),
+            moments=(before[2], self._moments_rows),
+            moments_end=self._moments.count,
+            digest=digest.hexdigest(),
+        )
+        self._done[info.source] = entry
+        self._write_line(entry.to_json())
+        return entry
+
+    def fail(self, source: str, message: str) -> None:
+        """Note that a source could not be extracted; another run tries it again."""
+        self._write_line({"source": source, "failed": message})
+
+    def commit(self) -> None:
+        """Make everything added so far count."""
+        if self._lines:
+            for file in (self._face, self._keys, self._voice, self._times, self._moments):
+                file.sync()
+            self._log.append(np.frombuffer("".join(self._lines).encode(), "u1"))
+            self._log.sync()
+            self._lines.clear()
+        self._committed_s = time.monotonic()
+
+    def finish(self) -> None:
+        """Commit, and let another process write."""
+        self.commit()
+        for file in (*self._row_files(), self._log):
+            file.close()
+        self._lock.close()
+
+    def _row_files(self) -> tuple[RowFile, ...]:
+        return self._face, self._keys, self._voice, self._times, self._moments
+
+    def _add_face(self, face: FaceRows, digest: hashlib.blake2b) -> None:
+        order = np.lexsort((face.keys["frame"], face.keys["track"]))
+        for start in range(0, len(order), _BLOCK):
+            rows = order[start : start + _BLOCK]
+            _append(self._face, face.values[rows], digest)
+            _append(self._keys, face.keys[rows], digest)
+
+    def _write_line(self, content: dict[str, Any]) -> None:
+        self._lines.append(json.dumps(content) + "\n")
+        if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
+            self.commit()
+
+    @contextmanager
+    def _undone_on_error(self) -> Iterator[None]:
+        counts = [file.count for file in self._row_files()]
+        try:
+            yield
+        except BaseException:
+            for file, count in zip(self._row_files(), counts, strict=True):
+                file.cut(count)
+            raise
+
+
+def _append(file: RowFile, rows: NDArray[Any], digest: hashlib.blake2b) -> None:
+    data = np.ascontiguousarray(rows, file.dtype)
+    file.append(data)
+    digest.update(data.view("u1").data if data.size else b"")
+
+
+def _bytes(buffer: pa.Buffer) -> NDArray[np.uint8]:
+    return np.frombuffer(buffer, np.uint8)
+
+
+def _row_file(path: Path, spec: ExtractorSpec | None, keep: int) -> RowFile:
+    if spec is None:
+        return RowFile(path, np.dtype("u1"), 0, keep)
+    return RowFile(path, spec.row_dtype, spec.dim, keep)
+
+
+def _labels(moments: Moments, source: str, schema: pa.Schema, path: Path) -> pa.RecordBatch:
+    """The labels as one batch of the store's schema; columns they lack become null."""
+    table = moments.table
+    unknown = [name for name in table.column_names if name not in schema.names]
+    if unknown:
+        raise StoreError(
+            "labels of the store's tasks", ", ".join(unknown), "make a new store", where=path
+        )
+    if set(table.column("source").unique().to_pylist()) - {source}:
+        raise ValueError(f"labels of source {source} only expected")
+    columns = [
+        table.column(field.name).cast(field.type).combine_chunks()
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _check_place(path: Path) -> None:
+    if path.is_file():
+        raise StoreError("a folder for the store", "a file", "choose another name", where=path)
+    inside = {child.name for child in path.iterdir()} if path.is_dir() else set()
+    inside = {name for name in inside if not name.startswith(_LOCK)}
+    if inside and store.DESCRIPTION not in inside:
+        raise StoreError(
+            "a feature store, an empty folder or none",
+            f"a folder without {store.DESCRIPTION}",
+            "choose another name, or delete the folder if it is a half-written store",
+            where=path,
+        )
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """A lock that ends with the process, however that ends."""
+    stream = (path / _LOCK).open("ab")
+    if sys.platform != "win32":
+        import fcntl  # noqa: PLC0415 - not on every system
+
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            stream.close()
+            raise StoreError(
+                "a store that nobody is writing", "one in use", "wait for the other extraction",
+                where=path,
+            ) from error  # fmt: skip
+    return stream
+
+
+def _write_description(path: Path, face: ExtractorSpec | None, voice: ExtractorSpec | None) -> None:
+    content = {
+        "format": store.FORMAT,
+        "face": face and face.to_json(),
+        "voice": voice and voice.to_json(),
+        "versions": {"triaffect": version("triaffect")},
+    }
+    aside = path / f"{_LOCK}.{os.getpid()}"
+    aside.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    aside.replace(path / store.DESCRIPTION)
+
+
+def _check_same(
+    path: Path, face: ExtractorSpec | None, voice: ExtractorSpec | None, schema: pa.Schema
+) -> None:
+    there = store.read_description(path)
+    for part, had, asked in zip(("face", "voice"), there, (face, voice), strict=True):
+        if had != asked:
+            raise StoreError(
+                f"the store's {part} extractor {had.describe() if had else 'none'}",
+                asked.describe() if asked else "none",
+                f"use that extractor, or another store (--{part}, --out)",
+                where=path,
+            )
+    file = path / store.MOMENTS
+    if file.is_file() and file.stat().st_size:
+        ends = store.read_log(path).entries
+        kept = store.read_moments(file, ends[-1].moments_end).schema if ends else schema
+        if kept != schema:
+            new = sorted(set(kept.names) ^ set(schema.names))
+            raise StoreError(
+                "a store of the same tasks", f"other label columns: {', '.join(new)}",
+                "make a new store", where=path,
+            )  # fmt: skip
