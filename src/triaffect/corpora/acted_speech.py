@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.emotions import one_hot
 from triaffect.corpora.rows import Key, build_moments
 from triaffect.errors import AnnotationError, MediaError
+from triaffect.media.container import audio_stream, duration_s, opened
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.types import LabelOrigin, Moments, Source, SourceKind, Split
 
@@ -130,12 +130,12 @@ class ActedSpeech(ABC):
         return Split.VALIDATION if speaker in self.validation_speakers else Split.TRAIN
 
 
-def middle_times_s(duration_s: float) -> NDArray[np.float64]:
+def middle_times_s(seconds: float) -> NDArray[np.float64]:
     """Whole half seconds in the middle half of a sound, or its middle if there are none."""
-    first = np.ceil(0.25 * duration_s / MOMENT_HOP_S)
-    last = np.floor(0.75 * duration_s / MOMENT_HOP_S)
+    first = np.ceil(0.25 * seconds / MOMENT_HOP_S)
+    last = np.floor(0.75 * seconds / MOMENT_HOP_S)
     if last < first:
-        return np.array([duration_s / 2])
+        return np.array([seconds / 2])
     return np.arange(first, last + 1) * MOMENT_HOP_S
 
 
@@ -145,11 +145,8 @@ def sound_duration_s(path: Path) -> float:
     Raises:
         MediaError: The file cannot be opened or holds no sound of known length.
     """
-    try:
-        with av.open(path) as container:
-            duration = container.duration if container.streams.audio else None
-    except (av.FFmpegError, OSError) as error:
-        raise MediaError("a sound file", str(error), where=path) from error
-    if not duration:
+    with opened(path) as container:
+        seconds = duration_s(container) if audio_stream(container) else None
+    if not seconds:
         raise MediaError("a sound file", "no sound, or none of known length", where=path)
-    return float(duration / av.time_base)
+    return seconds
