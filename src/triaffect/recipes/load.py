@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -169,12 +169,12 @@ def _fields_at(keys: list[str]) -> list[str]:
 
 def _kind_of(model: type[BaseModel]) -> str | None:
     kind = model.model_fields.get("kind")
-    arguments = getattr(kind.annotation, "__args__", ()) if kind is not None else ()
-    return str(arguments[0]) if len(arguments) == 1 else None
+    arguments = get_args(kind.annotation) if kind is not None else ()
+    return str(arguments[0]) if arguments else None
 
 
 def _models_in(annotation: object) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    parts = getattr(annotation, "__args__", ())
+    parts = get_args(annotation)
     return [model for part in parts for model in _models_in(part)]

@@ -58,8 +58,8 @@ class DataSpec(_Strict):
     window: WindowSpec = WindowSpec()
     stretch_s: float = 3.0
     pools: dict[str, tuple[str, ...]]
-    batch_size: int = Field(256, ge=2)
-    min_batch: int = Field(2, ge=2)
+    batch_size: int = Field(default=256, ge=2)
+    min_batch: int = Field(default=2, ge=2)
     drop_partial: bool = False
     single_task_frame_offset: int = 0
     augment: bool = False
@@ -122,22 +122,25 @@ class OptimizerSpec(_Strict):
     """
 
     kind: Literal["adam", "keras_adam"] = "adam"
-    lr: float = Field(1e-4, gt=0)
+    lr: float = Field(default=1e-4, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
-    decay: float = Field(0.0, ge=0)
+    decay: float = Field(default=0.0, ge=0)
     shared: bool = False
     reset_on_best: bool = False
 
 
 class SupervisedSpec(_Strict):
-    """Loss against labels: ``own_weight`` on single-task batches, ``mtl_weight`` elsewhere."""
+    """Loss against labels: ``own_weight`` on single-task batches, ``mtl_weight`` elsewhere.
+
+    ``positive_weights`` names sigmoid tasks whose "present" weighs absent / present.
+    """
 
     own_weight: float = 1.0
     mtl_weight: float = 1.0
     use_task_weights: bool = False
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(default=1.0, gt=0)
     reading: Reading = "conventional"
-    positive_weights: bool = False
+    positive_weights: tuple[str, ...] = ()
 
 
 class DistillationSpec(_Strict):
@@ -145,7 +148,7 @@ class DistillationSpec(_Strict):
 
     own_weight: float = 1.0
     other_weight: float = 0.9
-    temperature: float = Field(2.5, gt=0)
+    temperature: float = Field(default=2.5, gt=0)
     reading: Reading = "conventional"
     on: tuple[str, ...] = ("VA", "EXPR", "AU")
 
@@ -168,7 +171,7 @@ class SelectionSpec(_Strict):
 
     metric: Literal["official", "per_batch"] = "official"
     pool: str = "MTL"
-    patience: int = Field(5, ge=1)
+    patience: int = Field(default=5, ge=1)
 
 
 class Stage(_Strict):
@@ -186,14 +189,14 @@ class Stage(_Strict):
     teacher: str | None = None
     teacher_weights: Literal["best", "last"] = "best"
     updates: tuple[str, ...]
-    epochs: int = Field(20, ge=1)
-    steps_per_epoch: int | None = Field(None, ge=1)
+    epochs: int = Field(default=20, ge=1)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
     optimizer: OptimizerSpec = OptimizerSpec()
     supervised: SupervisedSpec = SupervisedSpec()
     distillation: DistillationSpec | None = None
     adversary: AdversarySpec | None = None
     selection: SelectionSpec = SelectionSpec()
-    stagnation: float = Field(0.0, ge=0)
+    stagnation: float = Field(default=0.0, ge=0)
 
 
 class Recipe(_Strict):

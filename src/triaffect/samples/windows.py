@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
-from triaffect.features.windows import window_rows
+from triaffect.features.windows import voice_rows, window_rows
 from triaffect.recipes.recipe import WindowSpec
 from triaffect.samples.dataset import InputArrays, Rows, label_rows
 from triaffect.tasks.task import Task
@@ -136,16 +136,10 @@ def _tracks(store: FeatureStore, source: int) -> Iterator[tuple[int, int]]:
     yield from pairwise(bounds)
 
 
-def _voice_rows(store: FeatureStore, source: int, at_s: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Stored voice vector of each instant: the nearest, or the last one if they are causal."""
+def _voice_rows(store: FeatureStore, source: int, at_s: NDArray[np.float64]) -> IntArray:
+    """Stored voice vector of each instant; -1 where there is none."""
     start, stop = source_range(store.voice_source, source)
-    if start == stop or store.voice_spec is None:
+    if store.voice_spec is None or store.voice_spec.window is None:
         return np.full(len(at_s), -1, np.int64)
-    times = store.voice_time_s[start:stop]
-    after = np.searchsorted(times, at_s + 1e-9, "right")
-    before = (after - 1).clip(0)
-    if store.voice_spec.causal:
-        return np.where(after > 0, before + start, -1).astype(np.int64)
-    upper = after.clip(0, len(times) - 1)
-    nearer = np.where(np.abs(times[upper] - at_s) < np.abs(times[before] - at_s), upper, before)
-    return (nearer + start).astype(np.int64)
+    rows = voice_rows(store.voice_time_s[start:stop], at_s, store.voice_spec.window)
+    return np.where(rows >= 0, rows + start, -1)

@@ -1,0 +1,89 @@
+"""Everything a run needs to go on as if it had never stopped; no pickle.
+
+A checkpoint is one safetensors file: parameters, statistics, optimiser moments and the random
+state as tensors, and where in the run it was made as JSON in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from triaffect.errors import RunError
+from triaffect.training.files import write_tensors
+
+
+def save_checkpoint(
+    path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]
+) -> None:
+    """Write a checkpoint aside and rename it.
+
+    Args:
+        path: File to write.
+        net: Network with its statistics.
+        optimizer: Optimiser with its moments.
+        progress: Anything JSON can say about where the run is.
+    """
+    moments, settings = _flatten(optimizer.state_dict())
+    tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
+    tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
+    tensors["rng"] = torch.get_rng_state()
+    described = {"progress": progress, "optimizer": settings}
+    write_tensors(path, tensors, {"triaffect": json.dumps(described)})
+
+
+def read_progress(path: Path) -> dict[str, Any]:
+    """Where in the run a checkpoint was made.
+
+    Raises:
+        RunError: Not a whole checkpoint.
+    """
+    return dict(_described(path)["progress"])
+
+
+def load_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put a checkpoint's tensors and random state back in place."""
+    described = _described(path)
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    net.load_state_dict(_under("net.", tensors))
+    moments = _under("optimizer.", tensors)
+    optimizer.load_state_dict(_unflatten(moments, described["optimizer"]))
+    torch.set_rng_state(tensors["rng"])
+
+
+def _described(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(json.loads(file.metadata()["triaffect"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        raise RunError("a whole checkpoint", "a damaged one", "train again", where=path) from None
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Split an optimiser's state into tensors and plain numbers."""
+    tensors, numbers = {}, {}
+    for index, entries in state["state"].items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{name}"] = value
+            else:
+                numbers[f"{index}.{name}"] = value
+    return tensors, {"groups": state["param_groups"], "numbers": numbers}
+
+
+def _unflatten(tensors: dict[str, Tensor], settings: dict[str, Any]) -> dict[str, Any]:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **settings["numbers"]}.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": settings["groups"]}

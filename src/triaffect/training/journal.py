@@ -1,0 +1,46 @@
+"""The journal of a run: one JSON object a line, in the order things happened."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """Append-only JSON lines.
+
+    Args:
+        path: File to append to; made when first written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - anything JSON can say
+        """Add one line with its event's name first."""
+        line = json.dumps({"event": event, **fields}, separators=(",", ":"))
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def cut(self, size: int) -> None:
+        """Forget what was written after ``size`` bytes; a resumed run writes it again."""
+        if self.size() > size:
+            with self._path.open("r+b") as file:
+                file.truncate(size)
+
+
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """Lines of a journal; a last line cut off by a kill is left out."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)

@@ -1,0 +1,237 @@
+"""Train a recipe, stage by stage, so that it can be killed anywhere and go on.
+
+The order of rows and their augmentation follow from seed, stage, epoch and iteration alone;
+what else decides the outcome (parameters, statistics, moments, the random state of dropout,
+scores so far) is in the checkpoint. A resumed run ends with the same weights as one that was
+never interrupted, on the same machine with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triaffect.features.store import FeatureStore
+from triaffect.recipes.recipe import Recipe
+from triaffect.tasks.abaw import Score
+from triaffect.tasks.registry import task as task_by_key
+from triaffect.training.build import build_samples
+from triaffect.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from triaffect.training.files import write_json, write_tensors
+from triaffect.training.journal import Journal
+from triaffect.training.optimizers import KerasAdam
+from triaffect.training.run_folder import RunFolder, begin
+from triaffect.training.scoring import score_pools
+from triaffect.training.stage_run import StageRun, Work, load_weights
+
+Report = Callable[[str, int, int, float], None]
+"""Called after every iteration with stage, iterations done, iterations in all, and loss."""
+
+CHECKPOINT_EVERY_S = 60.0
+
+
+@dataclass
+class Progress:
+    """Where a run is; everything in a checkpoint that is not a tensor."""
+
+    stage: int = 0
+    epoch: int = 0
+    iteration: int = 0
+    best: float | None = None
+    best_epoch: int = -1
+    step: int = 0
+    journal_bytes: int = 0
+    updates: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    stagnation: dict[str, Any] = field(default_factory=dict)
+    finished: bool = False
+
+
+def train(
+    recipe: Recipe,
+    store: FeatureStore,
+    out: Path,
+    seed: int = 0,
+    resume: bool = False,
+    report: Report | None = None,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+) -> RunFolder:
+    """Train every stage of a recipe and score the result.
+
+    Args:
+        recipe: What to train.
+        store: What to learn from.
+        out: The run folder.
+        seed: Decides initialisation, order, augmentation and dropout.
+        resume: Go on with the run that is in the folder, if there is one.
+        report: Told of every iteration.
+        checkpoint_every_s: Seconds between checkpoints within an epoch; every epoch ends
+            with one.
+
+    Returns:
+        The run folder with journal, weights and ``scores.json``.
+
+    Raises:
+        RunError: The folder holds another run, or one and ``resume`` is off.
+        StoreError: The store lacks what the recipe needs.
+    """
+    tasks = [task_by_key(key) for key in recipe.tasks]
+    samples = build_samples(recipe.data, store, tasks)
+    folder = begin(out, recipe, seed, store.fingerprint(), resume)
+    work = Work(recipe, store, samples, tasks, folder, seed)
+    progress = _resumed(folder)
+    journal = Journal(folder.journal)
+    journal.cut(progress.journal_bytes)
+    while progress.stage < len(work.names):
+        _Runner(work, progress, journal, report, checkpoint_every_s).run()
+        progress = Progress(stage=progress.stage + 1, step=progress.step)
+        progress.journal_bytes = journal.size()
+    write_json(folder.scores, score_run(work))
+    return folder
+
+
+def score_run(work: Work) -> dict[str, Any]:
+    """Official scores of every stage's best weights on validation and test rows."""
+    scores: dict[str, Any] = {}
+    for index, name in enumerate(work.names):
+        run = StageRun(work, index)
+        load_weights(run.net, work.folder, name, "best")
+        scores[name] = {
+            split: {pool: score.to_json() for pool, score in _official(run, split).items()}
+            for split in ("validation", "test")
+        }
+    return scores
+
+
+def _official(run: StageRun, split: str) -> dict[str, Score]:
+    work = run.work
+    size = work.recipe.data.batch_size
+    return score_pools(run.net, work.samples, work.pools(split), work.tasks, "official", size)
+
+
+def _resumed(folder: RunFolder) -> Progress:
+    """Progress of the last checkpoint, or the start."""
+    if not folder.checkpoint.is_file():
+        return Progress()
+    saved = read_progress(folder.checkpoint)
+    known = {each.name for each in fields(Progress)}
+    return Progress(**{key: value for key, value in saved.items() if key in known})
+
+
+class _Runner:
+    """Runs one stage from wherever its progress says to its end."""
+
+    def __init__(
+        self,
+        work: Work,
+        progress: Progress,
+        journal: Journal,
+        report: Report | None,
+        checkpoint_every_s: float,
+    ) -> None:
+        self.work, self.at, self.journal, self.report = work, progress, journal, report
+        self.every_s, self.saved_s = checkpoint_every_s, time.monotonic()
+        self.started_s = time.monotonic()
+        self.stage = StageRun(work, progress.stage)
+        if isinstance(self.stage.optimizer, KerasAdam) and self.stage.stage.optimizer.shared:
+            self.stage.optimizer.carry_step(progress.step)
+        if work.folder.checkpoint.is_file() and self._is_mine():
+            load_checkpoint(work.folder.checkpoint, self.stage.net, self.stage.optimizer)
+            self.stage.stagnation.load_state_dict(progress.stagnation)
+
+    def _is_mine(self) -> bool:
+        """Whether the checkpoint was made within this stage, not at the end of the last one."""
+        return bool(read_progress(self.work.folder.checkpoint)["stage"] == self.at.stage)
+
+    def run(self) -> None:
+        """Do the stage's remaining epochs, then leave its last weights for those it teaches."""
+        spec = self.stage.stage
+        while not self.at.finished and self.at.epoch < spec.epochs:
+            self._epoch()
+        self._save_weights("last")
+        if isinstance(self.stage.optimizer, KerasAdam):
+            self.at.step = self.stage.optimizer.t
+
+    def _epoch(self) -> None:
+        at, plan = self.at, self.stage.plan(self.at.epoch)
+        total = plan.iterations * self.stage.stage.epochs
+        sums: defaultdict[str, float] = defaultdict(float, at.sums)
+        for iteration, updates in _by_iteration(plan.updates(self.stage.kinds, at.iteration)):
+            done = at.epoch * plan.iterations + iteration
+            self.stage.set_rate(done / total)
+            loss = 0.0
+            for kind, rows in updates:
+                terms = self.stage.update(at.epoch, iteration, kind, rows)
+                loss += terms["loss"]
+                for name, value in terms.items():
+                    sums[f"{kind}.{name}"] += value
+            at.iteration, at.sums = iteration + 1, dict(sums)
+            if self.report:
+                self.report(self.stage.name, done + 1, total, loss / max(len(updates), 1))
+            if time.monotonic() - self.saved_s > self.every_s:
+                self._checkpoint()
+        self._end_epoch({name: value / plan.iterations for name, value in sums.items()})
+
+    def _end_epoch(self, losses: dict[str, float]) -> None:
+        at, selection = self.at, self.stage.stage.selection
+        scores = self.stage.score()
+        official = {pool: score.official for pool, score in scores.items()}
+        value = official[selection.pool]["P_MTL"]
+        self.stage.stagnation.update(self.stage.task_values(scores))
+        better = at.best is None or value > at.best
+        if better:
+            at.best, at.best_epoch = value, at.epoch
+            self._save_weights("best")
+            self.stage.new_best()
+        self.journal.write(
+            "epoch",
+            stage=self.stage.name,
+            epoch=at.epoch,
+            losses={name: round(value, 6) for name, value in losses.items()},
+            validation=official,
+            task_weights=self.stage.stagnation.weights(),
+            best=better,
+            seconds=round(time.monotonic() - self.started_s, 2),
+        )
+        self.started_s = time.monotonic()
+        at.finished = at.epoch - at.best_epoch >= selection.patience
+        at.epoch, at.iteration, at.sums = at.epoch + 1, 0, {}
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        self.at.journal_bytes = self.journal.size()
+        self.at.stagnation = dict(self.stage.stagnation.state_dict())
+        save_checkpoint(
+            self.work.folder.checkpoint, self.stage.net, self.stage.optimizer, asdict(self.at)
+        )
+        self.saved_s = time.monotonic()
+
+    def _save_weights(self, which: str) -> None:
+        path = self.work.folder.weights(self.stage.name, which)
+        write_tensors(path, self.stage.net.state_dict())
+
+
+def _by_iteration(
+    updates: Iterable[tuple[int, str, Any]],
+) -> Iterable[tuple[int, list[tuple[str, Any]]]]:
+    """Group the updates of each iteration."""
+    current, group = -1, list[tuple[str, Any]]()
+    for iteration, kind, rows in updates:
+        if iteration != current and group:
+            yield current, group
+            group = []
+        current = iteration
+        group.append((kind, rows))
+    if group:
+        yield current, group
+
+
+def set_threads(count: int) -> None:
+    """Use so many threads for every operation; resuming needs the same number."""
+    torch.set_num_threads(count)

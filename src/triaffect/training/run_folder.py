@@ -1,0 +1,113 @@
+"""Where a run keeps what it makes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from triaffect import __version__
+from triaffect.errors import RunError
+from triaffect.recipes.load import recipe_hash
+from triaffect.recipes.recipe import Recipe
+from triaffect.training.files import write_json
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of the files of a run.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+
+    @property
+    def about(self) -> Path:
+        """Recipe, seed, version and data fingerprint, as JSON."""
+        return self.root / "run.json"
+
+    @property
+    def journal(self) -> Path:
+        """What happened, as JSON lines."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Everything needed to go on, as safetensors."""
+        return self.root / "checkpoint.safetensors"
+
+    @property
+    def scores(self) -> Path:
+        """Scores of every stage, as JSON."""
+        return self.root / "scores.json"
+
+    @property
+    def model(self) -> Path:
+        """The exported model folder of the last stage."""
+        return self.root / "model"
+
+    def weights(self, stage: str, which: str) -> Path:
+        """Weights of a stage; ``which`` is ``best`` or ``last``."""
+        return self.root / "stages" / stage / f"{which}.safetensors"
+
+
+def begin(root: Path, recipe: Recipe, seed: int, data: str, resume: bool) -> RunFolder:
+    """Make a run folder, or check that an existing one can go on.
+
+    Raises:
+        RunError: The folder holds a run and ``resume`` is off, or it holds another recipe,
+            seed or data.
+    """
+    folder = RunFolder(root)
+    about = {
+        "format": FORMAT,
+        "triaffect": __version__,
+        "recipe_hash": recipe_hash(recipe),
+        "seed": seed,
+        "data": data,
+    }
+    if folder.about.exists():
+        if not resume:
+            raise RunError("a new run folder", "one with a run", "add --resume", where=root)
+        _check_same(read_about(root), about, root)
+        return folder
+    if root.exists() and any(root.iterdir()):
+        raise RunError("a new or empty run folder", "one with other files", where=root)
+    root.mkdir(parents=True, exist_ok=True)
+    write_json(folder.about, {**about, "recipe": recipe.model_dump(mode="json")})
+    return folder
+
+
+def read_about(root: Path) -> dict[str, Any]:
+    """Contents of ``run.json``.
+
+    Raises:
+        RunError: No run folder, or a damaged one.
+    """
+    try:
+        about = json.loads(RunFolder(root).about.read_text(encoding="utf-8"))
+        if about["format"] != FORMAT:
+            raise RunError(f"run format {FORMAT}", str(about["format"]), where=root)
+    except OSError:
+        raise RunError(
+            "a run folder with run.json", "none", "train first, or check the path", where=root
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise RunError("a whole run.json", "a damaged one", "train again", where=root) from None
+    return dict(about)
+
+
+def _check_same(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
+    for key in ("recipe_hash", "seed", "data"):
+        if old.get(key) != new[key]:
+            raise RunError(
+                f"the run's own {key} {old.get(key)!s:.16}",
+                f"{new[key]!s:.16}",
+                "resume with what it was begun with, or choose another --out",
+                where=root,
+            )

@@ -1,0 +1,208 @@
+"""One stage of a recipe: its network, its teacher, its updates and its scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from triaffect.errors import RunError, StoreError
+from triaffect.features.store import FeatureStore
+from triaffect.nets.outputs import Outputs
+from triaffect.objectives.objective import StepContext, TorchTargets
+from triaffect.objectives.weighting import StagnationWeights
+from triaffect.recipes.recipe import Recipe, Stage
+from triaffect.samples.augment import vary_crops, vary_logmel
+from triaffect.samples.dataset import Samples
+from triaffect.samples.loader import EpochPlan, make_batch, plan_epoch
+from triaffect.tasks.abaw import Score
+from triaffect.tasks.task import Task
+from triaffect.training.build import build_net, build_objectives, build_optimizer
+from triaffect.training.optimizers import KerasAdam
+from triaffect.training.run_folder import RunFolder
+from triaffect.training.scoring import score_pools, to_tensors
+from triaffect.types import Batch, IntArray
+
+VARIATIONS = {"crop": vary_crops, "logmel": vary_logmel}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every stage of a run shares."""
+
+    recipe: Recipe
+    store: FeatureStore
+    samples: Samples
+    tasks: Sequence[Task]
+    folder: RunFolder
+    seed: int
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the stages in order."""
+        return list(self.recipe.stages)
+
+    def pools(self, split: str) -> dict[str, IntArray]:
+        """Rows of one split by pool name; empty pools are left out."""
+        pools = {
+            name: self.samples.rows.where(split, sets)
+            for name, sets in self.recipe.data.pools.items()
+        }
+        return {name: rows for name, rows in pools.items() if len(rows)}
+
+
+class StageRun:
+    """A stage being trained.
+
+    Args:
+        work: What all stages share.
+        index: Which stage it is.
+
+    Raises:
+        StoreError: The store has no training or no validation rows for it.
+    """
+
+    def __init__(self, work: Work, index: int) -> None:
+        self.work, self.index, self.name = work, index, work.names[index]
+        self.stage: Stage = work.recipe.stages[self.name]
+        self.training, self.validation = work.pools("train"), work.pools("validation")
+        self._check_rows()
+        torch.manual_seed(_mixed(work.seed, index))
+        self.net = build_net(work.recipe, self.stage, work.store, work.tasks)
+        self.optimizer = build_optimizer(self.stage.optimizer, self.net)
+        rows = np.unique(np.concatenate([self.training[kind] for kind in self.kinds]))
+        self.objectives = build_objectives(self.stage, work.samples.rows, rows)
+        self.stagnation = StagnationWeights((t.key for t in work.tasks), self.stage.stagnation)
+        self.teacher = self._load_teacher()
+
+    @property
+    def kinds(self) -> list[str]:
+        """Updates of one iteration that have rows to learn from."""
+        return [kind for kind in self.stage.updates if kind in self.training]
+
+    def plan(self, epoch: int) -> EpochPlan:
+        """Rows of every update of an epoch."""
+        data = self.work.recipe.data
+        pools = {kind: self.training[kind] for kind in self.kinds}
+        seed = (self.work.seed, self.index, epoch)
+        return plan_epoch(pools, data.batch_size, data.min_batch, seed, self.stage.steps_per_epoch)
+
+    def update(self, epoch: int, iteration: int, kind: str, rows: IntArray) -> dict[str, float]:
+        """Do one update; return the terms of its loss and their sum by name."""
+        batch = make_batch(self.work.samples, kind, rows)
+        inputs = to_tensors(batch.inputs)
+        if self.work.recipe.data.augment:
+            inputs = self._vary(inputs, (epoch, iteration, len(kind)))
+        self.net.train()
+        context = self._context(batch, inputs, epoch)
+        terms: dict[str, Tensor] = {}
+        for objective in self.objectives:
+            terms |= objective(context)
+        self.optimizer.zero_grad(set_to_none=True)
+        if terms:
+            loss = torch.stack(list(terms.values())).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        return {**values, "loss": sum(values.values())}
+
+    def set_rate(self, done: float) -> None:
+        """Set the learning rate for this share of the stage's updates done, in [0, 1]."""
+        spec = self.stage.optimizer
+        if spec.schedule == "cosine":
+            for group in self.optimizer.param_groups:
+                group["lr"] = spec.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+    def score(self, split: str = "validation") -> dict[str, Score]:
+        """Score of every pool of a split that is a task's own or the one selected by."""
+        wanted = {self.stage.selection.pool, *(task.key for task in self.work.tasks)}
+        pools = {name: rows for name, rows in self.work.pools(split).items() if name in wanted}
+        metric, size = self.stage.selection.metric, self.work.recipe.data.batch_size
+        return score_pools(self.net, self.work.samples, pools, self.work.tasks, metric, size)
+
+    def new_best(self) -> None:
+        """Do what the stage's optimiser does at a new best score."""
+        if self.stage.optimizer.reset_on_best and isinstance(self.optimizer, KerasAdam):
+            self.optimizer.reset_moments()
+
+    def task_values(self, scores: Mapping[str, Score]) -> dict[str, float]:
+        """Score of each task on its own pool, or on the selected one where it has none."""
+        selected = scores[self.stage.selection.pool]
+        return {
+            task.key: scores.get(task.key, selected).tasks[task.key].value
+            for task in self.work.tasks
+        }
+
+    def _context(self, batch: Batch, inputs: dict[str, Tensor], epoch: int) -> StepContext:
+        outputs: Outputs = self.net(inputs)
+        taught = None
+        if self.teacher is not None:
+            with torch.no_grad():
+                taught = self.teacher(inputs)
+        return StepContext(
+            kind=batch.kind,
+            tasks=self.work.tasks,
+            outputs=outputs,
+            teacher=taught,
+            targets={key: TorchTargets.of(t) for key, t in batch.targets.items()},
+            progress=(epoch + 1) / self.stage.epochs,
+            task_weights=self.stagnation.weights(),
+        )
+
+    def _vary(self, inputs: dict[str, Tensor], place: tuple[int, ...]) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.work.seed, self.index, *place))
+        return {
+            name: VARIATIONS[name](value, rng) if name in VARIATIONS else value
+            for name, value in inputs.items()
+        }
+
+    def _load_teacher(self) -> nn.Module | None:
+        """The teaching stage's network, frozen and in evaluation mode."""
+        if self.stage.teacher is None:
+            return None
+        stage = self.work.recipe.stages[self.stage.teacher]
+        teacher = build_net(self.work.recipe, stage, self.work.store, self.work.tasks)
+        load_weights(teacher, self.work.folder, self.stage.teacher, self.stage.teacher_weights)
+        return teacher.eval().requires_grad_(requires_grad=False)
+
+    def _check_rows(self) -> None:
+        if not self.kinds:
+            raise StoreError(
+                "training rows for the updates " + ", ".join(self.stage.updates),
+                "none",
+                "extract a corpus with such labels, faces and sound",
+                where=self.work.store.path,
+            )
+        if self.stage.selection.pool not in self.validation:
+            raise StoreError(
+                f"validation rows in the pool {self.stage.selection.pool}",
+                "none",
+                f"extract a corpus with a validation split, or --set {self.name}.selection.pool=…",
+                where=self.work.store.path,
+            )
+
+
+def load_weights(net: nn.Module, folder: RunFolder, stage: str, which: str) -> None:
+    """Put a stage's saved weights into a network.
+
+    Raises:
+        RunError: The run has no such weights, or they are another network's.
+    """
+    path = folder.weights(stage, which)
+    if not path.is_file():
+        raise RunError(f"weights of the stage {stage}", "none", "finish the run", where=path)
+    try:
+        net.load_state_dict(load_file(path))
+    except Exception as error:
+        raise RunError("weights of the recipe's network", str(error)[:100], where=path) from error
+
+
+def _mixed(seed: int, index: int) -> int:
+    """A seed of its own for every stage."""
+    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
