@@ -1,4 +1,4 @@
-"""Extractors that run a model folder's networks with onnxruntime, on one CPU thread each.
+"""Extractors that run the networks of a model folder with onnxruntime.
 
 Preprocessing, by the ``input`` of the part (see `triaffect.features.model_folder`):
 
@@ -19,7 +19,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from triaffect.errors import ModelError
@@ -27,6 +26,7 @@ from triaffect.features import logmel
 from triaffect.features.manifest import FacePart, VoicePart
 from triaffect.features.model_folder import ModelFolder
 from triaffect.features.runners import gray64
+from triaffect.features.session import CPU, first_line, open_session
 from triaffect.features.spec import ExtractorSpec
 from triaffect.features.stretches import Stretches
 from triaffect.types import FeatureSeries, FloatArray
@@ -39,6 +39,10 @@ WAVE_RATE, WAVE_SCALE = 22_050, 255.0
 class OnnxFace:
     """The face network of a model folder.
 
+    Args:
+        folder: The folder.
+        device: "cpu" or "cuda".
+
     Attributes:
         folder: Where it came from.
 
@@ -46,8 +50,8 @@ class OnnxFace:
         ModelError: The folder has none, or onnxruntime cannot run it.
     """
 
-    def __init__(self, folder: ModelFolder) -> None:
-        self._network = Network(folder, "face")
+    def __init__(self, folder: ModelFolder, device: str = CPU) -> None:
+        self._network = Network(folder, "face", device)
         part = folder.manifest.face
         assert isinstance(part, FacePart)  # noqa: S101 - else there were no network
         self.folder = folder
@@ -66,6 +70,10 @@ class OnnxFace:
 class OnnxVoice:
     """The voice network of a model folder.
 
+    Args:
+        folder: The folder.
+        device: "cpu" or "cuda".
+
     Attributes:
         folder: Where it came from.
 
@@ -73,8 +81,8 @@ class OnnxVoice:
         ModelError: The folder has none, or onnxruntime cannot run it.
     """
 
-    def __init__(self, folder: ModelFolder) -> None:
-        self._network = Network(folder, "voice")
+    def __init__(self, folder: ModelFolder, device: str = CPU) -> None:
+        self._network = Network(folder, "voice", device)
         part = folder.manifest.voice
         assert isinstance(part, VoicePart)  # noqa: S101 - else there were no network
         how = _VOICE_INPUTS[part.input]
@@ -93,26 +101,20 @@ class OnnxVoice:
 
 
 class Network:
-    """One network of a model folder, run on one thread.
+    """One network of a model folder.
 
     Args:
         folder: The folder.
         part: "face" or "voice".
+        device: "cpu" or "cuda".
 
     Raises:
-        ModelError: The folder has no such network, or onnxruntime cannot load it.
+        ModelError: The folder has no such network, or onnxruntime cannot load it there.
     """
 
-    def __init__(self, folder: ModelFolder, part: str) -> None:
+    def __init__(self, folder: ModelFolder, part: str, device: str = CPU) -> None:
         self._path = folder.network(part)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(self._path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's own exceptions share no other base
-            raise ModelError("an ONNX network", _first_line(error), where=self._path) from error
+        self._session = open_session(self._path, device)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, batch: NDArray[Any], dim: int) -> FloatArray:
@@ -126,7 +128,7 @@ class Network:
         except Exception as error:
             raise ModelError(
                 f"a network that takes {batch.dtype} {batch.shape}",
-                _first_line(error),
+                first_line(error),
                 where=self._path,
             ) from error
         if rows.shape != (len(batch), dim):
@@ -178,7 +180,3 @@ _VOICE_INPUTS = {
     ),
     "wave22050": _VoiceInput(sound_rate=WAVE_RATE, rate=WAVE_RATE, prepare=_scaled_wave, pad=None),
 }
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
