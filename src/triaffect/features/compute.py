@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+import shutil
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -18,6 +14,7 @@ import cv2
 from triaffect.corpora.corpus import Corpus
 from triaffect.errors import ModelError, TriaffectError
 from triaffect.features.crops import Crops
+from triaffect.features.pool import Stopped, Work
 from triaffect.features.registry import face_extractor, voice_extractor
 from triaffect.features.rows import RowFile, map_rows
 from triaffect.features.spec import ExtractorSpec
@@ -25,9 +22,6 @@ from triaffect.features.store import FACE, FACE_KEYS, KEY_DTYPE, TIME_DTYPE, VOI
 from triaffect.features.store_writer import FaceRows
 from triaffect.media.audio import sound_chunks
 from triaffect.types import FeatureSeries, Moments, Source
-
-_JOBS_AHEAD = 4
-"""Jobs a worker may be ahead of the writing."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +77,20 @@ class Outcome:
     problems: tuple[str, ...] = ()
 
 
-class Stopped(Exception):  # noqa: N818 - a request, not an error
-    """The parent wants no more."""
-
-
 class Worker:
     """Computes jobs of one extraction.
 
     Args:
         settings: The extraction.
-        stop: Set by the parent when nobody wants the results any more.
+        wanted: Tells whether anybody still wants the results.
+
+    Raises:
+        ModelError: There is no such extractor.
     """
 
-    def __init__(self, settings: Settings, stop: Event | None = None) -> None:
+    def __init__(self, settings: Settings, wanted: Callable[[], bool]) -> None:
         cv2.setNumThreads(1)
-        self._settings, self._stop = settings, stop
+        self._settings, self._wanted = settings, wanted
         self._face = face_extractor(settings.face)
         self._voice = voice_extractor(settings.voice)
         self._problems: list[str] = []
@@ -110,6 +103,7 @@ class Worker:
         """
         self._problems = []
         folder = spill_folder(self._settings.pending, job.number)
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that died
         folder.mkdir(parents=True)
         corpus, source = self._settings.corpus, job.source
         moments, rate, faces, voices = None, 0.0, 0, 0
@@ -167,7 +161,7 @@ class Worker:
         return times.count
 
     def _check_wanted(self) -> None:
-        if self._stop is not None and self._stop.is_set():
+        if not self._wanted():
             raise Stopped
 
 
@@ -188,7 +182,7 @@ def spilled_voices(folder: Path, spec: ExtractorSpec, count: int) -> FeatureSeri
     return FeatureSeries(values, map_rows(folder / VOICE_TIMES, TIME_DTYPE, 0, count))
 
 
-def outcomes(settings: Settings, todo: Sequence[Job], workers: int) -> Iterator[Outcome]:
+def outcomes(settings: Settings, todo: Sequence[Job], workers: int) -> Generator[Outcome]:
     """Results of the jobs, in their order.
 
     Args:
@@ -196,56 +190,9 @@ def outcomes(settings: Settings, todo: Sequence[Job], workers: int) -> Iterator[
         todo: The jobs.
         workers: Processes to compute them in; 1 computes here.
     """
-    if workers <= 1 or len(todo) <= 1:
-        worker = Worker(settings)
-        yield from map(worker, todo)
-    else:
-        yield from _from_processes(settings, todo, min(workers, len(todo)))
+    return Work(partial(Worker, settings), _died).results(todo, workers)
 
 
-def _from_processes(settings: Settings, todo: Sequence[Job], workers: int) -> Iterator[Outcome]:
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with (
-        _single_threaded_children(),
-        ProcessPoolExecutor(workers, context, _start, (settings, stop)) as pool,
-    ):
-        waiting: deque[Future[Outcome]] = deque()
-        try:
-            for job in todo:
-                waiting.append(pool.submit(_compute, job))
-                if len(waiting) >= workers * _JOBS_AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-_workers: list[Worker] = []
-"""The one worker of a worker process."""
-
-
-def _start(settings: Settings, stop: Event) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    _workers.append(Worker(settings, stop))
-
-
-def _compute(job: Job) -> Outcome:
-    return _workers[0](job)
-
-
-@contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """NumPy in a child looks at these when it is loaded; a thread each is what pays here."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+def _died(job: Job) -> Outcome:
+    del job
+    return Outcome(problems=("the process died of it: out of memory, or a fault in a decoder",))

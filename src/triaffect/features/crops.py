@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from triaffect.corpora.corpus import Corpus
 from triaffect.faces.align import TEMPLATE_SIZE, align, align_many
-from triaffect.faces.detect import CenterFace, FaceDetector
+from triaffect.faces.detect import CenterFace, Detections, FaceDetector
 from triaffect.faces.track import Tracker
 from triaffect.features.store import KEY_DTYPE
 from triaffect.media.video import VideoFrames
@@ -28,6 +28,9 @@ BATCH = 32
 CROP_DETECTION_SIZE, CROP_THRESHOLD = 128, 0.3
 """Pixels to which a small crop is enlarged before its face is looked for; by trial on FER+,
 where 98 % are found so."""
+
+_LEAST_SPREAD_PX = 0.1
+"""Landmarks closer together than this in both directions cannot be aligned."""
 
 T = TypeVar("T")
 
@@ -95,7 +98,7 @@ def _faces(frames: VideoFrames) -> Iterator[tuple[tuple[int, int, float], NDArra
     """Key and crop of every face of every frame."""
     detector, tracker = CenterFace(), Tracker(frames.info.frame_rate)
     for frame in frames:
-        found = detector(frame.rgb)
+        found = alignable(detector(frame.rgb))
         tracks = tracker.update(frame.index, found)
         for track, crop in zip(tracks, align_many(frame.rgb, found.landmarks), strict=True):
             yield (int(track), frame.index, frame.time_s), crop
@@ -112,8 +115,14 @@ class CropAligner:
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The surest face of an RGB picture of any size, uint8 (112, 112, 3)."""
-        found = self._detector(rgb)
+        found = alignable(self._detector(rgb))
         return align(rgb, found.landmarks[0]) if len(found) else resized(rgb)
+
+
+def alignable(found: Detections) -> Detections:
+    """The detections whose landmarks are distinct points; noise can give others."""
+    spread = np.ptp(found.landmarks, axis=1).max(axis=1) if len(found) else np.empty(0)
+    return found.take(np.flatnonzero(spread > _LEAST_SPREAD_PX))  # False for NaN as well
 
 
 def resized(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -163,13 +164,13 @@ class _Writing:
     def run(self, todo: list[Job], workers: int, progress: Progress) -> None:
         """Write each source as soon as its last part has come."""
         parts: list[Outcome] = []
-        results = outcomes(self.settings, todo, workers)
-        for done, (job, outcome) in enumerate(zip(todo, results, strict=True), 1):
-            parts.append(outcome)
-            if len(parts) == job.parts:
-                self._write(job, parts)
-                parts = []
-            progress(done, len(todo), job.source.source_id)
+        with closing(outcomes(self.settings, todo, workers)) as results:
+            for done, (job, outcome) in enumerate(zip(todo, results, strict=True), 1):
+                parts.append(outcome)
+                if len(parts) == job.parts:
+                    self._write(job, parts)
+                    parts = []
+                progress(done, len(todo), job.source.source_id)
 
     def _write(self, last: Job, parts: list[Outcome]) -> None:
         """Write a source whose parts end with job ``last``."""
@@ -195,7 +196,7 @@ class _Writing:
             if problem:
                 report.problems[source_id] = problem
         for folder in folders:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _voice(spec: ExtractorSpec | None, folder: Path, part: Outcome) -> FeatureSeries | None:

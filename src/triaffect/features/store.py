@@ -229,8 +229,7 @@ def read_log(path: Path) -> Log:
             if "failed" in fields:
                 failures[fields["source"]] = fields["failed"]
                 continue
-            ranges = {name: tuple(fields[name]) for name in ("files", "face", "voice", "moments")}
-            entries.append(Entry(**{**fields, **ranges}))
+            entries.append(_entry(fields, entries[-1] if entries else None))
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 "a source's line", str(error), "extract again", where=f"{file}:{number}"
@@ -239,8 +238,22 @@ def read_log(path: Path) -> Log:
     return Log(tuple(entries), failures, size)
 
 
+def _entry(fields: dict[str, Any], before: Entry | None) -> Entry:
+    """A line's entry, whose rows must follow those of the line before."""
+    ranges = {name: tuple(fields[name]) for name in ("files", "face", "voice", "moments")}
+    for name in ("face", "voice", "moments"):
+        start, stop = ranges[name]
+        if start != (getattr(before, name)[1] if before else 0) or stop < start:
+            raise ValueError(f"{name} rows out of place")
+    return Entry(**{**fields, **ranges})
+
+
 def read_moments(file: Path, size: int) -> pa.Table:
     """The labels in the first bytes of a stream, without copying them.
+
+    Args:
+        file: The stream.
+        size: How many bytes count; 0 if no labels have been finished.
 
     Raises:
         StoreError: The file is missing, cut off or no such stream.
@@ -249,7 +262,8 @@ def read_moments(file: Path, size: int) -> pa.Table:
         content = pa.memory_map(str(file)).read_buffer(size or None)
         if content.size < size:
             raise pa.ArrowInvalid(f"{content.size} of {size} bytes")
-        return pa.ipc.open_stream(content).read_all()
+        stream = pa.ipc.open_stream(content)
+        return stream.read_all() if size else stream.schema.empty_table()
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(
             "the labels of a store", str(error), "extract again", where=file

@@ -199,12 +199,12 @@ class StoreWriter:
 
     def commit(self) -> None:
         """Make everything added so far count."""
-        if self._lines:
-            for file in (self._face, self._keys, self._voice, self._times, self._moments):
+        lines, self._lines = self._lines, []  # an interrupt must not have them written twice
+        if lines:
+            for file in self._row_files():
                 file.sync()
-            self._log.append(np.frombuffer("".join(self._lines).encode(), "u1"))
+            self._log.append(np.frombuffer("".join(lines).encode(), np.uint8))
             self._log.sync()
-            self._lines.clear()
         self._committed_s = time.monotonic()
 
     def finish(self) -> None:
