@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.corpora.aff_wild2 import AffWild2
 from triaffect.corpora.emodb import EmoDb
 from triaffect.corpora.ferplus import FerPlus
 from triaffect.corpora.ravdess import Ravdess
@@ -57,7 +58,7 @@ class Corpus(Protocol):
         """List mistakes in files shared by all sources that no single source can be blamed for."""
 
 
-FORMS = (FerPlus, Ravdess, EmoDb)
+FORMS = (AffWild2, FerPlus, Ravdess, EmoDb)
 """Readers in the order in which they are tried."""
 
 

@@ -1,0 +1,228 @@
+"""Aff-Wild2 and any corpus of its form: aligned crops, videos with sound, annotation files.
+
+A video name is a source and a person; the two people of a twin video (``_left``, ``_right``) are
+two of each and share the sound. Rows keep the label set that they come from, "MTL" for the
+multi-task files; a row without any label is left out, and so is none for want of an image.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.corpora.aff_wild2_files import (
+    MULTI_TASK_FORM,
+    SINGLE_TASK_FORMS,
+    Form,
+    ImageLabels,
+    blame_first,
+    read_frames,
+    read_image_labels,
+)
+from triaffect.corpora.aff_wild2_layout import find_layout
+from triaffect.corpora.rows import Key, build_moments, join_moments
+from triaffect.errors import AnnotationError, MediaError
+from triaffect.media.source import read_image
+from triaffect.media.video import VideoFrames
+from triaffect.tasks.expression import EXPRESSION, one_hot
+from triaffect.types import (
+    FloatArray,
+    IntArray,
+    LabelOrigin,
+    Moments,
+    Source,
+    SourceKind,
+    Split,
+)
+
+DEFAULT_RATE = 30.0
+"""Frames/s of a video that is not there; about right for all of Aff-Wild2."""
+
+MULTI_TASK_SET = "MTL"
+RENDERED_MARK = "SYNTHETIC.json"
+"""A file in a corpus's folder that says its faces and labels were made by a program."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class AffWild2:
+    """Reader of the form of Aff-Wild2.
+
+    Args:
+        root: The folder; see `triaffect.corpora.aff_wild2_layout` for what it may hold.
+    """
+
+    name = "aff_wild2"
+    form = (
+        "Aff-Wild2: cropped_aligned/ and VA_Estimation_Challenge/, EXPR_Classification_Challenge/, "
+        "AU_Detection_Challenge/ or MTL_Challenge/"
+    )
+    aligned = True
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._layout = find_layout(root)
+        rendered = (root / RENDERED_MARK).is_file()
+        self._origin = LabelOrigin.RENDERED if rendered else LabelOrigin.HUMAN
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether the folder holds crops or annotation files."""
+        return root.is_dir() and find_layout(root).has_any
+
+    def sources(self) -> list[Source]:
+        """List the videos that have crops or labels, sorted by id."""
+        names = set(self._layout.crops) | {name for _, _, name in self._layout.single}
+        for multi in self._multi.values():
+            names |= multi.names
+        return [self._source(name) for name in sorted(names)]
+
+    def moments(self, source: Source) -> Moments:
+        """Labels of one video in all its label sets.
+
+        Raises:
+            AnnotationError: A file of this video is wrong, or a line of a multi-task file
+                that names it.
+            MediaError: Its raw video is there but cannot be read.
+        """
+        name, rate = self._name(source), self.frame_rate(source)
+        parts = []
+        for (key, split, video), path in self._layout.single.items():
+            if video == name:
+                form = SINGLE_TASK_FORMS[key]
+                values = read_frames(path, form)
+                frames = np.arange(len(values))
+                parts.append(self._moments(name, rate, split, key, form, frames, values))
+        for split, multi in self._multi.items():
+            frames, values = multi.rows(name)
+            form = MULTI_TASK_FORM
+            parts.append(self._moments(name, rate, split, MULTI_TASK_SET, form, frames, values))
+        return join_moments(parts)
+
+    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield 0-based frame number and crop (H, W, 3); a broken crop is as if not there."""
+        if source.images is None:
+            return
+        for path in sorted(source.images.glob("*.jp*g"), key=lambda path: path.stem.zfill(9)):
+            if path.stem.isdecimal() and int(path.stem) > 0:
+                try:
+                    yield int(path.stem) - 1, read_image(path)
+                except MediaError as error:
+                    _LOG.warning("left out: %s", error)
+
+    def frame_rate(self, source: Source) -> float:
+        """Average frames/s of the raw video; 30 where there is none.
+
+        Raises:
+            MediaError: There is one, but it cannot be read.
+        """
+        return VideoFrames(source.video).info.frame_rate if source.video else DEFAULT_RATE
+
+    def problems(self) -> list[AnnotationError]:
+        """List files that are there twice and wrong lines that name no video."""
+        lines = [error for multi in self._multi.values() for error in multi.problems("")]
+        return self._layout.problems + lines
+
+    def _source(self, name: str) -> Source:
+        raw = self._layout.raw_video(name)
+        images = self._layout.crops.get(name)
+        return Source(f"{self.name}/{name}", SourceKind.IMAGES, images, video=raw, sound=raw)
+
+    def _name(self, source: Source) -> str:
+        return source.source_id.removeprefix(f"{self.name}/")
+
+    @cached_property
+    def _multi(self) -> Mapping[Split, _MultiTaskFile]:
+        return {split: _MultiTaskFile(path) for split, path in self._layout.multi.items()}
+
+    def _moments(
+        self,
+        name: str,
+        rate: float,
+        split: Split,
+        label_set: str,
+        form: Form,
+        frames: IntArray,
+        values: FloatArray,
+    ) -> Moments:
+        labelled = ~np.isnan(values).all(1)
+        frames, values = frames[labelled], values[labelled]
+        keys: dict[str, Key] = {
+            "source": f"{self.name}/{name}",
+            "person": f"{self.name}/{name}",
+            "track": 0,
+            "frame": frames.astype(np.int32),
+            "time_s": frames / rate,
+            "split": split,
+            "label_set": label_set,
+        }
+        return build_moments(len(frames), keys, _labels(form, values), self._origin)
+
+
+class _MultiTaskFile:
+    """A multi-task file, its lines sorted by video.
+
+    A file that cannot be read at all has no lines and one problem that names no video.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._labels = read_image_labels(path)
+        except AnnotationError as error:
+            self._labels = ImageLabels.nothing_but(error)
+        videos, number = np.unique(self._labels.video.astype(str), return_inverse=True)
+        order = np.argsort(number, kind="stable")
+        ends = np.searchsorted(number[order], np.arange(len(videos)), side="right")
+        self._rows = dict(zip(videos.tolist(), np.split(order, ends), strict=False))
+
+    @property
+    def names(self) -> set[str]:
+        """Videos that the file's lines name, the wrong lines included."""
+        blamed = {name for name, _ in self._labels.problems if name}
+        return blamed | self._rows.keys()
+
+    def problems(self, name: str) -> list[AnnotationError]:
+        """Wrong lines that name a video, or none if ``name`` is empty."""
+        return [error for video, error in self._labels.problems if video == name]
+
+    def rows(self, name: str) -> tuple[IntArray, FloatArray]:
+        """Frames (N,) and numbers (N, 15) of a video; lines that repeat another count once.
+
+        Raises:
+            AnnotationError: A line that names the video is wrong, or contradicts another.
+        """
+        if wrong := self.problems(name):
+            raise blame_first(wrong)
+        rows = self._rows.get(name, np.empty(0, np.int64))
+        frames, values = self._labels.frame[rows], self._labels.values[rows]
+        unique, first, again = np.unique(frames, return_index=True, return_inverse=True)
+        same = (values == values[first][again]) | (
+            np.isnan(values) & np.isnan(values[first][again])
+        )
+        if not same.all():
+            row = int(np.flatnonzero(~same.all(1))[0])
+            earlier = self._labels.line[rows[first[again[row]]]]
+            raise AnnotationError(
+                "one line for each image",
+                f"other labels for the image of line {earlier}",
+                where=f"{self._path}:{self._labels.line[rows[row]]}",
+            )
+        return unique, values[first]
+
+
+def _labels(form: Form, values: FloatArray) -> dict[str, NDArray[np.floating]]:
+    """A file's numbers by task; expression becomes a distribution."""
+    keys = np.array(form.tasks)
+    labels: dict[str, NDArray[np.floating]] = {
+        key: values[:, keys == key] for key in dict.fromkeys(form.tasks)
+    }
+    if EXPRESSION.key in labels:
+        classes = np.nan_to_num(labels[EXPRESSION.key][:, 0], nan=-1)
+        labels[EXPRESSION.key] = one_hot(classes.astype(np.int64))
+    return labels

@@ -1,0 +1,318 @@
+"""The annotation files of Aff-Wild2: one header line, then comma-separated values a line.
+
+A file that is right is read by Arrow in one go. Anything else is read again line by line, to
+say which line is wrong and why. The codes for "not annotated", -5 for valence and arousal and
+-1 for expression and action units, count as such however they are written (``-5``, ``-5.0``);
+the published program keeps ``-5.0`` as if it were a label, which is not offered here. A valence
+of -1 is a value like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv
+
+from triaffect.errors import AnnotationError
+from triaffect.tasks.action_units import ACTION_UNITS
+from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
+from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
+from triaffect.types import FloatArray, IntArray
+
+_IMAGE = r"^(?P<video>[^/\\\x00-\x1f]+)/(?P<number>[0-9]{1,8})\.jpe?g$"
+_IMAGE_PATTERN = re.compile(_IMAGE, re.ASCII)
+_NO_VIDEO = (".", "..")
+
+
+@dataclass(frozen=True)
+class Values:
+    """What one column may hold: a code for "not annotated", or a number in [low, high]."""
+
+    name: str
+    missing: float
+    low: float
+    high: float
+    whole: bool
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        kind = "whole number" if self.whole else "number"
+        span = f"from {self.low:g} to {self.high:g}"
+        return f"{self.name}: a {kind} {span}, or {self.missing:g} for not annotated"
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of one kind of annotation file.
+
+    Attributes:
+        header: First line, as published.
+        values: What each number of a line may be.
+        tasks: Key of the task that each number belongs to.
+        has_image: Whether a line starts with the image it is about.
+    """
+
+    header: str
+    values: tuple[Values, ...]
+    tasks: tuple[str, ...]
+    has_image: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """What a line holds, in order."""
+        return ["image"] * self.has_image + [each.name for each in self.values]
+
+
+def _joined(header: str, *forms: Form) -> Form:
+    values = tuple(each for form in forms for each in form.values)
+    tasks = tuple(key for form in forms for key in form.tasks)
+    return Form(header, values, tasks, has_image=True)
+
+
+_unit = partial(Values, missing=-1, low=0, high=1, whole=True)
+_VA = Form(
+    "valence,arousal",
+    tuple(Values(name, -5, -1, 1, whole=False) for name in VALENCE_AROUSAL.columns),
+    (VALENCE_AROUSAL.key,) * 2,
+)
+_EXPR = Form(
+    ",".join(name.capitalize() for name in EXPRESSIONS),
+    (Values("expression", -1, 0, len(EXPRESSIONS) - 1, whole=True),),
+    (EXPRESSION.key,),
+)
+_AU = Form(
+    ",".join(ACTION_UNITS.columns),
+    tuple(_unit(name) for name in ACTION_UNITS.columns),
+    (ACTION_UNITS.key,) * len(ACTION_UNITS.columns),
+)
+SINGLE_TASK_FORMS = {VALENCE_AROUSAL.key: _VA, EXPRESSION.key: _EXPR, ACTION_UNITS.key: _AU}
+MULTI_TASK_FORM = _joined("image,valence,arousal,expression,aus", _VA, _EXPR, _AU)
+
+
+class ImageLabels(NamedTuple):
+    """Lines of a multi-task file that name an image.
+
+    Attributes:
+        video: Name of the video, shape (N,).
+        frame: 0-based frame number, shape (N,).
+        line: 1-based line of the file, shape (N,).
+        values: The file's numbers, NaN where not annotated, shape (N, 15).
+        problems: The lines that are wrong, each with the video it names, ``""`` if none.
+    """
+
+    video: NDArray[np.object_]
+    frame: IntArray
+    line: IntArray
+    values: FloatArray
+    problems: list[tuple[str, AnnotationError]]
+
+    @staticmethod
+    def nothing_but(error: AnnotationError) -> ImageLabels:
+        """No lines, and one problem that names no video."""
+        none = np.empty(0, np.int64)
+        values = np.empty((0, len(MULTI_TASK_FORM.values)), np.float32)
+        return ImageLabels(np.empty(0, np.object_), none, none, values, [("", error)])
+
+
+class _Lines(NamedTuple):
+    values: FloatArray
+    images: pa.Array
+    problems: dict[int, AnnotationError]
+
+
+def read_frames(path: Path, form: Form) -> FloatArray:
+    """Read a single-task file, in which data line n is frame n - 1.
+
+    Returns:
+        The numbers of each frame, NaN where not annotated, shape (frames, K).
+
+    Raises:
+        AnnotationError: The file is wrong; the message names the first wrong line and
+            says how many more there are.
+    """
+    lines = _read_lines(path, form)
+    if lines.problems:
+        raise blame_first(list(lines.problems.values()))
+    return lines.values
+
+
+def read_image_labels(path: Path) -> ImageLabels:
+    """Read a multi-task file, whose lines name a video and an image of it.
+
+    Raises:
+        AnnotationError: The file has no right header, is empty or is not text. Single wrong
+            lines are told in the result's ``problems`` instead, and left out of the rest.
+    """
+    lines = _read_lines(path, MULTI_TASK_FORM)
+    video, frame = _split_images(lines.images)
+    good = frame >= 0
+    good[list(lines.problems)] = False
+    problems = [
+        (
+            str(video[row] or ""),
+            lines.problems.get(row) or _wrong_image(path, row, lines.images[row].as_py()),
+        )
+        for row in np.flatnonzero(~good).tolist()
+    ]
+    line = np.flatnonzero(good) + 2
+    return ImageLabels(video[good], frame[good], line, lines.values[good], problems)
+
+
+def read_test_list(path: Path) -> list[str]:
+    """Read the images to predict, in order: a header, then ``video/00001.jpg`` a line.
+
+    A trailing comma is allowed. A first line that is an image counts as one.
+
+    Raises:
+        AnnotationError: The file is empty or not text, or a line is not an image of a video.
+    """
+    texts = [text.strip().removesuffix(",") for text in _read_text(path).rstrip().split("\n")]
+    first = 0 if _IMAGE_PATTERN.match(texts[0]) else 1
+    images = pa.array(texts[first:], pa.string())
+    wrong = np.flatnonzero(_split_images(images)[1] < 0)
+    if len(wrong):
+        row = int(wrong[0])
+        raise _wrong_image(path, row + first - 1, texts[first + row])
+    return texts[first:]
+
+
+def blame_first(errors: Sequence[AnnotationError]) -> AnnotationError:
+    """The first of a file's errors, telling how many follow."""
+    first = errors[0]
+    if len(errors) == 1:
+        return first
+    more = f"{len(errors) - 1} more lines of this file are wrong"
+    return AnnotationError(first.expected, first.got, more, where=first.where)
+
+
+def _read_lines(path: Path, form: Form) -> _Lines:
+    header, _, body = _read_text(path).partition("\n")
+    if _squeezed(header) != _squeezed(form.header):
+        raise AnnotationError(f"the header {form.header}", repr(header[:80]), where=f"{path}:1")
+    body = body.rstrip()
+    if not body:
+        raise AnnotationError("at least one line after the header", "none", where=f"{path}:1")
+    return _parse_at_once(body, form) or _parse_by_line(path, body, form)
+
+
+def _read_text(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        got = f"the byte {data[error.start]:#04x}"
+        raise AnnotationError("UTF-8 text", got, where=f"{path}:{line}") from error
+    if not text.strip():
+        raise AnnotationError("a header line and values", "an empty file", where=f"{path}:1")
+    return text.replace("\r\n", "\n")
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split()).lower()
+
+
+def _parse_at_once(body: str, form: Form) -> _Lines | None:
+    """Read all lines, or None if any of them may be wrong."""
+    types = {name: pa.float64() for name in form.names} | {"image": pa.string()}
+    if "\r" in body:  # to Arrow the end of a line, to every count of lines none
+        return None
+    try:
+        table = csv.read_csv(
+            pa.py_buffer(body.encode()),
+            csv.ReadOptions(column_names=form.names, use_threads=False),
+            csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
+            csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid:
+        return None
+    numbers = np.stack([table.column(each.name).to_numpy() for each in form.values], axis=1)
+    values = _without_codes(numbers, form)
+    if values is None:
+        return None
+    names = table.column("image").combine_chunks() if form.has_image else pa.array([], pa.string())
+    return _Lines(values, pc.utf8_trim_whitespace(names), {})
+
+
+def _without_codes(numbers: NDArray[np.float64], form: Form) -> FloatArray | None:
+    """Numbers (N, K) with NaN for the codes; None if one of them cannot be."""
+    rules = form.values
+    missing = numbers == np.array([rule.missing for rule in rules])
+    whole = np.array([rule.whole for rule in rules])
+    fits = numbers >= np.array([rule.low for rule in rules])
+    fits &= numbers <= np.array([rule.high for rule in rules])
+    fits &= ~whole | (numbers == np.floor(numbers))
+    if not (fits | missing).all():
+        return None
+    return np.where(missing, np.nan, numbers).astype(np.float32)
+
+
+def _parse_by_line(path: Path, body: str, form: Form) -> _Lines:
+    texts = body.split("\n")
+    values = np.full((len(texts), len(form.values)), np.nan, np.float32)
+    problems: dict[int, AnnotationError] = {}
+    for row, text in enumerate(texts):
+        try:
+            values[row] = _parse_line(text, form, f"{path}:{row + 2}")
+        except AnnotationError as error:
+            problems[row] = error
+    images = [text.split(",")[0].strip() for text in texts] if form.has_image else []
+    return _Lines(values, pa.array(images, pa.string()), problems)
+
+
+def _parse_line(text: str, form: Form, where: str) -> FloatArray:
+    fields = text.split(",")
+    if len(fields) != len(form.names):
+        expected = f"{_values(len(form.names))} ({', '.join(form.names)})"
+        raise AnnotationError(expected, _count(fields, form), where=where)
+    row = np.empty(len(form.values), np.float32)
+    for k, (field, rule) in enumerate(zip(fields[form.has_image :], form.values, strict=True)):
+        alone = Form("", (rule,), ())
+        value = _without_codes(np.array([[_number(field)]]), alone)
+        if value is None:
+            raise AnnotationError(str(rule), repr(field.strip()), where=where)
+        row[k] = value[0, 0]
+    return row
+
+
+def _count(fields: list[str], form: Form) -> str:
+    got = _values(len(fields)) if any(fields) else "a blank line"
+    units = len(fields) - len(form.names) + form.tasks.count(ACTION_UNITS.key)
+    return f"{got} ({units} action units)" if units > len(ACTION_UNITS.columns) else got
+
+
+def _values(count: int) -> str:
+    return f"{count} value" if count == 1 else f"{count} values"
+
+
+def _number(field: str) -> float:
+    try:
+        return float("nan" if "_" in field else field)
+    except ValueError:
+        return float("nan")
+
+
+def _split_images(images: pa.Array) -> tuple[NDArray[np.object_], IntArray]:
+    """Video (None if wrong) and 0-based frame (-1 if wrong) of each image, shapes (N,)."""
+    parts = pc.extract_regex(images, _IMAGE)
+    video = pc.struct_field(parts, "video").to_numpy(zero_copy_only=False).copy()
+    number = pc.cast(pc.struct_field(parts, "number"), pa.int64()).fill_null(0).to_numpy()
+    wrong = parts.is_null().to_numpy(zero_copy_only=False) | np.isin(video, _NO_VIDEO)
+    wrong |= number < 1
+    video[wrong] = None
+    return video, np.where(wrong, -1, number - 1).astype(np.int64)
+
+
+def _wrong_image(path: Path, row: int, text: str) -> AnnotationError:
+    expected = "an image of a video, numbered from 1, such as video/00001.jpg"
+    remedy = "paths stay inside the folder of crops"
+    return AnnotationError(expected, repr(text), remedy, where=f"{path}:{row + 2}")

@@ -1,0 +1,133 @@
+"""Where Aff-Wild2 keeps what: crops, raw videos and annotation files of a folder.
+
+Everything may lie in the corpus's folder itself or one folder below it::
+
+    cropped_aligned*/<video>/00001.jpg
+    <any folder>/<video>.mp4 or .avi
+    VA_Estimation_Challenge | EXPR_Classification_Challenge | EXPR_Recognition_Challenge |
+        AU_Detection_Challenge / Train_Set | Validation_Set | Test_Set / <video>.txt
+    [MTL_Challenge /] train_set.txt | training_set_annotations.txt, validation_set.txt |
+        validation_set_annotations.txt, test_set_annotations.txt
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from triaffect.errors import AnnotationError
+from triaffect.tasks.action_units import ACTION_UNITS
+from triaffect.tasks.expression import EXPRESSION
+from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
+from triaffect.types import Split
+
+CHALLENGES = {
+    "VA_Estimation_Challenge": VALENCE_AROUSAL.key,
+    "EXPR_Classification_Challenge": EXPRESSION.key,
+    "EXPR_Recognition_Challenge": EXPRESSION.key,
+    "AU_Detection_Challenge": ACTION_UNITS.key,
+}
+SPLIT_FOLDERS = {
+    "Train_Set": Split.TRAIN,
+    "Validation_Set": Split.VALIDATION,
+    "Test_Set": Split.TEST,
+}
+MULTI_TASK_FOLDER = "MTL_Challenge"
+MULTI_TASK_FILES = {
+    "train_set.txt": Split.TRAIN,
+    "training_set_annotations.txt": Split.TRAIN,
+    "validation_set.txt": Split.VALIDATION,
+    "validation_set_annotations.txt": Split.VALIDATION,
+    "test_set_annotations.txt": Split.TEST,
+}
+CROPS_PREFIX = "cropped_aligned"
+VIDEO_SUFFIXES = (".mp4", ".avi")
+TWIN_SUFFIXES = ("_left", "_right")
+
+_Key = TypeVar("_Key")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one Aff-Wild2 folder.
+
+    Attributes:
+        crops: Folder of aligned faces by the video's name.
+        raw: Raw video by its name without suffix.
+        single: Single-task file by (task key, split, the video's name).
+        multi: Multi-task file by split.
+        problems: Files that are there twice, of which the first is used.
+    """
+
+    crops: dict[str, Path] = field(default_factory=dict)
+    raw: dict[str, Path] = field(default_factory=dict)
+    single: dict[tuple[str, Split, str], Path] = field(default_factory=dict)
+    multi: dict[Split, Path] = field(default_factory=dict)
+    problems: list[AnnotationError] = field(default_factory=list)
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is anything to read."""
+        return bool(self.crops or self.single or self.multi)
+
+    def raw_video(self, name: str) -> Path | None:
+        """The raw video behind a name; the two people of a twin video share theirs."""
+        for suffix in ("", *TWIN_SUFFIXES):
+            if name.endswith(suffix) and (path := self.raw.get(name.removesuffix(suffix))):
+                return path
+        return None
+
+
+def find_layout(root: Path) -> Layout:
+    """List the files of an Aff-Wild2 folder."""
+    layout = Layout()
+    below = [folder for folder in _folders(root) if folder.name != MULTI_TASK_FOLDER]
+    for base in [root, *below]:
+        if base.name.startswith(CROPS_PREFIX):
+            layout.crops.update({folder.name: folder for folder in _folders(base)})
+            continue
+        _add_raw_videos(layout, base)
+        _add_single_task_files(layout, base)
+        _add_multi_task_files(layout, base)
+    return layout
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """Entries of a folder in order, without hidden ones such as the ``._x`` of archives."""
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return (entry for entry in entries if not entry.name.startswith("."))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [entry for entry in _visible(folder) if entry.is_dir()]
+
+
+def _add_raw_videos(layout: Layout, base: Path) -> None:
+    for path in _visible(base):
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            layout.raw.setdefault(path.stem, path)
+
+
+def _add_single_task_files(layout: Layout, base: Path) -> None:
+    for challenge, key in CHALLENGES.items():
+        for folder, split in SPLIT_FOLDERS.items():
+            for path in _visible(base / challenge / folder):
+                if path.suffix == ".txt":
+                    _add(layout, layout.single, (key, split, path.stem), path)
+
+
+def _add_multi_task_files(layout: Layout, base: Path) -> None:
+    for name, split in MULTI_TASK_FILES.items():
+        for path in (base / name, base / MULTI_TASK_FOLDER / name):
+            if path.is_file():
+                _add(layout, layout.multi, split, path)
+
+
+def _add(layout: Layout, files: dict[_Key, Path], key: _Key, path: Path) -> None:
+    if files.setdefault(key, path) != path:
+        error = AnnotationError(
+            f"one file with these labels, {files[key]}", "another", "move one away", where=path
+        )
+        layout.problems.append(error)
