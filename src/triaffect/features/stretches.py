@@ -59,7 +59,7 @@ class Stretches:
             held, first = None, 0
             while self._middle(number) < lead:
                 number += 1
-        for chunk in chunks:
+        for chunk in filter(len, chunks):
             total += len(chunk)
             held = chunk if held is None else np.concatenate([held, chunk])
             while (start := self._middle(number) - lead) + length <= first + len(held):
