@@ -6,6 +6,10 @@ import sys
 
 import typer
 
+from triaffect.cli.corpus import corpus_app
+from triaffect.cli.evaluate import evaluate
+from triaffect.cli.extract import extract
+from triaffect.cli.train import train
 from triaffect.errors import TriaffectError
 
 app = typer.Typer(
@@ -14,6 +18,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Valence-arousal, expression and action units from faces and voices in video.",
 )
+app.add_typer(corpus_app, name="corpus")
+app.command()(extract)
+app.command()(train)
+app.command()(evaluate)
 
 
 def main() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from triaffect.cli.progress import progress_bar
 from triaffect.errors import MediaError
 
 
@@ -39,14 +38,14 @@ def extract(
     from triaffect.corpora.corpus import open_corpus
     from triaffect.features.extract import extract as run
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         report = run(open_corpus(corpus), out, face, voice, jobs, limit, progress)
     for kind, messages in (("left out", report.failures), ("incomplete", report.problems)):
         for source, message in messages.items():
             sys.stderr.write(f"triaffect: warning: {source} is {kind}: {message}\n")
     for mistake in report.mistakes:
         sys.stderr.write(f"triaffect: warning: {mistake}\n")
-    if report.failures and not report.added + report.there:
+    if not report.added + report.there:
         raise MediaError(
             "a source that can be read", "none", "see the warnings above", where=corpus
         )
@@ -55,30 +54,3 @@ def extract(
         f"rows, {report.moments} labelled moments) in {report.seconds:.1f} s; "
         f"{report.there} were there; {len(report.failures)} left out"
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on stderr, told after each job."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def told(done: int, total: int, source: str) -> None:
-            bar.update(task, completed=done, total=total, description=source)
-
-        yield told

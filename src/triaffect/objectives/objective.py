@@ -69,7 +69,9 @@ class StepContext:
 class Objective(Protocol):
     """Some terms of the loss of one update."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """First part of its terms' names."""
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
         """Named scalars, already weighted, to be summed; empty where the objective is silent.

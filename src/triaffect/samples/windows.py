@@ -14,7 +14,7 @@ from triaffect.features.windows import voice_rows, window_rows
 from triaffect.recipes.recipe import WindowSpec
 from triaffect.samples.dataset import InputArrays, Rows, label_rows
 from triaffect.tasks.task import Task
-from triaffect.types import IntArray, Window
+from triaffect.types import BoolArray, FloatArray, IntArray, Window
 
 HALF_FRAME = 0.5
 
@@ -52,14 +52,19 @@ class WindowSamples:
 
         What is absent is zero there; the presence says so.
         """
+        names = ("face", "face_present", "voice", "voice_present")
+        return dict(zip(names, self.arrays(rows), strict=True))
+
+    def arrays(self, rows: IntArray) -> tuple[FloatArray, BoolArray, FloatArray, BoolArray]:
+        """The arrays of `inputs` in that order."""
         moments = self.rows.moments[rows]
         face_rows, voice_row = self._face_rows[moments], self._voice_row[moments]
-        return {
-            "face": _gather(self._store.face, face_rows),
-            "face_present": face_rows >= 0,
-            "voice": _gather(self._store.voice, voice_row),
-            "voice_present": voice_row >= 0,
-        }
+        return (
+            _gather(self._store.face, face_rows),
+            face_rows >= 0,
+            _gather(self._store.voice, voice_row),
+            voice_row >= 0,
+        )
 
 
 def _gather(values: NDArray[np.generic], rows: IntArray) -> NDArray[np.float32]:

@@ -48,6 +48,7 @@ class Expression(Task):
     columns = tuple(f"p_{name}" for name in EXPRESSIONS)
     display_range = (0.0, 1.0)
     metric = "F1"
+    exclusive = True
 
     @override
     def activate(self, raw: Tensor) -> Tensor:

@@ -94,6 +94,7 @@ class Task(ABC):
         columns: Label columns of a Moments table, one an output, in output order.
         display_range: Lowest and highest value on a plot's axis.
         metric: Name of the official metric, such as ``"CCC"``.
+        exclusive: The columns are classes of which one is right.
         threshold_columns: Columns of which the probability decides "present" or not.
     """
 
@@ -103,6 +104,7 @@ class Task(ABC):
     display_range: tuple[float, float]
     metric: str
     threshold_columns: tuple[str, ...] = ()
+    exclusive: bool = False
 
     @property
     def width(self) -> int:

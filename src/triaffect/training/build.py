@@ -69,11 +69,9 @@ def build_net(
     if isinstance(net, LightFaceSpec | LightVoiceSpec):
         if stage.adversary is not None:
             raise RecipeError("no adversary for a net without discriminator", net.kind)
-        return (
-            LightFace(tasks, **sizes)
-            if isinstance(net, LightFaceSpec)
-            else LightVoice(tasks, **sizes)
-        )
+        light = LightFace if isinstance(net, LightFaceSpec) else LightVoice
+        made: nn.Module = light(tasks, **sizes)
+        return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
     face, voice = store.face_spec, store.voice_spec
     if face is None or voice is None:
         missing = "face" if face is None else "voice"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+Listener = Callable[[dict[str, Any]], None]
 
 
 class Journal:
@@ -14,10 +16,11 @@ class Journal:
 
     Args:
         path: File to append to; made when first written.
+        listener: Told of every line as it is written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, listener: Listener | None = None) -> None:
+        self._path, self._listener = path, listener
 
     def write(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - anything JSON can say
         """Add one line with its event's name first."""
@@ -26,6 +29,8 @@ class Journal:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())
+        if self._listener:
+            self._listener({"event": event, **fields})
 
     def size(self) -> int:
         """Bytes written so far."""

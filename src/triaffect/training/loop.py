@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
+from torch import nn
 
+from triaffect.errors import RunError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.recipe import Recipe
-from triaffect.tasks.abaw import Score
 from triaffect.tasks.registry import task as task_by_key
-from triaffect.training.build import build_samples
+from triaffect.training.build import build_net, build_samples
 from triaffect.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from triaffect.training.files import write_json, write_tensors
-from triaffect.training.journal import Journal
+from triaffect.training.journal import Journal, Listener
 from triaffect.training.optimizers import KerasAdam
-from triaffect.training.run_folder import RunFolder, begin
+from triaffect.training.run_folder import RunFolder, begin, read_about
 from triaffect.training.scoring import score_pools
 from triaffect.training.stage_run import StageRun, Work, load_weights
 
@@ -60,6 +62,7 @@ def train(
     seed: int = 0,
     resume: bool = False,
     report: Report | None = None,
+    listener: Listener | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> RunFolder:
     """Train every stage of a recipe and score the result.
@@ -71,6 +74,7 @@ def train(
         seed: Decides initialisation, order, augmentation and dropout.
         resume: Go on with the run that is in the folder, if there is one.
         report: Told of every iteration.
+        listener: Told of every line of the journal.
         checkpoint_every_s: Seconds between checkpoints within an epoch; every epoch ends
             with one.
 
@@ -86,7 +90,7 @@ def train(
     folder = begin(out, recipe, seed, store.fingerprint(), resume)
     work = Work(recipe, store, samples, tasks, folder, seed)
     progress = _resumed(folder)
-    journal = Journal(folder.journal)
+    journal = Journal(folder.journal, listener)
     journal.cut(progress.journal_bytes)
     while progress.stage < len(work.names):
         _Runner(work, progress, journal, report, checkpoint_every_s).run()
@@ -96,23 +100,47 @@ def train(
     return folder
 
 
+def open_run(root: Path, store: FeatureStore) -> tuple[Work, list[tuple[str, nn.Module]]]:
+    """Open a finished run to score it on a store.
+
+    Returns:
+        What its stages share, and each stage's name and network with its best weights.
+
+    Raises:
+        RunError: The folder holds no run, or an unfinished one.
+        StoreError: The store lacks what the networks need.
+    """
+    about = read_about(root)
+    try:
+        recipe = Recipe.model_validate(about["recipe"])
+    except ValidationError as error:
+        raise RunError("the run's recipe", str(error)[:100], where=root) from None
+    tasks = [task_by_key(key) for key in recipe.tasks]
+    samples = build_samples(recipe.data, store, tasks)
+    work = Work(recipe, store, samples, tasks, RunFolder(root), int(about["seed"]))
+    return work, _trained(work)
+
+
+def _trained(work: Work) -> list[tuple[str, nn.Module]]:
+    nets = []
+    for name, stage in work.recipe.stages.items():
+        net = build_net(work.recipe, stage, work.store, work.tasks)
+        load_weights(net, work.folder, name, "best")
+        nets.append((name, net.eval()))
+    return nets
+
+
 def score_run(work: Work) -> dict[str, Any]:
-    """Official scores of every stage's best weights on validation and test rows."""
-    scores: dict[str, Any] = {}
-    for index, name in enumerate(work.names):
-        run = StageRun(work, index)
-        load_weights(run.net, work.folder, name, "best")
-        scores[name] = {
-            split: {pool: score.to_json() for pool, score in _official(run, split).items()}
-            for split in ("validation", "test")
-        }
-    return scores
-
-
-def _official(run: StageRun, split: str) -> dict[str, Score]:
-    work = run.work
+    """Official scores of every stage's best weights on each pool of validation and test."""
     size = work.recipe.data.batch_size
-    return score_pools(run.net, work.samples, work.pools(split), work.tasks, "official", size)
+    scores: dict[str, Any] = {}
+    for name, net in _trained(work):
+        scores[name] = {}
+        for split in ("validation", "test"):
+            pools = work.pools(split)
+            found = score_pools(net, work.samples, pools, work.tasks, "official", size)
+            scores[name][split] = {pool: score.to_json() for pool, score in found.items()}
+    return scores
 
 
 def _resumed(folder: RunFolder) -> Progress:

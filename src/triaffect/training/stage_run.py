@@ -140,7 +140,9 @@ class StageRun:
         }
 
     def _context(self, batch: Batch, inputs: dict[str, Tensor], epoch: int) -> StepContext:
-        outputs: Outputs = self.net(inputs)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.stage.precision == "bfloat16"):
+            outputs: Outputs = self.net(inputs)
+        outputs = in_float32(outputs)
         taught = None
         if self.teacher is not None:
             with torch.no_grad():
@@ -186,6 +188,13 @@ class StageRun:
                 f"extract a corpus with a validation split, or --set {self.name}.selection.pool=…",
                 where=self.work.store.path,
             )
+
+
+def in_float32(outputs: Outputs) -> Outputs:
+    """The same outputs for the losses, which need the precision."""
+    domain = None if outputs.domain is None else outputs.domain.float()
+    raw = {key: value.float() for key, value in outputs.raw.items()}
+    return Outputs(raw=raw, domain=domain, features=outputs.features)
 
 
 def load_weights(net: nn.Module, folder: RunFolder, stage: str, which: str) -> None:

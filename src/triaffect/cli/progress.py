@@ -1,0 +1,36 @@
+"""The progress bar of long commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Told = Callable[[int, int, str], None]
+"""Called with what is done, what there is in all, and a word about it."""
+
+
+@contextmanager
+def progress_bar() -> Iterator[Told]:
+    """A bar on stderr, told after each piece of work; nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def told(done: int, total: int, word: str) -> None:
+            bar.update(task, completed=done, total=total, description=word)
+
+        yield told

@@ -1,0 +1,225 @@
+"""From a finished run to a model folder that predicts without torch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from triaffect import __version__
+from triaffect.errors import RunError
+from triaffect.features.manifest import FacePart, FusionPart, Manifest, VoicePart
+from triaffect.features.model_folder import load_model_folder, write_model_folder
+from triaffect.features.store import EXTRACTORS, FeatureStore
+from triaffect.recipes.recipe import LightFaceSpec, LightVoiceSpec, Recipe, WindowSpec
+from triaffect.tasks.registry import task as task_by_key
+from triaffect.tasks.task import Task
+from triaffect.training.build import build_net
+from triaffect.training.run_folder import RunFolder, read_about
+from triaffect.training.stage_run import load_weights
+from triaffect.types import Window, origin_column
+
+OPSET = 18
+LICENCE = "research use; see LICENSE"
+VOICE_HOP_S = 0.25
+PAPER_FRAME_RATE = 30.0
+"""Frames per second that the paper's windows are counted at."""
+
+
+class _Features(nn.Module):
+    """The part of a light network that is kept: input to features."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.net.encode(x)  # type: ignore[operator]
+        return features
+
+
+class _Fusion(nn.Module):
+    """A multi-task network with plain tensors in and activated values out."""
+
+    def __init__(self, net: nn.Module, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.net, self.tasks = net, tasks
+
+    def forward(
+        self, face: Tensor, face_present: Tensor, voice: Tensor, voice_present: Tensor
+    ) -> tuple[Tensor, ...]:
+        inputs = {
+            "face": face,
+            "face_present": face_present,
+            "voice": voice,
+            "voice_present": voice_present,
+        }
+        raw = self.net(inputs).raw
+        return tuple(task.activate(raw[task.key]) for task in self.tasks)
+
+
+def export_run(folder: RunFolder, store: FeatureStore) -> None:
+    """Write the model folder of a run's last stage, from its best weights.
+
+    A face or voice network makes a folder with that part alone. A network over windows makes
+    a whole one: the face and voice networks that the store was made with go along.
+
+    Args:
+        folder: A finished run.
+        store: What it learnt from.
+
+    Raises:
+        RunError: The run has not finished its last stage.
+    """
+    about = read_about(folder.root)
+    recipe = Recipe.model_validate(about["recipe"])
+    tasks = [task_by_key(key) for key in recipe.tasks]
+    stage = list(recipe.stages)[-1]
+    if not folder.weights(stage, "last").is_file():
+        raise RunError("a finished run", f"one that lacks the stage {stage}", where=folder.root)
+    net = build_net(recipe, recipe.stages[stage], store, tasks)
+    load_weights(net, folder, stage, "best")
+    net.eval()
+    manifest = Manifest(
+        name=recipe.name,
+        version=__version__,
+        licence=LICENCE,
+        tasks=tuple(
+            {"key": task.key, "name": task.name, "columns": list(task.columns)} for task in tasks
+        ),
+        recipe=recipe.model_dump(mode="json"),
+        versions={"triaffect": __version__, "torch": torch.__version__, "onnx_opset": str(OPSET)},
+        label_origins=label_origins(store, tasks),
+    )
+    manifest, files = _parts(manifest, recipe, net, store, tasks)
+    write_model_folder(folder.model, manifest, files)
+
+
+def label_origins(store: FeatureStore, tasks: Sequence[Task]) -> dict[str, str]:
+    """Where each task's labels in a store came from, such as ``"human+rendered"``."""
+    origins = {}
+    for task in tasks:
+        column = store.moments.table.column(origin_column(task.key))
+        origins[task.key] = "+".join(sorted(v for v in column.unique().to_pylist() if v))
+    return origins
+
+
+def _parts(
+    manifest: Manifest, recipe: Recipe, net: nn.Module, store: FeatureStore, tasks: Sequence[Task]
+) -> tuple[Manifest, dict[str, bytes | Path]]:
+    """The manifest with the run's own parts, and the files behind them."""
+    files: dict[str, bytes | Path] = {}
+    if isinstance(recipe.net, LightFaceSpec):
+        face = FacePart("face.onnx", recipe.net.kind, "gray64", recipe.net.features)
+        crops = torch.zeros((2, 64, 64), dtype=torch.uint8)
+        files["face.onnx"] = to_onnx(_Features(net), {"crops": crops}, ["features"])
+        files["face.safetensors"] = _half(net)
+        return replace(manifest, face=face), files
+    if isinstance(recipe.net, LightVoiceSpec):
+        span = recipe.data.stretch_s
+        window = Window(span, VOICE_HOP_S, causal=False)
+        voice = VoicePart("voice.onnx", recipe.net.kind, "logmel64", recipe.net.features, window)
+        logmel = torch.zeros((2, round(100 * span), 64))
+        files["voice.onnx"] = to_onnx(_Features(net), {"logmel": logmel}, ["features"])
+        files["voice.safetensors"] = _half(net)
+        return replace(manifest, voice=voice), files
+    return _with_fusion(manifest, recipe, net, store, tasks)
+
+
+def _with_fusion(
+    manifest: Manifest, recipe: Recipe, net: nn.Module, store: FeatureStore, tasks: Sequence[Task]
+) -> tuple[Manifest, dict[str, bytes | Path]]:
+    files: dict[str, bytes | Path] = {}
+    for part in ("face", "voice"):
+        source = store.path / EXTRACTORS / part
+        if source.is_dir():
+            found = load_model_folder(source)
+            if part == "face":
+                manifest = replace(manifest, face=found.manifest.face)
+            else:
+                manifest = replace(manifest, voice=found.manifest.voice)
+            files[f"{part}.onnx"] = found.network(part)
+            if f"{part}.safetensors" in found.manifest.files:
+                files[f"{part}.safetensors"] = found.file(f"{part}.safetensors")
+    window = in_seconds(recipe.data.window)
+    assert store.face_spec is not None and store.voice_spec is not None  # noqa: S101, PT018
+    dims = store.face_spec.dim, store.voice_spec.dim
+    example = {
+        "face": torch.zeros((2, len(window.offsets_s()), dims[0])),
+        "face_present": torch.ones((2, len(window.offsets_s())), dtype=torch.bool),
+        "voice": torch.zeros((2, dims[1])),
+        "voice_present": torch.ones(2, dtype=torch.bool),
+    }
+    files["fusion.onnx"] = to_onnx(_Fusion(net, tasks), example, [task.key for task in tasks])
+    files["fusion.safetensors"] = _half(net)
+    return replace(manifest, fusion=FusionPart("fusion.onnx", window, *dims)), files
+
+
+def in_seconds(spec: WindowSpec) -> Window:
+    """A recipe's window for prediction, which knows seconds alone."""
+    unit = PAPER_FRAME_RATE if spec.unit == "frames" else 1.0
+    return Window(spec.span / unit, spec.hop / unit, spec.causal)
+
+
+def to_onnx(net: nn.Module, example: dict[str, Tensor], outputs: Sequence[str]) -> bytes:
+    """Export with a free number of rows; the result is checked against the network.
+
+    Raises:
+        RunError: The exported network answers differently.
+    """
+    net.eval()
+    rows = torch.export.Dim("rows")
+    program: Any = torch.onnx.export(
+        net,
+        tuple(example.values()),
+        input_names=list(example),
+        output_names=list(outputs),
+        dynamic_shapes=tuple({0: rows} for _ in example),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    buffer = io.BytesIO()
+    onnx.save(program.model_proto, buffer)
+    _check(net, example, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def _check(net: nn.Module, example: dict[str, Tensor], graph: bytes) -> None:
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(0)
+    varied = {name: _like(value, generator) for name, value in example.items()}
+    with torch.no_grad():
+        expected = net(*varied.values())
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    got = session.run(None, {name: value.numpy() for name, value in varied.items()})
+    for one, other in zip(expected, got, strict=True):
+        difference = float(np.abs(one.numpy() - other).max())
+        if difference > 1e-3:  # noqa: PLR2004
+            raise RunError("an exported network that answers alike", f"{difference:.2g} apart")
+
+
+def _like(value: Tensor, generator: torch.Generator) -> Tensor:
+    """Random values of the same type for another number of rows."""
+    shape = (3, *value.shape[1:])
+    if value.dtype == torch.uint8:
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    if value.dtype == torch.bool:
+        return torch.rand(shape, generator=generator) < 0.5  # noqa: PLR2004
+    return torch.randn(shape, generator=generator)
+
+
+def _half(net: nn.Module) -> bytes:
+    """Weights to train on, at half precision: they take half the room."""
+    state: dict[str, Any] = net.state_dict()
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    return bytes(save({k: v.contiguous() for k, v in halves.items()}))
