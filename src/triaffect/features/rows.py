@@ -77,7 +77,7 @@ class RowFile:
 
 
 def map_rows(path: Path, dtype: np.dtype[Any], width: int, count: int) -> NDArray[Any]:
-    """The first rows of a file, read on demand; no file stays open.
+    """The first rows of a file, read on demand.
 
     Args:
         path: The file.

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,7 @@ _COMMIT_EVERY_S = 1.0
 _BLOCK = 4096
 """Rows sorted and written at once."""
 _LOCK = "lock"
+_BYTE = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,20 @@ class StoreWriter:
         face, voice = (ends.face[1], ends.voice[1]) if ends else (0, 0)
         self._moments_rows, moments_end = (ends.moments[1], ends.moments_end) if ends else (0, 0)
         face_spec, voice_spec = specs
-        self._face = _row_file(path / store.FACE, face_spec, face)
-        self._keys = RowFile(path / store.FACE_KEYS, store.KEY_DTYPE, 0, face)
-        self._voice = _row_file(path / store.VOICE, voice_spec, voice)
-        self._times = RowFile(path / store.VOICE_TIMES, store.TIME_DTYPE, 0, voice)
-        self._moments = RowFile(path / store.MOMENTS, np.dtype("u1"), 0, moments_end)
-        self._log = RowFile(path / store.SOURCES, np.dtype("u1"), 0, log.size)
+        with ExitStack() as opened:
+            self._files = opened
+            self._face = self._open(store.FACE, *_row_form(face_spec), face)
+            self._keys = self._open(store.FACE_KEYS, store.KEY_DTYPE, 0, face)
+            self._voice = self._open(store.VOICE, *_row_form(voice_spec), voice)
+            self._times = self._open(store.VOICE_TIMES, store.TIME_DTYPE, 0, voice)
+            self._moments = self._open(store.MOMENTS, _BYTE, 0, moments_end)
+            self._log = self._open(store.SOURCES, _BYTE, 0, log.size)
+            self._files = opened.pop_all()
         if moments_end == 0:
             self._moments.append(_bytes(schema.serialize()))
+
+    def _open(self, name: str, dtype: np.dtype[Any], width: int, keep: int) -> RowFile:
+        return self._files.enter_context(RowFile(self.path / name, dtype, width, keep))
 
     @staticmethod
     def create_or_resume(
@@ -209,10 +216,8 @@ class StoreWriter:
 
     def finish(self) -> None:
         """Commit, and let another process write."""
-        self.commit()
-        for file in (*self._row_files(), self._log):
-            file.close()
-        self._lock.close()
+        with self._lock, self._files:
+            self.commit()
 
     def _row_files(self) -> tuple[RowFile, ...]:
         return self._face, self._keys, self._voice, self._times, self._moments
@@ -250,10 +255,8 @@ def _bytes(buffer: pa.Buffer) -> NDArray[np.uint8]:
     return np.frombuffer(buffer, np.uint8)
 
 
-def _row_file(path: Path, spec: ExtractorSpec | None, keep: int) -> RowFile:
-    if spec is None:
-        return RowFile(path, np.dtype("u1"), 0, keep)
-    return RowFile(path, spec.row_dtype, spec.dim, keep)
+def _row_form(spec: ExtractorSpec | None) -> tuple[np.dtype[Any], int]:
+    return (spec.row_dtype, spec.dim) if spec else (_BYTE, 0)
 
 
 def _labels(moments: Moments, source: str, schema: pa.Schema, path: Path) -> pa.RecordBatch:
