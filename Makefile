@@ -1,0 +1,44 @@
+# What a developer runs. Every target first makes .venv from the pinned requirements, once.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# The first interpreter of at least Python 3.11 that can make a virtual environment.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
+
+.PHONY: test lint demo bench venv clean
+
+test: lint ## Formatting, lint, types, import contracts, then the tests
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: $(READY) ## Synthetic corpus to a trained student, its scores, and a page to look at
+	$(BIN)/triaffect demo --out runs/demo
+
+bench: $(READY) ## Speed on this machine, into benchmarks/results
+	mkdir -p benchmarks/results
+	$(BIN)/triaffect bench load --json benchmarks/results/load.json
+	$(BIN)/triaffect bench train --json benchmarks/results/train.json
+	$(BIN)/triaffect bench predict --json benchmarks/results/predict.json
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+venv: $(READY)
+
+$(READY): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed; set PYTHON=" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean: ## Remove the environment and what the tools keep; runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache
