@@ -113,6 +113,14 @@ def test_cross_entropy_of_a_distribution():
     assert ours.item() == pytest.approx(expected, rel=0, abs=EXACT)
 
 
+def test_a_distribution_with_a_gap_is_no_label():
+    raw, target, valid, weight = case(EXPRESSION)
+    valid[0, 3] = False
+    ours = EXPRESSION.loss(raw, target, valid, weight).item()
+    without = EXPRESSION.loss(raw[1:], target[1:], valid[1:], weight[1:]).item()
+    assert ours == pytest.approx(without, rel=0, abs=EXACT)
+
+
 def test_binary_cross_entropy_of_partly_labelled_rows():
     raw, target, valid, weight = case(ACTION_UNITS)
     weight[1] = 3

@@ -140,6 +140,13 @@ def test_duplicate_rows_are_errors(tables):
             score_tables(truth.drop(columns=columns), pd.concat([said, said[4:5]]))
 
 
+def test_duplicate_predictions_are_errors_even_where_there_is_no_truth(tables):
+    truth, said = tables
+    twice = pd.concat([said, said[4:5]])
+    with pytest.raises(TableError, match=r"one row for each clip, frame, face_id"):
+        score_tables(truth.drop(index=4, columns="face_id"), twice)
+
+
 def test_unmatched_truth_rows_are_errors(tables):
     truth, said = tables
     with pytest.raises(TableError, match=r"none for 2 of 40, such as clip b.mp4, frame 0"):
