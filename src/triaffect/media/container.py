@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,12 +12,18 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from triaffect.errors import MediaError
 
-_NOT_MEDIA = frozenset({"tty", "bin", "idf", "xbin", "adf", "hls", "concat", "dash", "sdp"})
-"""Forms FFmpeg opens that hold no media of their own: text art, and lists of other files."""
+_NOT_MEDIA = frozenset({"tty", "bin", "idf", "xbin", "adf"})
+"""Forms of text art, which FFmpeg would play as a video."""
+
+_LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"<", b"v=0")
+"""How a list of other files begins. FFmpeg would open those, and wait for missing ones."""
+
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 _REMEDY = "check that it is a complete video, image or sound file"
 
@@ -49,6 +56,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
     name = str(path.absolute())
     options = {"protocol_whitelist": "file"}
     try:
+        _refuse_list(path)
         container = av.open(name, "r", options=options, metadata_errors="replace")
     except (FFmpegError, OSError, ValueError) as error:
         raise MediaError("a media file", _reason(error), _REMEDY, where=path) from error
@@ -59,14 +67,21 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
+def _refuse_list(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(64).lstrip(b"\xef\xbb\xbf \r\n")
+    if start.startswith(_LIST_STARTS):
+        raise MediaError("a media file", "a text that may list other files", _REMEDY, where=path)
+
+
 def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The moving picture of a file, set to decode on one thread; a cover picture is not one."""
-    for stream in sorted(container.streams.video, key=lambda s: -s.width * s.height):
-        if not stream.disposition & stream.disposition.__class__.attached_pic:
+    """The first moving picture of a file, set to decode on one thread; a cover is none."""
+    for stream in container.streams.video:
+        if stream.codec_context and not stream.disposition & Disposition.attached_pic:
             stream.codec_context.thread_count = 1
             return stream
     return None
@@ -75,7 +90,7 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """The first sound of a file that has a decoder, set to decode on one thread."""
     for stream in container.streams.audio:
-        if stream.codec_context is not None and stream.codec_context.sample_rate > 0:
+        if stream.codec_context and stream.codec_context.sample_rate > 0:
             stream.codec_context.thread_count = 1
             return stream
     return None
@@ -89,3 +104,14 @@ def start_s(container: InputContainer) -> Fraction:
 def duration_s(container: InputContainer) -> float | None:
     """Seconds the file says it lasts; None where it does not say."""
     return container.duration / av.time_base if container.duration else None
+
+
+def stream_duration_s(stream: VideoStream | AudioStream) -> float | None:
+    """Seconds the file says one stream lasts; None where it does not say."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    clock = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))  # Matroska's way
+    if clock is None:
+        return None
+    hours, minutes, seconds = clock.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)

@@ -22,7 +22,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
-from triaffect.media.container import audio_stream, duration_s, opened, start_s, video_stream
+from triaffect.media.container import (
+    audio_stream,
+    duration_s,
+    opened,
+    start_s,
+    stream_duration_s,
+    video_stream,
+)
 
 DEFAULT_RATE = 25.0
 """Frames per second assumed where a file says nothing."""
@@ -141,10 +148,9 @@ class VideoFrames:
             yield from pictures
 
     def _check_end(self, stream: VideoStream, count: int, end_s: float) -> None:
-        if self.problem is None and stream.duration and stream.time_base:
-            declared_s = float(stream.duration * stream.time_base)
-            if declared_s - end_s > _CUT_S:
-                self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
+        declared_s = stream_duration_s(stream)
+        if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
+            self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
 
 
 def _rate(stream: VideoStream) -> float:

@@ -1,0 +1,203 @@
+"""Frames come upright, in RGB, at their own times, whatever the file is like."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.media.made import corners, encode, quarters
+from tests.shared import SHARED, needs_shared
+from triaffect.errors import MediaError
+from triaffect.media.video import VideoFrames
+from triaffect.media.write import write_video
+
+EVEN = list(range(0, 1000, 40))
+TURN = 1 << 16
+
+
+def times(video: VideoFrames) -> list[float]:
+    return [frame.time_s for frame in video]
+
+
+def test_even_times_and_numbers(tmp_path):
+    video = VideoFrames(encode(tmp_path / "a.mp4", EVEN))
+    frames = list(video)
+    assert [f.index for f in frames] == list(range(25))
+    assert [f.time_s for f in frames] == pytest.approx(np.arange(25) / 25)
+    assert video.info.frame_rate == pytest.approx(25)
+    assert (video.info.width, video.info.height, video.info.has_sound) == (96, 64, False)
+    assert video.info.duration_s == pytest.approx(1.0, abs=0.05)
+    assert video.problem is None
+    assert frames[0].rgb.dtype == np.uint8
+    assert frames[0].rgb.flags.c_contiguous
+
+
+def test_variable_frame_rate_keeps_its_times(tmp_path):
+    uneven = [0, 40, 100, 130, 400, 410, 900]
+    for name in ("a.mkv", "a.mp4"):
+        video = VideoFrames(encode(tmp_path / name, uneven))
+        assert times(video) == pytest.approx([t / 1000 for t in uneven], abs=1e-3), name
+        assert video.problem is None
+
+
+def test_time_zero_is_the_start_of_the_file(tmp_path):
+    late = encode(tmp_path / "a.mkv", [500, 540, 580], sound_from_ms=100)
+    assert times(VideoFrames(late)) == pytest.approx([0.4, 0.44, 0.48])
+    # a transport stream starts its clock at 1.4 s, a recording in the middle of a broadcast
+    assert times(VideoFrames(encode(tmp_path / "a.ts", EVEN)))[0] == pytest.approx(0)
+
+
+def test_reading_twice_gives_the_same(tmp_path):
+    video = VideoFrames(encode(tmp_path / "a.mp4", EVEN))
+    first, second = ([(f.index, f.time_s, f.rgb.tobytes()) for f in video] for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((1, 0, 0, 1), [0, 1, 2, 3]),
+        ((0, 1, -1, 0), [2, 0, 3, 1]),  # a quarter turn clockwise: a phone held upright
+        ((-1, 0, 0, -1), [3, 2, 1, 0]),
+        ((0, -1, 1, 0), [1, 3, 0, 2]),
+        ((-1, 0, 0, 1), [1, 0, 3, 2]),  # mirrored: a phone's front camera
+        ((0, 1, 1, 0), [0, 2, 1, 3]),
+    ],
+)
+def test_rotation_and_mirror(tmp_path, matrix, shown):
+    a, b, c, d = (TURN * k for k in matrix)
+    path = encode(tmp_path / "a.mp4", EVEN[:3], matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    video = VideoFrames(path)
+    rgb = next(iter(video)).rgb
+    assert corners(rgb) == shown
+    assert rgb.shape == (video.info.height, video.info.width, 3)
+    assert rgb.shape[:2] == ((96, 64) if matrix[0] == 0 else (64, 96))
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt"),
+    [
+        ("libx264", "yuv420p10le"),
+        ("libx264", "yuv444p"),
+        ("ffv1", "bgra"),
+        ("ffv1", "yuva420p"),
+        ("ffv1", "rgb48le"),
+        ("mpeg4", "yuv420p"),
+    ],
+)
+def test_odd_pixel_formats_become_rgb(tmp_path, codec, pix_fmt):
+    path = encode(tmp_path / "a.mkv", EVEN[:3], codec=codec, pix_fmt=pix_fmt)
+    rgb = next(iter(VideoFrames(path))).rgb
+    assert rgb.dtype == np.uint8
+    assert rgb.shape == (64, 96, 3)
+    assert corners(rgb) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("pix_fmt", ["gray", "gray16le"])
+def test_gray_becomes_rgb(tmp_path, pix_fmt):
+    path = encode(tmp_path / "a.mkv", EVEN[:3], codec="ffv1", pix_fmt=pix_fmt)
+    rgb = next(iter(VideoFrames(path))).rgb.astype(int)
+    assert rgb.shape == (64, 96, 3)
+    assert np.ptp(rgb, axis=2).max() <= 1
+    assert np.ptp(rgb) > 50
+
+
+def test_odd_size(tmp_path):
+    path = encode(tmp_path / "a.mkv", EVEN[:3], codec="ffv1", source=("rgb24", quarters(97, 61)))
+    video = VideoFrames(path)
+    assert next(iter(video)).rgb.shape == (61, 97, 3)
+
+
+def test_max_size_shrinks_but_never_enlarges(tmp_path):
+    path = encode(tmp_path / "a.mp4", EVEN[:3])
+    small = VideoFrames(path, max_size=48)
+    rgb = next(iter(small)).rgb
+    assert rgb.shape == (32, 48, 3)
+    assert (small.info.height, small.info.width) == (32, 48)
+    assert corners(rgb) == [0, 1, 2, 3]
+    assert next(iter(VideoFrames(path, max_size=500))).rgb.shape == (64, 96, 3)
+
+
+def test_cut_off_file_gives_what_it_has_and_says_so(tmp_path):
+    moving = (np.roll(quarters(), 3 * k, axis=1) for k in range(200))
+    noise = np.random.default_rng(0).integers(0, 60, (64, 96, 3), np.uint8)
+    write_video(tmp_path / "whole.mp4", (m // 2 + noise for m in moving), 25)
+    whole = tmp_path / "whole.mkv"
+    _remux(tmp_path / "whole.mp4", whole, {})
+    _remux(tmp_path / "whole.mp4", tmp_path / "front.mp4", {"movflags": "faststart"})
+    for path in (whole, tmp_path / "front.mp4"):
+        good = [f.rgb.tobytes() for f in VideoFrames(path)]
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+        video = VideoFrames(path)
+        got = [f.rgb.tobytes() for f in video]
+        assert 80 < len(got) < 190
+        assert got[:80] == good[:80]
+        assert video.problem, path
+
+
+def test_damaged_middle_does_not_end_the_video(tmp_path):
+    path = encode(tmp_path / "a.mkv", list(range(0, 4000, 40)), codec="ffv1")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    video = VideoFrames(path)
+    frames = list(video)
+    assert len(frames) > 90
+    assert frames[-1].time_s > 3.8
+    assert video.problem
+
+
+def _remux(source: Path, target: Path, options: dict[str, str]) -> None:
+    with av.open(str(source)) as reader, av.open(str(target), "w", options=options) as writer:
+        stream = writer.add_stream_from_template(reader.streams.video[0])
+        for packet in reader.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                writer.mux(packet)
+
+
+def test_mp4_without_its_index_is_an_error(tmp_path):
+    path = encode(tmp_path / "a.mp4", EVEN)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(MediaError, match="complete video"):
+        VideoFrames(path)
+
+
+def test_no_video_is_an_error(tmp_path):
+    cases = {
+        "missing.mp4": (None, "no such file"),
+        "empty.mp4": (b"", "zero bytes"),
+        "text.mp4": (b"not a video, really\n" * 40, "Invalid data"),
+        "notes.txt": (b"anger, joy\n" * 40, "tty"),
+        "list.m3u8": (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.mp4\n", "list other files"),
+        "list.mpd": (b'<?xml version="1.0"?><MPD profiles="urn:mpeg:dash:x"/>', "list other"),
+        "list.ffconcat": (b"ffconcat version 1.0\nfile a.mp4\n", "list other files"),
+    }
+    for name, (content, message) in cases.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(MediaError, match=message) as caught:
+            VideoFrames(tmp_path / name)
+        assert name in str(caught.value)
+    with pytest.raises(MediaError, match="a folder"):
+        VideoFrames(tmp_path)
+
+
+def test_names_that_look_like_something_else(tmp_path):
+    for name in ("12:30:10.mp4", "file:x.mp4", "a%03d.mp4", "ünï cødé.mp4", "-i.mp4"):
+        write_video(tmp_path / name, [quarters()] * 3, 25)
+        assert len(list(VideoFrames(tmp_path / name))) == 3
+
+
+@needs_shared
+def test_real_clips_have_their_frames():
+    for path in sorted((SHARED / "data" / "clips").iterdir()):
+        video = VideoFrames(path)
+        seen = times(video)
+        rate = video.info.frame_rate
+        assert len(seen) == (75 if path.suffix == ".mpg" else 98), path
+        assert seen == pytest.approx(np.arange(len(seen)) / rate, abs=2e-3)
+        assert video.info.has_sound
+        assert video.problem is None
