@@ -21,6 +21,7 @@ from triaffect.features.manifest import FacePart, FusionPart, Manifest, VoicePar
 from triaffect.features.model_folder import load_model_folder, write_model_folder
 from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.recipes.recipe import LightFaceSpec, LightVoiceSpec, Recipe, WindowSpec
+from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net
@@ -67,7 +68,7 @@ class _Fusion(nn.Module):
         return tuple(task.activate(raw[task.key]) for task in self.tasks)
 
 
-def export_run(folder: RunFolder, store: FeatureStore) -> None:
+def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = TASKS) -> None:
     """Write the model folder of a run's last stage, from its best weights.
 
     A face or voice network makes a folder with that part alone. A network over windows makes
@@ -76,13 +77,14 @@ def export_run(folder: RunFolder, store: FeatureStore) -> None:
     Args:
         folder: A finished run.
         store: What it learnt from.
+        known: Every task that a recipe may name.
 
     Raises:
         RunError: The run has not finished its last stage.
     """
     about = read_about(folder.root)
     recipe = Recipe.model_validate(about["recipe"])
-    tasks = [task_by_key(key) for key in recipe.tasks]
+    tasks = [task_by_key(key, known) for key in recipe.tasks]
     stage = list(recipe.stages)[-1]
     if not folder.weights(stage, "last").is_file():
         raise RunError("a finished run", f"one that lacks the stage {stage}", where=folder.root)

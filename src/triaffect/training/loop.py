@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from torch import nn
 from triaffect.errors import RunError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.recipe import Recipe
+from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
+from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, build_samples
 from triaffect.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from triaffect.training.files import write_json, write_tensors
@@ -64,6 +66,7 @@ def train(
     report: Report | None = None,
     listener: Listener | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    known: Sequence[Task] = TASKS,
 ) -> RunFolder:
     """Train every stage of a recipe and score the result.
 
@@ -77,6 +80,7 @@ def train(
         listener: Told of every line of the journal.
         checkpoint_every_s: Seconds between checkpoints within an epoch; every epoch ends
             with one.
+        known: Every task that a recipe may name.
 
     Returns:
         The run folder with journal, weights and ``scores.json``.
@@ -85,7 +89,7 @@ def train(
         RunError: The folder holds another run, or one and ``resume`` is off.
         StoreError: The store lacks what the recipe needs.
     """
-    tasks = [task_by_key(key) for key in recipe.tasks]
+    tasks = [task_by_key(key, known) for key in recipe.tasks]
     samples = build_samples(recipe.data, store, tasks)
     folder = begin(out, recipe, seed, store.fingerprint(), resume)
     work = Work(recipe, store, samples, tasks, folder, seed)
@@ -100,7 +104,9 @@ def train(
     return folder
 
 
-def open_run(root: Path, store: FeatureStore) -> tuple[Work, list[tuple[str, nn.Module]]]:
+def open_run(
+    root: Path, store: FeatureStore, known: Sequence[Task] = TASKS
+) -> tuple[Work, list[tuple[str, nn.Module]]]:
     """Open a finished run to score it on a store.
 
     Returns:
@@ -115,7 +121,7 @@ def open_run(root: Path, store: FeatureStore) -> tuple[Work, list[tuple[str, nn.
         recipe = Recipe.model_validate(about["recipe"])
     except ValidationError as error:
         raise RunError("the run's recipe", str(error)[:100], where=root) from None
-    tasks = [task_by_key(key) for key in recipe.tasks]
+    tasks = [task_by_key(key, known) for key in recipe.tasks]
     samples = build_samples(recipe.data, store, tasks)
     work = Work(recipe, store, samples, tasks, RunFolder(root), int(about["seed"]))
     return work, _trained(work)

@@ -1,0 +1,81 @@
+"""Small feature stores whose vectors say something of their labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from triaffect.features.spec import ExtractorSpec
+from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.tasks.registry import TASKS
+from triaffect.types import FeatureSeries, Moments, Window, moments_schema, origin_column
+
+RATE = 30.0
+FACE = ExtractorSpec("made_face", "1", 12, "float16")
+VOICE = ExtractorSpec("made_voice", "1", 10, "float16", 16_000, Window(1.0, 0.1, causal=True))
+SETS = ("MTL", "VA", "EXPR", "AU")
+
+
+def made_store(path: Path, videos: int = 8, frames: int = 150, tasks=TASKS) -> FeatureStore:
+    """A store of videos in every label set; a quarter of them for validation and for test."""
+    rng = np.random.default_rng(3)
+    mixing = {task.key: rng.normal(size=(task.width, 12)) for task in tasks}
+    with StoreWriter.create_or_resume(path, FACE, VOICE, tasks) as writer:
+        for video in range(videos):
+            split = {2: "validation", 3: "test"}.get(video % 4, "train")
+            _add(writer, f"made/v{video:02}", split, frames, tasks, mixing, rng)
+    return FeatureStore.open(path)
+
+
+def _add(writer, source, split, frames, tasks, mixing, rng):
+    hidden = rng.normal(size=(frames, 12)).cumsum(0) * 0.3
+    keys = np.zeros(frames, KEY_DTYPE)
+    keys["frame"], keys["time_s"] = np.arange(frames), np.arange(frames) / RATE
+    heard = np.arange(0, frames / RATE, 0.1)
+    voice = np.abs(rng.normal(size=(len(heard), 10)))
+    parts = [labels(source, split, name, hidden, tasks, mixing, rng) for name in SETS]
+    writer.add(
+        SourceInfo(source, "made", "video", stills=False, frame_rate=RATE),
+        Moments.concat(parts),
+        FaceRows(hidden.astype(np.float16), keys),
+        FeatureSeries(voice.astype(np.float16), heard),
+    )
+
+
+def labels(source, split, label_set, hidden, tasks, mixing, rng) -> Moments:
+    """Labels of one set: all tasks for MTL with gaps, else one task."""
+    n = len(hidden)
+    frames = np.arange(n, dtype=np.int32)
+    columns = {
+        "source": [source] * n,
+        "person": [source] * n,
+        "track": np.zeros(n, np.int32),
+        "frame": frames,
+        "time_s": frames / RATE,
+        "split": [split] * n,
+        "label_set": [label_set] * n,
+    }
+    for task in tasks:
+        if label_set not in ("MTL", task.key):
+            continue
+        values = decide(task, hidden @ mixing[task.key].T)
+        if label_set == "MTL":
+            values[rng.random(n) < 0.2] = np.nan
+        columns |= {name: values[:, k] for k, name in enumerate(task.columns)}
+        columns[origin_column(task.key)] = ["rendered"] * n
+    schema = moments_schema({task.key: task.columns for task in tasks})
+    arrays = [
+        pa.array(columns.get(field.name, [None] * n), field.type, from_pandas=True)
+        for field in schema
+    ]
+    return Moments(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def decide(task, score):
+    """Labels in the task's own range from real-valued scores (N, K)."""
+    if task.exclusive:
+        return np.eye(task.width)[score.argmax(1)]
+    if task.display_range[0] < 0:
+        return np.tanh(score)
+    return (score > 0).astype(float)
