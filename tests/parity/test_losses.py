@@ -6,6 +6,7 @@ import torch
 
 from tests.parity.reference import KINDS, STAGNANT, load, loss_terms
 from triaffect.nets.outputs import Outputs
+from triaffect.tasks.losses import keras_categorical
 
 TOLERANCE = 1e-5
 CASES = [
@@ -84,3 +85,15 @@ def test_gradients_to_the_outputs(who, kind, mode, stagnant):
             # Carrying float32 gradients on to a saturated softmax leaves their rounding over.
             limit = TOLERANCE * float(theirs.abs().max()) + 1e-7 * np.abs(stored).max()
             np.testing.assert_allclose(gradient, theirs, rtol=0, atol=limit, err_msg=name)
+
+
+@pytest.mark.parametrize("who", ["teacher", "student"])
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_gradient_to_the_discriminators_probabilities(who, kind):
+    """Without the softmax in between, whose saturation hides digits above."""
+    key = f"{who}.{kind}.eval" + (".ni0" if who == "student" else "") + ".dw0.5.d_domain"
+    guessed = torch.tensor(load("outputs")[f"{who}.{kind}.eval.domain"]).requires_grad_(True)
+    label = torch.eye(3)[KINDS[1:].index(kind)].expand(8, 3)
+    (0.5 * keras_categorical(guessed, label).mean()).backward()
+    theirs = load("loss_grads_wrt_outputs")[key]
+    np.testing.assert_allclose(guessed.grad, theirs, rtol=TOLERANCE, atol=1e-7)
