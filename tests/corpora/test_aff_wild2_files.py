@@ -135,6 +135,13 @@ def test_bytes_that_are_no_text(tmp_path):
     assert error.value.where == f"{path}:3"
 
 
+def test_a_file_that_cannot_be_opened(tmp_path):
+    folder = tmp_path / "video1.txt"
+    folder.mkdir()
+    with pytest.raises(AnnotationError, match="a file to read"):
+        read_frames(folder, VA)
+
+
 def fields(low, high):
     number = st.floats(low, high).map(repr)
     return st.one_of(number, st.sampled_from(["-5", "-5.0", "-1", "x", "", "+0.5", "1e-3", "2"]))

@@ -12,18 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.emotions import one_hot
-from triaffect.corpora.rows import Key, build_moments
+from triaffect.corpora.rows import DEFAULT_RATE, NO_FACE_TRACK, Key, build_moments
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.container import audio_stream, duration_s, opened
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.types import LabelOrigin, Moments, Source, SourceKind, Split
 
 SOUND_SUFFIXES = frozenset({".flac", ".wav"})
-FRAME_RATE = 30.0
-"""Frames/s in which moments of a sound without pictures are numbered."""
-
 MOMENT_HOP_S = 0.5
-VOICE_ONLY_TRACK = -1
 
 
 @dataclass(frozen=True)
@@ -99,8 +95,8 @@ class ActedSpeech(ABC):
         keys: dict[str, Key] = {
             "source": source.source_id,
             "person": f"{self.name}/{utterance.speaker}",
-            "track": VOICE_ONLY_TRACK,
-            "frame": np.round(times_s * FRAME_RATE).astype(np.int32),
+            "track": NO_FACE_TRACK,
+            "frame": np.round(times_s * DEFAULT_RATE).astype(np.int32),
             "time_s": times_s,
             "split": self._split(utterance.speaker),
             "label_set": EXPRESSION.key,
@@ -115,7 +111,7 @@ class ActedSpeech(ABC):
     def frame_rate(self, source: Source) -> float:
         """Frames/s of the numbering of moments."""
         del source
-        return FRAME_RATE
+        return DEFAULT_RATE
 
     def problems(self) -> list[AnnotationError]:
         """List nothing: every file belongs to its source."""

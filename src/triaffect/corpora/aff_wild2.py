@@ -25,10 +25,15 @@ from triaffect.corpora.aff_wild2_files import (
     read_image_labels,
 )
 from triaffect.corpora.aff_wild2_layout import find_layout
-from triaffect.corpora.rows import Key, build_moments, join_moments
+from triaffect.corpora.rows import (
+    MULTI_TASK_SET,
+    Key,
+    build_moments,
+    join_moments,
+    source_frame_rate,
+)
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.source import read_image
-from triaffect.media.video import VideoFrames
 from triaffect.tasks.expression import EXPRESSION, one_hot
 from triaffect.types import (
     FloatArray,
@@ -40,10 +45,6 @@ from triaffect.types import (
     Split,
 )
 
-DEFAULT_RATE = 30.0
-"""Frames/s of a video that is not there; about right for all of Aff-Wild2."""
-
-MULTI_TASK_SET = "MTL"
 RENDERED_MARK = "SYNTHETIC.json"
 """A file in a corpus's folder that says its faces and labels were made by a program."""
 
@@ -121,7 +122,7 @@ class AffWild2:
         Raises:
             MediaError: There is one, but it cannot be read.
         """
-        return VideoFrames(source.video).info.frame_rate if source.video else DEFAULT_RATE
+        return source_frame_rate(source)
 
     def problems(self) -> list[AnnotationError]:
         """List files that are there twice and wrong lines that name no video."""

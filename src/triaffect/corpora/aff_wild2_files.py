@@ -205,7 +205,10 @@ def _read_lines(path: Path, form: Form) -> _Lines:
 
 
 def _read_text(path: Path) -> str:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise AnnotationError("a file to read", str(error.strerror), where=path) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,6 +13,7 @@ from triaffect.corpora.aff_wild2 import AffWild2
 from triaffect.corpora.emodb import EmoDb
 from triaffect.corpora.ferplus import FerPlus
 from triaffect.corpora.ravdess import Ravdess
+from triaffect.corpora.table import LabelTable
 from triaffect.errors import AnnotationError
 from triaffect.types import Moments, Source
 
@@ -58,7 +59,7 @@ class Corpus(Protocol):
         """List mistakes in files shared by all sources that no single source can be blamed for."""
 
 
-FORMS = (AffWild2, FerPlus, Ravdess, EmoDb)
+FORMS = (AffWild2, FerPlus, Ravdess, EmoDb, LabelTable)
 """Readers in the order in which they are tried."""
 
 

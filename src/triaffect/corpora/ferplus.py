@@ -27,13 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.emotions import MEANING, fold
-from triaffect.corpora.rows import Key, build_moments
+from triaffect.corpora.rows import DEFAULT_RATE, Key, build_moments
 from triaffect.errors import AnnotationError
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.types import BoolArray, FloatArray, LabelOrigin, Moments, Source, SourceKind, Split
 
 FILE_NAME = "ferplus.npz"
-FRAME_RATE = 30.0
 NO_EXPRESSION = ("unknown", "NF")
 VALIDATION_ONE_IN = 10
 """One group of equal images in so many goes to the validation split."""
@@ -91,7 +90,7 @@ class FerPlus:
             "person": [f"{self.name}/{digest:016x}" for digest in self._digests[rows]],
             "track": 0,
             "frame": rows.astype(np.int32),
-            "time_s": rows / FRAME_RATE,
+            "time_s": rows / DEFAULT_RATE,
             "split": split[rows],
             "label_set": EXPRESSION.key,
         }
@@ -109,7 +108,7 @@ class FerPlus:
     def frame_rate(self, source: Source) -> float:
         """Frames/s that turn a row number into a time; only the numbering's sake."""
         del source
-        return FRAME_RATE
+        return DEFAULT_RATE
 
     def problems(self) -> list[AnnotationError]:
         """List nothing: the file is the one source's."""

@@ -1,4 +1,4 @@
-"""How a reader turns label arrays into a Moments table."""
+"""What readers share: label arrays into a Moments table, and how frames are numbered."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from triaffect.media.video import VideoFrames
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import KEY_COLUMNS, LabelOrigin, Moments, moments_schema
+from triaffect.types import KEY_COLUMNS, LabelOrigin, Moments, Source, moments_schema
+
+DEFAULT_RATE = 30.0
+"""Frames/s by which frames are numbered where no video tells; about that of Aff-Wild2."""
+
+MULTI_TASK_SET = "MTL"
+"""Label set of rows that are annotated for several tasks at once."""
+
+NO_FACE_TRACK = -1
+"""Track of a moment that has a voice but no face."""
 
 Key = str | int | Sequence[str] | NDArray[np.generic]
 """What a key column holds: one value for all rows, or one a row."""
@@ -53,6 +63,15 @@ def join_moments(parts: Sequence[Moments], tasks: Sequence[Task] = TASKS) -> Mom
     if parts:
         return Moments.concat(parts)
     return Moments(moments_schema(label_columns(tasks)).empty_table())
+
+
+def source_frame_rate(source: Source) -> float:
+    """Average frames/s of a source's video, `DEFAULT_RATE` where it has none.
+
+    Raises:
+        MediaError: It has one, but that cannot be read.
+    """
+    return VideoFrames(source.video).info.frame_rate if source.video else DEFAULT_RATE
 
 
 def _key_column(value: Key, kind: pa.DataType, rows: int) -> pa.Array:
