@@ -1,12 +1,12 @@
 """Aligned face crops of one source of a corpus, in batches.
 
-Three kinds of pictures: faces aligned already (Aff-Wild2), single crops of a face still to be
-aligned (FER+), and videos in which faces are found, followed and aligned.
+Of faces aligned already (Aff-Wild2), of small crops of a face (FER+) and larger pictures in
+which faces are found and aligned, and of videos in which they are also followed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,14 +25,18 @@ from triaffect.media.video import VideoFrames
 from triaffect.types import Source
 
 BATCH = 32
+SMALL_PX = 160
+"""Longest side of a picture that is taken to be the crop of one face."""
+
 CROP_DETECTION_SIZE, CROP_THRESHOLD = 128, 0.3
-"""Pixels to which a small crop is enlarged before its face is looked for; by trial on FER+,
-where 98 % are found so."""
+"""Pixels to which a crop is brought before its face is looked for, and the least confidence;
+by trial on FER+, where 98 % are found so."""
 
 _LEAST_SPREAD_PX = 0.1
 """Landmarks closer together than this in both directions cannot be aligned."""
 
 T = TypeVar("T")
+_Crop = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -80,21 +84,29 @@ class Crops:
 
     def _of_images(self) -> Iterator[CropBatch]:
         rate = self._corpus.frame_rate(self._source)
-        cut = resized if self._corpus.aligned else CropAligner()
+        cut = _whole if self._corpus.aligned else PictureFaces()
         images = self._corpus.images(self._source)
         for number, batch in enumerate(batches(images, BATCH)):
             if number % self._parts == self._part:
-                crops = np.stack([cut(image) for _, image in batch])
-                yield CropBatch(crops, _keys((0, frame, frame / rate) for frame, _ in batch))
+                yield from _batched(
+                    ((track, frame, frame / rate), crop)
+                    for frame, image in batch
+                    for track, crop in enumerate(cut(image))
+                )
 
     def _of_video(self, path: Path) -> Iterator[CropBatch]:
         frames = VideoFrames(path)
-        for batch in batches(_faces(frames), BATCH):
-            yield CropBatch(np.stack([crop for _, crop in batch]), _keys(key for key, _ in batch))
+        yield from _batched(_faces(frames))
         self.problem = frames.problem
 
 
-def _faces(frames: VideoFrames) -> Iterator[tuple[tuple[int, int, float], NDArray[np.uint8]]]:
+def _batched(faces: Iterable[tuple[tuple[int, int, float], _Crop]]) -> Iterator[CropBatch]:
+    for batch in batches(faces, BATCH):
+        keys = np.array([key for key, _ in batch], KEY_DTYPE)
+        yield CropBatch(np.stack([crop for _, crop in batch]), keys)
+
+
+def _faces(frames: VideoFrames) -> Iterator[tuple[tuple[int, int, float], _Crop]]:
     """Key and crop of every face of every frame."""
     detector, tracker = CenterFace(), Tracker(frames.info.frame_rate)
     for frame in frames:
@@ -104,19 +116,32 @@ def _faces(frames: VideoFrames) -> Iterator[tuple[tuple[int, int, float], NDArra
             yield (int(track), frame.index, frame.time_s), crop
 
 
-class CropAligner:
-    """Aligns a picture that shows one face and little else.
+class PictureFaces:
+    """The faces of single pictures.
 
-    Where no face is found the whole picture is taken.
+    A picture of at most `SMALL_PX` is taken to be the crop of one face: its surest face is
+    aligned, and where none is found the whole picture is taken. Any face of a larger one is.
     """
 
     def __init__(self) -> None:
-        self._detector: FaceDetector = CenterFace(CROP_DETECTION_SIZE, CROP_THRESHOLD)
+        self._in_small: FaceDetector = CenterFace(CROP_DETECTION_SIZE, CROP_THRESHOLD)
+        self._in_large: FaceDetector = CenterFace()
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The surest face of an RGB picture of any size, uint8 (112, 112, 3)."""
-        found = alignable(self._detector(rgb))
-        return align(rgb, found.landmarks[0]) if len(found) else resized(rgb)
+    def __call__(self, rgb: NDArray[np.uint8]) -> Sequence[_Crop]:
+        """Crops of the faces of an RGB picture, the surest first."""
+        if max(rgb.shape[:2]) > SMALL_PX:
+            return list(align_many(rgb, alignable(self._in_large(rgb)).landmarks))
+        found = alignable(self._in_small(rgb))
+        return [align(rgb, found.landmarks[0])] if len(found) else _whole(rgb)
+
+
+def _whole(rgb: NDArray[np.uint8]) -> Sequence[_Crop]:
+    """The whole picture as 112×112, alone."""
+    if rgb.shape[:2] == (TEMPLATE_SIZE, TEMPLATE_SIZE):
+        return [rgb]
+    how = cv2.INTER_AREA if min(rgb.shape[:2]) > TEMPLATE_SIZE else cv2.INTER_LINEAR
+    small = cv2.resize(rgb, (TEMPLATE_SIZE, TEMPLATE_SIZE), interpolation=how)
+    return [np.asarray(small, np.uint8)]
 
 
 def alignable(found: Detections) -> Detections:
@@ -125,20 +150,8 @@ def alignable(found: Detections) -> Detections:
     return found.take(np.flatnonzero(spread > _LEAST_SPREAD_PX))  # False for NaN as well
 
 
-def resized(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The whole picture as 112×112."""
-    if rgb.shape[:2] == (TEMPLATE_SIZE, TEMPLATE_SIZE):
-        return rgb
-    how = cv2.INTER_AREA if min(rgb.shape[:2]) > TEMPLATE_SIZE else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(rgb, (TEMPLATE_SIZE, TEMPLATE_SIZE), interpolation=how), np.uint8)
-
-
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Lists of ``size`` items; the last may be shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def _keys(rows: Iterable[tuple[int, int, float]]) -> NDArray[Any]:
-    return np.array(list(rows), KEY_DTYPE)

@@ -32,7 +32,7 @@ from triaffect.features.compute import (
 )
 from triaffect.features.model_folder import copy_part
 from triaffect.features.networks import OnnxFace, OnnxVoice
-from triaffect.features.registry import face_extractor, voice_extractor
+from triaffect.features.registry import NONE, face_extractor, voice_extractor
 from triaffect.features.spec import ExtractorSpec
 from triaffect.features.store import EXTRACTORS
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
@@ -41,8 +41,8 @@ from triaffect.tasks.task import Task
 from triaffect.types import FeatureSeries, Source, SourceKind
 
 PENDING = "pending"
-ARRAY_PARTS = 16
-"""Into how many jobs a set of images in one file is divided, whatever the number of workers."""
+ARRAY_SUFFIX, ARRAY_PARTS = ".npz", 16
+"""Into how many jobs an array file of images is divided, whatever the number of workers."""
 
 Progress = Callable[[int, int, str], None]
 """Told after each job: jobs done, jobs in all, id of the source."""
@@ -145,8 +145,8 @@ def _missing(
 def _jobs(sources: Iterator[Source], face: str) -> list[Job]:
     jobs: list[Job] = []
     for source in sources:
-        in_one_file = source.images is not None and source.images.is_file()
-        parts = ARRAY_PARTS if in_one_file and face != "none" else 1
+        many = source.images is not None and source.images.suffix == ARRAY_SUFFIX
+        parts = ARRAY_PARTS if many and face != NONE else 1
         jobs += [Job(len(jobs) + part, source, part, parts) for part in range(parts)]
     return jobs
 

@@ -1,0 +1,93 @@
+"""``triaffect extract`` as it is typed."""
+
+import shutil
+import sys
+
+import pytest
+
+from tests.features.made_corpus import write_ferplus, write_sound
+from triaffect.cli.app import main
+from triaffect.features.store import FeatureStore
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """Run a command line; returns exit code, stdout and stderr."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["triaffect", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def voices(tmp_path):
+    """Three utterances named as EMO-DB's are."""
+    folder = tmp_path / "emodb"
+    folder.mkdir()
+    for name in ("03a01Fa", "08a01Wb", "11a02Nc"):
+        write_sound(folder / f"{name}.wav", 1.0)
+    return folder
+
+
+def test_two_corpora_into_one_store(typed, voices, tmp_path):
+    store = tmp_path / "store"
+    code, out, err = typed("extract", voices, "--out", store, "--face", "none",
+                           "--voice", "logmel64", "--jobs", 1)  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "added 3 sources (0 face rows, 300 voice rows" in out
+    code, out, _ = typed("extract", voices, "--out", store, "--face", "none",
+                         "--voice", "logmel64", "--jobs", 1)  # fmt: skip
+    assert code == 0
+    assert "added 0 sources" in out
+    assert "3 were there" in out
+    assert len(FeatureStore.open(store).sources) == 3
+
+
+def test_faces_of_a_small_set(typed, tmp_path):
+    corpus = write_ferplus(tmp_path / "fer", 5)
+    code, out, err = typed("extract", corpus, "--out", tmp_path / "s", "--face", "gray64",
+                           "--voice", "none", "--jobs", 1)  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "5 face rows" in out
+
+
+def test_a_broken_file_is_named_and_the_rest_is_done(typed, voices, tmp_path):
+    (voices / "08a01Wb.wav").write_bytes(b"not a sound")
+    code, out, err = typed("extract", voices, "--out", tmp_path / "s", "--face", "none",
+                           "--voice", "logmel64", "--jobs", 1)  # fmt: skip
+    assert code == 0
+    assert "warning: emodb/08a01Wb is left out" in err
+    assert "added 2 sources" in out
+    assert "1 left out" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "message"),
+    [
+        (lambda folder: [p.write_bytes(b"x") for p in folder.iterdir()], (), "can be read"),
+        (shutil.rmtree, (), "no such file or folder"),
+        (lambda folder: None, ("--voice", "logmel65"), "got 'logmel65'"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_code_two(typed, voices, tmp_path, change, words, message):
+    change(voices)
+    code, out, err = typed("extract", voices, "--out", tmp_path / "s", "--face", "none",
+                           "--voice", "logmel64", "--jobs", 1, *words)  # fmt: skip
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
+
+
+def test_a_store_of_another_extractor(typed, voices, tmp_path):
+    typed("extract", voices, "--out", tmp_path / "s", "--face", "none", "--voice", "logmel64",
+          "--limit", 1, "--jobs", 1)  # fmt: skip
+    code, _, err = typed("extract", voices, "--out", tmp_path / "s", "--face", "gray64",
+                         "--voice", "logmel64", "--jobs", 1)  # fmt: skip
+    assert code == 2
+    assert "expected the store's face extractor none, got gray64" in err
