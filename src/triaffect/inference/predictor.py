@@ -1,0 +1,208 @@
+"""Prediction: a video, picture or sound in; a row for every frame and face out.
+
+How a row comes about: CenterFace finds the faces of each frame, a tracker numbers them, each
+is aligned and becomes a vector; the vectors of the same track around the moment (the model's
+window, nearest frame within half a hop) and the voice row nearest in time go into the fusing
+network. A video's sound is read alongside, just as far ahead as the voice's windows need, so
+memory does not grow with the length. A frame without a face gets one row, from the voice
+alone if there is sound that can be heard. A picture is one frame at time 0. A sound without
+pictures gets a row at every hop of the voice network, numbered from 0 at time 0.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from triaffect.errors import MediaError, ModelError
+from triaffect.faces.detect import CenterFace, FaceDetector
+from triaffect.faces.track import Tracker
+from triaffect.features.model_folder import load_model_folder
+from triaffect.features.networks import OnnxFace, OnnxVoice
+from triaffect.features.registry import SHIPPED
+from triaffect.features.session import CPU
+from triaffect.inference.fusion import Fusion
+from triaffect.inference.memory import FaceMemory, Loudness, VoiceMemory
+from triaffect.inference.sight import watch
+from triaffect.inference.table import Instants, build_table, table_schema, to_pandas
+from triaffect.media.audio import sound_chunks
+from triaffect.media.source import probe, read_image
+from triaffect.media.video import Frame, VideoFrames
+from triaffect.tasks.registry import TASKS
+from triaffect.tasks.task import Task
+from triaffect.types import FeatureSeries, SourceKind, Window
+
+
+class PartialMediaWarning(UserWarning):
+    """A file is broken or cut off; there are rows for what could be decoded."""
+
+
+class Predictor:
+    """A model folder, loaded and ready for any number of files.
+
+    It keeps nothing from one file to the next; several threads may share it.
+
+    Args:
+        folder: The model folder; it needs a face, a voice and a fusing network.
+        device: Where the networks run, "cpu" or "cuda". Faces are found on the CPU.
+        tasks: The tasks that a model may predict.
+
+    Attributes:
+        tasks: The tasks that this model predicts.
+        schema: Arrow schema of the tables.
+        thresholds: Action units count as present from these probabilities on, by column.
+
+    Raises:
+        ModelError: The folder is missing, damaged or incomplete, or the device is not there.
+    """
+
+    def __init__(
+        self, folder: str | Path, device: str = CPU, tasks: Sequence[Task] = TASKS
+    ) -> None:
+        cv2.setNumThreads(1)
+        model = load_model_folder(Path(folder))
+        self._fusion = Fusion(model, tasks, device)
+        self._face, self._voice = OnnxFace(model, device), OnnxVoice(model, device)
+        self._detector: FaceDetector = CenterFace()
+        self.tasks = self._fusion.tasks
+        self.schema = table_schema(self.tasks)
+        self.thresholds = dict(model.manifest.thresholds)
+
+    def predict(self, path: str | Path) -> pd.DataFrame:
+        """Predict a whole file.
+
+        Args:
+            path: A video, picture or sound.
+
+        Returns:
+            The prediction table, a row for each frame and face.
+
+        Raises:
+            MediaError: The file cannot be read.
+        """
+        return to_pandas(pa.concat_tables(self.tables(path)))
+
+    def stream(self, path: str | Path) -> Iterator[pd.DataFrame]:
+        """Predict a file in parts, in memory that does not grow with its length.
+
+        Yields:
+            Successive parts of the table that `predict` returns.
+
+        Raises:
+            MediaError: The file cannot be read.
+        """
+        for table in self.tables(path):
+            yield to_pandas(table)
+
+    def tables(self, path: str | Path) -> Iterator[pa.Table]:
+        """Like `stream`, as Arrow tables."""
+        info = probe(path)
+        if info.kind is SourceKind.SOUND:
+            yield from self._from_sound(path)
+        elif info.kind is SourceKind.IMAGES:
+            still = [Frame(0, 0.0, read_image(path))]
+            yield from self._from_frames(path, still, Tracker(), self._hear(path, False))
+        else:
+            video = VideoFrames(path)
+            tracker = Tracker(video.info.frame_rate)
+            yield from self._from_frames(path, video, tracker, self._hear(path, info.has_sound))
+            if video.problem:
+                message = f"{path}: {video.problem}; there are rows for what could be decoded"
+                warnings.warn(message, PartialMediaWarning, stacklevel=2)
+
+    def _from_frames(
+        self, path: str | Path, frames: Iterable[Frame], tracker: Tracker, voice: VoiceMemory
+    ) -> Iterator[pa.Table]:
+        faces = FaceMemory(self._fusion.part.window, self._fusion.part.face_dim)
+        waiting = Instants.faceless(np.empty(0, np.int64), np.empty(0))
+        for instants, vectors in watch(frames, self._detector, tracker, self._face):
+            faces.add(instants, vectors)
+            waiting = Instants.concat([waiting, instants])
+            known_s = instants.time_s[-1] - faces.look_ahead_s
+            count = int(np.searchsorted(waiting.time_s, known_s, side="right"))
+            if count:
+                yield self._fuse(path, waiting[:count], faces, voice)
+            oldest_s = float(waiting.time_s[min(count, len(waiting) - 1)])
+            waiting = waiting[count:]
+            faces.forget(oldest_s)
+            voice.forget(oldest_s)
+        if len(waiting):
+            yield self._fuse(path, waiting, faces, voice)
+
+    def _fuse(
+        self, path: str | Path, instants: Instants, faces: FaceMemory, voice: VoiceMemory
+    ) -> pa.Table:
+        sound, heard = voice.at(instants.time_s)
+        predictions = self._fusion(*faces.windows(instants), sound, heard)
+        return build_table(str(path), instants, predictions, heard, self.tasks)
+
+    def _from_sound(self, path: str | Path) -> Iterator[pa.Table]:
+        window, rows_given = self._voice_window, 0
+        faces = FaceMemory(self._fusion.part.window, self._fusion.part.face_dim)
+        rows, loudness = self._listen(path)
+        for series in rows:
+            frame = np.round(series.times_s / window.hop_s).astype(np.int64)
+            instants = Instants.faceless(frame, series.times_s)
+            heard = loudness.heard(series.times_s, window)
+            loudness.forget(float(series.times_s[-1]) - window.span_s)
+            sound = np.where(heard[:, None], series.values, 0).astype(np.float32)
+            predictions = self._fusion(*faces.windows(instants), sound, heard)
+            rows_given += len(frame)
+            yield build_table(str(path), instants, predictions, heard, self.tasks)
+        if not rows_given:
+            expected = f"a sound of at least {window.span_s:g} s for this model"
+            raise MediaError(expected, "a shorter one", where=path)
+
+    @property
+    def _voice_window(self) -> Window:
+        window = self._voice.spec.window
+        assert window is not None  # noqa: S101 - every voice extractor has one
+        return window
+
+    def _listen(self, path: str | Path) -> tuple[Iterator[FeatureSeries], Loudness]:
+        loudness = Loudness(self._voice.spec.rate)
+        chunks = loudness.watch(sound_chunks(path, self._voice.spec.rate))
+        return self._voice.stream(chunks), loudness
+
+    def _hear(self, path: str | Path, has_sound: bool) -> VoiceMemory:
+        rows, loudness = self._listen(path)
+        source = rows if has_sound else iter(())
+        return VoiceMemory(source, loudness, self._voice_window, self._fusion.part.voice_dim)
+
+
+def model_folder(path: str | Path | None) -> Path:
+    """The model folder meant: one that was given, or the one that comes with the package.
+
+    Raises:
+        ModelError: None was given, and the package came without.
+    """
+    if path is None and not SHIPPED.is_dir():
+        expected, remedy = "the weights that come with the package", "give a model folder"
+        raise ModelError(expected, "none in this installation", remedy, where=SHIPPED)
+    return SHIPPED if path is None else Path(path)
+
+
+def load(path: str | Path | None = None, device: str = CPU) -> Predictor:
+    """Load a model.
+
+    Args:
+        path: Its folder; None for the weights that come with the package.
+        device: "cpu" or "cuda".
+
+    Raises:
+        ModelError: It is missing, damaged or incomplete, or the device is not there.
+    """
+    return Predictor(model_folder(path), device)
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Predictor:
+    """The shipped model, loaded once however often it is asked for."""
+    return load()

@@ -1,0 +1,141 @@
+"""The prediction table: its columns, and how its numbers are rounded.
+
+One row a frame and face; a frame without a face has one row with a blank id and box. Numbers
+are rounded here, once, so that the table in memory and the file written from it are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from triaffect.tasks.task import Task
+from triaffect.types import BoolArray, FloatArray, IntArray
+
+NO_FACE = -1
+"""Track number, in memory, of the row of a frame without a face; blank in the table."""
+
+_KEYS = (
+    pa.field("clip", pa.string()),
+    pa.field("frame", pa.int64()),
+    pa.field("time_s", pa.float64()),
+    pa.field("face_id", pa.int64()),
+)
+_BOX = ("box_x", "box_y", "box_w", "box_h")
+_FLAGS = (pa.field("face_seen", pa.bool_()), pa.field("voice_heard", pa.bool_()))
+_BOX_DIGITS, _DIGITS = 2, 6
+
+
+@dataclass(frozen=True)
+class Instants:
+    """What was seen: a row for each face of each frame, or one for a frame without a face.
+
+    Attributes:
+        frame: 0-based frame numbers, shape (N,).
+        time_s: Seconds from the start, shape (N,).
+        track: Face track, `NO_FACE` for none, shape (N,).
+        box: x, y, width, height in pixels, NaN for no face, shape (N, 4).
+        detection: Detector score in [0, 1], NaN for no face, shape (N,).
+    """
+
+    frame: IntArray
+    time_s: NDArray[np.float64]
+    track: IntArray
+    box: FloatArray
+    detection: FloatArray
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.frame)
+
+    def __getitem__(self, rows: slice) -> Instants:
+        """Some of the rows."""
+        return Instants(
+            self.frame[rows],
+            self.time_s[rows],
+            self.track[rows],
+            self.box[rows],
+            self.detection[rows],
+        )
+
+    @staticmethod
+    def faceless(frame: IntArray, time_s: NDArray[np.float64]) -> Instants:
+        """Rows of frames (N,) in which no face is."""
+        n = len(frame)
+        blank = np.full((n, 4), np.nan, np.float32)
+        return Instants(frame, time_s, np.full(n, NO_FACE, np.int64), blank, blank[:, 0])
+
+    @staticmethod
+    def concat(parts: Sequence[Instants]) -> Instants:
+        """Join rows in order."""
+        return Instants(
+            np.concatenate([part.frame for part in parts]),
+            np.concatenate([part.time_s for part in parts]),
+            np.concatenate([part.track for part in parts]),
+            np.concatenate([part.box for part in parts]),
+            np.concatenate([part.detection for part in parts]),
+        )
+
+
+def table_schema(tasks: Sequence[Task]) -> pa.Schema:
+    """Arrow schema of the prediction table for these tasks."""
+    fields = [*_KEYS, *(pa.field(name, pa.float64()) for name in (*_BOX, "detection"))]
+    for task in tasks:
+        blank = task.decode(np.full((1, task.width), np.nan))
+        for name in task.prediction_columns:
+            is_text = blank[name].dtype == object
+            fields.append(pa.field(name, pa.string() if is_text else pa.float64()))
+    return pa.schema([*fields, *_FLAGS])
+
+
+def build_table(
+    clip: str,
+    instants: Instants,
+    predictions: Mapping[str, NDArray[np.floating]],
+    voice_heard: BoolArray,
+    tasks: Sequence[Task],
+) -> pa.Table:
+    """Put rows together.
+
+    Args:
+        clip: The path as the user gave it.
+        instants: N rows.
+        predictions: Activated predictions by task key, shape (N, K); a NaN row is blank.
+        voice_heard: Shape (N,).
+        tasks: Whose columns to write, in order.
+    """
+    face_seen = instants.track != NO_FACE
+    printable = clip.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    columns: dict[str, pa.Array] = {
+        "clip": pa.array([printable] * len(instants), pa.string()),
+        "frame": pa.array(instants.frame),
+        "time_s": _numbers(instants.time_s),
+        "face_id": pa.array(instants.track, mask=~face_seen),
+        **{name: _numbers(instants.box[:, k], _BOX_DIGITS) for k, name in enumerate(_BOX)},
+        "detection": _numbers(instants.detection),
+        "face_seen": pa.array(face_seen),
+        "voice_heard": pa.array(voice_heard),
+    }
+    for task in tasks:
+        for name, values in task.decode(predictions[task.key]).items():
+            is_text = values.dtype == object
+            columns[name] = pa.array(values, pa.string()) if is_text else _numbers(values)
+    schema = table_schema(tasks)
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """The table for a user: blank numbers NaN, ``face_id`` a nullable integer."""
+    frame: pd.DataFrame = table.to_pandas()
+    frame["face_id"] = frame["face_id"].astype("Int64")
+    return frame
+
+
+def _numbers(values: NDArray[np.generic], digits: int = _DIGITS) -> pa.Array:
+    rounded = np.round(values.astype(np.float64), digits) + 0.0  # -0.0 becomes 0.0
+    return pa.array(rounded, pa.float64(), from_pandas=True)

@@ -1,0 +1,124 @@
+"""One self-contained HTML page with plots: nothing in it is fetched from anywhere.
+
+Plotly is written into the page once. A content security policy in the page forbids every
+request and every script but the two that are named by their hashes, so that a hostile file
+name in a table can neither run nor call home. Figures are plain dicts in Plotly's own form.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+Figure = dict[str, Any]
+"""``{"data": […], "layout": {…}}`` as Plotly takes it."""
+
+_BOOT = """
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const config = {displaylogo: false, responsive: true};
+Promise.all(figures.map((f, i) => Plotly.newPlot("figure-" + i, f.data, f.layout, config)))
+  .then(() => { document.documentElement.dataset.plots = figures.length; });
+"""
+
+_STYLE = """
+:root { --ink: #1f2933; --soft: #616e7c; --line: #e4e7eb; --paper: #f5f7fa; }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 64px; }
+h1 { font-size: 26px; margin: 0 0 4px; letter-spacing: -0.01em; }
+h2 { font-size: 18px; margin: 36px 0 8px; overflow-wrap: anywhere; }
+p { margin: 0 0 12px; color: var(--soft); max-width: 75ch; }
+.card { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 12px;
+  margin: 0 0 16px; overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: 6px 12px; text-align: right; border-bottom: 1px solid var(--line);
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { color: var(--soft); font-weight: 600; }
+th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+tr:last-child td { border-bottom: 0; }
+"""
+
+
+class Page:
+    """A page put together from top to bottom. All text is escaped here.
+
+    Args:
+        title: Heading and window title.
+        lead: A sentence or two below it.
+    """
+
+    def __init__(self, title: str, lead: str = "") -> None:
+        self._title = title
+        self._body = [f"<h1>{html.escape(title)}</h1>"]
+        self._figures: list[Figure] = []
+        if lead:
+            self.paragraph(lead)
+
+    def heading(self, text: str) -> None:
+        """Begin a section."""
+        self._body.append(f"<h2>{html.escape(text)}</h2>")
+
+    def paragraph(self, text: str) -> None:
+        """Add a paragraph."""
+        self._body.append(f"<p>{html.escape(text)}</p>")
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Add a table; the first column is text, the others are numbers."""
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in rows
+        )
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        self._body.append(f'<div class="card">{table}</div>')
+
+    def figure(self, figure: Figure) -> None:
+        """Add a plot."""
+        number, height = len(self._figures), figure["layout"]["height"]
+        div = f'<div id="figure-{number}" style="height:{height}px"></div>'
+        self._body.append(f'<div class="card">{div}</div>')
+        self._figures.append(figure)
+
+    def html(self) -> str:
+        """The whole page."""
+        plotly = get_plotlyjs()
+        allowed = " ".join(f"'sha256-{_hash(script)}'" for script in (plotly, _BOOT))
+        policy = (
+            f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+            "img-src data: blob:"
+        )
+        parts = (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{html.escape(self._title)}</title><style>{_STYLE}</style></head>",
+            f"<body><main>{''.join(self._body)}</main>",
+            f'<script type="application/json" id="figures">{_json(self._figures)}</script>',
+            f"<script>{plotly}</script><script>{_BOOT}</script></body></html>",
+        )
+        return "\n".join(parts)
+
+    def write(self, path: Path) -> None:
+        """Write the page, whole or not at all; an existing file is replaced."""
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(self.html(), "utf-8", "replace")
+        aside.replace(path)
+
+
+def _json(figures: list[Figure]) -> str:
+    """As JSON in which no character can end the element that holds it."""
+    text = json.dumps(figures, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
