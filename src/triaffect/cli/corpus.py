@@ -47,7 +47,7 @@ def check(
     with progress_bar() as progress:
         found = survey(opened, progress)
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.sources.items()))
-    typer.echo(f"{corpus}: {opened.name}, {found.sources.total()} sources ({kinds})\n")
+    typer.echo(f"{corpus}: {opened.name}, sources: {kinds}\n")
     console = Console()
     for table in (rows_table(found), annotated_table(found, TASKS), labels_table(found, TASKS)):
         console.print(table, "")
@@ -56,7 +56,7 @@ def check(
     _tell("people in more than one split (a leak)", sorted(found.shared_people))
     for error in found.errors:
         typer.echo(f"wrong: {error}", err=True)
-    typer.echo(f"{len(found.errors)} mistakes")
+    typer.echo(f"mistakes: {len(found.errors)}")
     if found.errors:
         raise typer.Exit(2)
 
@@ -64,4 +64,4 @@ def check(
 def _tell(what: str, names: list[str]) -> None:
     if names:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        typer.echo(f"{len(names)} {what}: {', '.join(names[:_NAMED])}{more}")
+        typer.echo(f"{what}: {len(names)} ({', '.join(names[:_NAMED])}{more})")

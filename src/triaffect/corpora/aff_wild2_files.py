@@ -9,6 +9,7 @@ of -1 is a value like any other.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from triaffect.errors import AnnotationError
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
-from triaffect.types import FloatArray, IntArray
+from triaffect.types import BoolArray, FloatArray, IntArray
 
 _IMAGE = r"^(?P<video>[^/\\\x00-\x1f]+)/(?P<number>[0-9]{1,8})\.jpe?g$"
 _IMAGE_PATTERN = re.compile(_IMAGE, re.ASCII)
@@ -239,52 +240,48 @@ def _parse_at_once(body: str, form: Form) -> _Lines | None:
     except pa.ArrowInvalid:
         return None
     numbers = np.stack([table.column(each.name).to_numpy() for each in form.values], axis=1)
-    values = _without_codes(numbers, form)
-    if values is None:
+    values, wrong = _without_codes(numbers, form)
+    if wrong.any():
         return None
     names = table.column("image").combine_chunks() if form.has_image else pa.array([], pa.string())
     return _Lines(values, pc.utf8_trim_whitespace(names), {})
 
 
-def _without_codes(numbers: NDArray[np.float64], form: Form) -> FloatArray | None:
-    """Numbers (N, K) with NaN for the codes; None if one of them cannot be."""
+def _without_codes(numbers: NDArray[np.float64], form: Form) -> tuple[FloatArray, BoolArray]:
+    """Numbers with NaN for the codes, and which of them cannot be; shapes (N, K)."""
     rules = form.values
     missing = numbers == np.array([rule.missing for rule in rules])
     whole = np.array([rule.whole for rule in rules])
     fits = numbers >= np.array([rule.low for rule in rules])
     fits &= numbers <= np.array([rule.high for rule in rules])
     fits &= ~whole | (numbers == np.floor(numbers))
-    if not (fits | missing).all():
-        return None
-    return np.where(missing, np.nan, numbers).astype(np.float32)
+    return np.where(missing, np.nan, numbers).astype(np.float32), ~(fits | missing)
 
 
 def _parse_by_line(path: Path, body: str, form: Form) -> _Lines:
-    texts = body.split("\n")
-    values = np.full((len(texts), len(form.values)), np.nan, np.float32)
-    problems: dict[int, AnnotationError] = {}
-    for row, text in enumerate(texts):
-        try:
-            values[row] = _parse_line(text, form, f"{path}:{row + 2}")
-        except AnnotationError as error:
-            problems[row] = error
-    images = [text.split(",")[0].strip() for text in texts] if form.has_image else []
+    lines = [text.split(",") for text in body.split("\n")]
+    values, wrong = _without_codes(np.array([_numbers(fields, form) for fields in lines]), form)
+    problems = {
+        row: _mistake(lines[row], form, int(wrong[row].argmax()), f"{path}:{row + 2}")
+        for row in np.flatnonzero(wrong.any(1)).tolist()
+    }
+    images = [fields[0].strip() for fields in lines] if form.has_image else []
     return _Lines(values, pa.array(images, pa.string()), problems)
 
 
-def _parse_line(text: str, form: Form, where: str) -> FloatArray:
-    fields = text.split(",")
+def _numbers(fields: list[str], form: Form) -> list[float]:
+    """The numbers of a line; NaN for what is none, and for a whole line of another length."""
+    if len(fields) != len(form.names):
+        return [math.nan] * len(form.values)
+    return [_number(field) for field in fields[form.has_image :]]
+
+
+def _mistake(fields: list[str], form: Form, column: int, where: str) -> AnnotationError:
     if len(fields) != len(form.names):
         expected = f"{_values(len(form.names))} ({', '.join(form.names)})"
-        raise AnnotationError(expected, _count(fields, form), where=where)
-    row = np.empty(len(form.values), np.float32)
-    for k, (field, rule) in enumerate(zip(fields[form.has_image :], form.values, strict=True)):
-        alone = Form("", (rule,), ())
-        value = _without_codes(np.array([[_number(field)]]), alone)
-        if value is None:
-            raise AnnotationError(str(rule), repr(field.strip()), where=where)
-        row[k] = value[0, 0]
-    return row
+        return AnnotationError(expected, _count(fields, form), where=where)
+    got = repr(fields[form.has_image + column].strip())
+    return AnnotationError(str(form.values[column]), got, where=where)
 
 
 def _count(fields: list[str], form: Form) -> str:
@@ -299,9 +296,9 @@ def _values(count: int) -> str:
 
 def _number(field: str) -> float:
     try:
-        return float("nan" if "_" in field else field)
+        return math.nan if "_" in field else float(field)
     except ValueError:
-        return float("nan")
+        return math.nan
 
 
 def _split_images(images: pa.Array) -> tuple[NDArray[np.object_], IntArray]:

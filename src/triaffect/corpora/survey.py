@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
 from triaffect.corpora.corpus import Corpus
 from triaffect.errors import TriaffectError
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import Moments, Source, SourceKind
+from triaffect.types import Moments, Source, SourceKind, Split
 
 
 @dataclass
@@ -119,16 +120,16 @@ def _there(path: Path | None) -> bool:
 
 
 def _count_labels(found: Survey, moments: Moments, tasks: Sequence[Task]) -> None:
-    keys = moments.table.select(["person", "label_set", "split"]).to_pandas()
-    found.rows.update(keys[["label_set", "split"]].value_counts().to_dict())
-    found.split_rows.update(keys["split"].value_counts().to_dict())
-    for person, split in keys[["person", "split"]].drop_duplicates().itertuples(index=False):
-        found.splits_of[person].add(split)
-    splits = keys["split"].to_numpy()
+    table = moments.table
+    for row in table.group_by(["label_set", "split"]).aggregate([([], "count_all")]).to_pylist():
+        found.rows[row["label_set"], row["split"]] += row["count_all"]
+        found.split_rows[row["split"]] += row["count_all"]
+    for row in table.group_by(["person", "split"]).aggregate([]).to_pylist():
+        found.splits_of[row["person"]].add(row["split"])
+    masks = {split: pc.equal(table["split"], split).to_numpy() for split in Split}
     for task in tasks:
         targets = moments.targets(task.key, task.columns)
-        for split in np.unique(splits):
-            mine = splits == split
+        for split, mine in masks.items():
             valid, values = targets.valid[mine], targets.values[mine].astype(np.float64)
             found.annotated[task.key, split] += int(valid.all(1).sum())
             for k, column in enumerate(task.columns):
