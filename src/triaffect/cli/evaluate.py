@@ -24,7 +24,9 @@ def evaluate(
 
     opened = FeatureStore.open(store)
     is_model = (run / DESCRIPTION).is_file()
-    found = _of_model(run, opened, split) if is_model else _of_run(run, opened, split)
+    found = (
+        score_model_folder(run, opened, split) if is_model else score_run_folder(run, opened, split)
+    )
     if json_ is not None:
         from triaffect.training.files import write_json
 
@@ -33,7 +35,8 @@ def evaluate(
     typer.echo(_table(found) if json_ is not None else json.dumps(found, indent=1))
 
 
-def _of_run(run: Path, store: FeatureStore, split: str) -> dict[str, Any]:
+def score_run_folder(run: Path, store: FeatureStore, split: str) -> dict[str, Any]:
+    """Scores of each stage of a finished run on one split of a store."""
     from triaffect.training.evaluate import chance, evaluate, split_of
     from triaffect.training.loop import open_run
     from triaffect.training.scoring import predict_rows
@@ -47,11 +50,11 @@ def _of_run(run: Path, store: FeatureStore, split: str) -> dict[str, Any]:
     return {"run": str(run), "split": split, "stages": stages, "chance": chance(rows)}
 
 
-def _of_model(folder: Path, store: FeatureStore, split: str) -> dict[str, Any]:
+def score_model_folder(folder: Path, store: FeatureStore, split: str) -> dict[str, Any]:
+    """Scores of a model folder, run as it is shipped, on one split of a store."""
     from triaffect.errors import StoreError
     from triaffect.features.model_folder import load_model_folder
     from triaffect.inference.fusion import Fusion
-    from triaffect.recipes.recipe import WindowSpec
     from triaffect.samples.windows import WindowSamples
     from triaffect.tasks.registry import TASKS
     from triaffect.training.evaluate import chance, evaluate, split_of
@@ -67,9 +70,7 @@ def _of_model(folder: Path, store: FeatureStore, split: str) -> dict[str, Any]:
                 where=store.path,
             )
     fusion = Fusion(model, TASKS)
-    window = fusion.part.window
-    spec = WindowSpec(span=window.span_s, hop=window.hop_s, causal=window.causal)
-    samples = WindowSamples(store, fusion.tasks, spec)
+    samples = WindowSamples(store, fusion.tasks, fusion.part.window)
     rows = split_of(store, samples, split, fusion.tasks)
     found = evaluate(rows, fusion(*samples.arrays(rows.rows)))
     return {"run": str(folder), "split": split, "stages": {"model": found}, "chance": chance(rows)}

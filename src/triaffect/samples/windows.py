@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.features.windows import voice_rows, window_rows
-from triaffect.recipes.recipe import WindowSpec
 from triaffect.samples.dataset import InputArrays, Rows, label_rows
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, IntArray, Window
@@ -26,6 +25,8 @@ class WindowSamples:
         store: Feature store with vectors of a face and a voice network.
         tasks: Whose labels count.
         window: Which face vectors a moment sees.
+        in_frames: The window counts frames, not seconds.
+        complete: Only moments with every face of their window, and their voice.
         drop_partial: See `label_rows`.
         single_task_frame_offset: Added to the frame of rows that are not of the MTL set
             when their features are looked up.
@@ -35,15 +36,19 @@ class WindowSamples:
         self,
         store: FeatureStore,
         tasks: Sequence[Task],
-        window: WindowSpec,
+        window: Window,
+        in_frames: bool = False,
+        complete: bool = False,
         drop_partial: bool = False,
         single_task_frame_offset: int = 0,
     ) -> None:
         self._store = store
-        self._face_rows, self._voice_row = _look_up(store, window, single_task_frame_offset)
+        self._face_rows, self._voice_row = _look_up(
+            store, window, in_frames, single_task_frame_offset
+        )
         has_face, has_voice = (self._face_rows >= 0).any(1), self._voice_row >= 0
         usable = has_face | has_voice
-        if window.complete:
+        if complete:
             usable = (self._face_rows >= 0).all(1) & has_voice
         self.rows: Rows = label_rows(store.moments, usable, tasks, drop_partial)
 
@@ -74,10 +79,11 @@ def _gather(values: NDArray[np.generic], rows: IntArray) -> NDArray[np.float32]:
     return gathered
 
 
-def _look_up(store: FeatureStore, spec: WindowSpec, offset: int) -> tuple[IntArray, IntArray]:
+def _look_up(
+    store: FeatureStore, window: Window, in_frames: bool, offset: int
+) -> tuple[IntArray, IntArray]:
     """Row of every window position's face vector, and of the voice vector; -1 where absent."""
     moments = store.moments
-    window = Window(spec.span, spec.hop, spec.causal)
     faces = np.full((len(moments), len(window.offsets_s())), -1, np.int64)
     voices = np.full(len(moments), -1, np.int64)
     shift = np.where(moments.column("label_set").astype(str) == "MTL", 0, offset)
@@ -94,9 +100,9 @@ def _look_up(store: FeatureStore, spec: WindowSpec, offset: int) -> tuple[IntArr
                 faces[mine, -1] = np.where(rows >= 0, rows + start, -1)
                 continue
             clock, at = store.face_time_s[start:stop], time_s[mine]
-            if spec.unit == "frames":
+            if in_frames:
                 clock, at = store.face_frame[start:stop].astype(float), frame[mine].astype(float)
-            tolerance = HALF_FRAME if spec.unit == "frames" else None
+            tolerance = HALF_FRAME if in_frames else None
             found = window_rows(clock, at, window, tolerance)
             faces[mine] = np.where(found >= 0, found + start, -1)
         voices[here] = _voice_rows(store, source, time_s[here])

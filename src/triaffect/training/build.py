@@ -34,7 +34,7 @@ from triaffect.samples.single import CropSamples, LogmelSamples
 from triaffect.samples.windows import WindowSamples
 from triaffect.tasks.task import Task
 from triaffect.training.optimizers import KerasAdam
-from triaffect.types import IntArray
+from triaffect.types import IntArray, Window
 
 POSITIVE_WEIGHT_RANGE = (0.2, 8.0)
 """Weights of rare and common units stay within this."""
@@ -46,8 +46,15 @@ def build_samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) ->
         return CropSamples(store, tasks, spec.drop_partial)
     if spec.input == "logmel":
         return LogmelSamples(store, tasks, spec.stretch_s, spec.drop_partial)
+    window = spec.window
     return WindowSamples(
-        store, tasks, spec.window, spec.drop_partial, spec.single_task_frame_offset
+        store,
+        tasks,
+        Window(window.span, window.hop, window.causal),
+        in_frames=window.unit == "frames",
+        complete=window.complete,
+        drop_partial=spec.drop_partial,
+        single_task_frame_offset=spec.single_task_frame_offset,
     )
 
 

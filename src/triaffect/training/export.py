@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from triaffect import __version__
 from triaffect.errors import RunError
 from triaffect.features.manifest import FacePart, FusionPart, Manifest, VoicePart
 from triaffect.features.model_folder import load_model_folder, write_model_folder
@@ -28,6 +27,7 @@ from triaffect.training.build import build_net
 from triaffect.training.run_folder import RunFolder, read_about
 from triaffect.training.stage_run import load_weights
 from triaffect.types import Window, origin_column
+from triaffect.version import __version__
 
 OPSET = 18
 LICENCE = "research use; see LICENSE"

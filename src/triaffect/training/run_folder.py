@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triaffect import __version__
 from triaffect.errors import RunError
 from triaffect.recipes.load import recipe_hash
 from triaffect.recipes.recipe import Recipe
 from triaffect.training.files import write_json
+from triaffect.version import __version__
 
 FORMAT = 1
 
