@@ -15,7 +15,7 @@ def store(tmp_path_factory):
     return made_store(tmp_path_factory.mktemp("data") / "store")
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -27,7 +27,7 @@ def killing(after):
         nonlocal count
         count += 1
         if count == after:
-            raise Killed
+            raise KilledError
 
     return report
 
@@ -38,7 +38,7 @@ def test_a_killed_run_ends_as_one_that_was_not(store, tmp_path, name):
     torch.set_num_threads(1)
     whole = train(recipe, store, tmp_path / "whole", seed=4)
     for after in (3, 11, 17):
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             train(
                 recipe,
                 store,
@@ -85,7 +85,7 @@ def test_a_folder_with_other_files_is_left_alone(store, tmp_path):
 
 def test_a_damaged_checkpoint_is_told(store, tmp_path):
     recipe = small("default")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(recipe, store, tmp_path / "run", report=killing(3), checkpoint_every_s=0)
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
