@@ -10,19 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.corpora.corpus import Corpus
 from triaffect.faces.align import TEMPLATE_SIZE, align, align_many
 from triaffect.faces.detect import CenterFace, Detections, FaceDetector
 from triaffect.faces.track import Tracker
 from triaffect.features.store import KEY_DTYPE
 from triaffect.media.video import VideoFrames
 from triaffect.types import Source
+
+if TYPE_CHECKING:  # prediction uses this module, and has no corpus to read
+    from triaffect.corpora.corpus import Corpus
 
 BATCH = 32
 SMALL_PX = 160
