@@ -71,7 +71,7 @@ class DefaultNet(nn.Module):
         self.drop_face, self.drop_voice = drop_face, drop_voice
         self.face = PresentOr(face_dim, width)
         self.voice = PresentOr(voice_dim, width)
-        self.memory = nn.GRU(width, width, batch_first=True)
+        self.memory = nn.GRUCell(width, width)
         self.trunk = nn.Sequential(dense(3 * width, 2 * width, dropout), dense(2 * width, width))
         self.heads = nn.ModuleDict(
             {
@@ -94,9 +94,11 @@ class DefaultNet(nn.Module):
         if self.training:
             face_present, voice_present = self._hide(face_present, voice_present)
         faces = self.face(inputs["face"], face_present)
-        memory, _ = self.memory(faces)
+        memory = faces.new_zeros(faces.shape[0], faces.shape[2])
+        for position in range(faces.shape[1]):
+            memory = self.memory(faces[:, position], memory)
         voice = self.voice(inputs["voice"], voice_present)
-        features = self.trunk(torch.cat([memory[:, -1], faces[:, -1], voice], 1))
+        features = self.trunk(torch.cat([memory, faces[:, -1], voice], 1))
         raw = {key: head(features) for key, head in self.heads.items()}
         domain = None if self.discriminator is None else self.discriminator(features)
         return Outputs(raw=raw, domain=domain, features=features)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -180,20 +183,35 @@ def to_onnx(net: nn.Module, example: dict[str, Tensor], outputs: Sequence[str]) 
     """
     net.eval()
     rows = torch.export.Dim("rows")
-    program: Any = torch.onnx.export(
-        net,
-        tuple(example.values()),
-        input_names=list(example),
-        output_names=list(outputs),
-        dynamic_shapes=tuple({0: rows} for _ in example),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with _quiet():
+        program: Any = torch.onnx.export(
+            net,
+            tuple(example.values()),
+            input_names=list(example),
+            output_names=list(outputs),
+            dynamic_shapes=tuple({0: rows} for _ in example),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     buffer = io.BytesIO()
     onnx.save(program.model_proto, buffer)
     _check(net, example, buffer.getvalue())
     return buffer.getvalue()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks about its own insides from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _check(net: nn.Module, example: dict[str, Tensor], graph: bytes) -> None:
