@@ -6,9 +6,11 @@ import sys
 
 import typer
 
+from triaffect.cli.bench import bench_app
 from triaffect.cli.corpus import corpus_app
 from triaffect.cli.evaluate import evaluate
 from triaffect.cli.extract import extract
+from triaffect.cli.predict import predict
 from triaffect.cli.train import train
 from triaffect.errors import TriaffectError
 
@@ -19,9 +21,11 @@ app = typer.Typer(
     help="Valence-arousal, expression and action units from faces and voices in video.",
 )
 app.add_typer(corpus_app, name="corpus")
+app.add_typer(bench_app, name="bench")
 app.command()(extract)
 app.command()(train)
 app.command()(evaluate)
+app.command()(predict)
 
 
 def main() -> None:

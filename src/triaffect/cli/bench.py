@@ -1,0 +1,178 @@
+"""``triaffect bench``: how fast this machine trains, predicts and loads."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from triaffect.cli.measure import measure, report
+
+if TYPE_CHECKING:
+    from triaffect.inference.predictor import Predictor
+    from triaffect.training.stage_run import StageRun, Work
+
+bench_app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure speed on this machine: medians over repeats, with what they were measured on.",
+)
+
+RECIPE = "paper_as_published"
+TRAIN_ITERATIONS, LOAD_ITERATIONS, TRAIN_SOURCES = 8, 40, 6
+THREADS = min(2, os.cpu_count() or 1)
+
+Seconds = Annotated[float, typer.Option(min=0.0, help="Least length of one measurement.")]
+Repeats = Annotated[int, typer.Option(min=1, help="Measurements of each kind.")]
+Seed = Annotated[int, typer.Option(min=0, help="Decides every random number.")]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="Also write everything here.", show_default=False)
+]
+
+
+@bench_app.command()
+def train(
+    seconds: Seconds = 10.0,
+    repeats: Repeats = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = THREADS,
+    seed: Seed = 0,
+    json_: JsonFile = None,
+) -> None:
+    """Time training updates of the paper's network, as teacher and as student.
+
+    Random features of the paper's dimensions, and its batches: 22 MTL, 253 VA, 92 EXPR and
+    221 AU rows an iteration, each with an update of its own.
+    """
+    from triaffect.cli.paper_store import BATCHES
+    from triaffect.training.loop import set_threads
+
+    set_threads(threads)
+    with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
+        work = _paper_work(Path(folder), TRAIN_ITERATIONS, TRAIN_SOURCES, seed)
+        rates = [
+            measure(run.name, "samples/s", _updates(run), seconds, repeats) for run in _stages(work)
+        ]
+    settings = {"recipe": RECIPE, "batches": BATCHES, "threads": threads, "seed": seed}
+    report("train", rates, settings, json_)
+
+
+@bench_app.command()
+def load(
+    seconds: Seconds = 3.0,
+    repeats: Repeats = 5,
+    sources: Annotated[
+        int, typer.Option(min=2, help="Videos of 30 s in the store, 2 MB each.")
+    ] = 100,
+    seed: Seed = 0,
+    json_: JsonFile = None,
+) -> None:
+    """Time making batches from a feature store: the paper's windows, dimensions and batches."""
+    from triaffect.cli.paper_store import BATCHES
+    from triaffect.samples.loader import make_batch, plan_epoch
+
+    with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
+        work = _paper_work(Path(folder), LOAD_ITERATIONS, sources, seed)
+        data = work.recipe.data
+        plan = plan_epoch(work.pools("train"), data.batch_size, data.min_batch, (seed,))
+        turn = count()
+
+        def step() -> int:
+            iteration = next(turn) % plan.iterations
+            batches = [
+                make_batch(work.samples, kind, rows[iteration]) for kind, rows in plan.rows.items()
+            ]
+            return sum(len(batch.rows) for batch in batches)
+
+        rates = [measure("load", "samples/s", step, seconds, repeats)]
+    report("load", rates, {"batches": BATCHES, "sources": sources, "seed": seed}, json_)
+
+
+@bench_app.command()
+def predict(
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder.", show_default="the shipped weights")
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option(help="A video.", show_default="a portrait of 640x480 with sound"),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Length of the made video.")] = 250,
+    repeats: Repeats = 5,
+    json_: JsonFile = None,
+) -> None:
+    """Time prediction from file to table, in one process, and each step on the way to it."""
+    from triaffect.cli.made_video import write_portrait_video
+    from triaffect.inference.predictor import load as load_model
+
+    predictor = load_model(model)
+    with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
+        path = video or write_portrait_video(Path(folder) / "portrait.mp4", frames)
+        rates = [
+            measure(name, "frames/s", step, 0.0, repeats) for name, step in _steps(path, predictor)
+        ]
+    settings = {"video": video.name if video else "portrait, 640x480, 25 frames/s, sound"}
+    report("predict", rates, settings, json_)
+
+
+def _paper_work(folder: Path, iterations: int, sources: int, seed: int) -> Work:
+    """The paper's recipe over random features, ready for its stages."""
+    from triaffect.cli.paper_store import make_paper_store
+    from triaffect.recipes.load import load_recipe
+    from triaffect.tasks.registry import TASKS
+    from triaffect.training.build import build_samples
+    from triaffect.training.run_folder import RunFolder
+    from triaffect.training.stage_run import Work
+
+    recipe = load_recipe(RECIPE)
+    store = make_paper_store(folder / "store", iterations, sources, seed)
+    samples = build_samples(recipe.data, store, TASKS)
+    return Work(recipe, store, samples, TASKS, RunFolder(folder / "run"), seed)
+
+
+def _stages(work: Work) -> Iterator[StageRun]:
+    """Every stage in order; what one learnt meanwhile teaches the next."""
+    from triaffect.training.files import write_tensors
+    from triaffect.training.stage_run import StageRun
+
+    for index, name in enumerate(work.names):
+        run = StageRun(work, index)
+        yield run
+        write_tensors(work.folder.weights(name, "best"), run.net.state_dict())
+
+
+def _updates(run: StageRun) -> Callable[[], int]:
+    """One iteration, the updates of every kind; gives the number of rows."""
+    plan, turn = run.plan(0), count()
+
+    def step() -> int:
+        iteration = next(turn) % plan.iterations
+        for kind, rows in plan.rows.items():
+            run.update(0, iteration, kind, rows[iteration])
+        return sum(rows.shape[1] for rows in plan.rows.values())
+
+    return step
+
+
+def _steps(path: Path, predictor: Predictor) -> Iterator[tuple[str, Callable[[], int]]]:
+    """What is to be timed: the way from file to table, cut off later and later."""
+    from triaffect.faces.detect import CenterFace
+    from triaffect.media.video import VideoFrames
+
+    frames, detect = VideoFrames(path), CenterFace()
+    total = sum(1 for _ in frames)
+
+    def timed(items: Callable[[], Iterator[object]]) -> Callable[[], int]:
+        def step() -> int:
+            deque(items(), maxlen=0)
+            return total
+
+        return step
+
+    yield "decode", timed(lambda: iter(frames))
+    yield "and find faces", timed(lambda: (detect(frame.rgb) for frame in frames))
+    yield "and all the rest", timed(lambda: predictor.tables(path))

@@ -1,0 +1,137 @@
+"""Measuring speed: repeated rates, the machine they were measured on, a table and a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("triaffect", "numpy", "torch", "onnxruntime", "av", "opencv-python", "pyarrow")
+"""Packages whose versions matter to speed."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast something went, measured several times.
+
+    Attributes:
+        name: What it was.
+        unit: Such as ``"samples/s"``.
+        values: One measurement each.
+    """
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle measurement: one disturbed by other work does not move it."""
+        return statistics.median(self.values)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "median": round(self.median, 3),
+            "values": [round(value, 3) for value in self.values],
+        }
+
+
+def measure(name: str, unit: str, step: Callable[[], int], seconds: float, repeats: int) -> Rate:
+    """Repeat a step and count what it got done.
+
+    Args:
+        name: What it is.
+        unit: Unit of the rate.
+        step: Does some work and returns how much, in units.
+        seconds: Each measurement goes on at least so long.
+        repeats: How many measurements; a first step, not counted, warms up.
+    """
+    step()
+    return Rate(name, unit, tuple(_once(step, seconds) for _ in range(repeats)))
+
+
+def _once(step: Callable[[], int], seconds: float) -> float:
+    done, start_s = 0, time.perf_counter()
+    while True:
+        done += step()
+        elapsed_s = time.perf_counter() - start_s
+        if elapsed_s >= seconds:
+            return done / elapsed_s
+
+
+def machine() -> dict[str, Any]:
+    """What the measurements were made on; nothing that names the computer or its owner."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def report(
+    benchmark: str,
+    rates: Sequence[Rate],
+    settings: Mapping[str, Any],
+    json_file: Path | None,
+) -> None:
+    """Print the rates as a table, and write them with all that decided them to a file.
+
+    Args:
+        benchmark: Name of the benchmark.
+        rates: What was measured.
+        settings: Seed, threads, sizes.
+        json_file: Where to write; None for nowhere.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    about = machine()
+    where = f"{about['processor']}, {about['cores']} cores"
+    table = Table("", "median", "lowest", "highest", "unit", title=f"{benchmark} ({where})")
+    for rate in rates:
+        numbers = (rate.median, min(rate.values), max(rate.values))
+        table.add_row(rate.name, *(f"{number:,.1f}" for number in numbers), rate.unit)
+    Console().print(table)
+    if json_file is not None:
+        results = [rate.to_json() for rate in rates]
+        content = {
+            "benchmark": benchmark,
+            "settings": dict(settings),
+            "machine": about,
+            "results": results,
+        }
+        aside = json_file.with_name(json_file.name + ".part")
+        aside.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        aside.replace(json_file)

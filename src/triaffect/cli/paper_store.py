@@ -1,0 +1,117 @@
+"""A feature store of random numbers with the paper's dimensions, to measure speed on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from triaffect.features.spec import ExtractorSpec
+from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.tasks.registry import TASKS
+from triaffect.tasks.task import Task
+from triaffect.types import (
+    FeatureSeries,
+    LabelOrigin,
+    Moments,
+    Split,
+    Window,
+    moments_schema,
+    origin_column,
+    weight_column,
+)
+
+BATCHES = {"MTL": 22, "VA": 253, "EXPR": 92, "AU": 221}
+"""Rows of each label set in one iteration, as the authors' program was timed with."""
+
+FACE = ExtractorSpec("random_face", "builtin-1", 512, "float16")
+FRAME_RATE = 30
+VOICE_SPAN_S = 10
+VOICE = ExtractorSpec(
+    "random_voice", "builtin-1", 1000, "float16", 22_050, Window(VOICE_SPAN_S, 1 / FRAME_RATE)
+)
+SOURCE_FRAMES = 900
+FIRST_MOMENT = VOICE_SPAN_S * FRAME_RATE
+"""Earliest frame with ten seconds of sound before it."""
+
+
+def make_paper_store(path: Path, iterations: int, sources: int, seed: int) -> FeatureStore:
+    """Make a store whose epochs have so many iterations of the paper's four batches.
+
+    Args:
+        path: Folder of the new store.
+        iterations: Rows are drawn for so many, at most 85: with more, batches of 256 rows
+            would be cut differently.
+        sources: Videos of 900 frames over which the rows are spread, at least 2.
+        seed: Decides every number.
+    """
+    rng = np.random.default_rng(seed)
+    with StoreWriter.create_or_resume(path, FACE, VOICE) as writer:
+        for number in range(sources):
+            split = Split.VALIDATION if number == sources - 1 else Split.TRAIN
+            share = _share(iterations, number, sources - 1) if split is Split.TRAIN else BATCHES
+            name = f"random/{number:04d}"
+            info = SourceInfo(name, "random", "video", stills=False, frame_rate=FRAME_RATE)
+            writer.add(info, _moments(name, split, share, rng), _faces(rng), _voices(rng))
+    return FeatureStore.open(path)
+
+
+def _share(iterations: int, number: int, sources: int) -> dict[str, int]:
+    """Rows of each label set in one of the training sources; together every row once."""
+    return {
+        label_set: rows * iterations * (number + 1) // sources
+        - rows * iterations * number // sources
+        for label_set, rows in BATCHES.items()
+    }
+
+
+def _faces(rng: np.random.Generator) -> FaceRows:
+    keys = np.zeros(SOURCE_FRAMES, KEY_DTYPE)
+    keys["frame"] = np.arange(SOURCE_FRAMES)
+    keys["time_s"] = keys["frame"] / FRAME_RATE
+    return FaceRows(_features(rng, SOURCE_FRAMES, FACE.dim), keys)
+
+
+def _voices(rng: np.random.Generator) -> FeatureSeries:
+    times_s = np.arange(FIRST_MOMENT, SOURCE_FRAMES) / FRAME_RATE
+    return FeatureSeries(_features(rng, len(times_s), VOICE.dim), times_s)
+
+
+def _features(rng: np.random.Generator, rows: int, dim: int) -> NDArray[np.float16]:
+    return np.abs(rng.standard_normal((rows, dim), np.float32)).astype(np.float16)
+
+
+def _moments(source: str, split: Split, share: dict[str, int], rng: np.random.Generator) -> Moments:
+    """Labelled rows at random frames; the fully labelled set has every task's labels."""
+    sets = np.repeat(list(share), list(share.values()))
+    frame = rng.integers(FIRST_MOMENT, SOURCE_FRAMES, len(sets)).astype(np.int32)
+    columns: dict[str, pa.Array] = {
+        "source": pa.array([source] * len(sets)),
+        "person": pa.array([source] * len(sets)),
+        "track": pa.array(np.zeros(len(sets), np.int32)),
+        "frame": pa.array(frame),
+        "time_s": pa.array(frame / FRAME_RATE),
+        "split": pa.array([str(split)] * len(sets)),
+        "label_set": pa.array(sets),
+    }
+    single = np.isin(sets, [task.key for task in TASKS])
+    for task in TASKS:
+        absent = single & (sets != task.key)
+        for name, values in zip(task.columns, _labels(task, len(sets), rng).T, strict=True):
+            columns[name] = pa.array(values, mask=absent)
+        columns[weight_column(task.key)] = pa.nulls(len(sets), pa.float32())
+        origin = [str(LabelOrigin.DERIVED)] * len(sets)
+        columns[origin_column(task.key)] = pa.array(origin, pa.string(), mask=absent)
+    schema = moments_schema({task.key: task.columns for task in TASKS})
+    return Moments(pa.table([columns[name] for name in schema.names], schema=schema))
+
+
+def _labels(task: Task, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Random labels (rows, K): one class of a distribution, or values within the task's range."""
+    if task.exclusive:
+        return np.eye(task.width, dtype=np.float32)[rng.integers(0, task.width, rows)]
+    low, high = task.display_range
+    return rng.uniform(low, high, (rows, task.width)).astype(np.float32)
