@@ -51,6 +51,7 @@ class DataSpec(_Strict):
             authors' program does.
         single_task_frame_offset: Added to the frame of single-task rows when their
             features are looked up; the authors' program is off by one there (-1).
+        balance: Tasks of exclusive classes whose rare classes weigh more.
         augment: Vary crops and spectra while training.
     """
 
@@ -63,6 +64,7 @@ class DataSpec(_Strict):
     drop_partial: bool = False
     single_task_frame_offset: int = 0
     augment: bool = False
+    balance: tuple[str, ...] = ()
 
 
 class PaperNetSpec(_Strict):

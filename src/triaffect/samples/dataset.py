@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.tasks.task import Task
-from triaffect.types import IntArray, Moments, Targets
+from triaffect.types import IntArray, Moments, Split, Targets
+
+RAREST = 0.005
+"""A class rarer than this weighs as if it were this frequent."""
 
 InputArrays = dict[str, NDArray[np.generic]]
 
@@ -43,9 +46,7 @@ class Rows:
 class Samples(Protocol):
     """Rows and their inputs."""
 
-    @property
-    def rows(self) -> Rows:
-        """Labels of every row."""
+    rows: Rows
 
     def inputs(self, rows: IntArray) -> InputArrays:
         """Input arrays of these rows by name, rows first."""
@@ -77,6 +78,26 @@ def label_rows(
         label_set=label_set[kept],
         targets={key: take(t, kept) for key, t in targets.items()},
     )
+
+
+def balanced(rows: Rows, keys: Sequence[str]) -> Rows:
+    """Let rows of rare classes weigh more: by the inverse square root of their frequency.
+
+    Args:
+        rows: Rows of all splits; frequencies are those of the training rows.
+        keys: Tasks of exclusive classes; their weights average 1 over the training rows.
+    """
+    changed = dict(rows.targets)
+    for key in keys:
+        targets = rows.targets[key]
+        labelled = targets.valid.all(1)
+        training = labelled & (rows.split == Split.TRAIN)
+        frequency = targets.values[training].mean(0) if training.any() else np.ones(1)
+        factor = 1 / np.sqrt(np.maximum(frequency, RAREST))
+        factor = factor / (frequency * factor).sum()
+        weight = np.where(labelled, targets.values @ factor, 1) * targets.weight
+        changed[key] = replace(targets, weight=weight.astype(np.float32))
+    return replace(rows, targets=changed)
 
 
 def take(targets: Targets, rows: IntArray) -> Targets:

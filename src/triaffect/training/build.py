@@ -29,7 +29,7 @@ from triaffect.recipes.recipe import (
     Recipe,
     Stage,
 )
-from triaffect.samples.dataset import Rows, Samples
+from triaffect.samples.dataset import Rows, Samples, balanced
 from triaffect.samples.single import CropSamples, LogmelSamples
 from triaffect.samples.windows import WindowSamples
 from triaffect.tasks.task import Task
@@ -42,6 +42,12 @@ POSITIVE_WEIGHT_RANGE = (0.2, 8.0)
 
 def build_samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samples:
     """Rows of a store as the recipe's input wants them."""
+    samples = _samples(spec, store, tasks)
+    samples.rows = balanced(samples.rows, spec.balance)
+    return samples
+
+
+def _samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samples:
     if spec.input == "crops":
         return CropSamples(store, tasks, spec.drop_partial)
     if spec.input == "logmel":
