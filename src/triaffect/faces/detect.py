@@ -86,11 +86,16 @@ class CenterFace:
     def __call__(self, rgb: NDArray[np.uint8]) -> Detections:
         """Find the faces of an RGB picture, uint8, shape (height, width, 3)."""
         blob, zoom = fitted(rgb, self.size or usual_size(max(rgb.shape[:2])))
-        heat, scale, offset, landmarks = self._session.run(None, {INPUT: blob})
+        heat, scale, offset, landmarks = self.maps(blob)
         found = decoded(heat[0, 0], scale[0], offset[0], landmarks[0], self.threshold)
         kept = found.take(suppressed(found.boxes, self.overlap))
         xy = np.float32(1) / np.asarray(zoom, np.float32)
         return Detections(kept.boxes * np.tile(xy, 2), kept.landmarks * xy, kept.confidence)
+
+    def maps(self, blob: FloatArray) -> list[FloatArray]:
+        """Run the network: heat, scale, offset, landmarks as the module describes them."""
+        maps: list[FloatArray] = self._session.run(None, {INPUT: blob})
+        return maps
 
 
 def usual_size(longer_side: int) -> int:

@@ -21,11 +21,11 @@ _Floats = NDArray[np.float64]
 _MISFIT_AT_ONCE = 0.6
 """Most misfit from one frame to the next: 0.6 face sizes away, or 1.8 times as large."""
 
-_MISFIT_PER_S = 0.6
+_MISFIT_PER_S = 1.0
 """How much more is allowed for each second since the face was last seen."""
 
-_POSITION_GAIN, _SPEED_GAIN = 0.6, 0.25
-"""How far an observation corrects the expected place, and how far the speed."""
+_PLACE_MEMORY_S, _SPEED_MEMORY_S = 0.04, 0.25
+"""An observation counts for more, the longer ago these were: place and speed before it."""
 
 _COAST_S = 0.6
 """An unseen face is expected to come to rest within about this time."""
@@ -85,7 +85,7 @@ class Tracker:
         ids = np.full(len(places), -1, np.int64)
         for row, column in self._matches(places):
             track = self._tracks[row]
-            _follow(track, frame_index, self._expected(track), places[column])
+            self._follow(track, places[column])
             ids[column] = track.track_id
         for column in np.flatnonzero(ids < 0).tolist():
             ids[column] = self._start(frame_index, places[column])
@@ -100,14 +100,24 @@ class Tracker:
         place: _Floats = track.place + frames * track.speed
         return place
 
+    def _follow(self, track: _Track, seen: _Floats) -> None:
+        expected, since_s = self._expected(track), self._since_s(track)
+        surprise = seen - expected
+        place_gain, speed_gain = 1 - np.exp(-since_s / np.array([_PLACE_MEMORY_S, _SPEED_MEMORY_S]))
+        track.speed = track.speed + speed_gain * surprise / (self._frame - track.frame)
+        track.place = expected + place_gain * surprise
+        track.frame = self._frame
+
     def _matches(self, places: _Floats) -> list[tuple[int, int]]:
         """Pairs of (track, face) that belong together."""
         expected = np.array([self._expected(t) for t in self._tracks]).reshape(-1, 3)
         since_s = np.array([self._since_s(t) for t in self._tracks])
-        limit = (_MISFIT_AT_ONCE + _MISFIT_PER_S * since_s)[:, None]
-        # relative to what it costs to leave both alone: only pairs below 0 are worth it
-        gain = np.minimum(misfit(expected, places) - limit, 0)
-        return [(i, j) for i, j in least_assignment(gain) if gain[i, j] < 0]
+        unlike = misfit(expected, places)
+        allowed = unlike < (_MISFIT_AT_ONCE + _MISFIT_PER_S * since_s)[:, None]
+        # One prize for every pair, or a long unseen track, allowed more, would win the prize.
+        prize = _MISFIT_AT_ONCE + _MISFIT_PER_S * self.gap_s
+        cost = np.where(allowed, unlike - prize, 0)
+        return [(i, j) for i, j in least_assignment(cost) if allowed[i, j]]
 
     def _start(self, frame_index: int, place: _Floats) -> int:
         self._tracks.append(_Track(self._next_id, frame_index, place, np.zeros(3)))
@@ -121,13 +131,6 @@ def _places(detections: Detections) -> _Floats:
     size = np.sqrt(np.maximum(boxes[:, 2] * boxes[:, 3], 1e-6))
     centre = boxes[:, :2] + boxes[:, 2:] / 2
     return np.concatenate([centre, np.log(size)[:, None]], axis=1)
-
-
-def _follow(track: _Track, frame: int, expected: _Floats, seen: _Floats) -> None:
-    surprise = seen - expected
-    track.speed = track.speed + _SPEED_GAIN * surprise / (frame - track.frame)
-    track.place = expected + _POSITION_GAIN * surprise
-    track.frame = frame
 
 
 def misfit(one: _Floats, other: _Floats) -> _Floats:
