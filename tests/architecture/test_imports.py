@@ -1,0 +1,99 @@
+"""Who may import whom, and what stays unloaded until it is needed."""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import cv2
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+from tests.architecture.repository import PACKAGE, ROOT
+from tests.inference.tiny_model import portrait, write_clip, write_tiny_model
+
+HEAVY = ("torch", "numpy", "pandas", "pyarrow", "cv2", "av", "onnxruntime", "plotly", "skimage")
+ONLY_TRAINING = (
+    "torch",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "triaffect.nets",
+    "triaffect.samples",
+    "triaffect.objectives",
+    "triaffect.recipes",
+    "triaffect.training",
+    "triaffect.corpora",
+)
+
+
+def loaded_after(code, *arguments):
+    """Modules that a fresh interpreter holds after running some code."""
+    told = f"import sys, json\n{code}\nprint('\\n' + json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", told, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return set(json.loads(result.stdout.splitlines()[-1]))
+
+
+def layers():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    return next(each["layers"] for each in contracts if each["type"] == "layers")
+
+
+def test_contracts_hold(capsys):
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def test_every_part_of_the_package_has_its_layer():
+    parts = {path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__")}
+    parts |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    named = {name.strip() for layer in layers() for name in layer.split("|")}
+    assert {name.removeprefix("triaffect.") for name in named} == parts
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import triaffect; triaffect.__version__",
+        "import sys; sys.argv = ['triaffect', '--help']\n"
+        "from triaffect.cli.app import main\n"
+        "try: main()\nexcept SystemExit as done: assert done.code == 0",
+    ],
+    ids=["import", "help"],
+)
+def test_importing_and_asking_for_help_load_nothing_heavy(code):
+    assert not loaded_after(code) & set(HEAVY)
+
+
+@pytest.mark.parametrize("kind", ["video", "picture"])
+def test_prediction_loads_nothing_of_training(tmp_path, kind):
+    if kind == "video":
+        source = write_clip(tmp_path / "clip.mp4", frames=6)
+    else:
+        source = tmp_path / "portrait.png"
+        cv2.imwrite(str(source), cv2.cvtColor(portrait(), cv2.COLOR_RGB2BGR))
+    model, out = write_tiny_model(tmp_path / "model"), tmp_path / "table.csv"
+    code = (
+        "sys.argv = ['triaffect', 'predict', *sys.argv[1:]]\n"
+        "from triaffect.cli.app import main\n"
+        "try: main()\nexcept SystemExit as done: assert not done.code, done.code"
+    )
+    loaded = loaded_after(code, source, "-o", out, "--model", model, "--jobs", 1)
+    assert out.is_file()
+    assert "onnxruntime" in loaded, "it did predict"
+    assert not loaded & set(ONLY_TRAINING)
+
+
+def test_public_functions_load_nothing_of_training(tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", frames=4)
+    model = write_tiny_model(tmp_path / "model")
+    code = (
+        "import triaffect\n"
+        "table = triaffect.load(sys.argv[1]).predict(sys.argv[2])\n"
+        "assert len(table) == 4\n"
+        "triaffect.score(table[['clip', 'frame', 'face_id', 'valence', 'arousal']], table)"
+    )
+    assert not loaded_after(code, model, clip) & set(ONLY_TRAINING)
