@@ -77,6 +77,7 @@ def test_exif_orientation(tmp_path, orientation, shown):
     exif[ORIENTATION] = orientation
     Image.fromarray(quarters()).save(tmp_path / "a.jpg", exif=exif, quality=95)
     assert corners(read_image(tmp_path / "a.jpg")) == shown
+    assert corners(next(iter(VideoFrames(tmp_path / "a.jpg"))).rgb) == shown
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16", "1"])

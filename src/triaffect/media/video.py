@@ -8,6 +8,7 @@ from frame to frame, at the file's own, maybe varying, pace.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,19 +169,27 @@ def _upright(picture: av.VideoFrame, max_size: int | None) -> NDArray[np.uint8]:
         interpolation="AREA" if shrink < 1 else "BILINEAR",
         threads=1,
     )
-    # PyAV's own annotation says a plain dict of motion vectors
-    side_data = cast("SideDataContainer", picture.side_data)
-    if Type.DISPLAYMATRIX in side_data:
-        rgb = _turn(rgb, np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32))
+    rgb = _turn(rgb, *_display_matrix(picture))
     return np.ascontiguousarray(rgb, np.uint8)
 
 
-def _turn(rgb: NDArray[np.generic], matrix: NDArray[np.int32]) -> NDArray[np.generic]:
-    """Apply a display matrix: shown x = a·x + c·y, shown y = b·x + d·y, up to a shift.
+def _display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:
+    """Factors of: shown x = a·x + c·y, shown y = b·x + d·y, up to scale and shift."""
+    try:
+        # PyAV's own annotation says a plain dict of motion vectors.
+        side_data = cast("SideDataContainer", picture.side_data)
+    except ValueError:
+        # It knows no name for something else there, such as EXIF; the angle can still be had.
+        angle = math.radians(picture.rotation)
+        return math.cos(angle), -math.sin(angle), math.sin(angle), math.cos(angle)
+    if Type.DISPLAYMATRIX not in side_data:
+        return 1, 0, 0, 1
+    matrix = np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32)
+    return matrix[0], matrix[1], matrix[3], matrix[4]
 
-    Only quarter turns and mirrors occur; of anything between, the nearest is taken.
-    """
-    a, b, c, d = (int(matrix[k]) for k in (0, 1, 3, 4))
+
+def _turn(rgb: NDArray[np.generic], a: float, b: float, c: float, d: float) -> NDArray[np.generic]:
+    """Apply a display matrix. Of anything between quarter turns and mirrors, the nearest."""
     if abs(a) + abs(d) < abs(b) + abs(c):
         rgb, a, d = np.swapaxes(rgb, 0, 1), c, b
     return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
