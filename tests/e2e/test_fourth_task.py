@@ -12,6 +12,7 @@ import triaffect
 from tests.inference.tiny_model import write_tiny_model
 from tests.tasks.toy import Pain
 from tests.training.recipes import small
+from triaffect.cli.evaluate import score_model_folder
 from triaffect.corpora.table import LabelTable
 from triaffect.features.extract import extract
 from triaffect.features.store import FeatureStore
@@ -89,6 +90,8 @@ def test_the_model_answers_as_training_scored_it(corpus, tmp_path):
     export_run(folder, store)
     scored = json.loads(folder.scores.read_text())["student"]["test"]["MTL"]["official"]
 
+    shipped = score_model_folder(folder.model, store, "test")["stages"]["model"]["all"]
+    assert shipped["official"] == pytest.approx(scored, abs=1e-3)
     model = triaffect.load(folder.model)
     predictions = model.predict(corpus / "2.mp4").assign(clip="2.mp4")
     labels = pd.read_csv(corpus / "labels.csv")

@@ -86,8 +86,8 @@ class DefaultNetSpec(_Strict):
     head: int = 64
     discriminator: tuple[int, ...] = (64, 32)
     dropout: float = 0.3
-    drop_face: float = 0.15
-    drop_voice: float = 0.15
+    drop_face: float = Field(default=0.15, ge=0, le=0.5)
+    drop_voice: float = Field(default=0.15, ge=0, le=0.5)
 
 
 class LightFaceSpec(_Strict):

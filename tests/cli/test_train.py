@@ -1,0 +1,85 @@
+"""Train, evaluate and their mistakes, as the command line tells them."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.inference.tiny_model import write_tiny_model
+from tests.training.recipes import SMALL
+from tests.training.stores import made_store
+
+FAST = [f"--set={s}" for s in (*SMALL["default"], "teacher.epochs=1", "student.epochs=1")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train")
+    made_store(folder / "store", videos=4, frames=60)
+    return folder
+
+
+def triaffect(*arguments):
+    command = [sys.executable, "-m", "triaffect", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def run(place):
+    done = triaffect("train", "default", "--store", place / "store", "--out", place / "run", *FAST)
+    assert done.returncode == 0, done.stderr
+    return place / "run"
+
+
+def test_a_run_folder_has_everything(run):
+    about = json.loads((run / "run.json").read_text())
+    assert about["recipe"]["net"]["width"] == 16
+    assert (run / "journal.jsonl").stat().st_size
+    assert {"teacher", "student"} == set(json.loads((run / "scores.json").read_text()))
+    for stage in ("teacher", "student"):
+        assert (run / "stages" / stage / "best.safetensors").is_file()
+    assert {"model.json", "fusion.onnx", "fusion.safetensors"} <= {
+        path.name for path in (run / "model").iterdir()
+    }
+
+
+def test_evaluate_agrees_with_the_run(run, place):
+    out = place / "scores.json"
+    done = triaffect("evaluate", run, "--store", place / "store", "--json", out)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert set(found["stages"]) == {"teacher", "student"}
+    own = json.loads((run / "scores.json").read_text())["student"]["test"]["ALL"]
+    assert found["stages"]["student"]["all"]["official"] == pytest.approx(own["official"])
+    assert set(found["chance"]) == set(own["official"])
+
+
+def mistakes(place, run):
+    half = place / "half"
+    if not half.exists():
+        shutil.copytree(run, half)
+        shutil.rmtree(half / "stages" / "student")
+    store = ["--store", place / "store"]
+    yield ["train", "default", *store, "--out", run], "--resume"
+    yield ["train", "nosuch", *store, "--out", place / "x"], "paper_as_coded"
+    yield ["train", "default", "--store", place / "no", "--out", place / "x"], "no such folder"
+    wrong = ["train", "default", *store, "--out", place / "x", "--set"]
+    yield [*wrong, "student.optimizr.lr=1"], "did you mean 'optimizer'"
+    yield [*wrong, "student.epochs=many"], "student.epochs"
+    yield ["train", "light_face", *store, "--out", place / "x"], "gray64"
+    yield ["evaluate", place / "nothing", *store], "run.json"
+    yield ["evaluate", half, *store], "stage student"
+    yield ["evaluate", run, *store, "--split", "holdout"], "'holdout'"
+    tiny = write_tiny_model(place / "tiny")
+    yield ["evaluate", tiny, *store], "--face"
+
+
+def test_mistakes_end_in_one_line_and_code_2(place, run):
+    for arguments, message in mistakes(place, run):
+        done = triaffect(*arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert "Traceback" not in done.stderr
