@@ -44,7 +44,7 @@ class Frame:
     """One frame of a video.
 
     Attributes:
-        index: 0-based number in the order shown.
+        index: 0-based number in the order shown; frames that do not decode are counted.
         time_s: Seconds from the start of the file.
         rgb: Pixels, uint8, shape (height, width, 3).
     """
@@ -121,18 +121,22 @@ class VideoFrames:
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Frame]:
         self.problem = None
         step = 1 / _rate(stream)
-        start, index, time_s = start_s(container), -1, -step
-        for index, picture in enumerate(self._pictures(container, stream)):
+        start, count, time_s = start_s(container), 0, -step
+        for index, picture in self._pictures(container, stream):
             shown = time_s + step
             if picture.pts is not None and picture.time_base is not None:
                 shown = float(picture.pts * picture.time_base - start)
             # A file whose clock stands still or runs back still gets rising times.
             time_s = shown if shown > time_s else time_s + step
+            count += 1
             yield Frame(index, time_s, _upright(picture, self.max_size))
-        self._check_end(stream, index + 1, time_s + step)
+        self._check_end(stream, count, time_s + step)
 
-    def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        packets = container.demux(stream)
+    def _pictures(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Frames with their numbers; one that does not decode leaves its number out."""
+        packets, index = container.demux(stream), 0
         while True:
             try:
                 packet = next(packets)
@@ -145,8 +149,13 @@ class VideoFrames:
                 pictures = packet.decode()
             except FFmpegError as error:
                 self.problem = f"a part does not decode: {error.strerror}"
+                index += 1
                 continue
-            yield from pictures
+            for picture in pictures:
+                if picture.is_corrupt:
+                    self.problem = "some frames are damaged"
+                yield index, picture
+                index += 1
 
     def _check_end(self, stream: VideoStream, count: int, end_s: float) -> None:
         declared_s = stream_duration_s(stream)
