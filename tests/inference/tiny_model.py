@@ -1,5 +1,6 @@
 """A model folder that follows the whole contract, with small random networks, and clips for it."""
 
+import wave
 from functools import cache
 from pathlib import Path
 
@@ -141,5 +142,16 @@ def write_clip(path, frames=30, rate=25, *, sound=True, faceless=(), copies=1):
             one = np.full_like(shifted, 90) if k in faceless else shifted
             yield np.concatenate([one] * copies, axis=1)
 
-    write_video(path, pictures(), rate, tone(frames / rate) if sound is True else sound or None)
+    heard = {True: tone(frames / rate), False: None}[sound] if isinstance(sound, bool) else sound
+    write_video(path, pictures(), rate, heard)
+    return path
+
+
+def write_sound(path, samples, rate=16_000):
+    """A WAV file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
     return path

@@ -24,7 +24,7 @@ from triaffect.errors import MediaError, ModelError, TriaffectError
 from triaffect.features.model_folder import DESCRIPTION, file_hash
 from triaffect.features.pool import Stopped, Work
 from triaffect.features.session import CPU
-from triaffect.inference.output import TableWriter, check_output
+from triaffect.inference.output import check_output, table_writer
 from triaffect.inference.predictor import PartialMediaWarning, Predictor
 
 _VIDEOS = "mp4 m4v mov avi mkv webm mpg mpeg wmv flv ts 3gp ogv"
@@ -208,11 +208,11 @@ class _Worker:
 
     def _predict(self, path: Path, caught: list[warnings.WarningMessage]) -> FileResult:
         rows, part = 0, self._settings.part(path)
-        with TableWriter(part, self._predictor.schema) as writer:
+        with table_writer(part, self._predictor.schema) as append:
             for table in self._predictor.tables(path):
                 if not self._wanted():
                     raise Stopped
-                writer.write(table)
+                append(table)
                 rows += len(table)
                 if self._told:
                     at_s = table["time_s"][-1].as_py()
@@ -235,10 +235,10 @@ def _join(
     schema: pa.Schema,
     listener: Callable[[pa.Table], None] | None,
 ) -> None:
-    with TableWriter(output, schema) as writer:
+    with table_writer(output, schema) as append:
         for part in (settings.part(result.path) for result in results if result.error is None):
             with pyarrow.parquet.ParquetFile(part) as rows:
                 for batch in rows.iter_batches():
-                    writer.write(pa.Table.from_batches([batch], schema))
+                    append(pa.Table.from_batches([batch], schema))
             if listener:
                 listener(pyarrow.parquet.read_table(part))

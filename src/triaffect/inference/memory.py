@@ -21,6 +21,9 @@ _QUIET = 1e-4
 _STEP_S = 0.1
 """Loudness is kept for stretches of this length."""
 
+_SLACK = 1e-6
+"""Part of a stretch by which an edge may be off because times are sums of floats."""
+
 
 class FaceMemory:
     """Feature vectors of the faces seen lately, each track apart.
@@ -111,8 +114,9 @@ class Loudness:
         """Whether anything sounds in the windows (N,) whose sound has gone by."""
         loud = np.array([0, *np.cumsum(np.array(self._peaks) > _QUIET)])
         low = time_s - (window.span_s if window.causal else window.span_s / 2)
-        edges = np.stack([low, low + window.span_s]) / _STEP_S - self._first
-        first, last = np.clip([np.floor(edges[0]), np.ceil(edges[1])], 0, len(loud) - 1).astype(int)
+        start, end = low / _STEP_S + _SLACK, (low + window.span_s) / _STEP_S - _SLACK
+        edges = np.stack([np.floor(start), np.ceil(end)]) - self._first
+        first, last = np.clip(edges, 0, len(loud) - 1).astype(int)
         return np.asarray(loud[last] > loud[first], np.bool_)
 
     def forget(self, before_s: float) -> None:

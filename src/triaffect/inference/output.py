@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,14 +17,6 @@ from triaffect.inference.table import to_pandas
 FORMATS = (".csv", ".parquet")
 _ROWS_AT_ONCE = 4096
 """Rows are gathered up to this many before they are written: small Parquet groups are slow."""
-
-
-class _Sink(Protocol):
-    def write(self, table: pa.Table) -> None:
-        """Append rows."""
-
-    def close(self) -> None:
-        """Finish the file."""
 
 
 def check_output(path: Path) -> Path:
@@ -45,49 +37,35 @@ def check_output(path: Path) -> Path:
     return path
 
 
-class TableWriter:
-    """Writes a table part by part to a file aside, which takes its place when all went well.
+@contextmanager
+def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Write a table part by part to a file aside, which takes its place if all goes well.
 
     Args:
         path: Where the table goes; its suffix decides the form. What is there is replaced.
         schema: Schema of every part.
+
+    Yields:
+        A function that appends rows.
     """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    kind = _CsvSink if path.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
+    held: list[pa.Table] = []
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._schema = path, schema
-        self._aside = path.with_name(f".{path.name}.{os.getpid()}")
-        is_csv = path.suffix.lower() == ".csv"
-        sink = _CsvSink if is_csv else pyarrow.parquet.ParquetWriter
-        self._sink: _Sink = sink(self._aside, schema)
-        self._held: list[pa.Table] = []
+    def append(table: pa.Table) -> None:
+        held.append(table)
+        if sum(len(part) for part in held) >= _ROWS_AT_ONCE:
+            sink.write(pa.concat_tables(held))
+            held.clear()
 
-    def write(self, table: pa.Table) -> None:
-        """Append rows."""
-        self._held.append(table)
-        if sum(len(part) for part in self._held) >= _ROWS_AT_ONCE:
-            self._flush()
-
-    def __enter__(self) -> TableWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self._flush()
-        self._sink.close()
-        if error is None:
-            self._aside.replace(self._path)
-        else:
-            self._aside.unlink()
-
-    def _flush(self) -> None:
-        if self._held:
-            self._sink.write(pa.concat_tables(self._held))
-            self._held = []
+    try:
+        with closing(kind(aside, schema)) as sink:
+            yield append
+            if held:
+                sink.write(pa.concat_tables(held))
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 class _CsvSink:

@@ -67,12 +67,13 @@ def clip_figures(rows: pd.DataFrame, tasks: Sequence[Task]) -> list[tuple[str, F
     lengths = rows["face_id"].value_counts().sort_index()
     longest = lengths.sort_values(ascending=False, kind="stable").index[:MOST_FACES]
     if not len(longest):
-        return [("No face was seen; this is from the voice alone.", timeline(rows, tasks))]
+        heard = "this is from the voice alone" if rows["voice_heard"].any() else "no voice heard"
+        return [(f"No face was seen; {heard}.", timeline(rows, tasks))]
     figures = []
     for face in sorted(longest):
         own = rows[rows["face_id"] == face]
         start, end = own["time_s"].iloc[0], own["time_s"].iloc[-1]
-        caption = f"Face {int(face)}, {len(own)} frames from {start:.2f} to {end:.2f} s."
+        caption = f"Face {int(face)}, in {len(own)} of the frames from {start:.2f} to {end:.2f} s."
         if face == sorted(longest)[-1] and len(lengths) > len(longest):
             caption += f" {len(lengths) - len(longest)} faces seen more briefly are not drawn."
         figures.append((caption, timeline(own, tasks)))

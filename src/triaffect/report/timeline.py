@@ -86,7 +86,7 @@ def thinned(
         values: NaN where blank, shape (T, K).
 
     Returns:
-        Times (S,) and means (S, K); a row of NaN stands in each gap.
+        Times (S,) and means (S, K); a row of NaN stands at each end of a gap.
     """
     group = -(-len(times_s) // MOST_POINTS)
     starts = np.arange(0, len(times_s), group)
@@ -98,9 +98,11 @@ def thinned(
         )
     times_s = np.add.reduceat(times_s, starts) / counts
     steps = np.diff(times_s)
-    gaps = np.flatnonzero(steps > _GAP * np.median(steps)) if len(steps) else np.empty(0, int)
-    middles = times_s[gaps] + steps[gaps] / 2
-    return np.insert(times_s, gaps + 1, middles), np.insert(means, gaps + 1, np.nan, axis=0)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    gaps = np.flatnonzero(steps > _GAP * usual)
+    edges = np.stack([times_s[gaps] + usual, times_s[gaps + 1] - usual], axis=1)
+    places = np.repeat(gaps + 1, 2)
+    return np.insert(times_s, places, edges.ravel()), np.insert(means, places, np.nan, axis=0)
 
 
 def numbers(values: NDArray[np.floating]) -> list[float | None]:
@@ -118,8 +120,9 @@ def _task_panel(
     if task.width <= _FEW:
         axis = {"range": list(task.display_range), "nticks": 5, "zerolinecolor": "#b8c0ca"}
         lines = zip(task.columns, own, LINES, strict=False)
-        return Panel(title, 150, axis, [_line(times_s, *each) for each in lines])
+        return Panel(", ".join(task.columns), 150, axis, [_line(times_s, *each) for each in lines])
     heat = _heat(times_s, list(task.columns), own, task.display_range)
+    title += ", pale {:g} to dark {:g}".format(*task.display_range)
     return Panel(title, 15 * task.width, _names_axis(), [heat])
 
 
@@ -197,8 +200,8 @@ def _stacked(panels: Sequence[Panel], times_s: NDArray[np.float64]) -> Figure:
 def _bars(row: pd.Series[Any], tasks: Sequence[Task]) -> Figure:
     """A single moment: a panel of bars for each task, side by side."""
     tallest = max(task.width for task in tasks)
-    layout, data = base_layout(70 + 24 * tallest), []
-    layout["margin"] |= {"t": 34, "r": 16}
+    layout, data = base_layout(88 + 24 * tallest), []
+    layout["margin"] |= {"t": 52, "r": 16}
     for number, task in enumerate(tasks, 1):
         suffix = "" if number == 1 else str(number)
         low = (number - 1) / len(tasks)
@@ -230,6 +233,7 @@ def base_layout(height: int) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "hovermode": "x",
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": LINE, "activecolor": INK},
         "annotations": [],
     }
 

@@ -1,0 +1,131 @@
+"""``triaffect predict`` as a user meets it: files, messages, exit codes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.io
+
+from tests.inference.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
+from tests.media.made import encode
+from triaffect.cli.app import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, model, tmp_path):
+    """Run the command in an empty folder; gives exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        line = ["triaffect", "predict", *map(str, arguments)]
+        if "--model" not in line:
+            line += ["--model", str(model)]
+        monkeypatch.setattr(sys, "argv", line)
+        with pytest.raises(SystemExit) as done:
+            main()
+        out = capsys.readouterr()
+        return done.value.code or 0, out.out, out.err
+
+    return call
+
+
+def test_files_and_folders_become_one_table_and_a_page(run, tmp_path):
+    (tmp_path / "clips").mkdir()
+    write_clip(tmp_path / "clips" / "b.mp4", 5)
+    write_sound(tmp_path / "clips" / "a.wav", tone(1.0))
+    skimage.io.imsave(tmp_path / "one.png", portrait())
+    code, out, err = run("one.png", "clips", "-o", "t.csv", "--report", "page.html")
+    assert (code, err) == (0, "")
+    table = pd.read_csv("t.csv")
+    assert table["clip"].drop_duplicates().tolist() == ["one.png", "clips/a.wav", "clips/b.mp4"]
+    assert f"{len(table)} rows from 3 files" in out
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.count("<h2>") == 3
+    code, _, _ = run("one.png", "clips", "-o", "t.parquet", "--jobs", "2")
+    assert code == 0
+    assert np.allclose(pd.read_parquet("t.parquet")["valence"], table["valence"])
+    assert {p.name for p in tmp_path.iterdir()} == {
+        *("clips", "one.png", "t.csv", "t.parquet", "page.html")
+    }
+
+
+def test_a_broken_file_among_others_is_told_at_the_end(run, tmp_path):
+    write_sound(tmp_path / "good.wav", tone(1.0))
+    (tmp_path / "bad.mp4").write_bytes(b"")
+    code, out, err = run("bad.mp4", "missing.mp4", "good.wav", "-o", "t.csv")
+    assert code == 0
+    assert "1 files; 2 left out" in out
+    assert [line.split(":")[:3] for line in err.splitlines()] == [
+        ["triaffect", " warning", " bad.mp4"],
+        ["triaffect", " warning", " missing.mp4"],
+    ]
+    assert set(pd.read_csv("t.csv")["clip"]) == {"good.wav"}
+
+
+def test_a_cut_off_video_is_told(run, tmp_path):
+    path = encode(tmp_path / "whole.mkv", range(0, 2400, 40), source=("rgb24", portrait()))
+    (tmp_path / "cut.mkv").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    code, _, err = run("cut.mkv", "-o", "t.csv")
+    assert code == 0
+    assert err.startswith("triaffect: warning: cut.mkv: ")
+    assert 0 < len(pd.read_csv("t.csv")) < 60
+
+
+@pytest.mark.parametrize("content", [None, b"", b"words, no video\n" * 99])
+def test_a_single_bad_input_is_one_line_and_code_2(run, tmp_path, content):
+    if content is not None:
+        (tmp_path / "bad.mp4").write_bytes(content)
+    code, out, err = run("bad.mp4", "-o", "t.csv")
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("triaffect: bad.mp4: expected")
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_only_bad_inputs_are_code_2(run, tmp_path):
+    (tmp_path / "t.csv").write_text("old")
+    code, _, err = run("a.mp4", "b.mp4", "-o", "t.csv")
+    assert code == 2
+    assert len(err.splitlines()) == 3
+    assert (tmp_path / "t.csv").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["one.png", "-o", "t.xlsx"], [".csv", ".parquet"]),
+        (["one.png", "-o", "t.csv", "--device", "cuda"], ["onnxruntime-gpu"]),
+        (["one.png", "-o", "t.csv", "--model", "nowhere"], ["nowhere", "model.json"]),
+        (["empty", "-o", "t.csv"], ["empty", "none in it"]),
+    ],
+)
+def test_mistakes_are_told_before_any_work(run, tmp_path, arguments, words):
+    skimage.io.imsave(tmp_path / "one.png", portrait())
+    (tmp_path / "empty").mkdir()
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert all(word in err for word in words)
+    assert {p.name for p in tmp_path.iterdir()} == {"one.png", "empty"}
+
+
+def test_the_installed_command_ends_without_a_traceback(tmp_path):
+    command = [sys.executable, "-c", "from triaffect.cli.app import main; main()", "predict"]
+    done = subprocess.run(
+        [*command, "no.mp4", "-o", "t.csv", "--model", "no"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
