@@ -28,7 +28,10 @@ bench: $(READY) ## Speed on this machine, into benchmarks/results
 	$(BIN)/triaffect bench load --json benchmarks/results/load.json
 	$(BIN)/triaffect bench train --json benchmarks/results/train.json
 	$(BIN)/triaffect bench predict --json benchmarks/results/predict.json
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/bench_*.py; do \
+		told=benchmarks/results/$$(basename $$script .py).txt; \
+		$(BIN)/python $$script > $$told && cat $$told || exit 1; \
+	done
 
 venv: $(READY)
 

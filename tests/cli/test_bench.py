@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tests.inference.tiny_model import write_tiny_model
 from triaffect.cli.app import app
-from triaffect.cli.measure import Rate, machine, measure
+from triaffect.cli.measure import Measurement, machine, measure
 from triaffect.cli.paper_store import BATCHES, make_paper_store
 from triaffect.recipes.load import load_recipe
 from triaffect.samples.loader import plan_epoch
@@ -88,7 +88,7 @@ def test_measure_counts_all_work_and_warms_up_first():
 
 
 def test_median_ignores_one_disturbed_measurement():
-    assert Rate("x", "/s", (100.0, 1.0, 102.0)).median == 100.0
+    assert Measurement("x", "/s", (100.0, 1.0, 102.0)).median == 100.0
 
 
 def test_machine_does_not_name_the_computer():

@@ -1,4 +1,4 @@
-"""Measuring speed: repeated rates, the machine they were measured on, a table and a JSON file."""
+"""Repeated measurements, the machine they were made on, a table and a JSON file of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("triaffect", "numpy", "torch", "onnxruntime", "av", "opencv-python", "pyarrow")
-"""Packages whose versions matter to speed."""
+"""Packages whose versions matter to speed and memory."""
 
 
 @dataclass(frozen=True)
-class Rate:
-    """How fast something went, measured several times.
+class Measurement:
+    """Something measured several times.
 
     Attributes:
         name: What it was.
@@ -46,7 +46,9 @@ class Rate:
         }
 
 
-def measure(name: str, unit: str, step: Callable[[], int], seconds: float, repeats: int) -> Rate:
+def measure(
+    name: str, unit: str, step: Callable[[], int], seconds: float, repeats: int
+) -> Measurement:
     """Repeat a step and count what it got done.
 
     Args:
@@ -57,7 +59,7 @@ def measure(name: str, unit: str, step: Callable[[], int], seconds: float, repea
         repeats: How many measurements; a first step, not counted, warms up.
     """
     step()
-    return Rate(name, unit, tuple(_once(step, seconds) for _ in range(repeats)))
+    return Measurement(name, unit, tuple(_once(step, seconds) for _ in range(repeats)))
 
 
 def _once(step: Callable[[], int], seconds: float) -> float:
@@ -102,15 +104,15 @@ def _version(package: str) -> str:
 
 def report(
     benchmark: str,
-    rates: Sequence[Rate],
+    measured: Sequence[Measurement],
     settings: Mapping[str, Any],
     json_file: Path | None,
 ) -> None:
-    """Print the rates as a table, and write them with all that decided them to a file.
+    """Print measurements as a table, and write them with all that decided them to a file.
 
     Args:
         benchmark: Name of the benchmark.
-        rates: What was measured.
+        measured: What was measured.
         settings: Seed, threads, sizes.
         json_file: Where to write; None for nowhere.
     """
@@ -120,12 +122,12 @@ def report(
     about = machine()
     where = f"{about['processor']}, {about['cores']} cores"
     table = Table("", "median", "lowest", "highest", "unit", title=f"{benchmark} ({where})")
-    for rate in rates:
-        numbers = (rate.median, min(rate.values), max(rate.values))
-        table.add_row(rate.name, *(f"{number:,.1f}" for number in numbers), rate.unit)
+    for each in measured:
+        numbers = (each.median, min(each.values), max(each.values))
+        table.add_row(each.name, *(f"{number:,.4g}" for number in numbers), each.unit)
     Console().print(table)
     if json_file is not None:
-        results = [rate.to_json() for rate in rates]
+        results = [each.to_json() for each in measured]
         content = {
             "benchmark": benchmark,
             "settings": dict(settings),

@@ -5,24 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from triaffect.corpora.rows import Key, build_moments
 from triaffect.features.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import (
-    FeatureSeries,
-    LabelOrigin,
-    Moments,
-    Split,
-    Window,
-    moments_schema,
-    origin_column,
-    weight_column,
-)
+from triaffect.types import FeatureSeries, LabelOrigin, Moments, Split, Window
 
 BATCHES = {"MTL": 22, "VA": 253, "EXPR": 92, "AU": 221}
 """Rows of each label set in one iteration, as the authors' program was timed with."""
@@ -88,25 +79,20 @@ def _moments(source: str, split: Split, share: dict[str, int], rng: np.random.Ge
     """Labelled rows at random frames; the fully labelled set has every task's labels."""
     sets = np.repeat(list(share), list(share.values()))
     frame = rng.integers(FIRST_MOMENT, SOURCE_FRAMES, len(sets)).astype(np.int32)
-    columns: dict[str, pa.Array] = {
-        "source": pa.array([source] * len(sets)),
-        "person": pa.array([source] * len(sets)),
-        "track": pa.array(np.zeros(len(sets), np.int32)),
-        "frame": pa.array(frame),
-        "time_s": pa.array(frame / FRAME_RATE),
-        "split": pa.array([str(split)] * len(sets)),
-        "label_set": pa.array(sets),
+    keys: dict[str, Key] = {
+        "source": source,
+        "person": source,
+        "track": 0,
+        "frame": frame,
+        "time_s": frame / FRAME_RATE,
+        "split": split,
+        "label_set": sets,
     }
-    single = np.isin(sets, [task.key for task in TASKS])
-    for task in TASKS:
-        absent = single & (sets != task.key)
-        for name, values in zip(task.columns, _labels(task, len(sets), rng).T, strict=True):
-            columns[name] = pa.array(values, mask=absent)
-        columns[weight_column(task.key)] = pa.nulls(len(sets), pa.float32())
-        origin = [str(LabelOrigin.DERIVED)] * len(sets)
-        columns[origin_column(task.key)] = pa.array(origin, pa.string(), mask=absent)
-    schema = moments_schema({task.key: task.columns for task in TASKS})
-    return Moments(pa.table([columns[name] for name in schema.names], schema=schema))
+    labels = {task.key: _labels(task, len(sets), rng) for task in TASKS}
+    single = np.isin(sets, list(labels))
+    for key, values in labels.items():
+        values[single & (sets != key)] = np.nan
+    return build_moments(len(sets), keys, labels, LabelOrigin.DERIVED)
 
 
 def _labels(task: Task, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
