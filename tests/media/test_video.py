@@ -1,10 +1,12 @@
 """Frames come upright, in RGB, at their own times, whatever the file is like."""
 
+import gc
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import SideDataContainer
 
 from tests.media.made import corners, encode, quarters
 from tests.shared import SHARED, needs_shared
@@ -202,3 +204,15 @@ def test_real_clips_have_their_frames():
         assert seen == pytest.approx(np.arange(len(seen)) / rate, abs=2e-3)
         assert video.info.has_sound
         assert video.problem is None
+
+
+def test_no_frame_waits_for_the_garbage_collector(tmp_path):
+    path = encode(tmp_path / "a.mp4", EVEN, matrix=(0, TURN, 0, -TURN, 0, 0, 0, 0, 1 << 30))
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(times(VideoFrames(path))) == len(EVEN)
+        waiting = sum(isinstance(thing, SideDataContainer) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert waiting <= 2  # the one of the first look, and of this loop

@@ -122,6 +122,7 @@ class VideoFrames:
         self.problem = None
         step = 1 / _rate(stream)
         start, count, time_s = start_s(container), 0, -step
+        angle, matrix = None, (1.0, 0.0, 0.0, 1.0)
         for index, picture in self._pictures(container, stream):
             shown = time_s + step
             if picture.pts is not None and picture.time_base is not None:
@@ -129,7 +130,11 @@ class VideoFrames:
             # A file whose clock stands still or runs back still gets rising times.
             time_s = shown if shown > time_s else time_s + step
             count += 1
-            yield Frame(index, time_s, _upright(picture, self.max_size))
+            if picture.rotation != angle:
+                # PyAV's side data and its frame hold each other until the garbage collector
+                # comes by, so it is looked at once, not for every frame: at 1080p that is 280 MB.
+                angle, matrix = picture.rotation, _display_matrix(picture)
+            yield Frame(index, time_s, _upright(picture, matrix, self.max_size))
         self._check_end(stream, count, time_s + step)
 
     def _pictures(
@@ -168,7 +173,9 @@ def _rate(stream: VideoStream) -> float:
     return float(rate) if rate else DEFAULT_RATE
 
 
-def _upright(picture: av.VideoFrame, max_size: int | None) -> NDArray[np.uint8]:
+def _upright(
+    picture: av.VideoFrame, matrix: tuple[float, float, float, float], max_size: int | None
+) -> NDArray[np.uint8]:
     """Convert any pixel format to RGB, shrink, and turn as the display matrix asks."""
     shrink = min(1.0, max_size / max(picture.width, picture.height)) if max_size else 1.0
     rgb: NDArray[np.generic] = picture.to_ndarray(
@@ -178,7 +185,7 @@ def _upright(picture: av.VideoFrame, max_size: int | None) -> NDArray[np.uint8]:
         interpolation="AREA" if shrink < 1 else "BILINEAR",
         threads=1,
     )
-    rgb = _turn(rgb, *_display_matrix(picture))
+    rgb = _turn(rgb, *matrix)
     return np.ascontiguousarray(rgb, np.uint8)
 
 
