@@ -16,15 +16,19 @@ _NAMED = 5
 @corpus_app.command()
 def synth(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder for the corpus.")],
-    people: Annotated[int, typer.Option(min=3, help="Number of people, each in one split.")] = 48,
-    seconds: Annotated[float, typer.Option(min=1.0, help="Mean length of a video.")] = 2.5,
+    people: Annotated[int, typer.Option(min=3, help="Number of people, each in one split.")] = 60,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Mean length of a video.")] = 2.0,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same corpus.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes to work in parallel.")] = 2,
 ) -> None:
     """Make a corpus of rendered faces and voices in the exact form of Aff-Wild2."""
-    from triaffect.corpora.synthetic.generate import Plan, generate
+    from triaffect.cli.progress import progress_bar
+    from triaffect.corpora.synthetic.generate import generate
+    from triaffect.corpora.synthetic.plan import Plan
 
-    generate(folder, Plan(people=people, seconds=seconds, seed=seed), jobs=jobs)
+    plan = Plan(people=people, seconds=seconds, seed=seed)
+    with progress_bar() as progress:
+        generate(folder, plan, jobs, lambda done, total: progress(done, total, "videos"))
 
 
 @corpus_app.command()
