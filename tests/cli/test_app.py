@@ -1,0 +1,94 @@
+"""The command as a whole: what it offers, and how it ends when something is wrong."""
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+from triaffect.cli import app as cli
+from triaffect.errors import MediaError
+
+COMMANDS = {"predict", "corpus", "extract", "train", "evaluate", "demo", "bench"}
+
+
+def run(monkeypatch, capfd, *arguments):
+    """Exit code, standard output and standard error of the command in this process."""
+    monkeypatch.setattr(sys, "argv", ["triaffect", *map(str, arguments)])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    out, err = capfd.readouterr()
+    return done.value.code, out, err
+
+
+def raising(error):
+    def command():
+        raise error
+
+    return command
+
+
+def test_help_names_every_command(monkeypatch, capfd):
+    code, out, _ = run(monkeypatch, capfd, "--help")
+    assert code == 0
+    assert {word for word in COMMANDS if word in out.split()} == COMMANDS
+
+
+def test_without_arguments_it_helps(monkeypatch, capfd):
+    code, out, err = run(monkeypatch, capfd)
+    assert code == 2
+    assert "predict" in out + err
+
+
+def test_a_users_mistake_ends_in_one_line_and_code_2(monkeypatch, capfd, tmp_path):
+    missing = tmp_path / "nothing.mp4"
+    code, out, err = run(monkeypatch, capfd, "extract", missing, "--out", tmp_path / "store")
+    assert code == 2
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("triaffect: ")
+    assert "nothing.mp4" in line
+
+
+def test_an_error_says_where_what_and_what_to_do(monkeypatch, capfd):
+    error = MediaError("a video", "a poem", "record one", where="verse.txt")
+    monkeypatch.setattr(cli, "app", raising(error))
+    code, _, err = run(monkeypatch, capfd)
+    assert code == 2
+    assert err == "triaffect: verse.txt: expected a video, got a poem; record one\n"
+
+
+def test_a_programmers_mistake_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(cli, "app", raising(ZeroDivisionError("a bug")))
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_an_interrupt_is_told_and_has_its_own_code(monkeypatch, capfd):
+    monkeypatch.setattr(cli, "app", raising(KeyboardInterrupt()))
+    code, _, err = run(monkeypatch, capfd)
+    assert code == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["predict", "--nonsense"], ["bench", "train", "--repeats", "many"], ["train"]],
+    ids=["command", "option", "value", "missing"],
+)
+def test_a_wrong_call_ends_with_code_2(monkeypatch, capfd, arguments):
+    code, out, err = run(monkeypatch, capfd, *arguments)
+    assert code == 2
+    assert "Traceback" not in out + err
+
+
+def test_the_package_runs_as_a_module():
+    command = [sys.executable, "-m", "triaffect", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "predict" in told
+
+
+def test_the_installed_command_is_this_one():
+    (command,) = entry_points(group="console_scripts", name="triaffect")
+    assert command.load() is cli.main
