@@ -11,6 +11,7 @@ import skimage.io
 from tests.inference.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from tests.media.made import encode
 from triaffect.cli.app import main
+from triaffect.inference import many
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,16 @@ def test_mistakes_are_told_before_any_work(run, tmp_path, arguments, words):
     assert len(err.splitlines()) == 1
     assert all(word in err for word in words)
     assert {p.name for p in tmp_path.iterdir()} == {"one.png", "empty"}
+
+
+def test_an_interruption_is_told_in_one_line(run, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(many, "predict_files", interrupted)
+    code, _, err = run("one.png", "-o", "t.csv")
+    assert code == 130
+    assert err == "triaffect: interrupted; what was finished is kept\n"
 
 
 def test_the_installed_command_ends_without_a_traceback(tmp_path):

@@ -14,6 +14,9 @@ from triaffect.cli.predict import predict
 from triaffect.cli.train import train
 from triaffect.errors import TriaffectError
 
+_INTERRUPTED = 130
+"""What typer makes of Ctrl-C: the shell's code for a program that was ended by it."""
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -35,6 +38,7 @@ def main() -> None:
     except TriaffectError as error:
         sys.stderr.write(f"triaffect: {error}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("triaffect: interrupted; what was finished is kept\n")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == _INTERRUPTED:
+            sys.stderr.write("triaffect: interrupted; what was finished is kept\n")
+        raise
