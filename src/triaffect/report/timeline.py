@@ -98,7 +98,7 @@ def thinned(
         )
     times_s = np.add.reduceat(times_s, starts) / counts
     steps = np.diff(times_s)
-    usual = float(np.median(steps)) if len(steps) else 0.0
+    usual = float(np.quantile(steps, 0.5, method="lower")) if len(steps) else 0.0
     gaps = np.flatnonzero(steps > _GAP * usual)
     edges = np.stack([times_s[gaps] + usual, times_s[gaps + 1] - usual], axis=1)
     places = np.repeat(gaps + 1, 2)
