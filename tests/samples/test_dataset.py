@@ -11,7 +11,11 @@ def test_rare_classes_weigh_more_and_the_mean_weight_stays():
     valid[0] = False
     targets = {"EXPR": Targets(values, valid, np.ones(100, np.float32))}
     split, where = np.full(100, "train"), np.full(100, "EXPR")
-    rows = balanced(Rows(np.arange(100), split, where, targets), ["EXPR"])
+    corpus = np.array(["a", "b"] * 50)
+    made = Rows(np.arange(100), split, where, corpus, targets)
+    np.testing.assert_array_equal(made.where("train", ["b/EXPR"]), np.arange(1, 100, 2))
+    assert not len(made.where("train", ["b/VA"]))
+    rows = balanced(made, ["EXPR"])
     weight = rows.targets["EXPR"].weight
     share = values[1:].mean(0)
     np.testing.assert_allclose(weight[-1] / weight[1], np.sqrt(share[0] / share[1]), rtol=1e-5)

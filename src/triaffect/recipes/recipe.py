@@ -44,7 +44,8 @@ class DataSpec(_Strict):
         input: Windows of stored vectors, single crops, or stretches of log-mel spectrum.
         window: For windows only.
         stretch_s: Length of a log-mel stretch in seconds; for logmel only.
-        pools: Name of an update, and the label sets its batches are drawn from.
+        pools: Name of an update, and the label sets its batches are drawn from; a set may
+            be narrowed to one corpus, as in ``"ravdess/EXPR"``.
         batch_size: Rows a batch of the largest pool; the others get as many batches.
         min_batch: Rows a batch at the least; a smaller pool is gone through repeatedly.
         drop_partial: Leave out rows that lack any value of their label set, as the
@@ -52,6 +53,8 @@ class DataSpec(_Strict):
         single_task_frame_offset: Added to the frame of single-task rows when their
             features are looked up; the authors' program is off by one there (-1).
         balance: Tasks of exclusive classes whose rare classes weigh more.
+        stills_as_video: Hold some training pictures for their whole window, and let some
+            speak with a voice of the same expression; for windows only.
         augment: Vary crops and spectra while training.
     """
 
@@ -63,6 +66,7 @@ class DataSpec(_Strict):
     min_batch: int = Field(default=2, ge=2)
     drop_partial: bool = False
     single_task_frame_offset: int = 0
+    stills_as_video: bool = False
     augment: bool = False
     balance: tuple[str, ...] = ()
 

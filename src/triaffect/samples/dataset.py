@@ -26,12 +26,14 @@ class Rows:
         moments: Rows in the store's Moments table.
         split: ``train``, ``validation`` or ``test``.
         label_set: Annotation set of each row.
+        corpus: Corpus of each row.
         targets: Labels by task key.
     """
 
     moments: IntArray
     split: NDArray[np.str_]
     label_set: NDArray[np.str_]
+    corpus: NDArray[np.str_]
     targets: dict[str, Targets]
 
     def __len__(self) -> int:
@@ -39,8 +41,15 @@ class Rows:
         return len(self.moments)
 
     def where(self, split: str, label_sets: Sequence[str]) -> IntArray:
-        """Row numbers of one split that belong to any of these annotation sets."""
-        return np.flatnonzero((self.split == split) & np.isin(self.label_set, list(label_sets)))
+        """Row numbers of one split that belong to any of these annotation sets.
+
+        A set may be narrowed to one corpus, as in ``"ravdess/EXPR"``.
+        """
+        wanted = np.isin(self.label_set, list(label_sets))
+        for narrow in (name for name in label_sets if "/" in name):
+            corpus, label_set = narrow.split("/", 1)
+            wanted |= (self.corpus == corpus) & (self.label_set == label_set)
+        return np.flatnonzero((self.split == split) & wanted)
 
 
 class Samples(Protocol):
@@ -76,8 +85,15 @@ def label_rows(
         moments=kept,
         split=moments.column("split").astype(str)[kept],
         label_set=label_set[kept],
+        corpus=_corpora(moments)[kept],
         targets={key: take(t, kept) for key, t in targets.items()},
     )
+
+
+def _corpora(moments: Moments) -> NDArray[np.str_]:
+    """Corpus of each moment: the first part of its source's id."""
+    sources, inverse = np.unique(moments.column("source").astype(str), return_inverse=True)
+    return np.array([name.partition("/")[0] for name in sources], np.str_)[inverse]
 
 
 def balanced(rows: Rows, keys: Sequence[str]) -> Rows:

@@ -12,6 +12,7 @@ from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.features.windows import voice_rows, window_rows
 from triaffect.samples.dataset import InputArrays, Rows, label_rows
+from triaffect.samples.stills import as_video
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, IntArray, Window
 
@@ -30,6 +31,7 @@ class WindowSamples:
         drop_partial: See `label_rows`.
         single_task_frame_offset: Added to the frame of rows that are not of the MTL set
             when their features are looked up.
+        stills_as_video: See `triaffect.samples.stills`.
     """
 
     def __init__(
@@ -41,16 +43,19 @@ class WindowSamples:
         complete: bool = False,
         drop_partial: bool = False,
         single_task_frame_offset: int = 0,
+        stills_as_video: bool = False,
     ) -> None:
         self._store = store
-        self._face_rows, self._voice_row = _look_up(
-            store, window, in_frames, single_task_frame_offset
-        )
-        has_face, has_voice = (self._face_rows >= 0).any(1), self._voice_row >= 0
-        usable = has_face | has_voice
+        faces, voices = _look_up(store, window, in_frames, single_task_frame_offset)
+        usable = (faces >= 0).any(1) | (voices >= 0)
         if complete:
-            usable = (self._face_rows >= 0).all(1) & has_voice
+            usable = (faces >= 0).all(1) & (voices >= 0)
         self.rows: Rows = label_rows(store.moments, usable, tasks, drop_partial)
+        self._face_rows, self._voice_row = faces[self.rows.moments], voices[self.rows.moments]
+        if stills_as_video:
+            self._face_rows, self._voice_row = as_video(
+                self.rows, self._face_rows, self._voice_row, tasks
+            )
 
     def inputs(self, rows: IntArray) -> InputArrays:
         """``face`` (N, W, Df), ``face_present`` (N, W), ``voice`` (N, Dv), ``voice_present`` (N,).
@@ -62,8 +67,7 @@ class WindowSamples:
 
     def arrays(self, rows: IntArray) -> tuple[FloatArray, BoolArray, FloatArray, BoolArray]:
         """The arrays of `inputs` in that order."""
-        moments = self.rows.moments[rows]
-        face_rows, voice_row = self._face_rows[moments], self._voice_row[moments]
+        face_rows, voice_row = self._face_rows[rows], self._voice_row[rows]
         return (
             _gather(self._store.face, face_rows),
             face_rows >= 0,

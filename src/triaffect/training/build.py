@@ -61,6 +61,7 @@ def _samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samp
         complete=window.complete,
         drop_partial=spec.drop_partial,
         single_task_frame_offset=spec.single_task_frame_offset,
+        stills_as_video=spec.stills_as_video,
     )
 
 

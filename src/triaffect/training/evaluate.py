@@ -36,7 +36,7 @@ class Split:
 
     def corpora(self) -> NDArray[np.str_]:
         """Corpus of each row."""
-        return np.array([name.partition("/")[0] for name in self.sources()])
+        return self.samples.rows.corpus[self.rows]
 
     def sources(self) -> NDArray[np.str_]:
         """Source id of each row."""

@@ -19,6 +19,7 @@ from triaffect.types import IntArray, Targets
 CHUNK = 512
 """Rows at a time; a network in evaluation mode answers each row alone, so it changes nothing."""
 
+Precision = Literal["float32", "bfloat16"]
 Predictions = dict[str, NDArray[np.float32]]
 
 
@@ -29,16 +30,22 @@ def to_tensors(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def predict_rows(
-    net: nn.Module, samples: Samples, rows: IntArray, tasks: Sequence[Task]
+    net: nn.Module,
+    samples: Samples,
+    rows: IntArray,
+    tasks: Sequence[Task],
+    precision: Precision = "float32",
 ) -> Predictions:
     """Activated predictions of a network in evaluation mode, each of shape (len(rows), K)."""
     was_training = net.training
     net.eval()
     parts: dict[str, list[NDArray[np.float32]]] = {task.key: [] for task in tasks}
     for start in range(0, len(rows), CHUNK):
-        outputs = net(to_tensors(samples.inputs(rows[start : start + CHUNK])))
+        inputs = to_tensors(samples.inputs(rows[start : start + CHUNK]))
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            outputs = net(inputs)
         for task in tasks:
-            parts[task.key].append(task.activate(outputs.raw[task.key]).numpy())
+            parts[task.key].append(task.activate(outputs.raw[task.key].float()).numpy())
     net.train(was_training)
     return {
         task.key: np.concatenate(parts[task.key] or [np.zeros((0, task.width), np.float32)])
@@ -58,6 +65,7 @@ def score_pools(
     tasks: Sequence[Task],
     metric: Literal["official", "per_batch"],
     batch_size: int,
+    precision: Precision = "float32",
 ) -> dict[str, Score]:
     """Score of each pool of rows.
 
@@ -68,11 +76,12 @@ def score_pools(
         tasks: What to score.
         metric: Whole sets, or the authors' mean over mini-batches.
         batch_size: Rows of the largest pool's mini-batch; for ``per_batch`` only.
+        precision: Of the forward pass.
     """
     scores = {}
     chunks = plan_epoch(pools, batch_size, 1, (0,)).rows if metric == "per_batch" else {}
     for name, rows in pools.items():
-        prediction = predict_rows(net, samples, rows, tasks)
+        prediction = predict_rows(net, samples, rows, tasks, precision)
         truth = truth_of(samples, rows)
         if name not in chunks:
             scores[name] = score_targets(truth, prediction, tasks)

@@ -124,7 +124,15 @@ class StageRun:
         wanted = {self.stage.selection.pool, *(task.key for task in self.work.tasks)}
         pools = {name: rows for name, rows in self.work.pools(split).items() if name in wanted}
         metric, size = self.stage.selection.metric, self.work.recipe.data.batch_size
-        return score_pools(self.net, self.work.samples, pools, self.work.tasks, metric, size)
+        return score_pools(
+            self.net,
+            self.work.samples,
+            pools,
+            self.work.tasks,
+            metric,
+            size,
+            self.stage.precision,
+        )
 
     def new_best(self) -> None:
         """Do what the stage's optimiser does at a new best score."""
