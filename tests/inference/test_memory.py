@@ -98,7 +98,7 @@ def test_loudness_does_not_depend_on_the_chunks(sizes, causal):
     assert np.array_equal(heard, cut.heard(at_s, window))
     click_s = len(sound) // 2 / RATE
     low = at_s - (0.4 if causal else 0.2)
-    inside = (low <= click_s) & (click_s < low + 0.4)
+    inside = (low + 1e-3 < click_s) & (click_s < low + 0.399)  # the edges are a matter of rounding
     assert heard[inside].all()
     near = (low - 0.11 <= click_s) & (click_s <= low + 0.51)
     assert not heard[~near].any()
