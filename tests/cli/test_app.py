@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 import pytest
 
 from triaffect.cli import app as cli
+from triaffect.corpora import corpus
 from triaffect.errors import MediaError
 
 COMMANDS = {"predict", "corpus", "extract", "train", "evaluate", "demo", "bench"}
@@ -22,10 +23,10 @@ def run(monkeypatch, capfd, *arguments):
 
 
 def raising(error):
-    def command():
+    def call(*_):
         raise error
 
-    return command
+    return call
 
 
 def test_help_names_every_command(monkeypatch, capfd):
@@ -58,17 +59,33 @@ def test_an_error_says_where_what_and_what_to_do(monkeypatch, capfd):
     assert err == "triaffect: verse.txt: expected a video, got a poem; record one\n"
 
 
+def test_a_missing_system_library_is_told_with_its_remedy(monkeypatch, capfd):
+    error = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+    monkeypatch.setattr(cli, "app", raising(error))
+    code, _, err = run(monkeypatch, capfd)
+    assert code == 2
+    (line,) = err.splitlines()
+    assert "libGL.so.1" in line
+    assert "apt-get install libgl1" in line
+
+
+def test_another_import_error_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(cli, "app", raising(ImportError("No module named 'nonsense'")))
+    with pytest.raises(ImportError, match="nonsense"):
+        cli.main()
+
+
 def test_a_programmers_mistake_is_not_hidden(monkeypatch):
     monkeypatch.setattr(cli, "app", raising(ZeroDivisionError("a bug")))
     with pytest.raises(ZeroDivisionError):
         cli.main()
 
 
-def test_an_interrupt_is_told_and_has_its_own_code(monkeypatch, capfd):
-    monkeypatch.setattr(cli, "app", raising(KeyboardInterrupt()))
-    code, _, err = run(monkeypatch, capfd)
+def test_an_interrupt_is_told_and_has_its_own_code(monkeypatch, capfd, tmp_path):
+    monkeypatch.setattr(corpus, "open_corpus", raising(KeyboardInterrupt()))
+    code, _, err = run(monkeypatch, capfd, "extract", tmp_path, "--out", tmp_path / "store")
     assert code == 130
-    assert "interrupted" in err
+    assert err.splitlines()[-1].startswith("triaffect: interrupted")
     assert "Traceback" not in err
 
 

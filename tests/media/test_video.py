@@ -212,7 +212,7 @@ def test_no_frame_waits_for_the_garbage_collector(tmp_path):
     gc.disable()
     try:
         assert len(times(VideoFrames(path))) == len(EVEN)
-        waiting = sum(isinstance(thing, SideDataContainer) for thing in gc.get_objects())
+        waiting = sum(type(thing) is SideDataContainer for thing in gc.get_objects())
     finally:
         gc.enable()
     assert waiting <= 2  # the one of the first look, and of this loop

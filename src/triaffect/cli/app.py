@@ -17,6 +17,9 @@ from triaffect.errors import TriaffectError
 _INTERRUPTED = 130
 """What typer makes of Ctrl-C: the shell's code for a program that was ended by it."""
 
+_SYSTEM_LIBRARIES = ("libGL.so", "libglib-", "libgthread-")
+"""What opencv needs of the system; bare servers lack it."""
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -37,6 +40,12 @@ def main() -> None:
         app()
     except TriaffectError as error:
         sys.stderr.write(f"triaffect: {error}\n")
+        sys.exit(2)
+    except ImportError as error:
+        if not any(library in str(error) for library in _SYSTEM_LIBRARIES):
+            raise
+        remedy = "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
+        sys.stderr.write(f"triaffect: opencv needs libGL and glib, got {error}; {remedy}\n")
         sys.exit(2)
     except SystemExit as ending:
         if ending.code == _INTERRUPTED:
