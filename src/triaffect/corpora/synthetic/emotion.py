@@ -55,6 +55,8 @@ _PLACES = np.array(
 _MASKABLE = 0.2
 """Probability that an expression leaves one of its actions out."""
 _FEWEST = 2
+_PARTED = 25
+"""Lips that part are never left out: what the jaw does would not be seen."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,6 @@ def _appearance(code: int, random: np.random.Generator) -> tuple[Track, Track]:
 def _masked(prototype: dict[int, float], random: np.random.Generator) -> Track:
     kept = {a: s * random.uniform(0.75, 1.2) for a, s in prototype.items()}
     for action in list(kept):
-        if len(kept) > _FEWEST and happens(random, _MASKABLE):
+        if action != _PARTED and len(kept) > _FEWEST and happens(random, _MASKABLE):
             del kept[action]
     return strengths(kept).astype(np.float64)

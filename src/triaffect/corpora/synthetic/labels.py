@@ -27,7 +27,7 @@ from triaffect.corpora.synthetic.performance import Performance
 NO_AFFECT, NO_CODE = -5.0, -1
 """What the files write for a frame that is not annotated: valence and arousal; all others."""
 
-_THRESHOLDS = np.array([0.46, 0.42, 0.44, 0.28, 0.33, 0.24, 0.33, 0.38, 0.30, 0.26, 0.25, 0.42])
+_THRESHOLDS = np.array([0.46, 0.42, 0.44, 0.28, 0.33, 0.24, 0.33, 0.38, 0.30, 0.26, 0.25, 0.38])
 """Strength from which on a coder calls an action unit present, in the order of the labels."""
 _CONFUSED = {
     NEUTRAL: OTHER,

@@ -94,7 +94,7 @@ def _speaking(course: Course, opening: Track) -> Track:
     for pressed in (23, 24):
         actions[:, _PLACE[pressed]] *= 1 - 0.6 * np.clip(actions[:, _PLACE[25]], 0, 1)
     jaw, parted = _PLACE[26], _PLACE[25]
-    actions[:, jaw] = np.minimum(actions[:, jaw], actions[:, parted] + 0.1)
+    actions[:, jaw] = np.minimum(actions[:, jaw], actions[:, parted] + 0.15)
     return np.asarray(np.clip(actions, 0, 1.15))
 
 
