@@ -32,13 +32,13 @@ class LightVoice(nn.Module):
     def __init__(
         self,
         tasks: Sequence[Task],
-        widths: Sequence[int] = (24, 48, 96, 128),
+        widths: Sequence[int] = (16, 32, 64, 128),
         features: int = 128,
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(1, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+            nn.Conv2d(1, widths[0], 5, (4, 2), 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
         self.stages = residual_stages(widths[0], widths, (1,) * len(widths))
         self.embed = nn.Sequential(nn.Linear(2 * widths[-1], features), nn.BatchNorm1d(features))

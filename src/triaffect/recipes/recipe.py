@@ -108,7 +108,7 @@ class LightVoiceSpec(_Strict):
     """A small residual network on stretches of log-mel spectrum."""
 
     kind: Literal["light_voice"]
-    widths: tuple[int, ...] = (24, 48, 96, 128)
+    widths: tuple[int, ...] = (16, 32, 64, 128)
     features: int = 128
     dropout: float = 0.3
 

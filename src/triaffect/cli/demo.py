@@ -1,0 +1,177 @@
+"""``triaffect demo``: the whole line on a made corpus, from nothing to a page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from triaffect.cli.progress import progress_bar
+from triaffect.cli.train import THREADS
+from triaffect.errors import RunError
+
+if TYPE_CHECKING:
+    from triaffect.training.run_folder import RunFolder
+
+RECIPE = "default"
+MARK = "triaffect-demo"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to make; an earlier demo is replaced.")] = Path(
+        "runs/demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Of the corpus and the training.")] = 0,
+    people: Annotated[int, typer.Option(min=6, help="People in the made corpus.")] = 48,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each generation.")] = 12,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+) -> None:
+    """Make a corpus, train teacher and student, score both on unseen people, predict, report."""
+    from triaffect.training.files import write_json
+
+    _clear(out)
+    clock = _Clock()
+    with clock("corpus"):
+        _make_corpus(out / "corpus", people, seed, jobs)
+    with clock("extract"):
+        _extract(out / "corpus", out / "store", jobs)
+    with clock("train"):
+        folder = _train(out / "store", out / "run", seed, epochs)
+    with clock("evaluate"):
+        scores = _scores(folder, out / "store")
+    with clock("predict"):
+        predictions = out / "predictions.csv"
+        _predict(out, predictions, jobs)
+    summary = {
+        **scores,
+        "seconds": clock.seconds,
+        "predictions": str(predictions),
+        "report": str(out / "report.html"),
+    }
+    with clock("report"):
+        _report(summary, folder, predictions, out / "report.html")
+    clock.seconds["total"] = round(sum(clock.seconds.values()), 1)
+    write_json(out / "summary.json", summary)
+    typer.echo(_told(summary))
+
+
+@dataclass
+class _Clock:
+    """Seconds that each part took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        typer.echo(f"{part} …", err=True)
+        start = time.monotonic()
+        yield
+        self.seconds[part] = round(time.monotonic() - start, 1)
+
+
+def _clear(out: Path) -> None:
+    """Take an earlier demo away, and nothing else."""
+    import shutil
+
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARK).is_file():
+            raise RunError("a new folder, or an earlier demo", "other files", where=out)
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).touch()
+
+
+def _make_corpus(folder: Path, people: int, seed: int, jobs: int) -> None:
+    from triaffect.corpora.synthetic.generate import Plan, generate
+
+    generate(folder, Plan(people=people, seed=seed), jobs=jobs)
+
+
+def _extract(corpus: Path, store: Path, jobs: int) -> None:
+    from triaffect.corpora.corpus import open_corpus
+    from triaffect.features.extract import extract
+
+    with progress_bar() as told:
+        extract(open_corpus(corpus), store, "default", "default", jobs, None, told)
+
+
+def _train(store: Path, run: Path, seed: int, epochs: int) -> RunFolder:
+    from triaffect.features.store import FeatureStore
+    from triaffect.recipes.load import load_recipe
+    from triaffect.training.export import export_run
+    from triaffect.training.loop import set_threads, train
+
+    set_threads(THREADS)
+    recipe = load_recipe(RECIPE, [f"{stage}.epochs={epochs}" for stage in ("teacher", "student")])
+    opened = FeatureStore.open(store)
+    with progress_bar() as told:
+        folder = train(
+            recipe,
+            opened,
+            run,
+            seed,
+            report=lambda stage, done, total, loss: told(done, total, f"{stage}, loss {loss:.2f}"),
+        )
+    export_run(folder, opened)
+    return folder
+
+
+def _scores(folder: RunFolder, store: Path) -> dict[str, Any]:
+    from triaffect.cli.evaluate import score_run_folder
+    from triaffect.features.store import FeatureStore
+
+    found = score_run_folder(folder.root, FeatureStore.open(store), "test")
+    stages = {name: {"official": one["all"]["official"]} for name, one in found["stages"].items()}
+    return {**stages, "chance": {"official": found["chance"]}}
+
+
+def _predict(out: Path, predictions: Path, jobs: int) -> None:
+    """One video of a person that was not learnt from, and a public-domain portrait."""
+    import cv2
+    from skimage.data import astronaut
+
+    from triaffect.inference.many import predict_files
+    from triaffect.inference.predictor import model_folder
+
+    portrait = out / "astronaut.png"
+    cv2.imwrite(str(portrait), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+    files = [_test_video(out / "corpus"), portrait]
+    predict_files(files, predictions, model_folder(None), "cpu", min(jobs, 2))
+
+
+def _test_video(corpus: Path) -> Path:
+    from triaffect.corpora.corpus import open_corpus
+
+    opened = open_corpus(corpus)
+    for source in opened.sources():
+        splits = opened.moments(source).table.column("split").unique().to_pylist()
+        if splits == ["test"] and source.video is not None:
+            return source.video
+    raise RunError("a made corpus with a test video", "none", where=corpus)
+
+
+def _report(summary: dict[str, Any], folder: RunFolder, predictions: Path, page: Path) -> None:
+    import pandas as pd
+
+    from triaffect.report.demo import demo_page
+    from triaffect.training.journal import read_journal
+
+    rows = list(read_journal(folder.journal))
+    aside = page.with_name(page.name + ".part")
+    aside.write_text(demo_page(summary, rows, pd.read_csv(predictions)), encoding="utf-8")
+    aside.replace(page)
+
+
+def _told(summary: dict[str, Any]) -> str:
+    lines = [
+        f"{name:8} "
+        + "  ".join(f"{k} {value:.3f}" for k, value in summary[name]["official"].items())
+        for name in ("teacher", "student", "chance")
+    ]
+    seconds = summary["seconds"]["total"]
+    return "\n".join([*lines, f"{summary['report']}  ({seconds:.0f} s)"])
