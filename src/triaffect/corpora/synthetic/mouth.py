@@ -65,8 +65,8 @@ class MouthPose:
             - 3.0 * a[26] * apart,
             middle_y=shape.mouth_y + 1.5 * a[10] + 0.5 * a[12] + 1.5 * a[17],
             corner_rise=6.5 * a[12] - 5.5 * a[15] - 1.0 * a[20] - 1.5 * a[17],
-            gap_up=apart * (1.6 + 2.5 * a[10] + 1.6 * a[12]) + 1.0 * a[10],
-            gap_down=apart * (2.4 + jaw) + 0.6 * a[10],
+            gap_up=apart * (1.8 + 2.5 * a[10] + 2.6 * a[12]) + 1.0 * a[10],
+            gap_down=apart * (2.5 + 1.8 * a[12] + jaw) + 0.6 * a[10],
             upper=max(0.8, (6.6 + shape.lip_upper) * (1 - pressed) * (1 - 0.18 * a[12])),
             lower=max(1.0, (9.0 + shape.lip_lower) * (1 - pressed) * (1 - 0.15 * a[12])),
             fullness=max(0.1, 1.0 - 0.8 * pressed + 0.25 * a[17]),
@@ -134,7 +134,7 @@ class Mouth:
         colour = np.empty_like(surface.albedo)
         colour[:] = _CAVITY
         rest_y = pose.middle_y
-        tongue = bell(x, y, 0, rest_y - 9 - pose.jaw, 17, 5.5, 4)
+        tongue = bell(x, y, 0, rest_y - 8 - 0.85 * pose.jaw, 16, 5.5, 4)
         blend(colour, _TONGUE, 0.8 * tongue)
         dim = 1 - 0.75 * ramp(np.abs(x), 8, 26)
         lower_top = rest_y - 3.6 - pose.jaw + 0.0016 * x**2
