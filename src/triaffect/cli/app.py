@@ -8,6 +8,7 @@ import typer
 
 from triaffect.cli.bench import bench_app
 from triaffect.cli.corpus import corpus_app
+from triaffect.cli.demo import demo
 from triaffect.cli.evaluate import evaluate
 from triaffect.cli.extract import extract
 from triaffect.cli.predict import predict
@@ -32,6 +33,7 @@ app.command()(extract)
 app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(demo)
 
 
 def main() -> None:
