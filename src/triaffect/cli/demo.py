@@ -87,7 +87,8 @@ def _clear(out: Path) -> None:
 
 
 def _make_corpus(folder: Path, people: int, seed: int, jobs: int) -> None:
-    from triaffect.corpora.synthetic.generate import Plan, generate
+    from triaffect.corpora.synthetic.generate import generate
+    from triaffect.corpora.synthetic.plan import Plan
 
     generate(folder, Plan(people=people, seed=seed), jobs=jobs)
 
