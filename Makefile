@@ -24,7 +24,6 @@ demo: $(READY) ## Synthetic corpus to a trained student, its scores, and a page 
 	$(BIN)/triaffect demo --out runs/demo
 
 bench: $(READY) ## Speed on this machine, into benchmarks/results
-	mkdir -p benchmarks/results
 	$(BIN)/triaffect bench load --json benchmarks/results/load.json
 	$(BIN)/triaffect bench train --json benchmarks/results/train.json
 	$(BIN)/triaffect bench predict --json benchmarks/results/predict.json
