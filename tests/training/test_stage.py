@@ -1,0 +1,153 @@
+"""What a stage does with its recipe's words."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.recipes import small
+from tests.training.stores import made_store
+from triaffect.errors import RunError, StoreError
+from triaffect.tasks.registry import TASKS
+from triaffect.training.build import build_samples
+from triaffect.training.checkpoint import read_progress
+from triaffect.training.evaluate import chance, split_of
+from triaffect.training.files import write_tensors
+from triaffect.training.loop import open_run, train
+from triaffect.training.run_folder import RunFolder
+from triaffect.training.stage_run import StageRun, Work
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return made_store(tmp_path_factory.mktemp("data") / "store")
+
+
+@pytest.fixture(scope="module")
+def coded(store, tmp_path_factory):
+    """A finished run of the as-coded recipe."""
+    torch.set_num_threads(1)
+    return train(small("paper_as_coded"), store, tmp_path_factory.mktemp("run"))
+
+
+def work(store, recipe, folder=Path("nowhere")):
+    samples = build_samples(recipe.data, store, TASKS)
+    return Work(recipe, store, samples, TASKS, RunFolder(folder), 0)
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_the_student_learns_from_the_teacher_that_the_recipe_names(store, coded, tmp_path, which):
+    folder = RunFolder(tmp_path)
+    for name, scale in (("best", 1.0), ("last", 2.0)):
+        weights = load_file(coded.weights("teacher", name))
+        scaled = {k: v * scale if v.is_floating_point() else v for k, v in weights.items()}
+        write_tensors(folder.weights("teacher", name), scaled)
+    recipe = small("paper_as_coded", f"student.teacher_weights={which}")
+    student = StageRun(work(store, recipe, tmp_path), 1)
+    weights = load_file(folder.weights("teacher", which))
+    taught = student.teacher.state_dict()
+    assert all(torch.equal(taught[name], value) for name, value in weights.items())
+    assert not student.teacher.training
+    assert not any(p.requires_grad for p in student.teacher.parameters())
+
+
+def test_one_step_count_runs_through_both_generations(store, coded):
+    recipe = small("paper_as_coded")
+    first = StageRun(work(store, recipe), 0)
+    steps = recipe.stages["teacher"].epochs * first.plan(0).iterations * len(first.kinds)
+    assert len(first.kinds) == 4
+    progress = _progress(coded)
+    assert progress["stage"] == 1
+    assert progress["step"] == steps
+
+
+def test_moments_restart_at_a_new_best(store):
+    recipe = small("paper_as_coded")
+    run = StageRun(work(store, recipe), 0)
+    (_, kind, rows), *_ = run.plan(0).updates(run.kinds)
+    run.update(0, 0, kind, rows)
+    assert run.optimizer.state
+    run.new_best()
+    assert not run.optimizer.state
+    assert run.optimizer.t == 1
+
+
+def test_updates_come_in_the_papers_order_and_lambda_grows(store):
+    run = StageRun(work(store, small("paper_as_published", "teacher.epochs=4")), 0)
+    updates = list(run.plan(0).updates(run.kinds))
+    assert [kind for _, kind, _ in updates[:5]] == ["MTL", "VA", "EXPR", "AU", "MTL"]
+    _, kind, rows = updates[1]
+    run.net.eval()
+    run.net.train = lambda mode=True: run.net  # no dropout: the same features each time
+    run.optimizer.step = lambda: None
+    terms = [run.update(epoch, 0, kind, rows)["adversary"] for epoch in (0, 1, 3)]
+    assert terms[1] == pytest.approx(2 * terms[0], rel=1e-4)
+    assert terms[2] == pytest.approx(4 * terms[0], rel=1e-4)
+
+
+def test_terms_of_each_batch(store, coded):
+    lines = [json.loads(line) for line in coded.journal.read_text().splitlines()]
+    teacher = set(next(line for line in lines if line["stage"] == "teacher")["losses"])
+    student = set(next(line for line in lines if line["stage"] == "student")["losses"])
+    assert {"MTL.label.VA", "VA.label.VA", "VA.adversary"} <= teacher
+    assert not {"VA.label.EXPR", "MTL.adversary", "VA.teacher.VA"} & teacher
+    assert {"VA.teacher.VA", "VA.teacher.AU", "AU.teacher.AU", "EXPR.adversary"} <= student
+    assert not {"MTL.teacher.VA", "MTL.adversary"} & student
+
+
+def test_training_stops_early(store, tmp_path):
+    recipe = small("default", "teacher.epochs=9", "student.epochs=1", "teacher.optimizer.lr=1e-12")
+    recipe = recipe.model_copy(
+        update={
+            "stages": {
+                name: stage.model_copy(
+                    update={"selection": stage.selection.model_copy(update={"patience": 2})}
+                )
+                for name, stage in recipe.stages.items()
+            }
+        }
+    )
+    folder = train(recipe, store, tmp_path / "run")
+    lines = [json.loads(line) for line in folder.journal.read_text().splitlines()]
+    epochs = [line for line in lines if line["stage"] == "teacher"]
+    best = max(line["epoch"] for line in epochs if line["best"])
+    assert len(epochs) == min(9, best + 3)
+    assert len(epochs) < 9
+
+
+def test_a_store_without_validation_is_refused(tmp_path):
+    store = made_store(tmp_path / "store", videos=2, frames=40)
+    with pytest.raises(StoreError, match="validation rows in the pool MTL"):
+        StageRun(work(store, small("paper_as_published")), 0)
+
+
+def test_learning_beats_chance(store, tmp_path):
+    epochs = ("teacher.epochs=8", "student.epochs=8", "data.batch_size=32")
+    recipe = small("default", *epochs, "net.dropout=0.0")
+    folder = train(recipe, store, tmp_path / "run")
+    scores = json.loads(folder.scores.read_text())
+    split = split_of(store, build_samples(recipe.data, store, TASKS), "test", TASKS)
+    for stage in ("teacher", "student"):
+        official = scores[stage]["test"]["ALL"]["official"]
+        assert official["P_MTL"] > chance(split)["P_MTL"] + 0.1
+
+
+def test_an_unfinished_run_cannot_be_opened(store, coded, tmp_path):
+    recipe = small("default")
+    assert len(open_run(coded.root, store)[1]) == 2
+    with pytest.raises(RunError, match=r"run\.json"):
+        open_run(tmp_path, store)
+    (tmp_path / "run.json").write_text('{"format": 1, "seed": 0, "recipe": {}}')
+    with pytest.raises(RunError, match="recipe"):
+        open_run(tmp_path, store)
+    about = {"format": 1, "seed": 0, "recipe": recipe.model_dump(mode="json")}
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    with pytest.raises(RunError, match="stage teacher"):
+        open_run(tmp_path, store)
+
+
+def _progress(folder):
+
+    return read_progress(folder.checkpoint)
