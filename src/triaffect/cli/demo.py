@@ -27,7 +27,7 @@ def demo(
         "runs/demo"
     ),
     seed: Annotated[int, typer.Option(min=0, help="Of the corpus and the training.")] = 0,
-    people: Annotated[int, typer.Option(min=6, help="People in the made corpus.")] = 48,
+    people: Annotated[int, typer.Option(min=6, help="People in the made corpus.")] = 60,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of each generation.")] = 12,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
 ) -> None:

@@ -1,0 +1,1 @@
+"""Shipped model folders, each with a card; their licence is in LICENSE."""
