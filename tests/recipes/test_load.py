@@ -4,9 +4,9 @@ from triaffect.errors import RecipeError
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
 
 FROZEN = {
-    "paper_as_published": "",
-    "paper_as_coded": "",
-    "supervised": "",
+    "paper_as_published": "8cd8cfa4be829e321195cbb3c83e931ce4b73149a6192cda446511ee9d8c3771",
+    "paper_as_coded": "e6c98467d1ab7fcd3ceccc0597479425005f367bac06d5a8bd7d700b5ef83b04",
+    "supervised": "6d63ed7aa056b9d6239c2a93e915d7c912f33ce8abfe9bbce149aa7134b4c9be",
 }
 
 
