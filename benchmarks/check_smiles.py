@@ -29,7 +29,8 @@ def main(folder: Path) -> None:
         kind: [model.predict(folder / f"{person}_{kind}.jpg").iloc[0] for person in people]
         for kind in ("smiling", "neutral")
     }
-    print(f"{len(people)} people, faces found: {sum(r.face_seen for k in rows.values() for r in k)}")
+    found = sum(row.face_seen for kind in rows.values() for row in kind)
+    print(f"{len(people)} people, faces found: {found}")
     for output in OUTPUTS:
         smiling, neutral = (
             np.array([row[output] for row in rows[k]], float) for k in ("smiling", "neutral")
