@@ -174,12 +174,14 @@ def test_one_large_set_of_images_is_shared_among_workers(tmp_path):
 
 
 INTERRUPTED = """
+import signal
 import sys
 from pathlib import Path
 from tests.features.made_corpus import MadeCorpus
 from triaffect.features.extract import extract
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
     corpus = MadeCorpus(Path(sys.argv[1]), pause_s=0.1)
     workers = int(sys.argv[3])
     extract(corpus, Path(sys.argv[2]), "gray64", "none", workers,

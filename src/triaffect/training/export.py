@@ -195,9 +195,23 @@ def to_onnx(net: nn.Module, example: dict[str, Tensor], outputs: Sequence[str]) 
             verbose=False,
         )
     buffer = io.BytesIO()
-    onnx.save(program.model_proto, buffer)
+    onnx.save(without_traces(program.model_proto), buffer)
     _check(net, example, buffer.getvalue())
     return buffer.getvalue()
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without the exporter's notes, which tell where its code lay on this machine."""
+    del model.metadata_props[:]
+    model.graph.ClearField("doc_string")
+    for part in (model.graph, *model.functions):
+        for item in (part, *part.node, *part.value_info):
+            del item.metadata_props[:]
+        for node in part.node:
+            node.ClearField("doc_string")
+    for item in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del item.metadata_props[:]
+    return model
 
 
 @contextmanager

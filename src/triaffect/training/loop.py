@@ -51,7 +51,6 @@ class Progress:
     best_epoch: int = -1
     step: int = 0
     journal_bytes: int = 0
-    updates: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     stagnation: dict[str, Any] = field(default_factory=dict)
     finished: bool = False

@@ -98,7 +98,7 @@ class StageRun:
         batch = make_batch(self.work.samples, kind, rows)
         inputs = to_tensors(batch.inputs)
         if self.work.recipe.data.augment:
-            inputs = self._vary(inputs, (epoch, iteration, len(kind)))
+            inputs = self._vary(inputs, (epoch, iteration, self.kinds.index(kind)))
         self.net.train()
         context = self._context(batch, inputs, epoch)
         terms: dict[str, Tensor] = {}
