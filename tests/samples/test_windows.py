@@ -8,9 +8,10 @@ from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.samples.single import CropSamples, LogmelSamples
 from triaffect.samples.windows import WindowSamples
 from triaffect.tasks.registry import TASKS
-from triaffect.types import Moments, Window
+from triaffect.types import KEY_COLUMNS, Moments, Window
 
 PAPER = Window(20, 5)
+KEY_NAMES = {field.name for field in KEY_COLUMNS}
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,17 @@ def test_a_still_picture_sees_itself_alone(tmp_path):
 def test_a_store_of_another_extractor_is_refused(store, kind):
     with pytest.raises(StoreError, match=r"gray64|logmel64"):
         kind(store, TASKS)
+
+
+def test_other_moments_than_the_stored_ones_need_no_labels(store):
+    """A challenge asks for frames that nobody labelled."""
+    keys = [name for name in store.moments.table.column_names if name in KEY_NAMES]
+    asked = Moments(store.moments.table.select(keys).slice(30, 5))
+    samples = WindowSamples(store, TASKS, PAPER, in_frames=True, moments=asked)
+    own = WindowSamples(store, TASKS, PAPER, in_frames=True)
+    assert len(samples.rows) == 5
+    assert not any(targets.valid.any() for targets in samples.rows.targets.values())
+    where = np.searchsorted(own.rows.moments, np.arange(30, 35))
+    np.testing.assert_array_equal(own.rows.moments[where], np.arange(30, 35))
+    for mine, stored in zip(samples.arrays(np.arange(5)), own.arrays(where), strict=True):
+        np.testing.assert_array_equal(mine, stored)

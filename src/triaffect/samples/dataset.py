@@ -62,7 +62,11 @@ class Samples(Protocol):
 
 
 def label_rows(
-    moments: Moments, usable: NDArray[np.bool_], tasks: Sequence[Task], drop_partial: bool
+    moments: Moments,
+    usable: NDArray[np.bool_],
+    tasks: Sequence[Task],
+    drop_partial: bool,
+    unlabelled: bool = False,
 ) -> Rows:
     """Rows with at least one label and the inputs that the network needs.
 
@@ -72,10 +76,11 @@ def label_rows(
         tasks: Whose labels count.
         drop_partial: Keep single-task rows only with all their task's columns, and other
             rows only with every column of every task.
+        unlabelled: Keep rows without any label too.
     """
     label_set = moments.column("label_set").astype(str)
     targets = {task.key: moments.targets(task.key, task.columns) for task in tasks}
-    keep = usable & np.any([t.valid.any(1) for t in targets.values()], axis=0)
+    keep = usable & (unlabelled | np.any([t.valid.any(1) for t in targets.values()], axis=0))
     if drop_partial:
         whole = {key: t.valid.all(1) for key, t in targets.items()}
         all_whole = np.all(list(whole.values()), axis=0)

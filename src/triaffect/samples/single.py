@@ -38,7 +38,7 @@ class CropSamples:
         frame = moments.column("frame").astype(np.int64)
         track = moments.column("track").astype(np.int64)
         self._face_row = np.full(len(moments), -1, np.int64)
-        for source, here in by_source(store):
+        for source, here in by_source(store, store.moments):
             start, stop = source_range(store.face_source, source)
             key = _track_frame(store.face_track[start:stop], store.face_frame[start:stop])
             found = frame_rows(key, _track_frame(track[here], frame[here]))
@@ -78,7 +78,7 @@ class LogmelSamples:
         self._length = round(stretch_s * ROWS_PER_S)
         moments = store.moments
         self._range = np.zeros((len(moments), 2), np.int64)
-        for source, here in by_source(store):
+        for source, here in by_source(store, store.moments):
             self._range[here] = source_range(store.voice_source, source)
         centre = np.round(moments.column("time_s").astype(np.float64) * ROWS_PER_S)
         self._first = self._range[:, 0] + centre.astype(np.int64) - self._length // 2

@@ -14,7 +14,7 @@ from triaffect.features.windows import voice_rows, window_rows
 from triaffect.samples.dataset import InputArrays, Rows, label_rows
 from triaffect.samples.stills import as_video
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray, FloatArray, IntArray, Window
+from triaffect.types import BoolArray, FloatArray, IntArray, Moments, Window
 
 HALF_FRAME = 0.5
 
@@ -32,6 +32,7 @@ class WindowSamples:
         single_task_frame_offset: Added to the frame of rows that are not of the MTL set
             when their features are looked up.
         stills_as_video: See `triaffect.samples.stills`.
+        moments: Rows to take in place of the store's own labelled ones; they need no labels.
     """
 
     def __init__(
@@ -44,13 +45,15 @@ class WindowSamples:
         drop_partial: bool = False,
         single_task_frame_offset: int = 0,
         stills_as_video: bool = False,
+        moments: Moments | None = None,
     ) -> None:
         self._store = store
-        faces, voices = _look_up(store, window, in_frames, single_task_frame_offset)
+        wanted = store.moments if moments is None else moments
+        faces, voices = _look_up(store, wanted, window, in_frames, single_task_frame_offset)
         usable = (faces >= 0).any(1) | (voices >= 0)
         if complete:
             usable = (faces >= 0).all(1) & (voices >= 0)
-        self.rows: Rows = label_rows(store.moments, usable, tasks, drop_partial)
+        self.rows: Rows = label_rows(wanted, usable, tasks, drop_partial, moments is not None)
         self._face_rows, self._voice_row = faces[self.rows.moments], voices[self.rows.moments]
         if stills_as_video:
             self._face_rows, self._voice_row = as_video(
@@ -84,17 +87,16 @@ def _gather(values: NDArray[np.generic], rows: IntArray) -> NDArray[np.float32]:
 
 
 def _look_up(
-    store: FeatureStore, window: Window, in_frames: bool, offset: int
+    store: FeatureStore, moments: Moments, window: Window, in_frames: bool, offset: int
 ) -> tuple[IntArray, IntArray]:
     """Row of every window position's face vector, and of the voice vector; -1 where absent."""
-    moments = store.moments
     faces = np.full((len(moments), len(window.offsets_s())), -1, np.int64)
     voices = np.full(len(moments), -1, np.int64)
     shift = np.where(moments.column("label_set").astype(str) == "MTL", 0, offset)
     frame = moments.column("frame").astype(np.int64) + shift
     time_s = moments.column("time_s").astype(np.float64)
     track = moments.column("track").astype(np.int64)
-    for source, here in by_source(store):
+    for source, here in by_source(store, moments):
         for start, stop in _tracks(store, source):
             mine = here[track[here] == store.face_track[start]]
             if not len(mine):
@@ -113,10 +115,10 @@ def _look_up(
     return faces, voices
 
 
-def by_source(store: FeatureStore) -> Iterator[tuple[int, IntArray]]:
+def by_source(store: FeatureStore, moments: Moments) -> Iterator[tuple[int, IntArray]]:
     """Ordinal of each source that has moments, and the rows of those moments."""
     ordinals = {name: ordinal for ordinal, name in enumerate(store.sources)}
-    names, inverse = np.unique(store.moments.column("source").astype(str), return_inverse=True)
+    names, inverse = np.unique(moments.column("source").astype(str), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     for name, here in zip(
         names, np.split(order, np.cumsum(np.bincount(inverse))[:-1]), strict=True
