@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 
-from triaffect.samples.dataset import Rows, balanced
-from triaffect.types import Targets
+from triaffect.corpora.rows import build_moments
+from triaffect.samples.dataset import Rows, balanced, label_rows
+from triaffect.tasks.registry import TASKS
+from triaffect.types import LabelOrigin, Targets
 
 
 def test_rare_classes_weigh_more_and_the_mean_weight_stays():
@@ -22,3 +25,25 @@ def test_rare_classes_weigh_more_and_the_mean_weight_stays():
     np.testing.assert_allclose(weight[1:].mean(), 1, rtol=1e-5)
     assert weight[0] == 1
     assert rows.targets["EXPR"].values is values
+
+
+@pytest.mark.parametrize("drop_minus_one", [False, True])
+def test_as_coded_a_valence_or_arousal_of_minus_1_is_left_out_of_the_va_set_alone(drop_minus_one):
+    nan = np.nan
+    va = [[-1, 0.5], [0.5, -1], [-1, nan], [-0.999, 0.25], [nan, 0.5], [-1, 0.5], [nan, nan]]
+    units = np.full((7, 12), nan)
+    units[6] = 0
+    label_set = ["VA"] * 5 + ["MTL", "AU"]
+    keys = {
+        "source": "aff_wild2/v",
+        "person": "aff_wild2/v",
+        "track": 0,
+        "frame": np.arange(7, dtype=np.int32),
+        "time_s": np.arange(7) / 30,
+        "split": "train",
+        "label_set": label_set,
+    }
+    moments = build_moments(7, keys, {"VA": np.array(va), "AU": units}, LabelOrigin.HUMAN)
+    every = np.ones(7, bool)
+    rows = label_rows(moments, every, TASKS, drop_partial=False, drop_minus_one=drop_minus_one)
+    assert rows.moments.tolist() == ([3, 4, 5, 6] if drop_minus_one else list(range(7)))

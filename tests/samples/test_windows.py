@@ -1,13 +1,16 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.training.stores import FACE, RATE, made_store
 from triaffect.errors import StoreError
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.recipes.load import load_recipe
 from triaffect.samples.single import CropSamples, LogmelSamples
 from triaffect.samples.windows import WindowSamples
 from triaffect.tasks.registry import TASKS
+from triaffect.training.build import build_samples
 from triaffect.types import KEY_COLUMNS, Moments, Window
 
 PAPER = Window(20, 5)
@@ -81,6 +84,30 @@ def test_partial_rows_are_dropped_only_when_asked(store):
     assert all(t.valid[mixed].all() for t in whole.rows.targets.values())
     assert (whole.rows.label_set == "VA").sum() == (every.rows.label_set == "VA").sum()
     assert mixed.sum() < (every.rows.label_set == "MTL").sum()
+
+
+def test_the_recipe_as_coded_leaves_out_a_valence_of_minus_1(tmp_path):
+    """Only in the VA set, and only if the recipe says so."""
+    made = made_store(tmp_path / "made", videos=1, frames=60)
+    table, where = made.moments.table, made.moments.table.column_names.index("valence")
+    numbers = table["valence"].to_numpy().copy()
+    numbers[(table["frame"].to_numpy() == 55) & ~np.isnan(numbers)] = -1
+    table = table.set_column(where, table.field(where), pa.array(numbers, from_pandas=True))
+    keys = np.zeros(60, KEY_DTYPE)
+    keys["frame"], keys["time_s"] = np.arange(60), np.arange(60) / RATE
+    with StoreWriter.create_or_resume(tmp_path / "store", FACE, None) as writer:
+        info = SourceInfo("made/v00", "made", "video", stills=False, frame_rate=RATE)
+        writer.add(info, Moments(table), FaceRows(np.array(made.face), keys))
+    store = FeatureStore.open(tmp_path / "store")
+    sets = {}
+    for name in ("false", "true"):
+        overrides = [f"data.drop_minus_one={name}", "data.window.complete=false"]
+        recipe = load_recipe("paper_as_published", overrides)
+        rows = build_samples(recipe.data, store, TASKS).rows
+        at = store.moments.column("frame")[rows.moments] == 55
+        sets[name] = set(rows.label_set[at])
+        assert len(set(rows.label_set[~at])) == 4
+    assert sets["false"] - sets["true"] == {"VA"}
 
 
 def test_a_still_picture_sees_itself_alone(tmp_path):

@@ -50,6 +50,8 @@ class DataSpec(_Strict):
         min_batch: Rows a batch at the least; a smaller pool is gone through repeatedly.
         drop_partial: Leave out rows that lack any value of their label set, as the
             authors' program does.
+        drop_minus_one: Leave out rows of the VA set whose valence or arousal is exactly -1,
+            as the authors' program does; for windows only.
         single_task_frame_offset: Added to the frame of single-task rows when their
             features are looked up; the authors' program is off by one there (-1).
         balance: Tasks of exclusive classes whose rare classes weigh more.
@@ -65,6 +67,7 @@ class DataSpec(_Strict):
     batch_size: int = Field(default=256, ge=2)
     min_batch: int = Field(default=2, ge=2)
     drop_partial: bool = False
+    drop_minus_one: bool = False
     single_task_frame_offset: int = 0
     stills_as_video: bool = False
     augment: bool = False

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.tasks.task import Task
+from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 from triaffect.types import IntArray, Moments, Split, Targets
 
 RAREST = 0.005
@@ -67,6 +68,7 @@ def label_rows(
     tasks: Sequence[Task],
     drop_partial: bool,
     unlabelled: bool = False,
+    drop_minus_one: bool = False,
 ) -> Rows:
     """Rows with at least one label and the inputs that the network needs.
 
@@ -77,6 +79,7 @@ def label_rows(
         drop_partial: Keep single-task rows only with all their task's columns, and other
             rows only with every column of every task.
         unlabelled: Keep rows without any label too.
+        drop_minus_one: Leave out rows of the VA set whose valence or arousal is exactly -1.
     """
     label_set = moments.column("label_set").astype(str)
     targets = {task.key: moments.targets(task.key, task.columns) for task in tasks}
@@ -85,6 +88,9 @@ def label_rows(
         whole = {key: t.valid.all(1) for key, t in targets.items()}
         all_whole = np.all(list(whole.values()), axis=0)
         keep &= np.select([label_set == key for key in whole], list(whole.values()), all_whole)
+    if drop_minus_one and VALENCE_AROUSAL.key in targets:
+        lowest = targets[VALENCE_AROUSAL.key].values.min(1) == -1
+        keep &= ~((label_set == VALENCE_AROUSAL.key) & lowest)
     kept = np.flatnonzero(keep)
     return Rows(
         moments=kept,

@@ -32,6 +32,7 @@ class WindowSamples:
         single_task_frame_offset: Added to the frame of rows that are not of the MTL set
             when their features are looked up.
         stills_as_video: See `triaffect.samples.stills`.
+        drop_minus_one: See `label_rows`.
         moments: Rows to take in place of the store's own labelled ones; they need no labels.
     """
 
@@ -45,6 +46,7 @@ class WindowSamples:
         drop_partial: bool = False,
         single_task_frame_offset: int = 0,
         stills_as_video: bool = False,
+        drop_minus_one: bool = False,
         moments: Moments | None = None,
     ) -> None:
         self._store = store
@@ -53,7 +55,9 @@ class WindowSamples:
         usable = (faces >= 0).any(1) | (voices >= 0)
         if complete:
             usable = (faces >= 0).all(1) & (voices >= 0)
-        self.rows: Rows = label_rows(wanted, usable, tasks, drop_partial, moments is not None)
+        self.rows: Rows = label_rows(
+            wanted, usable, tasks, drop_partial, moments is not None, drop_minus_one
+        )
         self._face_rows, self._voice_row = faces[self.rows.moments], voices[self.rows.moments]
         if stills_as_video:
             self._face_rows, self._voice_row = as_video(

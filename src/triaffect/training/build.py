@@ -62,6 +62,7 @@ def _samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samp
         drop_partial=spec.drop_partial,
         single_task_frame_offset=spec.single_task_frame_offset,
         stills_as_video=spec.stills_as_video,
+        drop_minus_one=spec.drop_minus_one,
     )
 
 
