@@ -101,4 +101,4 @@ def map_rows(path: Path, dtype: np.dtype[Any], width: int, count: int) -> NDArra
 
 def _too_short(path: Path, rows: int) -> StoreError:
     got = "fewer" if path.exists() else "no such file"
-    return StoreError(f"{rows} rows", got, "the store is damaged: extract it again", where=path)
+    return StoreError(f"{rows} rows", got, "the store is damaged: make it again", where=path)

@@ -36,6 +36,7 @@ _COMMIT_EVERY_S = 1.0
 _BLOCK = 4096
 """Rows sorted and written at once."""
 _LOCK = "lock"
+_LABEL_ORDER = ("label_set", "split", "track", "frame", "time_s", "person")
 _BYTE = np.dtype(np.uint8)
 
 
@@ -124,7 +125,7 @@ class StoreWriter:
         path = Path(path)
         _check_place(path)
         path.mkdir(parents=True, exist_ok=True)
-        lock = _locked(path)
+        lock = locked(path)
         try:
             schema = moments_schema({task.key: task.columns for task in tasks})
             if (path / store.DESCRIPTION).exists():
@@ -183,10 +184,10 @@ class StoreWriter:
             if face is not None:
                 self._add_face(face, digest)
             if voice is not None:
-                _append(self._voice, voice.values, digest)
-                _append(self._times, voice.times_s, digest)
+                append_hashed(self._voice, voice.values, digest)
+                append_hashed(self._times, voice.times_s, digest)
             if batch.num_rows:
-                _append(self._moments, _bytes(batch.serialize()), digest)
+                append_hashed(self._moments, _bytes(batch.serialize()), digest)
         self._moments_rows += batch.num_rows
         entry = Entry(
             **vars(info),
@@ -195,10 +196,20 @@ class StoreWriter:
             moments=(before[2], self._moments_rows),
             moments_end=self._moments.count,
             digest=digest.hexdigest(),
+            labels=_labels_digest(batch),
         )
         self._done[info.source] = entry
         self._write_line(entry.to_json())
         return entry
+
+    def same_labels(self, source: str, moments: Moments) -> bool:
+        """Whether labels are those that a source was added with, in whatever order.
+
+        Raises:
+            StoreError: They are of a task that the store does not keep.
+        """
+        batch = _labels(moments, source, self._schema, self.path)
+        return _labels_digest(batch) == self._done[source].labels
 
     def fail(self, source: str, message: str) -> None:
         """Note that a source could not be extracted; another run tries it again."""
@@ -226,8 +237,8 @@ class StoreWriter:
         order = np.lexsort((face.keys["frame"], face.keys["track"]))
         for start in range(0, len(order), _BLOCK):
             rows = order[start : start + _BLOCK]
-            _append(self._face, face.values[rows], digest)
-            _append(self._keys, face.keys[rows], digest)
+            append_hashed(self._face, face.values[rows], digest)
+            append_hashed(self._keys, face.keys[rows], digest)
 
     def _write_line(self, content: dict[str, Any]) -> None:
         self._lines.append(json.dumps(content) + "\n")
@@ -245,7 +256,8 @@ class StoreWriter:
             raise
 
 
-def _append(file: RowFile, rows: NDArray[Any], digest: hashlib.blake2b) -> None:
+def append_hashed(file: RowFile, rows: NDArray[Any], digest: hashlib.blake2b) -> None:
+    """Write rows at the end of a file, and take them into the hash of a source's rows."""
     data = np.ascontiguousarray(rows, file.dtype)
     file.append(data)
     digest.update(data.view("u1").data if data.size else b"")
@@ -278,6 +290,22 @@ def _labels(moments: Moments, source: str, schema: pa.Schema, path: Path) -> pa.
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def _labels_digest(labels: pa.RecordBatch) -> str:
+    """Hash of labels; neither their order nor the version of Arrow changes it."""
+    table = pa.Table.from_batches([labels]).sort_by([(name, "ascending") for name in _LABEL_ORDER])
+    digest = hashlib.blake2b(digest_size=16)
+    for name in table.column_names:
+        column = table.column(name).combine_chunks()
+        digest.update(f"{name} {len(column)}\n".encode())
+        digest.update(column.is_null().to_numpy(zero_copy_only=False).tobytes())
+        if pa.types.is_string(column.type):
+            words = column.fill_null("").dictionary_encode()
+            digest.update(json.dumps(words.dictionary.to_pylist()).encode())
+            column = words.indices
+        digest.update(column.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
+    return digest.hexdigest()
+
+
 def _check_place(path: Path) -> None:
     if path.is_file():
         raise StoreError("a folder for the store", "a file", "choose another name", where=path)
@@ -292,8 +320,12 @@ def _check_place(path: Path) -> None:
         )
 
 
-def _locked(path: Path) -> IO[bytes]:
-    """A lock that ends with the process, however that ends."""
+def locked(path: Path) -> IO[bytes]:
+    """A lock on a folder that ends with the process, however that ends.
+
+    Raises:
+        StoreError: Another process has it.
+    """
     stream = (path / _LOCK).open("ab")
     if sys.platform != "win32":
         import fcntl  # noqa: PLC0415 - not on every system
