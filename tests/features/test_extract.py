@@ -16,7 +16,7 @@ from tests.features.networks import face_folder, voice_folder
 from tests.shared import SHARED, needs_shared
 from triaffect.corpora.ferplus import FerPlus
 from triaffect.corpora.table import LabelTable
-from triaffect.errors import ModelError, StoreError
+from triaffect.errors import ModelError, StoreError, TableError
 from triaffect.features.extract import extract
 from triaffect.features.logmel import log_mel
 from triaffect.features.model_folder import load_model_folder
@@ -92,6 +92,39 @@ def test_a_store_of_other_files_of_the_same_name_is_refused(corpus, tmp_path):
     write_sound(corpus.root / "c.wav", 0.7)
     with pytest.raises(StoreError, match="made/c as it was extracted"):
         run(corpus, tmp_path / "s")
+
+
+def test_labels_changed_since_a_source_was_extracted_are_refused(tmp_path):
+    write_sound(tmp_path / "a.wav", 0.5)
+    write_sound(tmp_path / "b.wav", 0.5)
+    labels = tmp_path / "labels.csv"
+    rows = "a.wav,0,0.5,\na.wav,3,0.25,1\n"
+    labels.write_text("clip,frame,valence,AU1\n" + rows)
+
+    def again():
+        return run(LabelTable(tmp_path), tmp_path / "s", face="none")[1]
+
+    assert again().added == 1
+    labels.write_text("clip,frame,valence,AU1,note\na.wav,3,0.250,1,x\na.wav,0,.5,,\n")
+    assert again().there == 1  # the same labels, written otherwise
+    labels.write_text("clip,frame,valence,AU1\nb.wav,0,1,\n" + rows)
+    assert (again().added, again().there) == (1, 2)
+    changes = ("0.25,0", "0.25,", "0.3,1", "0.25,1\na.wav,4,0.25,1")
+    for changed in changes:
+        labels.write_text("clip,frame,valence,AU1\n" + rows.replace("0.25,1", changed))
+        with pytest.raises(StoreError, match=r"table/a\.wav as it was extracted, got other labels"):
+            again()
+    labels.write_text("clip,frame,AU1\na.wav,0,9\na.wav,3,1\n")
+    with pytest.raises(TableError, match="AU1"):
+        again()
+
+
+def test_labels_that_can_no_longer_be_read_are_refused(corpus, tmp_path):
+    run(corpus, tmp_path / "s")
+    corpus.broken["b"] = "labels"
+    with pytest.raises(StoreError, match=r"made/b .* cannot be read \(labels\.txt:7") as caught:
+        run(corpus, tmp_path / "s")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

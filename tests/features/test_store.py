@@ -262,9 +262,9 @@ def test_no_store_there(tmp_path):
     ("text", "message"),
     [
         ("{", "description"),
-        ('{"format": 2}', "store format 1, got 2"),
-        ('{"format": 1}', "KeyError"),
-        ('{"format": 1, "face": {"name": "x"}, "voice": null}', "description"),
+        ('{"format": 1}', "store format 2, got 1; extract it again"),
+        ('{"format": 2}', "KeyError"),
+        ('{"format": 2, "face": {"name": "x"}, "voice": null}', "description"),
     ],
 )
 def test_a_description_that_does_not_fit(tmp_path, text, message):

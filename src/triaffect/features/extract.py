@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from triaffect.corpora.corpus import Corpus
-from triaffect.errors import StoreError
+from triaffect.errors import StoreError, TriaffectError
 from triaffect.features.compute import (
     Job,
     Outcome,
@@ -102,7 +102,8 @@ def extract(
 
     Raises:
         ModelError: There is no such extractor, or it does not work.
-        StoreError: The store is of other extractors, or of another corpus of the same name.
+        StoreError: The store is of other extractors, of another corpus of the same name, or has
+            other labels of a source than the corpus has now.
     """
     started = time.monotonic()
     extractors = face_extractor(face), voice_extractor(voice)
@@ -132,14 +133,27 @@ def _missing(
             yield source
             continue
         report.there += 1
-        before = [file["size"] for file in writer.entry(source.source_id).files]
-        if before != [file["size"] for file in _files(source)]:
+        if changed := _changed(corpus, source, writer):
             raise StoreError(
                 f"{source.source_id} as it was extracted",
-                "files of another size: they were changed, or are of another corpus",
-                "extract into a new store",
+                changed,
+                "extract into a new store, or delete this one and extract again",
                 where=writer.path,
             )
+
+
+def _changed(corpus: Corpus, source: Source, writer: StoreWriter) -> str:
+    """What is no longer as it was when a source was added; empty if all is."""
+    before = [file["size"] for file in writer.entry(source.source_id).files]
+    if before != [file["size"] for file in _files(source)]:
+        return "files of another size: they were changed, or are of another corpus"
+    try:
+        moments = corpus.moments(source)
+    except TriaffectError as error:
+        return f"labels that cannot be read ({error})"
+    if writer.same_labels(source.source_id, moments):
+        return ""
+    return "other labels: the labels, or how they are read (such as --va-delay), have changed"
 
 
 def _jobs(sources: Iterator[Source], face: str) -> list[Job]:

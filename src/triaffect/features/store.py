@@ -4,7 +4,7 @@ A folder of few files, however many sources there are::
 
     store.json         format, face and voice extractor (null where there is none), versions
     sources.jsonl      a line for each finished source, the only authority on what is there:
-                       id, corpus, ranges of rows, digest, files it came from, problem
+                       id, corpus, ranges of rows, digests, files it came from, problem
     face.bin           rows of the face extractor, sorted by source, track, frame
     face_keys.bin      track int32, frame int32, time_s float64 of each
     voice.bin          rows of the voice extractor, sorted by source, time
@@ -34,7 +34,8 @@ from triaffect.features.rows import map_rows
 from triaffect.features.spec import ExtractorSpec
 from triaffect.types import Moments
 
-FORMAT = 1
+FORMAT = 2
+"""2: each source has the digest of its labels."""
 DESCRIPTION, SOURCES, MOMENTS = "store.json", "sources.jsonl", "moments.arrows"
 FACE, FACE_KEYS, VOICE, VOICE_TIMES = "face.bin", "face_keys.bin", "voice.bin", "voice_times.bin"
 EXTRACTORS = "extractors"
@@ -58,6 +59,7 @@ class Entry:
         moments: First row and end in the labels.
         moments_end: Bytes of the labels' file up to its last row.
         digest: Hash of its rows and labels.
+        labels: Hash of its labels alone, whatever their order.
         problem: What was wrong with a part of it; None if nothing.
     """
 
@@ -72,6 +74,7 @@ class Entry:
     moments: tuple[int, int]
     moments_end: int
     digest: str
+    labels: str
     problem: str | None = None
 
     def to_json(self) -> dict[str, Any]:
