@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Reading = Literal["conventional", "as_coded"]
 
 
+INITIAL = "initial"
+"""As a stage's teacher: the weights that training starts from."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -187,7 +191,8 @@ class Stage(_Strict):
     """One generation of training.
 
     Attributes:
-        teacher: Earlier stage whose outputs are the soft labels; None for no teacher.
+        teacher: Earlier stage whose outputs are the soft labels, or "initial" for the model
+            that training starts from; None for no teacher.
         teacher_weights: Its best epoch, or as in the authors' program its last.
         updates: The updates of one iteration, in order; names of pools.
         epochs: At most so many.
@@ -222,7 +227,7 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Recipe:
-        seen: list[str] = []
+        seen = [INITIAL]
         for name, stage in self.stages.items():
             if stage.teacher is not None and stage.teacher not in seen:
                 raise ValueError(f"stage {name} learns from {stage.teacher}, no earlier stage")

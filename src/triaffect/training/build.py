@@ -28,13 +28,17 @@ from triaffect.recipes.recipe import (
     PaperNetSpec,
     Recipe,
     Stage,
+    WindowSpec,
 )
 from triaffect.samples.dataset import Rows, Samples, balanced
 from triaffect.samples.single import CropSamples, LogmelSamples
 from triaffect.samples.windows import WindowSamples
 from triaffect.tasks.task import Task
 from triaffect.training.optimizers import KerasAdam
-from triaffect.types import IntArray, Window
+from triaffect.types import IntArray, Moments, Window
+
+PAPER_FRAME_RATE = 30.0
+"""Frames per second that the paper's windows are counted at."""
 
 POSITIVE_WEIGHT_RANGE = (0.2, 8.0)
 """Weights of rare and common units stay within this."""
@@ -52,6 +56,25 @@ def _samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samp
         return CropSamples(store, tasks, spec.drop_partial)
     if spec.input == "logmel":
         return LogmelSamples(store, tasks, spec.stretch_s, spec.drop_partial)
+    return _windows(spec, store, tasks)
+
+
+def asked_samples(
+    spec: DataSpec, store: FeatureStore, tasks: Sequence[Task], moments: Moments
+) -> WindowSamples:
+    """Rows of moments that nobody labelled, as the recipe's network takes them.
+
+    Raises:
+        RecipeError: The recipe's network does not look at windows.
+    """
+    if spec.input != "windows":
+        raise RecipeError("a network over windows of vectors", f"one over {spec.input}")
+    return _windows(spec.model_copy(update={"drop_partial": False}), store, tasks, moments)
+
+
+def _windows(
+    spec: DataSpec, store: FeatureStore, tasks: Sequence[Task], moments: Moments | None = None
+) -> WindowSamples:
     window = spec.window
     return WindowSamples(
         store,
@@ -63,7 +86,14 @@ def _samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samp
         single_task_frame_offset=spec.single_task_frame_offset,
         stills_as_video=spec.stills_as_video,
         drop_minus_one=spec.drop_minus_one,
+        moments=moments,
     )
+
+
+def in_seconds(spec: WindowSpec) -> Window:
+    """A recipe's window for prediction, which knows seconds alone."""
+    unit = PAPER_FRAME_RATE if spec.unit == "frames" else 1.0
+    return Window(spec.span / unit, spec.hop / unit, spec.causal)
 
 
 def build_net(

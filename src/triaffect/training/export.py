@@ -22,11 +22,11 @@ from triaffect.errors import RunError
 from triaffect.features.manifest import FacePart, FusionPart, Manifest, VoicePart
 from triaffect.features.model_folder import load_model_folder, write_model_folder
 from triaffect.features.store import EXTRACTORS, FeatureStore
-from triaffect.recipes.recipe import LightFaceSpec, LightVoiceSpec, Recipe, WindowSpec
+from triaffect.recipes.recipe import LightFaceSpec, LightVoiceSpec, Recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
-from triaffect.training.build import build_net
+from triaffect.training.build import build_net, in_seconds
 from triaffect.training.run_folder import RunFolder, read_about
 from triaffect.training.stage_run import load_weights
 from triaffect.types import Window, origin_column
@@ -35,8 +35,6 @@ from triaffect.version import __version__
 OPSET = 18
 LICENCE = "research use; see LICENSE"
 VOICE_HOP_S = 0.25
-PAPER_FRAME_RATE = 30.0
-"""Frames per second that the paper's windows are counted at."""
 
 
 class _Features(nn.Module):
@@ -167,12 +165,6 @@ def _with_fusion(
     files["fusion.onnx"] = to_onnx(_Fusion(net, tasks), example, [task.key for task in tasks])
     files["fusion.safetensors"] = _half(net)
     return replace(manifest, fusion=FusionPart("fusion.onnx", window, *dims)), files
-
-
-def in_seconds(spec: WindowSpec) -> Window:
-    """A recipe's window for prediction, which knows seconds alone."""
-    unit = PAPER_FRAME_RATE if spec.unit == "frames" else 1.0
-    return Window(spec.span / unit, spec.hop / unit, spec.causal)
 
 
 def to_onnx(net: nn.Module, example: dict[str, Tensor], outputs: Sequence[str]) -> bytes:

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from triaffect.errors import RunError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.recipe import Recipe
 from triaffect.tasks.registry import TASKS
@@ -30,7 +28,7 @@ from triaffect.training.checkpoint import load_checkpoint, read_progress, save_c
 from triaffect.training.files import write_json, write_tensors
 from triaffect.training.journal import Journal, Listener
 from triaffect.training.optimizers import KerasAdam
-from triaffect.training.run_folder import RunFolder, begin, read_about
+from triaffect.training.run_folder import Initial, RunFolder, begin, read_about, read_recipe
 from triaffect.training.scoring import score_pools
 from triaffect.training.stage_run import StageRun, Work, load_weights
 
@@ -66,6 +64,7 @@ def train(
     listener: Listener | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     known: Sequence[Task] = TASKS,
+    initial: Initial | None = None,
 ) -> RunFolder:
     """Train every stage of a recipe and score the result.
 
@@ -80,6 +79,7 @@ def train(
         checkpoint_every_s: Seconds between checkpoints within an epoch; every epoch ends
             with one.
         known: Every task that a recipe may name.
+        initial: Weights that every stage starts from; see `triaffect.training.initial`.
 
     Returns:
         The run folder with journal, weights and ``scores.json``.
@@ -90,7 +90,7 @@ def train(
     """
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     samples = build_samples(recipe.data, store, tasks)
-    folder = begin(out, recipe, seed, store.fingerprint(), resume)
+    folder = begin(out, recipe, seed, store.fingerprint(), resume, initial)
     work = Work(recipe, store, samples, tasks, folder, seed)
     progress = _resumed(folder)
     journal = Journal(folder.journal, listener)
@@ -115,14 +115,10 @@ def open_run(
         RunError: The folder holds no run, or an unfinished one.
         StoreError: The store lacks what the networks need.
     """
-    about = read_about(root)
-    try:
-        recipe = Recipe.model_validate(about["recipe"])
-    except ValidationError as error:
-        raise RunError("the run's recipe", str(error)[:100], where=root) from None
+    recipe = read_recipe(root)
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     samples = build_samples(recipe.data, store, tasks)
-    work = Work(recipe, store, samples, tasks, RunFolder(root), int(about["seed"]))
+    work = Work(recipe, store, samples, tasks, RunFolder(root), int(read_about(root)["seed"]))
     return work, _trained(work)
 
 
@@ -185,11 +181,20 @@ class _Runner:
     def run(self) -> None:
         """Do the stage's remaining epochs, then leave its last weights for those it teaches."""
         spec = self.stage.stage
+        if self.stage.starts_trained and self.at.best is None and self.at.iteration == 0:
+            self._start()
         while not self.at.finished and self.at.epoch < spec.epochs:
             self._epoch()
         self._save_weights("last")
         if isinstance(self.stage.optimizer, KerasAdam):
             self.at.step = self.stage.optimizer.t
+
+    def _start(self) -> None:
+        """Score the given weights: an epoch must beat them to count as best."""
+        official = {pool: score.official for pool, score in self.stage.score().items()}
+        self.at.best = official[self.stage.stage.selection.pool]["P_MTL"]
+        self._save_weights("best")
+        self.journal.write("start", stage=self.stage.name, validation=official)
 
     def _epoch(self) -> None:
         at, plan = self.at, self.stage.plan(self.at.epoch)

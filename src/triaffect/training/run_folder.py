@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from triaffect.errors import RunError
 from triaffect.recipes.load import recipe_hash
@@ -14,6 +17,19 @@ from triaffect.training.files import write_json
 from triaffect.version import __version__
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Initial:
+    """Trained weights to start from.
+
+    Attributes:
+        path: Their safetensors file.
+        sha256: Its hash.
+    """
+
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,11 @@ class RunFolder:
         return self.root / "checkpoint.safetensors"
 
     @property
+    def initial(self) -> Path:
+        """The weights that every stage starts from, if the run was given any."""
+        return self.root / "initial.safetensors"
+
+    @property
     def scores(self) -> Path:
         """Scores of every stage, as JSON."""
         return self.root / "scores.json"
@@ -56,12 +77,22 @@ class RunFolder:
         return self.root / "stages" / stage / f"{which}.safetensors"
 
 
-def begin(root: Path, recipe: Recipe, seed: int, data: str, resume: bool) -> RunFolder:
+def begin(
+    root: Path, recipe: Recipe, seed: int, data: str, resume: bool, initial: Initial | None = None
+) -> RunFolder:
     """Make a run folder, or check that an existing one can go on.
+
+    Args:
+        root: The folder.
+        recipe: What is trained.
+        seed: Of everything random.
+        data: Fingerprint of the store.
+        resume: Go on with a run that is there.
+        initial: Weights to start from; the run keeps a copy.
 
     Raises:
         RunError: The folder holds a run and ``resume`` is off, or it holds another recipe,
-            seed or data.
+            seed, data or initial weights.
     """
     folder = RunFolder(root)
     about = {
@@ -70,15 +101,18 @@ def begin(root: Path, recipe: Recipe, seed: int, data: str, resume: bool) -> Run
         "recipe_hash": recipe_hash(recipe),
         "seed": seed,
         "data": data,
+        "initial": initial and initial.sha256,
     }
     if folder.about.exists():
         if not resume:
             raise RunError("a new run folder", "one with a run", "add --resume", where=root)
         _check_same(read_about(root), about, root)
         return folder
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and any(path != folder.initial for path in root.iterdir()):
         raise RunError("a new or empty run folder", "one with other files", where=root)
     root.mkdir(parents=True, exist_ok=True)
+    if initial is not None:
+        shutil.copyfile(initial.path, folder.initial)
     write_json(folder.about, {**about, "recipe": recipe.model_dump(mode="json")})
     return folder
 
@@ -102,8 +136,20 @@ def read_about(root: Path) -> dict[str, Any]:
     return dict(about)
 
 
+def read_recipe(root: Path) -> Recipe:
+    """The resolved recipe of a run.
+
+    Raises:
+        RunError: No run folder, or a recipe that this version does not know.
+    """
+    try:
+        return Recipe.model_validate(read_about(root)["recipe"])
+    except (ValidationError, KeyError) as error:
+        raise RunError("the run's recipe", str(error)[:100], where=root) from None
+
+
 def _check_same(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
-    for key in ("recipe_hash", "seed", "data"):
+    for key in ("recipe_hash", "seed", "data", "initial"):
         if old.get(key) != new[key]:
             raise RunError(
                 f"the run's own {key} {old.get(key)!s:.16}",

@@ -6,24 +6,26 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from triaffect.errors import RunError, StoreError
+from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.nets.outputs import Outputs
 from triaffect.objectives.objective import StepContext, TorchTargets
 from triaffect.objectives.weighting import StagnationWeights
-from triaffect.recipes.recipe import Recipe, Stage
+from triaffect.recipes.recipe import INITIAL, Recipe, Stage
 from triaffect.samples.augment import vary_crops, vary_logmel
 from triaffect.samples.dataset import Samples
 from triaffect.samples.loader import EpochPlan, make_batch, plan_epoch
 from triaffect.tasks.abaw import Score
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, build_objectives, build_optimizer
+from triaffect.training.initial import fill
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import RunFolder
 from triaffect.training.scoring import score_pools, to_tensors
@@ -75,11 +77,18 @@ class StageRun:
         self._check_rows()
         torch.manual_seed(_mixed(work.seed, index))
         self.net = build_net(work.recipe, self.stage, work.store, work.tasks)
+        if self.starts_trained:
+            fill(self.net, work.folder.initial)
         self.optimizer = build_optimizer(self.stage.optimizer, self.net)
         rows = np.unique(np.concatenate([self.training[kind] for kind in self.kinds]))
         self.objectives = build_objectives(self.stage, work.samples.rows, rows)
         self.stagnation = StagnationWeights((t.key for t in work.tasks), self.stage.stagnation)
         self.teacher = self._load_teacher()
+
+    @property
+    def starts_trained(self) -> bool:
+        """Whether the network begins with given weights rather than with random ones."""
+        return self.work.folder.initial.is_file()
 
     @property
     def kinds(self) -> list[str]:
@@ -176,10 +185,23 @@ class StageRun:
         """The teaching stage's network, frozen and in evaluation mode."""
         if self.stage.teacher is None:
             return None
+        if self.stage.teacher == INITIAL:
+            teacher = build_net(self.work.recipe, self.stage, self.work.store, self.work.tasks)
+            fill(teacher, self._initial())
+            return teacher.eval().requires_grad_(requires_grad=False)
         stage = self.work.recipe.stages[self.stage.teacher]
         teacher = build_net(self.work.recipe, stage, self.work.store, self.work.tasks)
         load_weights(teacher, self.work.folder, self.stage.teacher, self.stage.teacher_weights)
         return teacher.eval().requires_grad_(requires_grad=False)
+
+    def _initial(self) -> Path:
+        if not self.starts_trained:
+            raise RecipeError(
+                f"initial weights for the stage {self.name} to learn from",
+                "none",
+                "add --init default, a model folder or a run",
+            )
+        return self.work.folder.initial
 
     def _check_rows(self) -> None:
         if not self.kinds:
