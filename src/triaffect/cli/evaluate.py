@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from triaffect.features.model_folder import ModelFolder
     from triaffect.features.store import FeatureStore
 
 
@@ -52,7 +53,6 @@ def score_run_folder(run: Path, store: FeatureStore, split: str) -> dict[str, An
 
 def score_model_folder(folder: Path, store: FeatureStore, split: str) -> dict[str, Any]:
     """Scores of a model folder, run as it is shipped, on one split of a store."""
-    from triaffect.errors import StoreError
     from triaffect.features.model_folder import load_model_folder
     from triaffect.inference.fusion import Fusion
     from triaffect.samples.windows import WindowSamples
@@ -60,20 +60,31 @@ def score_model_folder(folder: Path, store: FeatureStore, split: str) -> dict[st
     from triaffect.training.evaluate import chance, evaluate, split_of
 
     model = load_model_folder(folder)
+    check_networks(model, store)
+    fusion = Fusion(model, TASKS)
+    samples = WindowSamples(store, fusion.tasks, fusion.part.window)
+    rows = split_of(store, samples, split, fusion.tasks)
+    found = evaluate(rows, fusion(*samples.arrays(rows.rows)))
+    return {"run": str(folder), "split": split, "stages": {"model": found}, "chance": chance(rows)}
+
+
+def check_networks(model: ModelFolder, store: FeatureStore) -> None:
+    """See that a store was made with the model's own face and voice network.
+
+    Raises:
+        StoreError: It was not: what the model says of such vectors means nothing.
+    """
+    from triaffect.errors import StoreError
+
     for part, made in (("face", store.face_spec), ("voice", store.voice_spec)):
         own = model.manifest.face if part == "face" else model.manifest.voice
         if own is not None and (made is None or made.sha256 != own.sha256):
             raise StoreError(
                 f"a store made with the model's own {part} network",
                 "none" if made is None else f"one made with another {made.name}",
-                f"extract it with --{part} {folder}",
+                f"extract it with --{part} {model.path}",
                 where=store.path,
             )
-    fusion = Fusion(model, TASKS)
-    samples = WindowSamples(store, fusion.tasks, fusion.part.window)
-    rows = split_of(store, samples, split, fusion.tasks)
-    found = evaluate(rows, fusion(*samples.arrays(rows.rows)))
-    return {"run": str(folder), "split": split, "stages": {"model": found}, "chance": chance(rows)}
 
 
 def _table(found: dict[str, Any]) -> str:
