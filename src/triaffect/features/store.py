@@ -11,6 +11,7 @@ A folder of few files, however many sources there are::
     voice_times.bin    time_s float64 of each
     moments.arrows     the labels, an Arrow stream (see `triaffect.types.Moments`)
     extractors/face, extractors/voice    model folders of the networks, for networks
+    external/<name>    features of other programs, see `triaffect.features.external`
 
 All numbers are little-endian. Files only ever grow; rows behind the last line of
 ``sources.jsonl`` are left from an interrupted extraction and count for nothing.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +32,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from triaffect.errors import StoreError
+from triaffect.features.external import ExternalStream, names_in, open_stream
 from triaffect.features.rows import map_rows
 from triaffect.features.spec import ExtractorSpec
 from triaffect.types import Moments
@@ -119,6 +122,7 @@ class FeatureStore:
     ) -> None:
         self.path, self.face_spec, self.voice_spec = path, face_spec, voice_spec
         self.entries, self.failures = log.entries, log.failures
+        self._streams: dict[str, ExternalStream] = {}
         last = log.entries[-1] if log.entries else None
         faces, voices = (last.face[1], last.voice[1]) if last else (0, 0)
         self._moments_end = last.moments_end if last else 0
@@ -181,10 +185,33 @@ class FeatureStore:
         """Whether the source with this ordinal is a set of unrelated pictures."""
         return self.entries[source].stills
 
-    def fingerprint(self) -> str:
-        """Hash of extractors, rows and labels, whatever paths they came from."""
+    @property
+    def externals(self) -> list[str]:
+        """Names of the streams of external features that were joined, sorted."""
+        return names_in(self.path)
+
+    def external(self, name: str) -> ExternalStream:
+        """A stream of external features, opened when it is first asked for.
+
+        Raises:
+            StoreError: It was not joined, or is damaged.
+        """
+        if name not in self._streams:
+            self._streams[name] = open_stream(self.path, name)
+        return self._streams[name]
+
+    def fingerprint(self, externals: Sequence[str] = ()) -> str:
+        """Hash of extractors, rows and labels, whatever paths they came from.
+
+        Args:
+            externals: Names of the streams of external features that count too.
+        """
         specs = [spec and spec.to_json() for spec in (self.face_spec, self.voice_spec)]
-        content = [specs, [(entry.source, entry.stills, entry.digest) for entry in self.entries]]
+        content: list[Any] = [
+            specs,
+            [(entry.source, entry.stills, entry.digest) for entry in self.entries],
+        ]
+        content += [self.external(name).content() for name in externals]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
