@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from triaffect.tasks.abaw import per_batch_score
 from triaffect.tasks.registry import TASKS
 from triaffect.types import Targets
 
+BATCH = np.arange(8)[None]
 THEIRS = json.loads((DATA / "metrics_teacher_eval.json").read_text())
 
 
@@ -26,7 +28,7 @@ def batch(kind):
 
 def test_mtl():
     truth, said, _ = batch("MTL")
-    score = per_batch_score([(truth, said)])
+    score = per_batch_score(truth, said, BATCH)
     ours = [score.official["P_MTL"], *(score.tasks[task.key].value for task in TASKS)]
     assert ours == pytest.approx(THEIRS["MTL"], rel=0, abs=1e-6)
 
@@ -34,6 +36,6 @@ def test_mtl():
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_single_task(kind):
     truth, said, domain = batch(kind)
-    value = per_batch_score([(truth, said)]).tasks[kind].value
+    value = per_batch_score(truth, said, BATCH).tasks[kind].value
     right = (domain.argmax(1) == KINDS[1:].index(kind)).double().mean().item()
     assert [value, right] == pytest.approx(THEIRS[kind], rel=0, abs=1e-6)

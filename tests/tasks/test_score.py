@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from tests.tasks.toy import PAIN
 from triaffect.errors import TriaffectError
-from triaffect.tasks.abaw import ScoreAccumulator, chance_score, per_batch_score, score_targets
+from triaffect.tasks.abaw import (
+    chance_score,
+    per_batch_score,
+    score_statistics,
+    score_targets,
+    statistics_of,
+)
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
-from triaffect.tasks.metrics import PairMoments, binary_f1, ccc, macro_f1
+from triaffect.tasks.metrics import concordance, pair_sums
 from triaffect.tasks.registry import TASKS, task
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 from triaffect.types import Targets
@@ -108,51 +114,121 @@ def test_thresholds_move_what_is_present():
         ACTION_UNITS.with_thresholds({"AU1": 1.5})
 
 
+def concordance_of(x, y):
+    together = np.zeros(len(x), int)
+    return float(concordance(pair_sums(np.asarray(x), np.asarray(y), together, 1))[0])
+
+
 def test_absent_from_truth_and_prediction_is_zero():
-    assert binary_f1(np.zeros(4, bool), np.zeros(4, bool)) == 0
-    assert macro_f1(np.zeros(4, int), np.zeros(4, int), 8) == 1 / 8
-    assert ccc(np.full(3, 0.5), np.full(3, 0.5)) == 0
+    nothing, every = np.zeros((4, 12)), np.ones((4, 12), bool)
+    assert ACTION_UNITS.score(nothing, nothing, every).value == 0
+    neutral = np.eye(8)[[0, 0, 0, 0]]
+    assert EXPRESSION.score(neutral, neutral, np.ones((4, 8), bool)).value == 1 / 8
 
 
-def test_functions_against_scikit_learn():
-    rng = np.random.default_rng(4)
-    truth, said = rng.integers(0, 8, 200), rng.integers(0, 8, 200)
-    expected = f1_score(truth, said, labels=range(8), average="macro")
-    assert macro_f1(truth, said, 8) == pytest.approx(expected, rel=0, abs=EXACT)
-    expected = f1_score(truth > 3, said > 3)
-    assert binary_f1(truth > 3, said > 3) == pytest.approx(expected, rel=0, abs=EXACT)
+@pytest.mark.parametrize("value", [0.0, 0.3, -0.7, 1.0])
+@pytest.mark.parametrize("rows", [1, 3, 5000])
+def test_a_constant_that_says_a_constant_has_no_concordance(value, rows):
+    same = np.full(rows, value, np.float32)
+    assert concordance_of(same, same) == 0
+    assert abs(concordance_of(same, same + np.float32(0.1))) < EXACT
 
 
 def test_concordance_uses_the_population_variance():
-    x, y = np.array([0.0, 1.0]), np.array([0.0, 2.0])
-    assert ccc(x, y) == pytest.approx(2 * 0.5 / (0.25 + 1 + 0.25))
+    assert concordance_of([0.0, 1.0], [0.0, 2.0]) == pytest.approx(2 * 0.5 / (0.25 + 1 + 0.25))
 
 
-def test_concordance_far_from_zero_keeps_its_digits():
+def test_concordance_of_values_that_hardly_differ_keeps_its_digits():
     rng = np.random.default_rng(5)
-    x = rng.normal(size=1000)
-    y = x + rng.normal(size=1000)
-    moments = PairMoments.of(np.zeros(0), np.zeros(0))
-    for part in np.array_split(np.arange(1000), 7):
-        moments.add(PairMoments.of(x[part] + 1e6, y[part] + 1e6))
-    assert moments.ccc() == pytest.approx(numpy_ccc(x, y), rel=0, abs=1e-8)
+    x = 0.8 + 1e-3 * rng.normal(size=100_000)
+    y = x + 1e-3 * rng.normal(size=100_000)
+    group = np.sort(rng.integers(0, 300, 100_000))
+    summed = pair_sums(x, y, group, 300).sum(0)
+    assert concordance(summed) == pytest.approx(numpy_ccc(x, y), rel=0, abs=1e-8)
+
+
+@pytest.mark.parametrize("each", [EXPRESSION, ACTION_UNITS])
+def test_details_are_those_of_scikit_learn(each):
+    truth, said = made_set(300, 6)
+    labels, said = truth[each.key], said[each.key]
+    said[:7] = np.nan
+    by_part = each.score(labels.values, said, labels.valid).details["parts"]
+    assert list(by_part) == list(each.part_names)
+    for k, table in enumerate(by_part.values()):
+        kept = labels.valid[:, k]
+        true, guess = labels.values[kept], np.nan_to_num(said[kept], nan=-1)
+        if each.exclusive:
+            blank = guess[:, 0] < 0
+            pair = true.argmax(1) == k, (guess.argmax(1) == k) & ~blank
+        else:
+            pair = true[:, k] > 0.5, guess[:, k] >= 0.5
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            *pair, average="binary", zero_division=0
+        )
+        expected = {"precision": precision, "recall": recall, "f1": f1}
+        assert {name: table[name] for name in expected} == pytest.approx(expected, abs=EXACT)
+        counts = pair[0].sum(), pair[1].sum(), kept.sum()
+        assert tuple(table[name] for name in ("support", "predicted", "rows")) == counts
+
+
+def test_confusion_matrix_and_accuracy_are_those_of_scikit_learn():
+    truth, said = made_set(300, 7)
+    labels, said = truth["EXPR"], said["EXPR"]
+    said[:9] = np.nan
+    details = EXPRESSION.score(labels.values, said, labels.valid).details
+    kept = labels.valid[:, 0]
+    true, guess = labels.values[kept].argmax(1), np.nan_to_num(said[kept], nan=-1).argmax(1)
+    guess[np.isnan(said[kept]).any(1)] = 8
+    expected = confusion_matrix(true, guess, labels=range(9))
+    np.testing.assert_array_equal(details["confusion"], expected[:8])
+    assert details["accuracy"] == pytest.approx((true == guess).mean())
+
+
+def test_details_of_valence_tell_means_and_deviations():
+    truth, said = made_set(300, 8)
+    labels = truth["VA"]
+    by_part = VALENCE_AROUSAL.score(labels.values, said["VA"], labels.valid).details["parts"]
+    for k, (name, table) in enumerate(by_part.items()):
+        kept = labels.valid[:, k]
+        x, y = labels.values[kept, k].astype(float), said["VA"][kept, k]
+        expected = {"mean_label": x.mean(), "mean_predicted": y.mean(), "rows": kept.sum()}
+        expected |= {"sd_label": x.std(), "sd_predicted": y.std(), "ccc": numpy_ccc(x, y)}
+        assert table == pytest.approx(expected, rel=0, abs=EXACT), name
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=seeds, parts=st.integers(1, 9))
-def test_a_stream_scores_as_the_whole_set(seed, parts):
+def test_statistics_add_up_in_any_order(seed, parts):
+    """Of groups within one call, and of blocks of rows over several."""
     truth, said = made_set(40, seed)
-    accumulator = ScoreAccumulator(ALL_TASKS)
-    for rows in np.array_split(np.random.default_rng(seed).permutation(40), parts):
-        accumulator.update(
-            {k: Targets(t.values[rows], t.valid[rows], t.weight[rows]) for k, t in truth.items()},
-            {k: p[rows] for k, p in said.items()},
-        )
-    streamed, whole = accumulator.compute(), score_targets(truth, said, ALL_TASKS)
-    for key, score in whole.tasks.items():
-        assert streamed.tasks[key].parts == pytest.approx(score.parts, rel=0, abs=EXACT)
-        assert streamed.tasks[key].value == pytest.approx(score.value, rel=0, abs=EXACT)
-        assert streamed.tasks[key].count == score.count
+    rng = np.random.default_rng(seed)
+    whole, group = score_targets(truth, said, ALL_TASKS), rng.integers(0, parts, 40)
+    together = statistics_of(truth, said, ALL_TASKS, group, parts)
+    order = rng.permutation(40)
+    blocks = [
+        statistics_of(truth, said, ALL_TASKS, np.zeros(len(rows), int), 1, rows)
+        for rows in np.array_split(order, parts)
+    ]
+    streamed = {key: sum(block[key] for block in blocks) for key in together}
+    for statistics in (together, streamed):
+        found = score_statistics(statistics, ALL_TASKS)
+        for key, score in whole.tasks.items():
+            assert found.tasks[key].parts == pytest.approx(score.parts, rel=0, abs=EXACT)
+            assert found.tasks[key].value == pytest.approx(score.value, rel=0, abs=EXACT)
+            assert found.tasks[key].count == score.count
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds)
+def test_statistics_of_a_group_are_those_of_its_rows_alone(seed):
+    truth, said = made_set(40, seed)
+    group = np.random.default_rng(seed).integers(0, 5, 40)
+    every = statistics_of(truth, said, ALL_TASKS, group, 6)
+    for number in range(6):
+        rows = np.flatnonzero(group == number)
+        alone = statistics_of(truth, said, ALL_TASKS, np.zeros(len(rows), int), 1, rows)
+        for key, values in alone.items():
+            np.testing.assert_allclose(every[key][number], values[0], rtol=0, atol=EXACT)
 
 
 @settings(max_examples=20, deadline=None)
@@ -219,26 +295,59 @@ def test_chance_of_a_published_validation_set():
     assert EXPRESSION.chance(truth, np.ones_like(truth, dtype=bool)) == pytest.approx(expected)
 
 
+def batch_score(task, truth, said):
+    """A single mini-batch, every label valid."""
+    every = np.ones(truth.shape, bool)
+    labels = {task.key: Targets(truth, every, np.ones(len(truth), np.float32))}
+    batch = np.arange(len(truth))[None]
+    return per_batch_score(labels, {task.key: said}, batch, [task]).tasks[task.key].value
+
+
 def test_per_batch_reading_counts_as_the_program_does():
-    every = np.ones((4, 12), bool)
     truth, said = np.zeros((4, 12)), np.zeros((4, 12))
     truth[:, 0], said[:, 0] = 1, [1, 1, 0, 0]
-    assert ACTION_UNITS.batch_score(truth, said, every) == pytest.approx((2 / 3 + 11) / 12)
+    assert batch_score(ACTION_UNITS, truth, said) == pytest.approx((2 / 3 + 11) / 12)
     truth, said = np.eye(8)[[0, 0, 1, 1]], np.eye(8)[[0, 0, 1, 2]]
-    value = EXPRESSION.batch_score(truth, said, np.ones((4, 8), bool))
-    assert value == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert batch_score(EXPRESSION, truth, said) == pytest.approx((1 + 2 / 3 + 0) / 3)
 
 
 def test_per_batch_score_is_a_plain_mean_over_the_batches_with_labels():
-    parts = [made_set(9, seed, TASKS) for seed in range(4)]
-    unlabelled, said = made_set(5, 9, TASKS)
-    unlabelled = {k: Targets(t.values, t.valid & False, t.weight) for k, t in unlabelled.items()}
-    score = per_batch_score([*parts, (unlabelled, said)])
-    for each in TASKS:
-        alone = [
-            each.batch_score(t[each.key].values, p[each.key], t[each.key].valid) for t, p in parts
-        ]
-        assert score.tasks[each.key].value == pytest.approx(np.mean(alone))
+    truth, said = made_set(36, 4, TASKS)
+    batches = np.random.default_rng(0).permutation(36).reshape(4, 9)
+    for targets in truth.values():
+        targets.valid[batches[3]] = False
+    score = per_batch_score(truth, said, batches)
+    labels = truth["AU"]
+    each = []
+    for rows in batches[:3]:
+        scores = []
+        for k in range(12):
+            kept = rows[labels.valid[rows, k]]
+            pair = labels.values[kept, k] > 0.5, said["AU"][kept, k] >= 0.5
+            scores.append(f1_score(*pair, zero_division=1) if pair[0].any() | pair[1].any() else 1)
+        each.append(np.mean(scores))
+    assert score.tasks["AU"].value == pytest.approx(np.mean(each), rel=0, abs=EXACT)
+    labels = truth["VA"]
+    each = [
+        np.mean([numpy_ccc(labels.values[r, k], said["VA"][r, k]) for k, r in kept])
+        for rows in batches[:3]
+        if (kept := [(k, rows[labels.valid[rows, k]]) for k in range(2)])
+    ]
+    assert score.tasks["VA"].value == pytest.approx(np.mean(each), rel=0, abs=EXACT)
+    each = []
+    for rows in batches[:3]:
+        kept = rows[truth["EXPR"].valid[rows, 0]]
+        pair = truth["EXPR"].values[kept].argmax(1), said["EXPR"][kept].argmax(1)
+        each.append(f1_score(*pair, average="macro", zero_division=0))
+    assert score.tasks["EXPR"].value == pytest.approx(np.mean(each), rel=0, abs=EXACT)
+    assert score.tasks["EXPR"].count == truth["EXPR"].valid[:, 0].sum()
+
+
+def test_a_row_may_be_in_several_batches():
+    truth, said = made_set(6, 5, TASKS)
+    batches = np.array([[0, 1, 2], [2, 1, 0], [0, 1, 2]])
+    once = per_batch_score(truth, said, batches[:1])
+    assert per_batch_score(truth, said, batches).official == pytest.approx(once.official)
 
 
 def test_per_batch_score_flatters_constant_outputs():
@@ -246,15 +355,9 @@ def test_per_batch_score_flatters_constant_outputs():
     truth, _ = made_set(800, 0, TASKS)
     said = {"VA": np.zeros((800, 2)), "EXPR": np.tile(np.eye(8)[0], (800, 1))}
     said["AU"] = rng.random((800, 12)) * 0.1
-    batches = [
-        (
-            {k: Targets(t.values[r], t.valid[r], t.weight[r]) for k, t in truth.items()},
-            {k: p[r] for k, p in said.items()},
-        )
-        for r in np.array_split(np.arange(800), 100)
-    ]
+    batches = np.arange(800).reshape(100, 8)
     assert score_targets(truth, said).official["P_MTL"] < 0.1
-    assert per_batch_score(batches).official["P_MTL"] > 0.2
+    assert per_batch_score(truth, said, batches).official["P_MTL"] > 0.2
 
 
 def test_finding_a_task():

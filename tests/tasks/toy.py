@@ -5,7 +5,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from triaffect.tasks.losses import binary_loss
-from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task, TaskScore
+from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task
 
 
 class Pain(Task):
@@ -13,7 +13,7 @@ class Pain(Task):
 
     key = "PAIN"
     name = "pain"
-    columns = ("pain",)
+    columns = part_names = ("pain",)
     display_range = (0.0, 1.0)
     metric = "1-MAE"
 
@@ -26,26 +26,20 @@ class Pain(Task):
         return binary_loss(raw, target, valid, weight, options.reading)
 
     @override
-    def accumulator(self):
-        return _Closeness()
+    def statistics(self, truth, prediction, valid, group, groups):
+        error = np.where(valid, np.abs(truth - np.nan_to_num(prediction)), 0)[:, 0]
+        rows = [np.bincount(group, each, groups) for each in (valid[:, 0], error)]
+        return np.stack(rows, axis=1)
+
+    @override
+    def part_scores(self, statistics):
+        count, error = statistics[..., :1], statistics[..., 1:]
+        return np.where(count > 0, 1 - error / np.maximum(count, 1), 0)
 
     @override
     def chance(self, truth, valid):
         kept = truth[valid]
         return 1 - float(np.abs(kept - np.median(kept)).mean()) if len(kept) else 0.0
-
-
-class _Closeness:
-    def __init__(self):
-        self.error, self.count = 0.0, 0
-
-    def update(self, truth, prediction, valid):
-        self.error += float(np.abs(truth - np.nan_to_num(prediction))[valid].sum())
-        self.count += int(valid.sum())
-
-    def compute(self):
-        value = 1 - self.error / self.count if self.count else 0.0
-        return TaskScore(value, {"pain": value}, self.count)
 
 
 PAIN = Pain()

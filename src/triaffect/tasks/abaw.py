@@ -1,9 +1,10 @@
-"""The official score of the ABAW challenges: whole sets, never batch means."""
+"""Scores of the ABAW challenges: the official one of whole sets, and the authors' batch means."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from triaffect.types import Targets
 
 Truth = Mapping[str, Targets]
 Prediction = Mapping[str, NDArray[np.floating]]
+Statistics = Mapping[str, NDArray[np.float64]]
+
+EVERY_ROW = slice(None)
 
 
 @dataclass(frozen=True)
@@ -32,40 +36,58 @@ class Score:
         values = {f"P_{key}": score.value for key, score in self.tasks.items()}
         return {**values, "P_MTL": sum(values.values())}
 
-    def to_json(self) -> dict[str, object]:
-        """Everything as numbers, strings and dicts that `json.dumps` takes."""
-        tasks = {
-            key: {"value": score.value, "parts": dict(score.parts), "count": score.count}
-            for key, score in self.tasks.items()
+    def to_json(self) -> dict[str, Any]:
+        """Everything as numbers, strings and dicts that `json.dumps` takes.
+
+        A task's ``parts`` hold its scores by name; what its `details` tell of the parts is
+        under ``by_part``, the rest of them beside it.
+        """
+        return {
+            "official": self.official,
+            "tasks": {key: _task_json(score) for key, score in self.tasks.items()},
         }
-        return {"official": self.official, "tasks": tasks}
 
 
-class ScoreAccumulator:
-    """The official score, batch by batch, with the same result as over the whole set.
+def _task_json(score: TaskScore) -> dict[str, Any]:
+    details = dict(score.details)
+    by_part = {"by_part": details.pop("parts")} if "parts" in details else {}
+    plain = {"value": score.value, "parts": dict(score.parts), "count": score.count}
+    return {**plain, **by_part, **details}
+
+
+def statistics_of(
+    truth: Truth,
+    prediction: Prediction,
+    tasks: Sequence[Task],
+    group: NDArray[np.integer],
+    groups: int,
+    rows: NDArray[np.integer] | slice = EVERY_ROW,
+) -> Statistics:
+    """Every task's additive statistics of each group of rows, shape (groups, S) each.
 
     Args:
+        truth: Labels by task key; a task may be absent.
+        prediction: Activated predictions by task key, shape (N, K), NaN where there is none.
         tasks: What to score.
+        group: Group of each row that counts, from 0, shape (R,).
+        groups: Number of groups.
+        rows: Which of the N rows count, shape (R,); one may count several times.
     """
+    found = {}
+    for task in tasks:
+        if task.key in truth:
+            targets = truth[task.key]
+            labels, said, valid = targets.values[rows], prediction[task.key][rows], targets.valid
+            found[task.key] = task.statistics(labels, said, valid[rows], group, groups)
+        else:
+            nothing = np.zeros((0, task.width))
+            found[task.key] = task.statistics(nothing, nothing, nothing > 0, group[:0], groups)
+    return found
 
-    def __init__(self, tasks: Sequence[Task] = TASKS) -> None:
-        self._accumulators = {task.key: task.accumulator() for task in tasks}
 
-    def update(self, truth: Truth, prediction: Prediction) -> None:
-        """Add rows.
-
-        Args:
-            truth: Labels by task key; a task may be absent.
-            prediction: Activated predictions by task key, shape (N, K), NaN where there is none.
-        """
-        for key, accumulator in self._accumulators.items():
-            if key in truth:
-                targets = truth[key]
-                accumulator.update(targets.values, prediction[key], targets.valid)
-
-    def compute(self) -> Score:
-        """Score everything added so far."""
-        return Score({key: each.compute() for key, each in self._accumulators.items()})
+def score_statistics(statistics: Statistics, tasks: Sequence[Task] = TASKS) -> Score:
+    """Official score of all groups together."""
+    return Score({task.key: task.score_of(statistics[task.key].sum(0)) for task in tasks})
 
 
 def score_targets(truth: Truth, prediction: Prediction, tasks: Sequence[Task] = TASKS) -> Score:
@@ -76,9 +98,8 @@ def score_targets(truth: Truth, prediction: Prediction, tasks: Sequence[Task] = 
         prediction: Activated predictions by task key, shape (N, K), NaN where there is none.
         tasks: What to score.
     """
-    accumulator = ScoreAccumulator(tasks)
-    accumulator.update(truth, prediction)
-    return accumulator.compute()
+    together = np.zeros(max((len(t) for t in truth.values()), default=0), np.int64)
+    return score_statistics(statistics_of(truth, prediction, tasks, together, 1), tasks)
 
 
 def chance_score(truth: Truth, tasks: Sequence[Task] = TASKS) -> Score:
@@ -95,29 +116,30 @@ def chance_score(truth: Truth, tasks: Sequence[Task] = TASKS) -> Score:
 
 
 def per_batch_score(
-    batches: Iterable[tuple[Truth, Prediction]], tasks: Sequence[Task] = TASKS
+    truth: Truth,
+    prediction: Prediction,
+    batches: NDArray[np.integer],
+    tasks: Sequence[Task] = TASKS,
 ) -> Score:
     """The authors' program's own metric: each mini-batch scored alone, then a plain mean.
 
-    It flatters weak predictors, so it serves to choose epochs as the program did, never as a
-    result. A batch without labels of a task does not count for that task.
+    It flatters weak predictors, so it serves to choose epochs as the program did and to
+    compare with its numbers. A batch without labels of a task does not count for that task.
 
     Args:
-        batches: Labels and activated predictions of each mini-batch.
+        truth: Labels by task key; a task may be absent.
+        prediction: Activated predictions by task key, shape (N, K).
+        batches: Rows of each mini-batch, shape (batches, size).
         tasks: What to score.
     """
-    values: dict[str, list[float]] = {task.key: [] for task in tasks}
-    rows = dict.fromkeys(values, 0)
-    for truth, prediction in batches:
-        for task in tasks:
-            targets = truth.get(task.key)
-            if targets is not None and targets.valid.any():
-                one = task.batch_score(targets.values, prediction[task.key], targets.valid)
-                values[task.key].append(one)
-                rows[task.key] += int(targets.valid.any(axis=1).sum())
-    return Score(
-        {
-            key: TaskScore(float(np.mean(each)) if each else 0.0, {}, rows[key])
-            for key, each in values.items()
-        }
-    )
+    count, size = batches.shape
+    group = np.repeat(np.arange(count), size)
+    statistics = statistics_of(truth, prediction, tasks, group, count, batches.ravel())
+    return Score({task.key: _mean_of_batches(task, statistics[task.key]) for task in tasks})
+
+
+def _mean_of_batches(task: Task, statistics: NDArray[np.float64]) -> TaskScore:
+    labelled = statistics[statistics[:, 0] > 0]
+    if not len(labelled):
+        return TaskScore(0.0)
+    return TaskScore(float(task.batch_scores(labelled).mean()), {}, int(labelled[:, 0].sum()))

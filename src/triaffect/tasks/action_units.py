@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from triaffect.errors import TableError
 from triaffect.tasks.columns import LEAVE_BLANK, cell
-from triaffect.tasks.metrics import F1Counts
-from triaffect.tasks.task import PLAIN_LOSS, Accumulator, LossOptions, Task, TaskScore
+from triaffect.tasks.metrics import OUTCOMES, f1, outcome_counts, outcome_table, seen
+from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,7 @@ class ActionUnits(Task):
     key = "AU"
     name = "action_units"
     columns = tuple(f"AU{n}" for n in (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26))
+    part_names = columns
     threshold_columns = columns
     display_range = (0.0, 1.0)
     metric = "F1"
@@ -67,20 +68,47 @@ class ActionUnits(Task):
         )
 
     @override
-    def accumulator(self) -> Accumulator:
-        return _UnitF1(self.columns, self.thresholds)
-
-    @override
-    def batch_score(
+    def statistics(
         self,
         truth: NDArray[np.floating],
         prediction: NDArray[np.floating],
         valid: NDArray[np.bool_],
-    ) -> float:
+        group: NDArray[np.integer],
+        groups: int,
+    ) -> NDArray[np.float64]:
+        rows = np.bincount(group[valid.any(axis=1)], minlength=groups)[:, None]
+        present, said = truth >= PRESENT, prediction >= self.thresholds
+        counts = [
+            outcome_counts(present[keep, k], said[keep, k], group[keep], groups)
+            for k, keep in enumerate(valid.T)
+        ]
+        return np.concatenate([rows, *counts], axis=1)
+
+    @override
+    def part_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
+        return f1(self._outcomes(statistics))
+
+    @override
+    def batch_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean F1 in which a unit that neither occurs nor is predicted counts as 1."""
-        counts = _UnitF1(self.columns, self.thresholds)
-        counts.update(truth, prediction, valid)
-        return float(np.where(counts.f1.seen(), counts.f1.f1(), 1.0).mean())
+        outcomes = self._outcomes(statistics)
+        values: NDArray[np.float64] = np.where(seen(outcomes), f1(outcomes), 1.0).mean(-1)
+        return values
+
+    @override
+    def details(self, statistics: NDArray[np.float64]) -> dict[str, Any]:
+        """F1, precision, recall and counts of each unit."""
+        table = outcome_table(self._outcomes(statistics))
+        return {"parts": dict(zip(self.part_names, table, strict=True))}
+
+    @staticmethod
+    def _outcomes(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
+        return statistics[..., 1:].reshape(*statistics.shape[:-1], -1, OUTCOMES)
+
+    @override
+    def submitted(self, prediction: NDArray[np.floating]) -> NDArray[np.float64]:
+        """1 for each unit that is present and 0 for the others, shape (N, 12)."""
+        return (prediction >= self.thresholds).astype(np.float64)
 
     @override
     def read_values(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
@@ -100,28 +128,6 @@ class ActionUnits(Task):
     def chance(self, truth: NDArray[np.floating], valid: NDArray[np.bool_]) -> float:
         """Mean F1 of calling every unit present, which never scores below calling it absent."""
         return self.score(truth, np.ones_like(truth), valid).value
-
-
-class _UnitF1:
-    """F1 of each unit over everything added."""
-
-    def __init__(self, columns: tuple[str, ...], thresholds: NDArray[np.float64]) -> None:
-        self.f1 = F1Counts(len(columns))
-        self._columns, self._thresholds, self._count = columns, thresholds, 0
-
-    def update(
-        self,
-        truth: NDArray[np.floating],
-        prediction: NDArray[np.floating],
-        valid: NDArray[np.bool_],
-    ) -> None:
-        self.f1.update(truth >= PRESENT, prediction >= self._thresholds, valid)
-        self._count += int(valid.any(axis=1).sum())
-
-    def compute(self) -> TaskScore:
-        f1 = self.f1.f1()
-        parts = dict(zip(self._columns, f1.tolist(), strict=True))
-        return TaskScore(float(f1.mean()), parts, self._count)
 
 
 ACTION_UNITS = ActionUnits()

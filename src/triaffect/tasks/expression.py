@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,14 @@ from triaffect.tasks.columns import (
     need_columns,
     read_ranged,
 )
-from triaffect.tasks.metrics import F1Counts
-from triaffect.tasks.task import PLAIN_LOSS, Accumulator, LossOptions, Task, TaskScore
+from triaffect.tasks.metrics import (
+    confusion_counts,
+    f1,
+    outcome_table,
+    outcomes_of_classes,
+    seen,
+)
+from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +54,7 @@ class Expression(Task):
     columns = tuple(f"p_{name}" for name in EXPRESSIONS)
     display_range = (0.0, 1.0)
     metric = "F1"
+    part_names = EXPRESSIONS
     exclusive = True
 
     @override
@@ -73,21 +80,47 @@ class Expression(Task):
         return (raw / options.temperature).softmax(1)
 
     @override
-    def accumulator(self) -> Accumulator:
-        return _ClassF1()
-
-    @override
-    def batch_score(
+    def statistics(
         self,
         truth: NDArray[np.floating],
         prediction: NDArray[np.floating],
         valid: NDArray[np.bool_],
-    ) -> float:
+        group: NDArray[np.integer],
+        groups: int,
+    ) -> NDArray[np.float64]:
+        whole = valid.all(axis=1)
+        true, said = classes(truth[whole]), classes(prediction[whole])
+        counts = confusion_counts(true, said, len(EXPRESSIONS), group[whole], groups)
+        flat = counts.reshape(groups, -1)
+        return np.concatenate([flat.sum(1, keepdims=True), flat], axis=1)
+
+    @override
+    def part_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
+        return f1(outcomes_of_classes(self._confusion(statistics)))
+
+    @override
+    def batch_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
         """Macro F1 over the classes that the batch's truth or prediction holds."""
-        counts = _ClassF1()
-        counts.update(truth, prediction, valid)
-        seen = counts.f1.seen()
-        return float(counts.f1.f1()[seen].mean()) if seen.any() else 0.0
+        outcomes = outcomes_of_classes(self._confusion(statistics))
+        held = seen(outcomes)
+        values: NDArray[np.float64] = f1(outcomes).sum(-1) / np.maximum(held.sum(-1), 1)
+        return values
+
+    @override
+    def details(self, statistics: NDArray[np.float64]) -> dict[str, Any]:
+        """F1, precision, recall and counts of each class, the confusion matrix, accuracy."""
+        confusion = self._confusion(statistics)
+        table = outcome_table(outcomes_of_classes(confusion))
+        return {
+            "parts": dict(zip(self.part_names, table, strict=True)),
+            "confusion": confusion.astype(int).tolist(),
+            "accuracy": float(np.trace(confusion) / max(confusion.sum(), 1)),
+        }
+
+    @staticmethod
+    def _confusion(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
+        width = len(EXPRESSIONS)
+        return statistics[..., 1:].reshape(*statistics.shape[:-1], width, width + 1)
 
     @property
     @override
@@ -99,6 +132,11 @@ class Expression(Task):
         names = np.array([*EXPRESSIONS, None], dtype=object)
         numbers = {name: prediction[:, k] for k, name in enumerate(self.columns)}
         return {self.name: names[classes(prediction)], **numbers}
+
+    @override
+    def submitted(self, prediction: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Number of the most probable class, shape (N, 1)."""
+        return classes(prediction)[:, None].astype(np.float64)
 
     @override
     def read_values(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
@@ -174,32 +212,6 @@ def _class_number(value: object, where: str) -> int:
         f"did you mean {near[0]}?" if near else LEAVE_BLANK,
         where=where,
     )
-
-
-class _ClassF1:
-    """F1 of each class over everything added."""
-
-    def __init__(self) -> None:
-        self.f1 = F1Counts(len(EXPRESSIONS))
-        self._count = 0
-
-    def update(
-        self,
-        truth: NDArray[np.floating],
-        prediction: NDArray[np.floating],
-        valid: NDArray[np.bool_],
-    ) -> None:
-        whole = valid.all(axis=1)
-        each = np.arange(len(EXPRESSIONS))
-        true = classes(truth[whole])[:, None] == each
-        said = classes(prediction[whole])[:, None] == each
-        self.f1.update(true, said, np.ones_like(true))
-        self._count += int(whole.sum())
-
-    def compute(self) -> TaskScore:
-        f1 = self.f1.f1()
-        parts = dict(zip(EXPRESSIONS, f1.tolist(), strict=True))
-        return TaskScore(float(f1.mean()), parts, self._count)
 
 
 EXPRESSION = Expression()

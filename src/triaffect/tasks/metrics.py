@@ -1,107 +1,160 @@
-"""The challenge's metrics over whole sets, in float64: concordance and F1, with 0/0 read as 0."""
+"""The challenge's metrics from sums over rows, in float64: concordance and F1, 0/0 read as 0.
+
+Each metric has two halves: counts or sums of each group of rows, which add up over groups in
+any order, and the score that follows from them. A whole set, a stream, a mini-batch and a
+resample of videos are then the same few additions.
+"""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
+Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.integer]
+
+PAIR_SUMS = 6
+"""Sums behind a concordance: n, x, y, x², y², xy."""
+
+OUTCOMES = 4
+"""Counts behind an F1, by 2·truth + prediction: rightly absent, false alarms, misses, hits."""
+
+_EQUAL = 1e-12
+"""Two series whose mean square difference and spread are this small a share of their squares
+are constant and equal: what is left is rounding."""
 
 
-@dataclass
-class PairMoments:
-    """Moments of two series seen so far; updated in blocks without losing precision.
-
-    Attributes:
-        count: Number of pairs.
-        mean: Means of the two, shape (2,).
-        scatter: Sums of products of deviations from the means, shape (2, 2).
-    """
-
-    count: int
-    mean: NDArray[np.float64]
-    scatter: NDArray[np.float64]
-
-    @staticmethod
-    def of(x: Floats, y: Floats) -> PairMoments:
-        """Moments of two series, shape (N,) each."""
-        pairs = np.stack([x, y]).astype(np.float64)
-        if pairs.shape[1] == 0:
-            return PairMoments(0, np.zeros(2), np.zeros((2, 2)))
-        mean = pairs.mean(axis=1)
-        deviation = pairs - mean[:, None]
-        return PairMoments(pairs.shape[1], mean, deviation @ deviation.T)
-
-    def add(self, other: PairMoments) -> None:
-        """Take in another block (Chan, Golub and LeVeque's pairwise update)."""
-        count = self.count + other.count
-        if count == 0:
-            return
-        apart = other.mean - self.mean
-        self.scatter += other.scatter + np.outer(apart, apart) * (self.count * other.count / count)
-        self.mean += apart * (other.count / count)
-        self.count = count
-
-    def ccc(self) -> float:
-        """Concordance correlation coefficient (Lin, 1989) with population moments."""
-        if self.count == 0:
-            return 0.0
-        (var_x, cov), (_, var_y) = self.scatter / self.count
-        spread = var_x + var_y + (self.mean[0] - self.mean[1]) ** 2
-        return float(2 * cov / spread) if spread > 0 else 0.0
-
-
-class F1Counts:
-    """Hits, false alarms and misses of each column, from which F1 follows.
+def pair_sums(x: Floats, y: Floats, group: Ints, groups: int) -> Doubles:
+    """Sums of two series by group of rows.
 
     Args:
-        width: Number of columns K.
+        x: First series, shape (N,).
+        y: Second series, shape (N,).
+        group: Group of each row, from 0, shape (N,).
+        groups: Number of groups G.
+
+    Returns:
+        n, x, y, x², y², xy; shape (G, 6).
     """
-
-    def __init__(self, width: int) -> None:
-        self.hits = np.zeros(width, np.int64)
-        self.alarms = np.zeros(width, np.int64)
-        self.misses = np.zeros(width, np.int64)
-
-    def update(self, truth: Bools, prediction: Bools, valid: Bools) -> None:
-        """Add rows; every array has shape (N, K)."""
-        self.hits += (truth & prediction & valid).sum(axis=0)
-        self.alarms += (~truth & prediction & valid).sum(axis=0)
-        self.misses += (truth & ~prediction & valid).sum(axis=0)
-
-    def f1(self) -> NDArray[np.float64]:
-        """F1 of each column, shape (K,); 0 where it neither occurs nor is predicted."""
-        whole = 2 * self.hits + self.alarms + self.misses
-        f1: NDArray[np.float64] = 2 * self.hits / np.maximum(whole, 1)
-        return f1
-
-    def seen(self) -> Bools:
-        """Which columns occur or are predicted, shape (K,)."""
-        return (self.hits + self.alarms + self.misses) > 0
+    count = np.bincount(group, minlength=groups).astype(np.float64)
+    mean, apart = [], []
+    for series in (x.astype(np.float64), y.astype(np.float64)):
+        mean.append(np.bincount(group, series, groups) / np.maximum(count, 1))
+        apart.append(series - mean[-1][group])
+    # Products of deviations first: summing many squares row by row would lose digits.
+    products = [
+        np.bincount(group, apart[a] * apart[b], groups) + count * mean[a] * mean[b]
+        for a, b in ((0, 0), (1, 1), (0, 1))
+    ]
+    return np.stack([count, count * mean[0], count * mean[1], *products], axis=1)
 
 
-def ccc(x: Floats, y: Floats) -> float:
-    """Concordance correlation coefficient of two series, shape (N,) each."""
-    return PairMoments.of(x, y).ccc()
+def concordance(sums: Doubles) -> Doubles:
+    """Concordance correlation coefficient (Lin, 1989) with population moments.
 
+    Args:
+        sums: From `pair_sums`, shape (..., 6).
 
-def binary_f1(truth: Bools, prediction: Bools) -> float:
-    """F1 of "present", shape (N,) each."""
-    counts = F1Counts(1)
-    counts.update(truth[:, None], prediction[:, None], np.ones((len(truth), 1), bool))
-    return float(counts.f1()[0])
-
-
-def macro_f1(truth: NDArray[np.integer], prediction: NDArray[np.integer], classes: int) -> float:
-    """Plain mean of the F1 of classes 0 to ``classes`` - 1, shape (N,) each.
-
-    A prediction outside that range is a miss for the true class and no one's false alarm.
+    Returns:
+        Shape (...); 0 where there are no rows or both series are one and the same constant.
     """
-    counts = F1Counts(classes)
-    each = np.arange(classes)
-    every = np.ones((len(truth), classes), bool)
-    counts.update(truth[:, None] == each, prediction[:, None] == each, every)
-    return float(counts.f1().mean())
+    count = np.maximum(sums[..., 0], 1)
+    mean_x, mean_y, square_x, square_y, product = (sums[..., k] / count for k in range(1, 6))
+    spread = square_x - mean_x**2 + square_y - mean_y**2 + (mean_x - mean_y) ** 2
+    differs = spread > _EQUAL * (square_x + square_y)
+    ratio: Doubles = 2 * (product - mean_x * mean_y) / np.where(differs, spread, 1)
+    return np.where(differs, ratio, 0.0)
+
+
+def outcome_counts(truth: Bools, said: Bools, group: Ints, groups: int) -> Doubles:
+    """How often each pair of truth and prediction occurs, by group of rows.
+
+    Args:
+        truth: What is present, shape (N,).
+        said: What is predicted, shape (N,).
+        group: Group of each row, from 0, shape (N,).
+        groups: Number of groups G.
+
+    Returns:
+        Rightly absent, false alarms, misses, hits; shape (G, 4).
+    """
+    outcome = 2 * truth.astype(np.int64) + said
+    counts = np.bincount(group * OUTCOMES + outcome, minlength=groups * OUTCOMES)
+    return counts.reshape(groups, OUTCOMES).astype(np.float64)
+
+
+def confusion_counts(truth: Ints, said: Ints, classes: int, group: Ints, groups: int) -> Doubles:
+    """Confusion matrix by group of rows.
+
+    Args:
+        truth: True class of each row, shape (N,).
+        said: Predicted class, -1 for none, shape (N,).
+        classes: Number of classes C.
+        group: Group of each row, from 0, shape (N,).
+        groups: Number of groups G.
+
+    Returns:
+        Counts by group, true class and prediction, shape (G, C, C + 1); the last column is
+        of rows without a prediction.
+    """
+    columns = classes + 1
+    place = (group * classes + truth) * columns + np.where(said < 0, classes, said)
+    counts = np.bincount(place, minlength=groups * classes * columns)
+    return counts.reshape(groups, classes, columns).astype(np.float64)
+
+
+def outcomes_of_classes(confusion: Doubles) -> Doubles:
+    """Each class against the rest, as `outcome_counts` has them.
+
+    Args:
+        confusion: From `confusion_counts`, shape (..., C, C + 1).
+
+    Returns:
+        Shape (..., C, 4).
+    """
+    own = confusion[..., :, :-1]
+    hits = np.diagonal(own, axis1=-2, axis2=-1)
+    misses = confusion.sum(-1) - hits
+    alarms = own.sum(-2) - hits
+    rest = confusion.sum((-2, -1))[..., None] - hits - misses - alarms
+    return np.stack([rest, alarms, misses, hits], axis=-1)
+
+
+def f1(outcomes: Doubles) -> Doubles:
+    """F1 of "present", shape (..., 4) to (...); 0 where it neither occurs nor is predicted."""
+    _, alarms, misses, hits = np.moveaxis(outcomes, -1, 0)
+    return _share(2 * hits, 2 * hits + alarms + misses)
+
+
+def seen(outcomes: Doubles) -> Bools:
+    """What occurs or is predicted, shape (..., 4) to (...)."""
+    found: Bools = outcomes[..., 1:].sum(-1) > 0
+    return found
+
+
+def outcome_table(outcomes: Doubles) -> list[dict[str, float | int]]:
+    """What lies behind each F1.
+
+    Args:
+        outcomes: Shape (P, 4).
+
+    Returns:
+        For each of the P its ``f1``, ``precision``, ``recall``, ``support`` (rows in which it
+        is present), ``predicted`` (rows in which it is predicted) and ``rows``; 0/0 is 0.
+    """
+    _, alarms, misses, hits = outcomes.T
+    shares = np.stack([f1(outcomes), _share(hits, hits + alarms), _share(hits, hits + misses)], 1)
+    counts = np.stack([hits + misses, hits + alarms, outcomes.sum(1)], 1).astype(np.int64)
+    names = ("f1", "precision", "recall", "support", "predicted", "rows")
+    return [
+        dict(zip(names, [*share, *count], strict=True))
+        for share, count in zip(shares.tolist(), counts.tolist(), strict=True)
+    ]
+
+
+def _share(part: Doubles, whole: Doubles) -> Doubles:
+    """Part of a whole, 0 of nothing; a part of nothing is nothing."""
+    share: Doubles = part / np.maximum(whole, 1)
+    return share

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,26 +61,13 @@ class TaskScore:
         value: The number the challenge ranks by.
         parts: Its parts by name, such as CCC of valence or F1 of one class.
         count: Annotated rows behind it.
+        details: What else the task tells of them, as JSON takes it; see `Task.details`.
     """
 
     value: float
     parts: Mapping[str, float] = field(default_factory=dict)
     count: int = 0
-
-
-class Accumulator(Protocol):
-    """A score computed batch by batch with the same result as over the whole set."""
-
-    def update(
-        self,
-        truth: NDArray[np.floating],
-        prediction: NDArray[np.floating],
-        valid: NDArray[np.bool_],
-    ) -> None:
-        """Add rows; arrays have shape (N, K)."""
-
-    def compute(self) -> TaskScore:
-        """Score everything added so far."""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Task(ABC):
@@ -88,12 +75,17 @@ class Task(ABC):
 
     Methods on tensors need torch and import it when called; the rest runs on NumPy alone.
 
+    The score is told in two halves: `statistics`, which add up over rows in any order, and
+    `part_scores`, which follow from their sum. Everything that is scored (whole sets,
+    mini-batches, resamples of videos) adds up statistics.
+
     Attributes:
         key: Short name, also the label set and the key in every dict: ``"VA"``.
         name: Field's name in words: ``"valence_arousal"``.
         columns: Label columns of a Moments table, one an output, in output order.
         display_range: Lowest and highest value on a plot's axis.
         metric: Name of the official metric, such as ``"CCC"``.
+        part_names: What the score is the plain mean of, in order.
         exclusive: The columns are classes of which one is right.
         threshold_columns: Columns of which the probability decides "present" or not.
     """
@@ -103,6 +95,7 @@ class Task(ABC):
     columns: tuple[str, ...]
     display_range: tuple[float, float]
     metric: str
+    part_names: tuple[str, ...]
     threshold_columns: tuple[str, ...] = ()
     exclusive: bool = False
 
@@ -162,22 +155,57 @@ class Task(ABC):
 
         A NaN prediction counts as nothing said: 0 for a value, no class, not present.
         """
-        accumulator = self.accumulator()
-        accumulator.update(truth, prediction, valid)
-        return accumulator.compute()
+        together = np.zeros(len(truth), np.int64)
+        return self.score_of(self.statistics(truth, prediction, valid, together, 1)[0])
+
+    def score_of(self, statistics: NDArray[np.float64]) -> TaskScore:
+        """Official score that follows from statistics, shape (S,)."""
+        parts = self.part_scores(statistics)
+        return TaskScore(
+            float(parts.mean()),
+            dict(zip(self.part_names, parts.tolist(), strict=True)),
+            int(statistics[0]),
+            self.details(statistics),
+        )
 
     @abstractmethod
-    def accumulator(self) -> Accumulator:
-        """A streaming form of `score` with equal results."""
-
-    def batch_score(
+    def statistics(
         self,
         truth: NDArray[np.floating],
         prediction: NDArray[np.floating],
         valid: NDArray[np.bool_],
-    ) -> float:
-        """Score of one mini-batch as the authors' program counts it, shapes (N, K)."""
-        return self.score(truth, prediction, valid).value
+        group: NDArray[np.integer],
+        groups: int,
+    ) -> NDArray[np.float64]:
+        """Counts and sums of each group of rows from which the score follows.
+
+        Args:
+            truth: Labels, shape (N, K).
+            prediction: Activated predictions, NaN where nothing is said, shape (N, K).
+            valid: Which labels exist, shape (N, K).
+            group: Group of each row, from 0, shape (N,).
+            groups: Number of groups G.
+
+        Returns:
+            Shape (G, S). The first of the S counts the annotated rows.
+        """
+
+    @abstractmethod
+    def part_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Each part of the official score, from statistics (..., S) to (..., P)."""
+
+    def batch_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Score of mini-batches as the authors' program counts it, (..., S) to (...)."""
+        values: NDArray[np.float64] = self.part_scores(statistics).mean(-1)
+        return values
+
+    def details(self, statistics: NDArray[np.float64]) -> dict[str, Any]:
+        """What else the statistics (S,) tell, for JSON.
+
+        ``parts`` holds a dict of numbers for each part, ``confusion`` a matrix of counts
+        (true class, predicted class, the last column for no prediction), ``accuracy`` a share.
+        """
+        return {}
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Task:
         """Take "present" from other probabilities than 0.5; only a task with such outputs does.
@@ -199,6 +227,11 @@ class Task(ABC):
         Text columns are object arrays with None for blank; numeric ones hold NaN.
         """
         return {name: prediction[:, k] for k, name in enumerate(self.columns)}
+
+    def submitted(self, prediction: NDArray[np.floating]) -> NDArray[np.float64]:
+        """What a challenge's file says for activated predictions (N, K), one column a field."""
+        values: NDArray[np.float64] = prediction.astype(np.float64).clip(*self.display_range)
+        return values
 
     def read_values(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
         """Labels from a table's columns, shape (rows, K), NaN where blank or no column.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from triaffect.tasks.metrics import PairMoments
-from triaffect.tasks.task import PLAIN_LOSS, Accumulator, LossOptions, Task, TaskScore
+from triaffect.tasks.metrics import PAIR_SUMS, concordance, pair_sums
+from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +21,7 @@ class ValenceArousal(Task):
     key = "VA"
     name = "valence_arousal"
     columns = ("valence", "arousal")
+    part_names = columns
     display_range = (-1.0, 1.0)
     metric = "CCC"
 
@@ -42,37 +43,49 @@ class ValenceArousal(Task):
         return losses.ccc_loss(raw.tanh(), target, valid, weight)
 
     @override
-    def accumulator(self) -> Accumulator:
-        return _Concordance(self.columns)
-
-    @override
-    def chance(self, truth: NDArray[np.floating], valid: NDArray[np.bool_]) -> float:
-        return 0.0
-
-
-class _Concordance:
-    """CCC of each column over everything added."""
-
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        nothing = np.zeros(0)
-        self._moments = {name: PairMoments.of(nothing, nothing) for name in columns}
-        self._count = 0
-
-    def update(
+    def statistics(
         self,
         truth: NDArray[np.floating],
         prediction: NDArray[np.floating],
         valid: NDArray[np.bool_],
-    ) -> None:
+        group: NDArray[np.integer],
+        groups: int,
+    ) -> NDArray[np.float64]:
         said = np.nan_to_num(prediction)
-        for k, moments in enumerate(self._moments.values()):
-            keep = valid[:, k]
-            moments.add(PairMoments.of(truth[keep, k], said[keep, k]))
-        self._count += int(valid.any(axis=1).sum())
+        rows = np.bincount(group[valid.any(axis=1)], minlength=groups)[:, None]
+        sums = [
+            pair_sums(truth[keep, k], said[keep, k], group[keep], groups)
+            for k, keep in enumerate(valid.T)
+        ]
+        return np.concatenate([rows, *sums], axis=1)
 
-    def compute(self) -> TaskScore:
-        parts = {name: moments.ccc() for name, moments in self._moments.items()}
-        return TaskScore(float(np.mean(list(parts.values()))), parts, self._count)
+    @override
+    def part_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
+        return concordance(self._sums(statistics))
+
+    @override
+    def details(self, statistics: NDArray[np.float64]) -> dict[str, Any]:
+        """CCC of each, with the means and deviations of labels and predictions behind it."""
+        sums = self._sums(statistics)
+        count = np.maximum(sums[:, :1], 1)
+        mean, square = sums[:, 1:3] / count, sums[:, 3:5] / count
+        deviation = np.sqrt(np.maximum(square - mean**2, 0))
+        table = np.column_stack([concordance(sums), mean, deviation])
+        names = ("ccc", "mean_label", "mean_predicted", "sd_label", "sd_predicted")
+        return {
+            "parts": {
+                name: {**dict(zip(names, row, strict=True)), "rows": int(rows)}
+                for name, row, rows in zip(self.part_names, table.tolist(), sums[:, 0], strict=True)
+            }
+        }
+
+    @staticmethod
+    def _sums(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
+        return statistics[..., 1:].reshape(*statistics.shape[:-1], -1, PAIR_SUMS)
+
+    @override
+    def chance(self, truth: NDArray[np.floating], valid: NDArray[np.bool_]) -> float:
+        return 0.0
 
 
 VALENCE_AROUSAL = ValenceArousal()

@@ -79,17 +79,13 @@ def score_pools(
         precision: Of the forward pass.
     """
     scores = {}
-    chunks = plan_epoch(pools, batch_size, 1, (0,)).rows if metric == "per_batch" else {}
+    batches = plan_epoch(pools, batch_size, 1, (0,)).rows if metric == "per_batch" else {}
     for name, rows in pools.items():
         prediction = predict_rows(net, samples, rows, tasks, precision)
         truth = truth_of(samples, rows)
-        if name not in chunks:
+        if name in batches:
+            places = np.searchsorted(rows, batches[name])
+            scores[name] = per_batch_score(truth, prediction, places, tasks)
+        else:
             scores[name] = score_targets(truth, prediction, tasks)
-            continue
-        where = [np.searchsorted(rows, chunk) for chunk in chunks[name]]
-        batches = [
-            ({k: take(t, at) for k, t in truth.items()}, {k: p[at] for k, p in prediction.items()})
-            for at in where
-        ]
-        scores[name] = per_batch_score(batches, tasks)
     return scores
