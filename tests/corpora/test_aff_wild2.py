@@ -239,6 +239,14 @@ def test_wrong_multi_task_lines_stop_only_their_videos(tmp_path):
     assert [source.source_id for source in corpus.sources()] == ["aff_wild2/v1", "aff_wild2/v2"]
 
 
+def test_many_lines_that_name_no_video_are_one_problem(tmp_path):
+    lines = [f"v1/0000{n}.jpg;0;0;1" for n in range(1, 6)]
+    path = label_images(tmp_path, "train_set.txt", *lines)
+    (problem,) = AffWild2(tmp_path).problems()
+    assert problem.where == f"{path}:2"
+    assert "4 more lines" in str(problem)
+
+
 def test_a_multi_task_file_with_a_wrong_header_is_told(tmp_path):
     path = label_images(tmp_path, "train_set.txt", f"v1/00001.jpg,0,0,9,{UNITS}")
     path.write_text(path.read_text().replace("image,", "picture,"))

@@ -73,6 +73,14 @@ MISTAKES = [
     (VA, '"0.1",0.2', "valence", '"0.1"'),
     (VA, "0_1,0.2", "valence", "'0_1'"),
     (VA, "", "2 values", "a blank line"),
+    (VA, "1e400,0", "valence", "'1e400'"),
+    (VA, "1e300,0", "valence", "'1e300'"),
+    (VA, "0x1,0", "valence", "'0x1'"),
+    (VA, "\u0661,0", "valence", "'\u0661'"),
+    (VA, "\u00a00.5,0", "valence", "'\\xa00.5'"),
+    (VA, "0.5,0\x0c", "arousal", "'0\\x0c'"),
+    (VA, "x" * 5000 + ",0", "valence", "xxx…'"),
+    (EXPR, "\ufeff3", "expression", "'\\ufeff3'"),
     (EXPR, "9", "expression", "'9'"),
     (EXPR, "8", "expression", "'8'"),
     (EXPR, "1.5", "expression", "'1.5'"),
@@ -111,6 +119,31 @@ def test_a_lone_carriage_return_is_no_line_end(tmp_path):
         read_frames(path, VA)
 
 
+@pytest.mark.parametrize("blank", ["\x0c", "\u00a0", "\u2028", "\x1c", "\r\r"])
+def test_a_last_line_of_other_blanks_is_a_line(tmp_path, blank):
+    path = write(tmp_path, EXPR, "3", blank)
+    with pytest.raises(AnnotationError) as error:
+        read_frames(path, EXPR)
+    assert error.value.where == f"{path}:3"
+
+
+@pytest.mark.parametrize("end", ["\r", " \t\n\r\n \r\n", "\n\t"])
+def test_a_file_may_end_in_blank_lines_or_within_an_end(tmp_path, end):
+    path = tmp_path / "video1.txt"
+    path.write_text(VA.header + "\r\n0.5,0.25" + end, newline="")
+    assert read_frames(path, VA).tolist() == [[0.5, 0.25]]
+
+
+@pytest.mark.parametrize("row", [1, 2])
+def test_a_byte_order_mark_within_a_file_is_a_mistake(tmp_path, row):
+    lines = ["3", "4", "5"]
+    lines[row - 1] = "\ufeff" + lines[row - 1]
+    path = write(tmp_path, EXPR, *lines)
+    with pytest.raises(AnnotationError) as error:
+        read_frames(path, EXPR)
+    assert error.value.where == f"{path}:{row + 1}"
+
+
 def test_wrong_header(tmp_path):
     path = write(tmp_path, VA, "0.1,0.2")
     with pytest.raises(AnnotationError, match=r"header AU1.*'valence,arousal'") as error:
@@ -133,6 +166,14 @@ def test_bytes_that_are_no_text(tmp_path):
     with pytest.raises(AnnotationError, match="0xff") as error:
         read_frames(path, VA)
     assert error.value.where == f"{path}:3"
+
+
+def test_a_byte_order_mark_moves_no_line(tmp_path):
+    path = tmp_path / "video1.txt"
+    path.write_bytes(b"\xef\xbb\xbfvalence,arousal\n\xff0.1,0.2\n")
+    with pytest.raises(AnnotationError, match="0xff") as error:
+        read_frames(path, VA)
+    assert error.value.where == f"{path}:2"
 
 
 def test_a_file_that_cannot_be_opened(tmp_path):
@@ -197,6 +238,10 @@ def test_multi_task_lines(tmp_path):
         "a/00001.png",
         "a/-0001.jpg",
         "a/999999999999.jpg",
+        "a /00001.jpg",
+        "\u00a0a/00001.jpg",
+        "a\u200b/00001.jpg",
+        "a\x7f/00001.jpg",
         "",
     ],
 )
@@ -232,17 +277,32 @@ def test_a_wrong_multi_task_line_is_its_videos(tmp_path, values, expected, got):
     assert labels.video.tolist() == ["a"]
 
 
-@pytest.mark.parametrize("comma", ["", ","])
-def test_test_list(tmp_path, comma):
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("header", ["", "image\n", "image,valence,arousal\n", "Image_name,\n"])
+@pytest.mark.parametrize("comma", ["", ",", " , "])
+def test_test_list(tmp_path, comma, header, end):
     path = tmp_path / "list.txt"
-    path.write_text(f"image,valence\na/00002.jpg{comma}\nb/00001.jpg{comma}\n\n")
-    assert read_test_list(path) == ["a/00002.jpg", "b/00001.jpg"]
+    images = ["images/00002.jpg", "b/00001.JPG", "b/123456.jpg", "images/00002.jpg"]
+    text = header + "".join(f"{image}{comma}\n" for image in images) + "\n"
+    path.write_text(text.replace("\n", end), newline="")
+    assert read_test_list(path) == images
 
 
-def test_test_list_without_a_header(tmp_path):
+@pytest.mark.parametrize("first", ["video1_00001.jpg", "../a/00001.jpg", "a/00000.jpg", "picture"])
+def test_a_broken_first_image_of_a_test_list_is_no_header(tmp_path, first):
     path = tmp_path / "list.txt"
-    path.write_text("a/00002.jpg\r\nb/00001.jpg\r\n")
-    assert read_test_list(path) == ["a/00002.jpg", "b/00001.jpg"]
+    path.write_text(f"{first}\na/00002.jpg\n")
+    with pytest.raises(AnnotationError) as error:
+        read_test_list(path)
+    assert error.value.where == f"{path}:1"
+
+
+def test_a_test_list_of_a_header_alone(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("image,valence\n\n")
+    with pytest.raises(AnnotationError, match="at least one image") as error:
+        read_test_list(path)
+    assert error.value.where == f"{path}:1"
 
 
 def test_test_list_with_a_path_that_climbs_out(tmp_path):

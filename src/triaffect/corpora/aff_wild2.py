@@ -8,6 +8,7 @@ multi-task files; a row without any label is left out, and so is none for want o
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -125,8 +126,8 @@ class AffWild2:
         return source_frame_rate(source)
 
     def problems(self) -> list[AnnotationError]:
-        """List files that are there twice and wrong lines that name no video."""
-        lines = [error for multi in self._multi.values() for error in multi.problems("")]
+        """List files that are there twice, and of each file the wrong lines that name no video."""
+        lines = [problem for multi in self._multi.values() if (problem := multi.problem(""))]
         return self._layout.problems + lines
 
     def _source(self, name: str) -> Source:
@@ -177,6 +178,9 @@ class _MultiTaskFile:
             self._labels = read_image_labels(path)
         except AnnotationError as error:
             self._labels = ImageLabels.nothing_but(error)
+        self._problems: defaultdict[str, list[AnnotationError]] = defaultdict(list)
+        for video, error in self._labels.problems:
+            self._problems[video].append(error)
         videos, number = np.unique(self._labels.video.astype(str), return_inverse=True)
         order = np.argsort(number, kind="stable")
         ends = np.searchsorted(number[order], np.arange(len(videos)), side="right")
@@ -185,12 +189,12 @@ class _MultiTaskFile:
     @property
     def names(self) -> set[str]:
         """Videos that the file's lines name, the wrong lines included."""
-        blamed = {name for name, _ in self._labels.problems if name}
-        return blamed | self._rows.keys()
+        return (self._problems.keys() | self._rows.keys()) - {""}
 
-    def problems(self, name: str) -> list[AnnotationError]:
-        """Wrong lines that name a video, or none if ``name`` is empty."""
-        return [error for video, error in self._labels.problems if video == name]
+    def problem(self, name: str) -> AnnotationError | None:
+        """The first wrong line that names a video, or none if ``name`` is empty."""
+        wrong = self._problems.get(name)
+        return blame_first(wrong) if wrong else None
 
     def rows(self, name: str) -> tuple[IntArray, FloatArray]:
         """Frames (N,) and numbers (N, 15) of a video; lines that repeat another count once.
@@ -198,8 +202,8 @@ class _MultiTaskFile:
         Raises:
             AnnotationError: A line that names the video is wrong, or contradicts another.
         """
-        if wrong := self.problems(name):
-            raise blame_first(wrong)
+        if wrong := self.problem(name):
+            raise wrong
         rows = self._rows.get(name, np.empty(0, np.int64))
         frames, values = self._labels.frame[rows], self._labels.values[rows]
         unique, first, again = np.unique(frames, return_index=True, return_inverse=True)

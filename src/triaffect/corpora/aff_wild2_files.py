@@ -5,10 +5,15 @@ say which line is wrong and why. The codes for "not annotated", -5 for valence a
 -1 for expression and action units, count as such however they are written (``-5``, ``-5.0``);
 the published program keeps ``-5.0`` as if it were a label, which is not offered here. A valence
 of -1 is a value like any other.
+
+What counts as right: UTF-8, with or without a byte order mark; lines end in a line feed, with or
+without a carriage return before it; blanks around fields are spaces and tabs; a number is decimal,
+with or without point and exponent; blank lines only at the end, for frames are numbered by line.
 """
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Sequence
@@ -29,9 +34,15 @@ from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 from triaffect.types import BoolArray, FloatArray, IntArray
 
-_IMAGE = r"^(?P<video>[^/\\\x00-\x1f]+)/(?P<number>[0-9]{1,8})\.jpe?g$"
-_IMAGE_PATTERN = re.compile(_IMAGE, re.ASCII)
+_NAME = r"[^/\\\pC\pZ](?:[^/\\\pC]*[^/\\\pC\pZ])?"
+_IMAGE = rf"^(?P<video>{_NAME})/(?P<number>[0-9]{{1,8}})\.(?i:jpe?g)$"
+"""Of Arrow's kind of pattern; control characters, and blanks at the ends, are in no name."""
 _NO_VIDEO = (".", "..")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_BLANKS = " \t"
+_MARK = "\ufeff"
+_SHOWN = 80
+"""Characters of a wrong text that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +171,7 @@ def read_image_labels(path: Path) -> ImageLabels:
     problems = [
         (
             str(video[row] or ""),
-            lines.problems.get(row) or _wrong_image(path, row, lines.images[row].as_py()),
+            lines.problems.get(row) or _wrong_image(f"{path}:{row + 2}", lines.images[row].as_py()),
         )
         for row in np.flatnonzero(~good).tolist()
     ]
@@ -171,18 +182,22 @@ def read_image_labels(path: Path) -> ImageLabels:
 def read_test_list(path: Path) -> list[str]:
     """Read the images to predict, in order: a header, then ``video/00001.jpg`` a line.
 
-    A trailing comma is allowed. A first line that is an image counts as one.
+    A trailing comma is allowed. A first line is a header if it begins with "image" and is none.
 
     Raises:
         AnnotationError: The file is empty or not text, or a line is not an image of a video.
     """
-    texts = [text.strip().removesuffix(",") for text in _read_text(path).rstrip().split("\n")]
-    first = 0 if _IMAGE_PATTERN.match(texts[0]) else 1
-    images = pa.array(texts[first:], pa.string())
-    wrong = np.flatnonzero(_split_images(images)[1] < 0)
-    if len(wrong):
-        row = int(wrong[0])
-        raise _wrong_image(path, row + first - 1, texts[first + row])
+    texts = [
+        text.strip(_BLANKS).removesuffix(",").rstrip(_BLANKS)
+        for text in _read_text(path).split("\n")
+    ]
+    wrong = _split_images(pa.array(texts, pa.string()))[1] < 0
+    first = int(wrong[0] and texts[0].lower().startswith("image"))
+    if len(texts) == first:
+        raise AnnotationError("at least one image after the header", "none", where=f"{path}:1")
+    if wrong[first:].any():
+        row = first + int(wrong[first:].argmax())
+        raise _wrong_image(f"{path}:{row + 1}", texts[row])
     return texts[first:]
 
 
@@ -198,37 +213,38 @@ def blame_first(errors: Sequence[AnnotationError]) -> AnnotationError:
 def _read_lines(path: Path, form: Form) -> _Lines:
     header, _, body = _read_text(path).partition("\n")
     if _squeezed(header) != _squeezed(form.header):
-        raise AnnotationError(f"the header {form.header}", repr(header[:80]), where=f"{path}:1")
-    body = body.rstrip()
+        raise AnnotationError(f"the header {form.header}", _shown(header), where=f"{path}:1")
     if not body:
         raise AnnotationError("at least one line after the header", "none", where=f"{path}:1")
     return _parse_at_once(body, form) or _parse_by_line(path, body, form)
 
 
 def _read_text(path: Path) -> str:
+    """A file's lines up to the last that is not blank, joined by line feeds."""
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise AnnotationError("a file to read", str(error.strerror), where=path) from error
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         got = f"the byte {data[error.start]:#04x}"
         raise AnnotationError("UTF-8 text", got, where=f"{path}:{line}") from error
-    if not text.strip():
+    text = text.replace("\r\n", "\n").removesuffix("\r").rstrip(_BLANKS + "\n")
+    if not text:
         raise AnnotationError("a header line and values", "an empty file", where=f"{path}:1")
-    return text.replace("\r\n", "\n")
+    return text
 
 
 def _squeezed(text: str) -> str:
-    return "".join(text.split()).lower()
+    return "".join(text.replace("\t", " ").split(" ")).lower()
 
 
 def _parse_at_once(body: str, form: Form) -> _Lines | None:
     """Read all lines, or None if any of them may be wrong."""
     types = {name: pa.float64() for name in form.names} | {"image": pa.string()}
-    if "\r" in body:  # to Arrow the end of a line, to every count of lines none
+    if "\r" in body or body.startswith(_MARK):  # to Arrow the end of a line, and nothing
         return None
     try:
         table = csv.read_csv(
@@ -244,7 +260,7 @@ def _parse_at_once(body: str, form: Form) -> _Lines | None:
     if wrong.any():
         return None
     names = table.column("image").combine_chunks() if form.has_image else pa.array([], pa.string())
-    return _Lines(values, pc.utf8_trim_whitespace(names), {})
+    return _Lines(values, pc.utf8_trim(names, _BLANKS), {})
 
 
 def _without_codes(numbers: NDArray[np.float64], form: Form) -> tuple[FloatArray, BoolArray]:
@@ -255,7 +271,7 @@ def _without_codes(numbers: NDArray[np.float64], form: Form) -> tuple[FloatArray
     fits = numbers >= np.array([rule.low for rule in rules])
     fits &= numbers <= np.array([rule.high for rule in rules])
     fits &= ~whole | (numbers == np.floor(numbers))
-    return np.where(missing, np.nan, numbers).astype(np.float32), ~(fits | missing)
+    return np.where(fits, numbers, np.nan).astype(np.float32), ~(fits | missing)
 
 
 def _parse_by_line(path: Path, body: str, form: Form) -> _Lines:
@@ -265,7 +281,7 @@ def _parse_by_line(path: Path, body: str, form: Form) -> _Lines:
         row: _mistake(lines[row], form, int(wrong[row].argmax()), f"{path}:{row + 2}")
         for row in np.flatnonzero(wrong.any(1)).tolist()
     }
-    images = [fields[0].strip() for fields in lines] if form.has_image else []
+    images = [fields[0].strip(_BLANKS) for fields in lines] if form.has_image else []
     return _Lines(values, pa.array(images, pa.string()), problems)
 
 
@@ -280,8 +296,12 @@ def _mistake(fields: list[str], form: Form, column: int, where: str) -> Annotati
     if len(fields) != len(form.names):
         expected = f"{_values(len(form.names))} ({', '.join(form.names)})"
         return AnnotationError(expected, _count(fields, form), where=where)
-    got = repr(fields[form.has_image + column].strip())
+    got = _shown(fields[form.has_image + column].strip(_BLANKS))
     return AnnotationError(str(form.values[column]), got, where=where)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
 
 
 def _count(fields: list[str], form: Form) -> str:
@@ -295,10 +315,8 @@ def _values(count: int) -> str:
 
 
 def _number(field: str) -> float:
-    try:
-        return math.nan if "_" in field else float(field)
-    except ValueError:
-        return math.nan
+    text = field.strip(_BLANKS)
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def _split_images(images: pa.Array) -> tuple[NDArray[np.object_], IntArray]:
@@ -312,7 +330,7 @@ def _split_images(images: pa.Array) -> tuple[NDArray[np.object_], IntArray]:
     return video, np.where(wrong, -1, number - 1).astype(np.int64)
 
 
-def _wrong_image(path: Path, row: int, text: str) -> AnnotationError:
+def _wrong_image(where: str, text: str) -> AnnotationError:
     expected = "an image of a video, numbered from 1, such as video/00001.jpg"
     remedy = "paths stay inside the folder of crops"
-    return AnnotationError(expected, repr(text), remedy, where=f"{path}:{row + 2}")
+    return AnnotationError(expected, _shown(text), remedy, where=where)
