@@ -4,9 +4,9 @@ from triaffect.errors import RecipeError
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
 
 FROZEN = {
-    "paper_as_published": "05589010a8509ff17290f1cedb30f9728dbd02d9176634f2c65920e10a64ee51",
-    "paper_as_coded": "b38aa5290fe1eb08162150d756a53914b85150ebd3affc9b600bb8d1302877fc",
-    "supervised": "6d8a7356004e30b1caa74097a76bfde3754fc934e1ea94f31706c3f48adf931f",
+    "paper_as_published": "46cf0447d336f3015674dc4635f93b55de0ca36d726d6b3673ef0c0b3c822bcd",
+    "paper_as_coded": "9800288dcc4c3e0757823b5105ef0e1441e81094c653802ccea549d1daf7727d",
+    "supervised": "7e73af0e9f33e4c7c494b7b2b7ab19282708f4b1f7c2286dfe9c03929c3ac42c",
 }
 
 

@@ -6,23 +6,57 @@ alone, a single still image, or a window with gaps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from triaffect.nets.discriminator import TaskDiscriminator
+from triaffect.nets.inputs import extra_input, extra_presence
 from triaffect.nets.outputs import Outputs
 from triaffect.tasks.task import Task
 
+FARTHEST = 10.0
+"""In spreads: values farther from the mean are held here."""
+
+
+class Standardise(nn.Module):
+    """Bring every column to mean 0 and spread 1, by numbers that are saved with the weights.
+
+    Layer norm, which the project's own vectors have, would leave nothing of a stream of one
+    column, and let the column of the largest unit drown the others.
+
+    Args:
+        mean: Shape (D,).
+        std: Shape (D,).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values (..., D) to values of one scale."""
+        return ((x - self.mean) / self.std).clamp(-FARTHEST, FARTHEST)
+
 
 class PresentOr(nn.Module):
-    """Project what is there; put a learned vector where nothing is."""
+    """Project what is there; put a learned vector where nothing is.
 
-    def __init__(self, inputs: int, width: int) -> None:
+    Args:
+        inputs: Length of a vector.
+        width: Length of what comes out.
+        scale: What its values are brought to one scale by; None for layer norm.
+    """
+
+    def __init__(self, inputs: int, width: int, scale: Standardise | None = None) -> None:
         super().__init__()
         self.project = nn.Sequential(
-            nn.LayerNorm(inputs), nn.Linear(inputs, width), nn.LayerNorm(width), nn.GELU()
+            scale or nn.LayerNorm(inputs), nn.Linear(inputs, width), nn.LayerNorm(width), nn.GELU()
         )
         self.absent = nn.Parameter(torch.zeros(width))
 
@@ -39,7 +73,7 @@ def dense(inputs: int, outputs: int, dropout: float = 0.0) -> nn.Sequential:
 
 
 class DefaultNet(nn.Module):
-    """Window of face vectors and one voice vector to all tasks.
+    """Window of face vectors, one voice vector and maybe further ones to all tasks.
 
     Args:
         face_dim: Length of a face vector.
@@ -52,6 +86,10 @@ class DefaultNet(nn.Module):
         dropout: In the trunk and the discriminator.
         drop_face: Share of training rows that have their face hidden, if they have a voice.
         drop_voice: Share of training rows that have their voice hidden, if they have a face.
+        drop_extra: Share of training rows that have a further vector hidden, each by itself,
+            if they have a face or a voice.
+        scales: Means and spreads of the streams that have columns of their own units: by
+            "face", by "voice", and by the name of each further stream, in order.
     """
 
     def __init__(
@@ -66,13 +104,22 @@ class DefaultNet(nn.Module):
         dropout: float = 0.3,
         drop_face: float = 0.15,
         drop_voice: float = 0.15,
+        *,
+        drop_extra: float = 0.15,
+        scales: Mapping[str, Standardise] | None = None,
     ) -> None:
         super().__init__()
-        self.drop_face, self.drop_voice = drop_face, drop_voice
-        self.face = PresentOr(face_dim, width)
-        self.voice = PresentOr(voice_dim, width)
+        self.drop_face, self.drop_voice, self.drop_extra = drop_face, drop_voice, drop_extra
+        further = dict(scales or {})
+        self.face = PresentOr(face_dim, width, further.pop("face", None))
+        self.voice = PresentOr(voice_dim, width, further.pop("voice", None))
+        self.names = tuple(further)
+        self.extra = nn.ModuleList(
+            PresentOr(len(scale.mean), width, scale) for scale in further.values()
+        )
         self.memory = nn.GRUCell(width, width)
-        self.trunk = nn.Sequential(dense(3 * width, 2 * width, dropout), dense(2 * width, width))
+        joined = (3 + len(self.names)) * width
+        self.trunk = nn.Sequential(dense(joined, 2 * width, dropout), dense(2 * width, width))
         self.heads = nn.ModuleDict(
             {
                 task.key: nn.Sequential(dense(width, head), nn.Linear(head, task.width))
@@ -87,8 +134,9 @@ class DefaultNet(nn.Module):
         """Arrays of a window batch to raw outputs.
 
         Args:
-            inputs: ``face`` (N, W, Df), ``face_present`` (N, W), ``voice`` (N, Dv) and
-                ``voice_present`` (N,).
+            inputs: ``face`` (N, W, Df), ``face_present`` (N, W), ``voice`` (N, Dv),
+                ``voice_present`` (N,), and of each further stream ``extra.<name>`` (N, D) and
+                ``extra.<name>.present`` (N,).
         """
         face_present, voice_present = inputs["face_present"], inputs["voice_present"]
         if self.training:
@@ -98,10 +146,21 @@ class DefaultNet(nn.Module):
         for position in range(faces.shape[1]):
             memory = self.memory(faces[:, position], memory)
         voice = self.voice(inputs["voice"], voice_present)
-        features = self.trunk(torch.cat([memory, faces[:, -1], voice], 1))
+        extras = self._extras(inputs, face_present.any(1) | voice_present)
+        features = self.trunk(torch.cat([memory, faces[:, -1], voice, *extras], 1))
         raw = {key: head(features) for key, head in self.heads.items()}
         domain = None if self.discriminator is None else self.discriminator(features)
         return Outputs(raw=raw, domain=domain, features=features)
+
+    def _extras(self, inputs: dict[str, Tensor], others: Tensor) -> list[Tensor]:
+        """Each further stream's projected vectors; ``others``: rows with a face or a voice."""
+        projected = []
+        for name, project in zip(self.names, self.extra, strict=True):
+            present = inputs[extra_presence(name)]
+            if self.training:
+                present = present & ~(others & (torch.rand(len(present)) < self.drop_extra))
+            projected.append(project(inputs[extra_input(name)], present))
+        return projected
 
     def _hide(self, face: Tensor, voice: Tensor) -> tuple[Tensor, Tensor]:
         """Hide a face or a voice at random, never the only one a row has."""

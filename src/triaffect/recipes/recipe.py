@@ -12,6 +12,9 @@ Reading = Literal["conventional", "as_coded"]
 INITIAL = "initial"
 """As a stage's teacher: the weights that training starts from."""
 
+FACE, VOICE = "face", "voice"
+"""As a stream: what the store's own extractor of that name made."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +65,10 @@ class DataSpec(_Strict):
         stills_as_video: Hold some training pictures for their whole window, and let some
             speak with a voice of the same expression; for windows only.
         augment: Vary crops and spectra while training.
+        face: What fills the windows: "face" is the store's face extractor, any other name a
+            stream of external features that was joined to the store.
+        voice: What gives the voice vector: "voice", or a stream likewise.
+        extra: Streams that each give the net ``default`` one more vector of the moment.
     """
 
     input: Literal["windows", "crops", "logmel"]
@@ -76,6 +83,25 @@ class DataSpec(_Strict):
     stills_as_video: bool = False
     augment: bool = False
     balance: tuple[str, ...] = ()
+    face: str = FACE
+    voice: str = VOICE
+    extra: tuple[str, ...] = ()
+
+    @property
+    def external(self) -> tuple[str, ...]:
+        """Names of the streams of external features that are read, each once."""
+        used = (self.face, self.voice, *self.extra)
+        return tuple(dict.fromkeys(name for name in used if name not in (FACE, VOICE)))
+
+    @model_validator(mode="after")
+    def _streams_fit(self) -> DataSpec:
+        if (self.face, self.voice, *self.extra) != (FACE, VOICE) and self.input != "windows":
+            raise ValueError("other streams than the store's own are for windows")
+        if self.face == VOICE or self.voice == FACE:
+            raise ValueError("the store's own face and voice cannot change places")
+        if len(set(self.extra)) < len(self.extra) or {FACE, VOICE} & set(self.extra):
+            raise ValueError("extra names external streams, each once")
+        return self
 
 
 class PaperNetSpec(_Strict):
@@ -99,6 +125,7 @@ class DefaultNetSpec(_Strict):
     dropout: float = 0.3
     drop_face: float = Field(default=0.15, ge=0, le=0.5)
     drop_voice: float = Field(default=0.15, ge=0, le=0.5)
+    drop_extra: float = Field(default=0.15, ge=0, le=0.5)
 
 
 class LightFaceSpec(_Strict):
@@ -224,6 +251,12 @@ class Recipe(_Strict):
     data: DataSpec
     net: NetSpec
     stages: dict[str, Stage] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _net_takes_streams(self) -> Recipe:
+        if self.data.extra and self.net.kind != "default":
+            raise ValueError(f"the net {self.net.kind} takes no data.extra; the net default does")
+        return self
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Recipe:

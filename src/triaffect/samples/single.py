@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.samples.dataset import InputArrays, Rows, label_rows
-from triaffect.samples.windows import by_source, frame_rows, source_range
+from triaffect.samples.look_up import by_source, frame_rows, source_range
 from triaffect.tasks.task import Task
 from triaffect.types import IntArray
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from triaffect.errors import RecipeError, StoreError
 from triaffect.features.store import FeatureStore
-from triaffect.nets.default import DefaultNet
+from triaffect.nets.default import DefaultNet, Standardise
 from triaffect.nets.light_face import LightFace
 from triaffect.nets.light_voice import LightVoice
 from triaffect.nets.paper import PaperNet
@@ -20,8 +20,9 @@ from triaffect.objectives.distillation import Distillation
 from triaffect.objectives.objective import Objective
 from triaffect.objectives.supervised import Supervised
 from triaffect.recipes.recipe import (
+    FACE,
+    VOICE,
     DataSpec,
-    DefaultNetSpec,
     LightFaceSpec,
     LightVoiceSpec,
     OptimizerSpec,
@@ -32,10 +33,10 @@ from triaffect.recipes.recipe import (
 )
 from triaffect.samples.dataset import Rows, Samples, balanced
 from triaffect.samples.single import CropSamples, LogmelSamples
-from triaffect.samples.windows import WindowSamples
+from triaffect.samples.windows import Streams, WindowSamples
 from triaffect.tasks.task import Task
 from triaffect.training.optimizers import KerasAdam
-from triaffect.types import IntArray, Moments, Window
+from triaffect.types import IntArray, Moments, Split, Window
 
 PAPER_FRAME_RATE = 30.0
 """Frames per second that the paper's windows are counted at."""
@@ -87,6 +88,7 @@ def _windows(
         stills_as_video=spec.stills_as_video,
         drop_minus_one=spec.drop_minus_one,
         moments=moments,
+        streams=Streams(spec.face, spec.voice, spec.extra),
     )
 
 
@@ -102,7 +104,7 @@ def build_net(
     """A freshly initialised network for one stage.
 
     Raises:
-        StoreError: The network needs a face and a voice extractor and the store lacks one.
+        StoreError: The store lacks a stream that the network reads.
         RecipeError: The network does not take the recipe's input, or has no discriminator
             for the stage's adversary.
     """
@@ -117,26 +119,45 @@ def build_net(
         light = LightFace if isinstance(net, LightFaceSpec) else LightVoice
         made: nn.Module = light(tasks, **sizes)
         return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-    face, voice = store.face_spec, store.voice_spec
-    if face is None or voice is None:
-        missing = "face" if face is None else "voice"
+    dims: dict[str, Any] = {
+        "face_dim": _width(store, recipe.data.face, FACE, net.kind),
+        "voice_dim": _width(store, recipe.data.voice, VOICE, net.kind),
+        "tasks": tasks,
+        "classes": len(stage.adversary.classes) if stage.adversary else 0,
+    }
+    if isinstance(net, PaperNetSpec):
+        return PaperNet(**dims, **sizes)
+    return DefaultNet(**dims, **sizes, scales=_scales(recipe.data, store))
+
+
+def _width(store: FeatureStore, stream: str, own: str, kind: str) -> int:
+    """Length of the vectors of a stream, which may be the store's own face or voice."""
+    if stream != own:
+        return store.external(stream).spec.dim
+    spec = store.face_spec if own == FACE else store.voice_spec
+    if spec is None:
         raise StoreError(
-            f"a store with a {missing} extractor for the net {net.kind}",
+            f"a store with a {own} extractor for the net {kind}",
             "one without",
-            f"extract it with --{missing}",
+            f"extract it with --{own}, or name an external stream as data.{own}",
             where=store.path,
         )
-    classes = len(stage.adversary.classes) if stage.adversary else 0
-    dims: dict[str, Any] = {
-        "face_dim": face.dim,
-        "voice_dim": voice.dim,
-        "tasks": tasks,
-        "classes": classes,
-    }
-    assert isinstance(net, PaperNetSpec | DefaultNetSpec)  # noqa: S101 - narrows the union
-    return (
-        PaperNet(**dims, **sizes) if isinstance(net, PaperNetSpec) else DefaultNet(**dims, **sizes)
-    )
+    return spec.dim
+
+
+def _scales(spec: DataSpec, store: FeatureStore) -> dict[str, Standardise]:
+    """Scales of the external streams by the input they fill, from the sources to learn from."""
+    used = {FACE: spec.face, VOICE: spec.voice, **{name: name for name in spec.extra}}
+    external = {place: name for place, name in used.items() if name not in (FACE, VOICE)}
+    if not external:
+        return {}
+    training = store.moments.column("split").astype(str) == Split.TRAIN
+    sources = set(store.moments.column("source").astype(str)[training])
+    scales = {}
+    for place, name in external.items():
+        scale = store.external(name).scale(sources)
+        scales[place] = Standardise(torch.from_numpy(scale.mean), torch.from_numpy(scale.std))
+    return scales
 
 
 def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimizer:

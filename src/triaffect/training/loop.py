@@ -90,7 +90,7 @@ def train(
     """
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     samples = build_samples(recipe.data, store, tasks)
-    folder = begin(out, recipe, seed, store.fingerprint(), resume, initial)
+    folder = begin(out, recipe, seed, store.fingerprint(recipe.data.external), resume, initial)
     work = Work(recipe, store, samples, tasks, folder, seed)
     progress = _resumed(folder)
     journal = Journal(folder.journal, listener)

@@ -1,0 +1,203 @@
+"""Which stored row each moment sees: of the store's own extractors, and of external streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.corpora.rows import MULTI_TASK_SET
+from triaffect.errors import StoreError
+from triaffect.features.external import ANY_FACE, NO_FRAME, ExternalStream, Run
+from triaffect.features.store import Entry, FeatureStore
+from triaffect.features.windows import nearest_rows, voice_rows, window_rows
+from triaffect.types import IntArray, Moments, Window
+
+HALF_FRAME = 0.5
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How a moment looks at a stream of vectors.
+
+    Attributes:
+        window: Which vectors it sees, in seconds or frames.
+        in_frames: The window counts frames.
+        single_task_offset: Added to the frame of rows that are not of the MTL set.
+    """
+
+    window: Window
+    in_frames: bool = False
+    single_task_offset: int = 0
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Rows that windows are filled from.
+
+    Attributes:
+        runs: Rows of a source, face by face.
+        frame: Frame of each row or `NO_FRAME`.
+        time_s: Time of each row.
+    """
+
+    runs: Callable[[str], list[Run]]
+    frame: NDArray[np.int32]
+    time_s: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Where moments are: frame with and without offset, time and track, each of length N."""
+
+    frame: IntArray
+    offset: IntArray
+    time_s: NDArray[np.float64]
+    track: IntArray
+
+    @staticmethod
+    def of(moments: Moments, single_task_offset: int = 0) -> _Asked:
+        alone = moments.column("label_set").astype(str) != MULTI_TASK_SET
+        offset = np.where(alone, single_task_offset, 0)
+        return _Asked(
+            moments.column("frame").astype(np.int64) + offset,
+            offset,
+            moments.column("time_s").astype(np.float64),
+            moments.column("track").astype(np.int64),
+        )
+
+    def __getitem__(self, rows: IntArray) -> _Asked:
+        return _Asked(self.frame[rows], self.offset[rows], self.time_s[rows], self.track[rows])
+
+
+def face_windows(store: FeatureStore, moments: Moments, looking: Looking) -> IntArray:
+    """Row of every window position's face vector, -1 where absent, shape (N, W)."""
+    ordinals = {name: ordinal for ordinal, name in enumerate(store.sources)}
+    series = _Series(
+        lambda source: _tracks(store, ordinals[source]), store.face_frame, store.face_time_s
+    )
+    return _windows(store, series, moments, looking)
+
+
+def external_windows(
+    store: FeatureStore, stream: ExternalStream, moments: Moments, looking: Looking
+) -> IntArray:
+    """Row of every window position in an external stream, -1 where absent, shape (N, W).
+
+    As for faces, a position is filled by the row nearest in time within half a hop; a window
+    in frames takes the very frame, where the stream knows the frames of its rows.
+    """
+    series = _Series(stream.runs, stream.frame, stream.time_s)
+    return _windows(store, series, moments, looking)
+
+
+def external_rows(store: FeatureStore, stream: ExternalStream, moments: Moments) -> IntArray:
+    """Row of an external stream nearest to each moment, at most a period away; shape (N,).
+
+    A picture of a set of stills has the row of its own frame. -1 where there is none.
+    """
+    asked, found = _Asked.of(moments), np.full(len(moments), -1, np.int64)
+    for entry, run, mine in _by_run(store, stream.runs, moments, asked):
+        if entry.stills:
+            rows = frame_rows(stream.frame[run.start : run.stop], asked.frame[mine])
+        else:
+            period_s = stream.spec.period_s(entry.frame_rate)
+            rows = nearest_rows(stream.time_s[run.start : run.stop], asked.time_s[mine], period_s)
+        found[mine] = np.where(rows >= 0, rows + run.start, -1)
+    return found
+
+
+def stored_voices(store: FeatureStore, moments: Moments) -> IntArray:
+    """Row of each moment's voice vector in the store, -1 where absent, shape (N,)."""
+    voices = np.full(len(moments), -1, np.int64)
+    time_s = moments.column("time_s").astype(np.float64)
+    for source, here in by_source(store, moments):
+        voices[here] = _voice_rows(store, source, time_s[here])
+    return voices
+
+
+def _windows(store: FeatureStore, series: _Series, moments: Moments, looking: Looking) -> IntArray:
+    asked = _Asked.of(moments, looking.single_task_offset)
+    found = np.full((len(moments), len(looking.window.offsets_s())), -1, np.int64)
+    for entry, run, mine in _by_run(store, series.runs, moments, asked):
+        rows = _run_windows(entry, run, series, asked[mine], looking)
+        found[mine] = np.where(rows >= 0, rows + run.start, -1)
+    return found
+
+
+def _by_run(
+    store: FeatureStore, runs: Callable[[str], list[Run]], moments: Moments, asked: _Asked
+) -> Iterator[tuple[Entry, Run, IntArray]]:
+    """Each run of rows that some moments look at: its source, itself, and those moments."""
+    for source, here in by_source(store, moments):
+        for run in runs(store.sources[source]):
+            mine = here if run.track == ANY_FACE else here[asked.track[here] == run.track]
+            if len(mine):
+                yield store.entries[source], run, mine
+
+
+def _run_windows(
+    entry: Entry, run: Run, series: _Series, asked: _Asked, looking: Looking
+) -> IntArray:
+    """Rows within one run, shape (N, W)."""
+    frames, times = series.frame[run.start : run.stop], series.time_s[run.start : run.stop]
+    window = looking.window
+    if entry.stills:
+        rows = np.full((len(asked.frame), len(window.offsets_s())), -1, np.int64)
+        rows[:, -1] = frame_rows(frames, asked.frame)
+        return rows
+    if not looking.in_frames:
+        return window_rows(times, asked.time_s, window)
+    if frames[0] != NO_FRAME:
+        return window_rows(frames.astype(float), asked.frame.astype(float), window, HALF_FRAME)
+    rate = entry.frame_rate
+    seconds = Window(window.span_s / rate, window.hop_s / rate, window.causal)
+    return window_rows(times, asked.time_s + asked.offset / rate, seconds)
+
+
+def by_source(store: FeatureStore, moments: Moments) -> Iterator[tuple[int, IntArray]]:
+    """Ordinal of each source that has moments, and the rows of those moments."""
+    ordinals = {name: ordinal for ordinal, name in enumerate(store.sources)}
+    names, inverse = np.unique(moments.column("source").astype(str), return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    for name, here in zip(
+        names, np.split(order, np.cumsum(np.bincount(inverse))[:-1]), strict=True
+    ):
+        if name not in ordinals:
+            raise StoreError("moments of stored sources only", f"source '{name}'")
+        yield ordinals[name], here
+
+
+def source_range(ordinals: NDArray[np.generic], source: int) -> tuple[int, int]:
+    """First row and end of one source in a sorted column of source ordinals."""
+    return (
+        int(np.searchsorted(ordinals, source, "left")),
+        int(np.searchsorted(ordinals, source, "right")),
+    )
+
+
+def frame_rows(frames: NDArray[np.generic], wanted: IntArray) -> IntArray:
+    """Row of each wanted frame number in a sorted column; -1 where it is missing."""
+    if not len(frames):
+        return np.full(len(wanted), -1, np.int64)
+    rows = np.searchsorted(frames, wanted).clip(0, len(frames) - 1)
+    return np.where(frames[rows] == wanted, rows, -1).astype(np.int64)
+
+
+def _tracks(store: FeatureStore, source: int) -> list[Run]:
+    start, stop = source_range(store.face_source, source)
+    edges = (np.flatnonzero(np.diff(store.face_track[start:stop])) + start + 1).tolist()
+    bounds = pairwise([start, *edges, stop])
+    return [Run(int(store.face_track[a]), a, b) for a, b in bounds if a < b]
+
+
+def _voice_rows(store: FeatureStore, source: int, at_s: NDArray[np.float64]) -> IntArray:
+    """Stored voice vector of each instant; -1 where there is none."""
+    start, stop = source_range(store.voice_source, source)
+    if store.voice_spec is None or store.voice_spec.window is None:
+        return np.full(len(at_s), -1, np.int64)
+    rows = voice_rows(store.voice_time_s[start:stop], at_s, store.voice_spec.window)
+    return np.where(rows >= 0, rows + start, -1)
