@@ -10,6 +10,7 @@ import pytest
 from tests.inference.tiny_model import write_tiny_model
 from tests.training.recipes import SMALL
 from tests.training.stores import made_store
+from tests.training.test_leaks import SOURCES, store_of
 
 FAST = [f"--set={s}" for s in (*SMALL["default"], "teacher.epochs=1", "student.epochs=1")]
 
@@ -18,6 +19,7 @@ FAST = [f"--set={s}" for s in (*SMALL["default"], "teacher.epochs=1", "student.e
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("train")
     made_store(folder / "store", videos=4, frames=60)
+    store_of(folder / "leaky", *SOURCES, frames=60)
     return folder
 
 
@@ -56,6 +58,15 @@ def test_evaluate_agrees_with_the_run(run, place):
     assert set(found["chance"]) == set(own["official"])
 
 
+def test_what_is_done_about_leaks_is_told(place):
+    paths = ["--store", place / "leaky", "--out", place / "dropped"]
+    done = triaffect("train", "default", *paths, *FAST, "--drop-leak")
+    assert done.returncode == 0, done.stderr
+    warning = "warning: 1 people and 0 videos in several splits; left out rows: 60 for train"
+    assert warning in done.stderr.splitlines()[0]
+    assert json.loads((place / "dropped" / "run.json").read_text())["leaks"] == "drop"
+
+
 def mistakes(place, run):
     half = place / "half"
     if not half.exists():
@@ -69,6 +80,9 @@ def mistakes(place, run):
     yield [*wrong, "student.optimizr.lr=1"], "did you mean 'optimizer'"
     yield [*wrong, "student.epochs=many"], "student.epochs"
     yield ["train", "light_face", *store, "--out", place / "x"], "gray64"
+    yield ["train", "default", *store, "--out", place / "x", "--allow-leak", "--drop-leak"], "both"
+    leaky = ["--store", place / "leaky", "--out", place / "x"]
+    yield ["train", "default", *leaky], "got 1 people (p0) in several; --drop-leak"
     yield ["evaluate", place / "nothing", *store], "run.json"
     yield ["evaluate", half, *store], "stage student"
     yield ["evaluate", run, *store, "--split", "holdout"], "'holdout'"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from triaffect.cli.progress import progress_bar
+from triaffect.errors import RunError
 
 THREADS = min(2, os.cpu_count() or 1)
 
@@ -32,15 +33,30 @@ def train(
             show_default="random weights",
         ),
     ] = None,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Learn from people and videos of other splits too.")
+    ] = False,
+    drop_leak: Annotated[
+        bool,
+        typer.Option("--drop-leak", help="Leave out rows of people and videos of other splits."),
+    ] = False,
 ) -> None:
-    """Train every stage of a recipe, score it, and export the model folder."""
+    """Train every stage of a recipe, score it, and export the model folder.
+
+    A network that reads external features has no model folder: a video alone has none of them.
+    """
     from triaffect.features.store import FeatureStore
     from triaffect.recipes.load import load_recipe
-    from triaffect.training.export import export_run
+    from triaffect.training.export import export_run, lacking
     from triaffect.training.initial import find_initial
+    from triaffect.training.leaks import LeakChoice
     from triaffect.training.loop import set_threads
     from triaffect.training.loop import train as run
 
+    if allow_leak and drop_leak:
+        raise RunError("--allow-leak or --drop-leak", "both")
+    leaks = LeakChoice.ALLOW if allow_leak else LeakChoice.REFUSE
+    leaks = LeakChoice.DROP if drop_leak else leaks
     set_threads(threads)
     resolved, opened = load_recipe(recipe, set_ or ()), FeatureStore.open(store)
     initial = find_initial(init, resolved, opened) if init else None
@@ -49,15 +65,33 @@ def train(
         def report(stage: str, done: int, total: int, loss: float) -> None:
             told(done, total, f"{stage}, loss {loss:.3f}")
 
-        folder = run(resolved, opened, out, seed, resume, report, _tell_epoch, initial=initial)
-    export_run(folder, opened)
-    typer.echo(f"scores: {folder.scores}\nmodel:  {folder.model}")
+        folder = run(
+            resolved, opened, out, seed, resume, report, _tell, initial=initial, leaks=leaks
+        )
+    missing = lacking(resolved)
+    if missing is None:
+        export_run(folder, opened)
+    typer.echo(f"scores: {folder.scores}\nmodel:  {missing or folder.model}")
+
+
+def _tell(line: dict[str, Any]) -> None:
+    """One line on stderr for what the journal notes."""
+    if line["event"] == "leaks":
+        _tell_leaks(line)
+    elif "validation" in line:
+        _tell_epoch(line)
+
+
+def _tell_leaks(line: dict[str, Any]) -> None:
+    """What occurs in more than one split, and how many rows were left out for it."""
+    left_out = ", ".join(f"{count} for {split}" for split, count in line["left_out"].items())
+    done = f"left out rows: {left_out}" if left_out else "learnt from all the same"
+    found = f"{len(line['people'])} people and {len(line['videos'])} videos"
+    typer.echo(f"triaffect: warning: {found} in several splits; {done}", err=True)
 
 
 def _tell_epoch(line: dict[str, Any]) -> None:
-    """One line on stderr for every epoch, with the validation score of each pool."""
-    if "validation" not in line:
-        return
+    """The epoch, and the validation score of each pool."""
     scores = ", ".join(
         f"{pool} " + " ".join(f"{name} {value:.3f}" for name, value in official.items())
         for pool, official in line["validation"].items()

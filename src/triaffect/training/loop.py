@@ -27,6 +27,7 @@ from triaffect.training.build import build_net, build_samples
 from triaffect.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from triaffect.training.files import write_json, write_tensors
 from triaffect.training.journal import Journal, Listener
+from triaffect.training.leaks import LeakChoice, find_leaks, settle, told
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import Initial, RunFolder, begin, read_about, read_recipe
 from triaffect.training.scoring import score_pools
@@ -64,7 +65,9 @@ def train(
     listener: Listener | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     known: Sequence[Task] = TASKS,
+    *,
     initial: Initial | None = None,
+    leaks: LeakChoice = LeakChoice.REFUSE,
 ) -> RunFolder:
     """Train every stage of a recipe and score the result.
 
@@ -80,21 +83,26 @@ def train(
             with one.
         known: Every task that a recipe may name.
         initial: Weights that every stage starts from; see `triaffect.training.initial`.
+        leaks: What to do about people and videos in several splits.
 
     Returns:
         The run folder with journal, weights and ``scores.json``.
 
     Raises:
         RunError: The folder holds another run, or one and ``resume`` is off.
-        StoreError: The store lacks what the recipe needs.
+        StoreError: The store lacks what the recipe needs, or has leaks that are refused.
     """
     tasks = [task_by_key(key, known) for key in recipe.tasks]
-    samples = build_samples(recipe.data, store, tasks)
-    folder = begin(out, recipe, seed, store.fingerprint(recipe.data.external), resume, initial)
-    work = Work(recipe, store, samples, tasks, folder, seed)
+    found = find_leaks(store, recipe.data.pools)
+    settled = settle(store, found, leaks)
+    samples = build_samples(recipe.data, settled, tasks)
+    folder = begin(out, recipe, seed, store.fingerprint(), resume, initial, leaks)
+    work = Work(recipe, settled, samples, tasks, folder, seed)
     progress = _resumed(folder)
     journal = Journal(folder.journal, listener)
     journal.cut(progress.journal_bytes)
+    if found and not journal.size():
+        journal.write("leaks", choice=leaks, **told(store, settled, found))
     while progress.stage < len(work.names):
         _Runner(work, progress, journal, report, checkpoint_every_s).run()
         progress = Progress(stage=progress.stage + 1, step=progress.step)

@@ -14,6 +14,7 @@ from triaffect.errors import RunError
 from triaffect.recipes.load import recipe_hash
 from triaffect.recipes.recipe import Recipe
 from triaffect.training.files import write_json
+from triaffect.training.leaks import LeakChoice
 from triaffect.version import __version__
 
 FORMAT = 1
@@ -78,7 +79,13 @@ class RunFolder:
 
 
 def begin(
-    root: Path, recipe: Recipe, seed: int, data: str, resume: bool, initial: Initial | None = None
+    root: Path,
+    recipe: Recipe,
+    seed: int,
+    data: str,
+    resume: bool,
+    initial: Initial | None = None,
+    leaks: LeakChoice = LeakChoice.REFUSE,
 ) -> RunFolder:
     """Make a run folder, or check that an existing one can go on.
 
@@ -89,10 +96,11 @@ def begin(
         data: Fingerprint of the store.
         resume: Go on with a run that is there.
         initial: Weights to start from; the run keeps a copy.
+        leaks: What to do about people and videos in several splits.
 
     Raises:
         RunError: The folder holds a run and ``resume`` is off, or it holds another recipe,
-            seed, data or initial weights.
+            seed, data, initial weights or choice about leaks.
     """
     folder = RunFolder(root)
     about = {
@@ -102,6 +110,7 @@ def begin(
         "seed": seed,
         "data": data,
         "initial": initial and initial.sha256,
+        "leaks": leaks,
     }
     if folder.about.exists():
         if not resume:
@@ -149,7 +158,7 @@ def read_recipe(root: Path) -> Recipe:
 
 
 def _check_same(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
-    for key in ("recipe_hash", "seed", "data", "initial"):
+    for key in ("recipe_hash", "seed", "data", "initial", "leaks"):
         if old.get(key) != new[key]:
             raise RunError(
                 f"the run's own {key} {old.get(key)!s:.16}",
