@@ -62,6 +62,67 @@ def encode(
     return path
 
 
+FLASH_FRAME, CLICK_S, FLASH_RATE = 20, 0.8, 25
+"""Which frame of `flash_and_click` is white, and when it clicks, from each stream's own start."""
+
+
+def flash_and_click(
+    path: Path,
+    codecs: tuple[str, str, int],
+    picture_ms: int = 0,
+    sound_ms: int = 0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write two seconds of black with a white frame, and of silence with a click.
+
+    Args:
+        path: Where to.
+        codecs: Video codec, sound codec, samples per second.
+        picture_ms: Time stamp of the first frame.
+        sound_ms: Time stamp of the first sample.
+        options: Of the container.
+    """
+    video_codec, sound_codec, rate = codecs
+    with av.open(str(path), "w", options=options or {}) as container:
+        video = container.add_stream(video_codec, rate=FLASH_RATE)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1000 if video_codec == "libx264" else 25)
+        sound = container.add_stream(sound_codec, rate=rate, layout="mono")
+        packets = [*_flash_packets(video), *_one_click_packets(sound, rate)]
+        for packet in packets:
+            late_ms = picture_ms if packet.stream is video else sound_ms
+            late = int(Fraction(late_ms, 1000) / packet.time_base)
+            packet.pts, packet.dts = packet.pts + late, packet.dts + late
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            container.mux(packet)
+    return path
+
+
+def _flash_packets(video: av.VideoStream) -> Iterable[av.Packet]:
+    for k in range(2 * FLASH_RATE):
+        white = np.full((64, 64, 3), 255 if k == FLASH_FRAME else 0, np.uint8)
+        frame = av.VideoFrame.from_ndarray(white, format="rgb24")
+        frame.pts, frame.time_base = 40 * k, Fraction(1, 1000)
+        if video.codec_context.time_base == Fraction(1, FLASH_RATE):
+            frame.pts, frame.time_base = k, Fraction(1, FLASH_RATE)
+        yield from video.encode(frame)
+    yield from video.encode(None)
+
+
+def _one_click_packets(sound: av.AudioStream, rate: int) -> Iterable[av.Packet]:
+    samples = np.zeros(2 * rate, np.float32)
+    samples[int(CLICK_S * rate) :][: rate // 200] = 0.8
+    form = sound.codec_context.format.name
+    if form.startswith("s16"):
+        samples = (samples * 32767).astype(np.int16)
+    for at in range(0, len(samples), 1600):
+        part = np.ascontiguousarray(samples[None, at : at + 1600])
+        frame = av.AudioFrame.from_ndarray(part, form, "mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+        yield from sound.encode(frame)
+    yield from sound.encode(None)
+
+
 def _click_packets(track: av.AudioStream, from_ms: int) -> Iterable[av.Packet]:
     for k in range(10):
         frame = av.AudioFrame.from_ndarray(clicks()[None, k * 800 : k * 800 + 800], "s16", "mono")

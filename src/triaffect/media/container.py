@@ -87,6 +87,18 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     return None
 
 
+def needed_video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The first moving picture of a file.
+
+    Raises:
+        MediaError: There is none; the message names ``path``.
+    """
+    stream = video_stream(container)
+    if stream is None:
+        raise MediaError("a video", "a file without a picture", where=path)
+    return stream
+
+
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """The first sound of a file that has a decoder, set to decode on one thread."""
     for stream in container.streams.audio:
@@ -106,12 +118,16 @@ def duration_s(container: InputContainer) -> float | None:
     return container.duration / av.time_base if container.duration else None
 
 
-def stream_duration_s(stream: VideoStream | AudioStream) -> float | None:
-    """Seconds the file says one stream lasts; None where it does not say."""
+def stream_duration_s(container: InputContainer, stream: VideoStream | AudioStream) -> float | None:
+    """Seconds the file says one stream lasts; None where it does not say.
+
+    Matroska says when it ends, on a clock that need not begin at 0.
+    """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     clock = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))  # Matroska's way
     if clock is None:
         return None
     hours, minutes, seconds = clock.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    end_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return end_s - float(start_s(container))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
@@ -26,10 +27,10 @@ from triaffect.errors import MediaError
 from triaffect.media.container import (
     audio_stream,
     duration_s,
+    needed_video_stream,
     opened,
     start_s,
     stream_duration_s,
-    video_stream,
 )
 
 DEFAULT_RATE = 25.0
@@ -64,6 +65,7 @@ class VideoInfo:
         frame_rate: Average frames per second.
         duration_s: Seconds it says it lasts; None where it does not say.
         has_sound: Whether there is a sound stream.
+        start_s: Time of its first frame: later than 0 where the sound starts first.
     """
 
     width: int
@@ -71,6 +73,39 @@ class VideoInfo:
     frame_rate: float
     duration_s: float | None
     has_sound: bool
+    start_s: float
+
+
+class RisingTimes:
+    """Times of a stream's frames in the order shown, rising whatever its time stamps do.
+
+    Args:
+        container: The open file.
+        stream: Its picture.
+
+    Attributes:
+        step_s: Seconds from frame to frame where no time stamp tells.
+        last_s: Time of the last frame asked for.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._start = start_s(container)
+        self.step_s = 1 / stream_rate(stream)
+        self.last_s = -self.step_s
+
+    def next_s(self, stamp: int | None, unit_s: Fraction | None) -> float:
+        """Seconds from the start of the file to the next frame.
+
+        Args:
+            stamp: Its time stamp; None if it has none.
+            unit_s: Unit of the stamp in seconds.
+        """
+        shown = self.last_s + self.step_s
+        if stamp is not None and unit_s is not None:
+            shown = float(stamp * unit_s - self._start)
+        # A file whose clock stands still or runs back still gets rising times.
+        self.last_s = shown if shown > self.last_s else self.last_s + self.step_s
+        return self.last_s
 
 
 class VideoFrames:
@@ -96,7 +131,7 @@ class VideoFrames:
 
     def _look(self) -> VideoInfo:
         with opened(self.path) as container:
-            stream = self._stream(container)
+            stream = needed_video_stream(container, self.path)
             first = next(self._decode(container, stream), None)
             if first is None:
                 got = self.problem or "none"
@@ -105,37 +140,28 @@ class VideoFrames:
                 )
             height, width = first.rgb.shape[:2]
             has_sound = audio_stream(container) is not None
-            return VideoInfo(width, height, _rate(stream), duration_s(container), has_sound)
-
-    def _stream(self, container: InputContainer) -> VideoStream:
-        stream = video_stream(container)
-        if stream is None:
-            raise MediaError("a video", "a file without a picture", where=self.path)
-        return stream
+            return VideoInfo(
+                width, height, stream_rate(stream), duration_s(container), has_sound, first.time_s
+            )
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in order."""
         with opened(self.path) as container:
-            yield from self._decode(container, self._stream(container))
+            yield from self._decode(container, needed_video_stream(container, self.path))
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Frame]:
         self.problem = None
-        step = 1 / _rate(stream)
-        start, count, time_s = start_s(container), 0, -step
+        times, count = RisingTimes(container, stream), 0
         angle, matrix = None, (1.0, 0.0, 0.0, 1.0)
         for index, picture in self._pictures(container, stream):
-            shown = time_s + step
-            if picture.pts is not None and picture.time_base is not None:
-                shown = float(picture.pts * picture.time_base - start)
-            # A file whose clock stands still or runs back still gets rising times.
-            time_s = shown if shown > time_s else time_s + step
+            time_s = times.next_s(picture.pts, picture.time_base)
             count += 1
             if picture.rotation != angle:
                 # PyAV's side data and its frame hold each other until the garbage collector
                 # comes by, so it is looked at once, not for every frame: at 1080p that is 280 MB.
                 angle, matrix = picture.rotation, _display_matrix(picture)
             yield Frame(index, time_s, _upright(picture, matrix, self.max_size))
-        self._check_end(stream, count, time_s + step)
+        self._check_end(container, stream, count, times.last_s + times.step_s)
 
     def _pictures(
         self, container: InputContainer, stream: VideoStream
@@ -162,13 +188,16 @@ class VideoFrames:
                 yield index, picture
                 index += 1
 
-    def _check_end(self, stream: VideoStream, count: int, end_s: float) -> None:
-        declared_s = stream_duration_s(stream)
+    def _check_end(
+        self, container: InputContainer, stream: VideoStream, count: int, end_s: float
+    ) -> None:
+        declared_s = stream_duration_s(container, stream)
         if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
             self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
 
 
-def _rate(stream: VideoStream) -> float:
+def stream_rate(stream: VideoStream) -> float:
+    """Average frames/s of a stream."""
     rate = stream.average_rate or stream.guessed_rate
     return float(rate) if rate else DEFAULT_RATE
 
