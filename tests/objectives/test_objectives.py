@@ -228,3 +228,19 @@ def test_targets_become_tensors():
     assert targets.values.dtype == torch.float32
     assert targets.valid.dtype == torch.bool
     assert targets.weight.shape == (2,)
+
+
+def test_a_teacher_may_be_asked_only_where_a_label_is_missing():
+    labelled = torch.tensor([True, False, False, True, False, True])
+    context = made_context("ALL")
+    context.targets["EXPR"].valid[~labelled] = False
+    context.targets["AU"].valid[:] = False
+    terms = Distillation(on=("ALL",), missing_only=True, other_weight=1.0)(context)
+    assert set(terms) == {"teacher.EXPR", "teacher.AU"}, "every row has a label of VA"
+    terms["teacher.EXPR"].backward()
+    gradient = context.outputs.raw["EXPR"].grad
+    assert gradient[~labelled].any(1).all()
+    assert not gradient[labelled].any()
+    whole = Distillation(on=("ALL",), other_weight=1.0)(context)
+    assert set(whole) == {"teacher.VA", "teacher.EXPR", "teacher.AU"}
+    torch.testing.assert_close(whole["teacher.AU"], terms["teacher.AU"])

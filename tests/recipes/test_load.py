@@ -4,8 +4,8 @@ from triaffect.errors import RecipeError
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
 
 FROZEN = {
-    "paper_as_published": "46cf0447d336f3015674dc4635f93b55de0ca36d726d6b3673ef0c0b3c822bcd",
-    "paper_as_coded": "9800288dcc4c3e0757823b5105ef0e1441e81094c653802ccea549d1daf7727d",
+    "paper_as_published": "5161fd7cf03462261e86d6b8b21108f94b5173911839cc83f696fa5951bd4cda",
+    "paper_as_coded": "727ac9d4e186807a55246f4df2676e9722a2c473b14d43c127c543f818ae0562",
     "supervised": "7e73af0e9f33e4c7c494b7b2b7ab19282708f4b1f7c2286dfe9c03929c3ac42c",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from triaffect.errors import TriaffectError
@@ -26,6 +27,8 @@ class Distillation:
         temperature: Divides student's and teacher's logits of a softmax task.
         reading: Which cross-entropies.
         on: Kinds of batch that are distilled; the paper leaves out fully labelled ones.
+        missing_only: Of each task only the rows that have no label of it, so that the teacher
+            never speaks against a label.
     """
 
     own_weight: float = 1.0
@@ -33,6 +36,7 @@ class Distillation:
     temperature: float = 1.0
     reading: LossReading = "conventional"
     on: tuple[str, ...] = ("VA", "EXPR", "AU")
+    missing_only: bool = False
     name: str = "teacher"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
@@ -45,16 +49,28 @@ class Distillation:
             return {}
         if context.teacher is None:
             raise TriaffectError("a teacher to distil from", "none", "name the stage that teaches")
+        rows = {task.key: self._rows(task, context) for task in context.tasks}
         return {
-            f"{self.name}.{task.key}": self._term(task, context, context.teacher)
+            f"{self.name}.{task.key}": self._term(task, context, context.teacher, rows[task.key])
             for task in context.tasks
+            if len(rows[task.key]) > 1  # a CCC needs two
         }
 
-    def _term(self, task: Task, context: StepContext, teacher: Outputs) -> Tensor:
+    def _rows(self, task: Task, context: StepContext) -> Tensor:
+        """Numbers of the rows that are taught this task."""
+        labels = context.targets.get(task.key)
+        taught = torch.ones(len(context.outputs.raw[task.key]), dtype=torch.bool)
+        if self.missing_only and labels is not None:
+            taught = ~labels.valid.any(1)
+        return taught.nonzero()[:, 0]
+
+    def _term(self, task: Task, context: StepContext, teacher: Outputs, rows: Tensor) -> Tensor:
         weight = self.own_weight if task.key == context.kind else self.other_weight
         weight *= context.task_weights.get(task.key, 1.0)
         options = LossOptions(self._reading(context.kind, task.key), self.temperature)
         raw, teacher_raw = context.outputs.raw[task.key], teacher.raw[task.key]
+        if self.missing_only:
+            raw, teacher_raw = raw[rows], teacher_raw[rows]
         return weight * task.soft_loss(raw, teacher_raw, options)
 
     def _reading(self, kind: str, key: str) -> Reading:

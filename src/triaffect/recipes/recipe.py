@@ -184,13 +184,17 @@ class SupervisedSpec(_Strict):
 
 
 class DistillationSpec(_Strict):
-    """Loss against the teacher: the batch's own task, and the tasks it has no labels for."""
+    """Loss against the teacher: the batch's own task, and the tasks it has no labels for.
+
+    ``missing_only`` leaves out, for each task, the rows that have a label of it.
+    """
 
     own_weight: float = 1.0
     other_weight: float = 0.9
     temperature: float = Field(default=2.5, gt=0)
     reading: Reading = "conventional"
     on: tuple[str, ...] = ("VA", "EXPR", "AU")
+    missing_only: bool = False
 
 
 class AdversarySpec(_Strict):
