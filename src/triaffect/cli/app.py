@@ -11,7 +11,9 @@ from triaffect.cli.corpus import corpus_app
 from triaffect.cli.demo import demo
 from triaffect.cli.evaluate import evaluate
 from triaffect.cli.extract import extract
+from triaffect.cli.join import join
 from triaffect.cli.predict import predict
+from triaffect.cli.submit import submit, submit_check
 from triaffect.cli.train import train
 from triaffect.errors import TriaffectError
 
@@ -30,8 +32,11 @@ app = typer.Typer(
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(bench_app, name="bench")
 app.command()(extract)
+app.command()(join)
 app.command()(train)
 app.command()(evaluate)
+app.command()(submit)
+app.command("submit-check")(submit_check)
 app.command()(predict)
 app.command()(demo)
 

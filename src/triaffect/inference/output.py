@@ -28,6 +28,15 @@ def check_output(path: Path) -> Path:
     if path.suffix.lower() not in FORMATS:
         got = f"'{path.suffix}'" if path.suffix else "no suffix"
         raise TableError(f"an output ending in {' or '.join(FORMATS)}", got, where=path)
+    return check_place(path)
+
+
+def check_place(path: Path) -> Path:
+    """Make sure that a file can be written there.
+
+    Raises:
+        TableError: The place is a folder or has none that can be written to.
+    """
     if path.is_dir():
         raise TableError("an output file", "a folder", "name a file in it", where=path)
     if not path.absolute().parent.is_dir():
