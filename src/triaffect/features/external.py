@@ -253,6 +253,22 @@ def open_stream(store: Path, name: str) -> ExternalStream:
     return ExternalStream(folder, spec, read_lines(folder)[0])
 
 
+def streams_of_run(path: Path) -> list[str]:
+    """Names of the external streams that a run's network reads.
+
+    Args:
+        path: A run folder, or the place where its model folder would be; anything else has none.
+    """
+    for folder in (path, path.parent):
+        try:
+            data = json.loads((folder / "run.json").read_text("utf-8"))["recipe"]["data"]
+            used = [data["face"], data["voice"], *data["extra"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return [name for name in dict.fromkeys(used) if name not in OWN_STREAMS]
+    return []
+
+
 def read_spec(folder: Path) -> ExternalSpec:
     """What the stream in a folder is.
 

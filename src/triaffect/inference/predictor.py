@@ -24,6 +24,7 @@ import pyarrow as pa
 from triaffect.errors import MediaError, ModelError
 from triaffect.faces.detect import CenterFace, FaceDetector
 from triaffect.faces.track import Tracker
+from triaffect.features.external import streams_of_run
 from triaffect.features.model_folder import load_model_folder
 from triaffect.features.networks import OnnxFace, OnnxVoice
 from triaffect.features.registry import SHIPPED
@@ -181,12 +182,22 @@ def model_folder(path: str | Path | None) -> Path:
     """The model folder meant: one that was given, or the one that comes with the package.
 
     Raises:
-        ModelError: None was given, and the package came without.
+        ModelError: None was given, and the package came without; or it is of a run whose
+            network reads external features.
     """
     if path is None and not SHIPPED.is_dir():
         expected, remedy = "the weights that come with the package", "give a model folder"
         raise ModelError(expected, "none in this installation", remedy, where=SHIPPED)
-    return SHIPPED if path is None else Path(path)
+    folder = SHIPPED if path is None else Path(path)
+    streams = streams_of_run(folder)
+    if streams:
+        raise ModelError(
+            "a model that needs a video alone",
+            f"a run whose network also reads external features ({', '.join(streams)})",
+            "score it on a store that has them: triaffect evaluate RUN --store STORE",
+            where=folder,
+        )
+    return folder
 
 
 def load(path: str | Path | None = None, device: str = CPU) -> Predictor:

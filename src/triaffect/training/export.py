@@ -69,6 +69,14 @@ class _Fusion(nn.Module):
         return tuple(task.activate(raw[task.key]) for task in self.tasks)
 
 
+def lacking(recipe: Recipe) -> str | None:
+    """Why a recipe's network makes no model folder; None if it makes one."""
+    if not recipe.data.external:
+        return None
+    streams = ", ".join(recipe.data.external)
+    return f"none, for the network reads external features ({streams}) that no video has by itself"
+
+
 def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = TASKS) -> None:
     """Write the model folder of a run's last stage, from its best weights.
 
@@ -81,10 +89,14 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
         known: Every task that a recipe may name.
 
     Raises:
-        RunError: The run has not finished its last stage.
+        RunError: The run has not finished its last stage, or its network reads external
+            features.
     """
     about = read_about(folder.root)
     recipe = Recipe.model_validate(about["recipe"])
+    missing = lacking(recipe)
+    if missing is not None:
+        raise RunError("a run that makes a model folder", missing, where=folder.root)
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     stage = list(recipe.stages)[-1]
     if not folder.weights(stage, "last").is_file():
