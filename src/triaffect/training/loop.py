@@ -96,7 +96,9 @@ def train(
     found = find_leaks(store, recipe.data.pools)
     settled = settle(store, found, leaks)
     samples = build_samples(recipe.data, settled, tasks)
-    folder = begin(out, recipe, seed, store.fingerprint(), resume, initial, leaks)
+    folder = begin(
+        out, recipe, seed, store.fingerprint(recipe.data.external), resume, initial, leaks
+    )
     work = Work(recipe, settled, samples, tasks, folder, seed)
     progress = _resumed(folder)
     journal = Journal(folder.journal, listener)
