@@ -2,12 +2,14 @@
 
 A video name is a source and a person; the two people of a twin video (``_left``, ``_right``) are
 two of each and share the sound. Rows keep the label set that they come from, "MTL" for the
-multi-task files; a row without any label is left out, and so is none for want of an image.
+multi-task files. A row without any label is left out. A row whose image is not there stays, for a
+moment may still have a voice; which inputs a network needs is decided where samples are made.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -26,6 +28,7 @@ from triaffect.corpora.aff_wild2_files import (
     read_image_labels,
 )
 from triaffect.corpora.aff_wild2_layout import find_layout
+from triaffect.corpora.clock import FrameClock, even_clock
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
     Key,
@@ -49,6 +52,7 @@ from triaffect.types import (
 RENDERED_MARK = "SYNTHETIC.json"
 """A file in a corpus's folder that says its faces and labels were made by a program."""
 
+_IMAGE = re.compile(r"[0-9]{1,8}\.jpe?g", re.IGNORECASE | re.ASCII)
 _LOG = logging.getLogger(__name__)
 
 
@@ -79,7 +83,7 @@ class AffWild2:
 
     def sources(self) -> list[Source]:
         """List the videos that have crops or labels, sorted by id."""
-        names = set(self._layout.crops) | {name for _, _, name in self._layout.single}
+        names = self._layout.crops.keys() | self._layout.single.keys()
         for multi in self._multi.values():
             names |= multi.names
         return [self._source(name) for name in sorted(names)]
@@ -92,30 +96,26 @@ class AffWild2:
                 that names it.
             MediaError: Its raw video is there but cannot be read.
         """
-        name, rate = self._name(source), self.frame_rate(source)
+        name, clock = self._name(source), self.clock(source)
         parts = []
-        for (key, split, video), path in self._layout.single.items():
-            if video == name:
-                form = SINGLE_TASK_FORMS[key]
-                values = read_frames(path, form)
-                frames = np.arange(len(values))
-                parts.append(self._moments(name, rate, split, key, form, frames, values))
+        for (key, split), path in self._layout.single.get(name, {}).items():
+            form = SINGLE_TASK_FORMS[key]
+            values = read_frames(path, form)
+            frames = np.arange(len(values))
+            parts.append(self._moments(name, clock, split, key, form, frames, values))
         for split, multi in self._multi.items():
             frames, values = multi.rows(name)
             form = MULTI_TASK_FORM
-            parts.append(self._moments(name, rate, split, MULTI_TASK_SET, form, frames, values))
+            parts.append(self._moments(name, clock, split, MULTI_TASK_SET, form, frames, values))
         return join_moments(parts)
 
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield 0-based frame number and crop (H, W, 3); a broken crop is as if not there."""
-        if source.images is None:
-            return
-        for path in sorted(source.images.glob("*.jp*g"), key=lambda path: path.stem.zfill(9)):
-            if path.stem.isdecimal() and int(path.stem) > 0:
-                try:
-                    yield int(path.stem) - 1, read_image(path)
-                except MediaError as error:
-                    _LOG.warning("left out: %s", error)
+        for number, path in _numbered_images(source.images):
+            try:
+                yield number - 1, read_image(path)
+            except MediaError as error:
+                _LOG.warning("left out: %s", error)
 
     def frame_rate(self, source: Source) -> float:
         """Average frames/s of the raw video; 30 where there is none.
@@ -125,8 +125,16 @@ class AffWild2:
         """
         return source_frame_rate(source)
 
+    def clock(self, source: Source) -> FrameClock:
+        """Frames at that rate, from the first of the raw video on.
+
+        Raises:
+            MediaError: The raw video cannot be read.
+        """
+        return even_clock(source)
+
     def problems(self) -> list[AnnotationError]:
-        """List files that are there twice, and of each file the wrong lines that name no video."""
+        """List what is there twice, and of each file the first wrong line that names no video."""
         lines = [problem for multi in self._multi.values() if (problem := multi.problem(""))]
         return self._layout.problems + lines
 
@@ -145,7 +153,7 @@ class AffWild2:
     def _moments(
         self,
         name: str,
-        rate: float,
+        clock: FrameClock,
         split: Split,
         label_set: str,
         form: Form,
@@ -159,7 +167,7 @@ class AffWild2:
             "person": f"{self.name}/{name}",
             "track": 0,
             "frame": frames.astype(np.int32),
-            "time_s": frames / rate,
+            "time_s": clock.times(frames),
             "split": split,
             "label_set": label_set,
         }
@@ -176,8 +184,8 @@ class _MultiTaskFile:
         self._path = path
         try:
             self._labels = read_image_labels(path)
-        except AnnotationError as error:
-            self._labels = ImageLabels.nothing_but(error)
+        except AnnotationError as unreadable:
+            self._labels = ImageLabels.nothing_but(unreadable)
         self._problems: defaultdict[str, list[AnnotationError]] = defaultdict(list)
         for video, error in self._labels.problems:
             self._problems[video].append(error)
@@ -219,6 +227,18 @@ class _MultiTaskFile:
                 where=f"{self._path}:{self._labels.line[rows[row]]}",
             )
         return unique, values[first]
+
+
+def _numbered_images(folder: Path | None) -> Iterator[tuple[int, Path]]:
+    """Images of a folder by their 1-based number, of any number of digits, in its order."""
+    found = sorted(folder.iterdir()) if folder else []
+    images: dict[int, Path] = {}
+    for path in found:
+        if _IMAGE.fullmatch(path.name) and int(path.stem) > 0:
+            first = images.setdefault(int(path.stem), path)
+            if first != path:
+                _LOG.warning("left out: %s, the image is there as %s", path, first.name)
+    yield from sorted(images.items())
 
 
 def _labels(form: Form, values: FloatArray) -> dict[str, NDArray[np.floating]]:

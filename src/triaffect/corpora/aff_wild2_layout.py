@@ -3,11 +3,14 @@
 Everything may lie in the corpus's folder itself or one folder below it::
 
     cropped_aligned*/<video>/00001.jpg
-    <any folder>/<video>.mp4 or .avi
+    [<any folder> /] [batch* | new_vids* /] <video>.mp4 or .avi
     VA_Estimation_Challenge | EXPR_Classification_Challenge | EXPR_Recognition_Challenge |
         AU_Detection_Challenge / Train_Set | Validation_Set | Test_Set / <video>.txt
     [MTL_Challenge /] train_set.txt | training_set_annotations.txt, validation_set.txt |
         validation_set_annotations.txt, test_set_annotations.txt
+
+Suffixes may be in upper case. The two people of a twin video, ``<video>_left`` and
+``<video>_right``, share its raw video unless they have their own.
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ MULTI_TASK_FILES = {
 }
 CROPS_PREFIX = "cropped_aligned"
 VIDEO_SUFFIXES = (".mp4", ".avi")
+VIDEO_FOLDERS = ("batch", "new_vids")
+"""How the folders begin that raw videos are handed out in."""
 TWIN_SUFFIXES = ("_left", "_right")
 
 _Key = TypeVar("_Key")
@@ -56,14 +61,14 @@ class Layout:
     Attributes:
         crops: Folder of aligned faces by the video's name.
         raw: Raw video by its name without suffix.
-        single: Single-task file by (task key, split, the video's name).
+        single: By the video's name, its single-task files by (task key, split).
         multi: Multi-task file by split.
-        problems: Files that are there twice, of which the first is used.
+        problems: Files and folders that are there twice, of which the first is used.
     """
 
     crops: dict[str, Path] = field(default_factory=dict)
     raw: dict[str, Path] = field(default_factory=dict)
-    single: dict[tuple[str, Split, str], Path] = field(default_factory=dict)
+    single: dict[str, dict[tuple[str, Split], Path]] = field(default_factory=dict)
     multi: dict[Split, Path] = field(default_factory=dict)
     problems: list[AnnotationError] = field(default_factory=list)
 
@@ -86,7 +91,8 @@ def find_layout(root: Path) -> Layout:
     below = [folder for folder in _folders(root) if folder.name != MULTI_TASK_FOLDER]
     for base in [root, *below]:
         if base.name.startswith(CROPS_PREFIX):
-            layout.crops.update({folder.name: folder for folder in _folders(base)})
+            for folder in _folders(base):
+                _add(layout, layout.crops, folder.name, folder)
             continue
         _add_raw_videos(layout, base)
         _add_single_task_files(layout, base)
@@ -105,17 +111,19 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _add_raw_videos(layout: Layout, base: Path) -> None:
-    for path in _visible(base):
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            layout.raw.setdefault(path.stem, path)
+    inner = [folder for folder in _folders(base) if folder.name.startswith(VIDEO_FOLDERS)]
+    for folder in [base, *inner]:
+        for path in _visible(folder):
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                _add(layout, layout.raw, path.stem, path)
 
 
 def _add_single_task_files(layout: Layout, base: Path) -> None:
     for challenge, key in CHALLENGES.items():
         for folder, split in SPLIT_FOLDERS.items():
             for path in _visible(base / challenge / folder):
-                if path.suffix == ".txt":
-                    _add(layout, layout.single, (key, split, path.stem), path)
+                if path.suffix.lower() == ".txt":
+                    _add(layout, layout.single.setdefault(path.stem, {}), (key, split), path)
 
 
 def _add_multi_task_files(layout: Layout, base: Path) -> None:
@@ -128,6 +136,6 @@ def _add_multi_task_files(layout: Layout, base: Path) -> None:
 def _add(layout: Layout, files: dict[_Key, Path], key: _Key, path: Path) -> None:
     if files.setdefault(key, path) != path:
         error = AnnotationError(
-            f"one file with these labels, {files[key]}", "another", "move one away", where=path
+            f"one of its kind, {files[key]}", "another", "move one away", where=path
         )
         layout.problems.append(error)
