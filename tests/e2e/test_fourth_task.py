@@ -20,8 +20,11 @@ from triaffect.inference.predictor import Predictor
 from triaffect.media.write import write_video
 from triaffect.report.demo import demo_page
 from triaffect.tasks.registry import TASKS
+from triaffect.training.authors import authors_scores, pools_of_run
+from triaffect.training.evaluate import Resampling, evaluate, split_of
 from triaffect.training.export import export_run
-from triaffect.training.loop import train
+from triaffect.training.loop import open_run, train
+from triaffect.training.scoring import predict_rows
 
 FOUR = (*TASKS, Pain())
 FRAMES, RATE = 24, 12.0
@@ -68,6 +71,15 @@ def test_a_fourth_task_goes_from_labels_to_page(corpus, tmp_path):
     official = scores["student"]["test"]["MTL"]["official"]
     assert set(official) == {"P_VA", "P_EXPR", "P_AU", "P_PAIN", "P_MTL"}
     assert official["P_PAIN"] > 0
+    work, nets = open_run(folder.root, store, FOUR)
+    split = split_of(store, work.samples, "test", FOUR)
+    said = predict_rows(nets[-1][1], work.samples, split.rows, FOUR)
+    found = evaluate(split, said, Resampling(10))["all"]
+    assert found["official"]["P_PAIN"] == pytest.approx(official["P_PAIN"])
+    assert found["intervals"]["units"]["PAIN"] == 1
+    assert authors_scores(split, said, pools_of_run(work, "test"))["pools"]["MTL"]["authors"][
+        "P_PAIN"
+    ]
     lines = [json.loads(line) for line in folder.journal.read_text().splitlines()]
     assert {"MTL.label.PAIN", "MTL.teacher.PAIN"} <= set(lines[-1]["losses"])
 

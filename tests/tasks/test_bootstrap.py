@@ -103,7 +103,9 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says():
         truth = (common + rng.normal(size=common.shape)) / 5
         said = (common + rng.normal(size=common.shape)) / 5
         labels = {"VA": Targets(truth, np.ones_like(truth, bool), np.ones(300, np.float32))}
-        low, high = intervals(labels, {"VA": said}, unit, [task], seed=seed).official["P_VA"]
+        low, high = intervals(
+            labels, {"VA": said}, unit, [task], resamples=500, seed=seed
+        ).official["P_VA"]
         held += low <= 0.5 <= high
     assert 0.89 <= held / 200 <= 0.99
 

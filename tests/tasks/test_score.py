@@ -191,8 +191,8 @@ def test_details_of_valence_tell_means_and_deviations():
     for k, (name, table) in enumerate(by_part.items()):
         kept = labels.valid[:, k]
         x, y = labels.values[kept, k].astype(float), said["VA"][kept, k]
-        expected = {"mean_label": x.mean(), "mean_predicted": y.mean(), "rows": kept.sum()}
-        expected |= {"sd_label": x.std(), "sd_predicted": y.std(), "ccc": numpy_ccc(x, y)}
+        expected = {"mean_label": x.mean(), "mean_said": y.mean(), "rows": kept.sum()}
+        expected |= {"sd_label": x.std(), "sd_said": y.std(), "ccc": numpy_ccc(x, y)}
         assert table == pytest.approx(expected, rel=0, abs=EXACT), name
 
 

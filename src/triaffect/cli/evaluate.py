@@ -1,71 +1,113 @@
-"""``triaffect evaluate``: official scores of a run, or of a model folder."""
+"""``triaffect evaluate``: scores of a run, or of a model folder."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from triaffect.errors import StoreError, TriaffectError
+
 if TYPE_CHECKING:
     from triaffect.features.model_folder import ModelFolder
     from triaffect.features.store import FeatureStore
+    from triaffect.training.evaluate import Split
+    from triaffect.training.scoring import Predictions
+    from triaffect.types import IntArray
+
+RESAMPLES = 1000
+PROTOCOLS = ("official", "authors")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to find out besides the official scores.
+
+    Attributes:
+        authors: The score of the authors' program too.
+        resamples: How often videos are drawn anew for the intervals; 0 for none.
+        seed: Of the resamples, and of the first shuffle of the authors' score.
+    """
+
+    authors: bool = False
+    resamples: int = RESAMPLES
+    seed: int = 0
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder, or model folder.")],
     store: Annotated[Path, typer.Option(help="Feature store with labels.")],
-    json_: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    protocol: Annotated[
+        str, typer.Option(help="official, or authors: their mean over mini-batches beside it.")
+    ] = PROTOCOLS[0],
+    resamples: Annotated[
+        int, typer.Option("--bootstrap", min=0, help="Resamples of videos; 0: no intervals.")
+    ] = RESAMPLES,
+    seed: Annotated[int, typer.Option(min=0, help="Of resamples and shuffles.")] = 0,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
 ) -> None:
     """Score every stage of a run, or a model folder, on people it has not seen."""
+    from rich.console import Console
+
+    from triaffect.cli.evaluate_tables import tables
     from triaffect.features.model_folder import DESCRIPTION
     from triaffect.features.store import FeatureStore
 
+    asked = Asked(_is_authors(protocol), resamples, seed)
     opened = FeatureStore.open(store)
     is_model = (run / DESCRIPTION).is_file()
-    found = (
-        score_model_folder(run, opened, split) if is_model else score_run_folder(run, opened, split)
-    )
+    score = score_model_folder if is_model else score_run_folder
+    found = score(run, opened, split, asked)
     if json_ is not None:
         from triaffect.training.files import write_json
 
         json_.parent.mkdir(parents=True, exist_ok=True)
         write_json(json_, found)
-    typer.echo(_table(found) if json_ is not None else json.dumps(found, indent=1))
+    console = Console(highlight=False)
+    for table in tables(found):
+        console.print(table, "")
 
 
-def score_run_folder(run: Path, store: FeatureStore, split: str) -> dict[str, Any]:
+def score_run_folder(
+    run: Path, store: FeatureStore, split: str, asked: Asked = Asked()
+) -> dict[str, Any]:
     """Scores of each stage of a finished run on one split of a store."""
-    from triaffect.training.evaluate import chance, evaluate, split_of
+    from triaffect.training.authors import pools_of_run
+    from triaffect.training.evaluate import split_of
     from triaffect.training.loop import open_run
     from triaffect.training.scoring import predict_rows
 
     work, nets = open_run(run, store)
     rows = split_of(store, work.samples, split, work.tasks)
-    stages = {}
-    for name, net in nets:
-        prediction = predict_rows(net, work.samples, rows.rows, work.tasks)
-        stages[name] = evaluate(rows, prediction)
-    return {"run": str(run), "split": split, "stages": stages, "chance": chance(rows)}
+    stages = {name: predict_rows(net, work.samples, rows.rows, work.tasks) for name, net in nets}
+    pools = pools_of_run(work, split) if asked.authors else {}
+    return {"run": str(run), "split": split, **_scored(rows, stages, pools, asked)}
 
 
-def score_model_folder(folder: Path, store: FeatureStore, split: str) -> dict[str, Any]:
+def score_model_folder(
+    folder: Path, store: FeatureStore, split: str, asked: Asked = Asked()
+) -> dict[str, Any]:
     """Scores of a model folder, run as it is shipped, on one split of a store."""
     from triaffect.features.model_folder import load_model_folder
     from triaffect.inference.fusion import Fusion
     from triaffect.samples.windows import WindowSamples
     from triaffect.tasks.registry import TASKS
-    from triaffect.training.evaluate import chance, evaluate, split_of
+    from triaffect.training.authors import pools_of_sets
+    from triaffect.training.evaluate import split_of
 
     model = load_model_folder(folder)
     check_networks(model, store)
     fusion = Fusion(model, TASKS)
     samples = WindowSamples(store, fusion.tasks, fusion.part.window)
     rows = split_of(store, samples, split, fusion.tasks)
-    found = evaluate(rows, fusion(*samples.arrays(rows.rows)))
-    return {"run": str(folder), "split": split, "stages": {"model": found}, "chance": chance(rows)}
+    stages = {"model": fusion(*samples.arrays(rows.rows))}
+    pools = pools_of_sets(samples, split, fusion.tasks) if asked.authors else {}
+    return {"run": str(folder), "split": split, **_scored(rows, stages, pools, asked)}
 
 
 def check_networks(model: ModelFolder, store: FeatureStore) -> None:
@@ -74,8 +116,6 @@ def check_networks(model: ModelFolder, store: FeatureStore) -> None:
     Raises:
         StoreError: It was not: what the model says of such vectors means nothing.
     """
-    from triaffect.errors import StoreError
-
     for part, made in (("face", store.face_spec), ("voice", store.voice_spec)):
         own = model.manifest.face if part == "face" else model.manifest.voice
         if own is not None and (made is None or made.sha256 != own.sha256):
@@ -87,16 +127,31 @@ def check_networks(model: ModelFolder, store: FeatureStore) -> None:
             )
 
 
-def _table(found: dict[str, Any]) -> str:
-    """Scores by stage and corpus as a few aligned lines."""
-    lines = [f"{'':24}" + "".join(f"{name:>9}" for name in found["chance"])]
-    for stage, scores in found["stages"].items():
-        parts = {stage: scores["all"]}
-        if len(scores["corpora"]) > 1:
-            parts |= {f"  {corpus}": one for corpus, one in scores["corpora"].items()}
-        lines += [_line(name, one["official"]) for name, one in parts.items()]
-    return "\n".join([*lines, _line("chance", found["chance"])])
+def _scored(
+    rows: Split,
+    stages: Mapping[str, Predictions],
+    pools: Mapping[str, IntArray],
+    asked: Asked,
+) -> dict[str, Any]:
+    """Official scores of each stage, of chance and, if there are pools, the authors' scores."""
+    from triaffect.training.authors import authors_scores
+    from triaffect.training.evaluate import Resampling, chance, evaluate
+
+    how = Resampling(asked.resamples, asked.seed)
+    found: dict[str, Any] = {"bootstrap": how.to_json(), "chance": chance(rows), "stages": {}}
+    found["parts"] = {task.key: list(task.part_names) for task in rows.tasks}
+    for name, prediction in stages.items():
+        scores = evaluate(rows, prediction, how)
+        if pools:
+            scores["authors"] = authors_scores(rows, prediction, pools, asked.seed)
+        found["stages"][name] = scores
+    return found
 
 
-def _line(name: str, official: dict[str, float]) -> str:
-    return f"{name:24}" + "".join(f"{value:9.3f}" for value in official.values())
+def _is_authors(protocol: str) -> bool:
+    if protocol not in PROTOCOLS:
+        near = get_close_matches(protocol, PROTOCOLS, 1)
+        remedy = f"did you mean {near[0]}?" if near else ""
+        expected = "one of " + ", ".join(PROTOCOLS)
+        raise TriaffectError(expected, repr(protocol), remedy, where="--protocol")
+    return protocol == "authors"

@@ -19,9 +19,6 @@ from triaffect.tasks.abaw import Statistics
 from triaffect.tasks.task import Task
 
 LEVEL = 0.95
-RESAMPLES = 1000
-"""Enough for the ends of a 95 % interval to hold still in the third decimal place or so."""
-
 _BLOCK = 1 << 22
 """Counts held at a time: resamples times units."""
 
@@ -48,7 +45,7 @@ class Intervals:
 
 
 def bootstrap(
-    statistics: Statistics, tasks: Sequence[Task], resamples: int = RESAMPLES, seed: int = 0
+    statistics: Statistics, tasks: Sequence[Task], resamples: int, seed: int = 0
 ) -> Intervals:
     """95 % intervals of the official scores, all tasks from the same resamples.
 

@@ -71,7 +71,7 @@ class ValenceArousal(Task):
         mean, square = sums[:, 1:3] / count, sums[:, 3:5] / count
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         table = np.column_stack([concordance(sums), mean, deviation])
-        names = ("ccc", "mean_label", "mean_predicted", "sd_label", "sd_predicted")
+        names = ("ccc", "mean_label", "mean_said", "sd_label", "sd_said")
         return {
             "parts": {
                 name: {**dict(zip(names, row, strict=True)), "rows": int(rows)}

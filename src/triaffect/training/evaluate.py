@@ -1,21 +1,42 @@
-"""What a network is worth on one split of a store: by corpus, and by whole recording."""
+"""What a network is worth on one split of a store: by part, by corpus, and by whole recording."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.errors import StoreError
+from triaffect.errors import StoreError, TriaffectError
 from triaffect.features.store import FeatureStore
-from triaffect.samples.dataset import Samples, take
-from triaffect.tasks.abaw import chance_score, score_targets
+from triaffect.samples.dataset import Samples
+from triaffect.tasks.abaw import EVERY_ROW, chance_score, score_statistics, statistics_of
+from triaffect.tasks.bootstrap import LEVEL, bootstrap
 from triaffect.tasks.task import Task
 from triaffect.training.scoring import Predictions, truth_of
 from triaffect.types import IntArray, SourceKind, Targets
+from triaffect.types import Split as SplitName
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are found; see `triaffect.tasks.bootstrap`.
+
+    Attributes:
+        resamples: How often units are drawn anew; 0 finds no intervals.
+        seed: Decides what is drawn.
+    """
+
+    resamples: int
+    seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, with what is resampled."""
+        unit = "source; in sets of stills the person"
+        return {"level": LEVEL, "resamples": self.resamples, "seed": self.seed, "unit": unit}
 
 
 @dataclass(frozen=True)
@@ -43,38 +64,69 @@ class Split:
         moments = self.samples.rows.moments[self.rows]
         return self.store.moments.column("source").astype(str)[moments]
 
+    def units(self) -> IntArray:
+        """What each row is resampled with: its source, or in a set of stills its person.
+
+        The pictures of one source may be a whole corpus of strangers; copies of one picture
+        count as one person there.
+        """
+        source, names = self._coded("source")
+        person, _ = self._coded("person")
+        stills = {entry.source for entry in self.store.entries if entry.stills}
+        is_still = np.isin(names, list(stills))[source]
+        return np.where(is_still, len(names) + person, source)
+
+    def _coded(self, column: str) -> tuple[IntArray, list[str]]:
+        """A text column of the rows as numbers, and the texts they stand for."""
+        coded = self.store.moments.table.column(column).combine_chunks().dictionary_encode()
+        moments = self.samples.rows.moments[self.rows]
+        numbers = coded.indices.to_numpy().astype(np.int64)[moments]
+        return numbers, coded.dictionary.to_pylist()
+
 
 def split_of(store: FeatureStore, samples: Samples, name: str, tasks: Sequence[Task]) -> Split:
     """Rows of a split.
 
     Raises:
-        StoreError: There are none.
+        TriaffectError: No split has that name.
+        StoreError: It has no rows.
     """
+    if name not in set(SplitName):
+        near = get_close_matches(name, list(SplitName), 1)
+        remedy = f"did you mean {near[0]}?" if near else ""
+        raise TriaffectError("one of " + ", ".join(SplitName), repr(name), remedy, where="--split")
     rows = np.flatnonzero(samples.rows.split == name)
     if not len(rows):
-        raise StoreError(f"labelled rows of the split '{name}'", "none", where=store.path)
+        others = np.unique(samples.rows.split).tolist()
+        remedy = f"it has {' and '.join(others)}" if others else "extract a corpus with labels"
+        expected = f"labelled rows of the split '{name}'"
+        raise StoreError(expected, "none", remedy, where=store.path)
     return Split(store, samples, rows, tasks)
 
 
-def evaluate(split: Split, prediction: Predictions) -> dict[str, Any]:
-    """Official score of all rows and of each corpus, and accuracy where classes exclude.
+def evaluate(split: Split, prediction: Predictions, how: Resampling) -> dict[str, Any]:
+    """Official score of all rows and of each corpus, with intervals.
 
     Args:
         split: The rows.
         prediction: Activated predictions for them, shape (rows, K) each.
+        how: How often and by what seed units are resampled.
 
     Returns:
-        ``all`` and ``corpora`` by name, each with ``rows``, ``official``, ``tasks`` and, for
-        a corpus of recordings with one label each, ``recordings``: their number, accuracy
-        and mean recall when a recording's predictions are averaged.
+        ``all`` and ``corpora`` by name, each with ``rows``, ``official``, ``tasks``,
+        ``accuracy`` where classes exclude, ``intervals`` unless none are wanted and, for a
+        corpus of recordings with one label each, ``recordings``: their number, accuracy and
+        mean recall when a recording's predictions are averaged.
     """
-    truth = truth_of(split.samples, split.rows)
-    corpora = split.corpora()
-    found: dict[str, Any] = {"all": _scored(split, truth, prediction, np.arange(len(split.rows)))}
-    found["corpora"] = {
-        str(name): _corpus(split, truth, prediction, np.flatnonzero(corpora == name))
-        for name in np.unique(corpora)
-    }
+    truth, units, corpora = truth_of(split.samples, split.rows), split.units(), split.corpora()
+    names = np.unique(corpora)
+    found: dict[str, Any] = {"all": _scored(split, truth, prediction, EVERY_ROW, units, how)}
+    found["corpora"] = {}
+    for name in names:
+        at = np.flatnonzero(corpora == name)
+        one = found["all"] if len(names) == 1 else None
+        one = one or _scored(split, truth, prediction, at, units, how)
+        found["corpora"][str(name)] = {**one, **_recordings(split, truth, prediction, at)}
     return found
 
 
@@ -84,31 +136,43 @@ def chance(split: Split) -> dict[str, float]:
 
 
 def _scored(
-    split: Split, truth: dict[str, Targets], prediction: Predictions, at: IntArray
+    split: Split,
+    truth: dict[str, Targets],
+    prediction: Predictions,
+    at: IntArray | slice,
+    units: IntArray,
+    how: Resampling,
 ) -> dict[str, Any]:
-    some = {key: take(targets, at) for key, targets in truth.items()}
-    score = score_targets(some, {key: p[at] for key, p in prediction.items()}, split.tasks)
+    _, unit = np.unique(units[at], return_inverse=True)
+    statistics = statistics_of(truth, prediction, split.tasks, unit, int(unit.max()) + 1, at)
+    score = score_statistics(statistics, split.tasks)
     accuracy = {
-        task.key: _accuracy(truth[task.key].values[at][whole], prediction[task.key][at][whole])
-        for task in split.tasks
-        if task.exclusive and (whole := some[task.key].valid.all(1)).any()
+        key: one.details["accuracy"]
+        for key, one in score.tasks.items()
+        if one.count and "accuracy" in one.details
     }
-    return {"rows": len(at), **score.to_json(), "accuracy": accuracy}
+    found = {"rows": len(unit), **score.to_json(), "accuracy": accuracy}
+    if how.resamples:
+        made = bootstrap(statistics, split.tasks, how.resamples, how.seed)
+        found["intervals"] = made.to_json()
+    return found
 
 
-def _corpus(
+def _recordings(
     split: Split, truth: dict[str, Targets], prediction: Predictions, at: IntArray
 ) -> dict[str, Any]:
-    found = _scored(split, truth, prediction, at)
+    """Scores by whole recording of the rows of one corpus, if it is one of recordings."""
     kinds = {entry.source: entry.kind for entry in split.store.entries}
     sources = split.sources()[at]
-    if kinds[str(sources[0])] == SourceKind.SOUND:
-        found["recordings"] = {
+    if kinds[str(sources[0])] != SourceKind.SOUND:
+        return {}
+    return {
+        "recordings": {
             task.key: _by_recording(truth[task.key].values[at], prediction[task.key][at], sources)
             for task in split.tasks
             if task.exclusive
         }
-    return found
+    }
 
 
 def _by_recording(
@@ -128,7 +192,3 @@ def _by_recording(
         "accuracy": float((label == guess).mean()),
         "mean_recall": float(np.mean(recalls)),
     }
-
-
-def _accuracy(truth: NDArray[np.float32], prediction: NDArray[np.float32]) -> float:
-    return float((truth.argmax(1) == prediction.argmax(1)).mean())

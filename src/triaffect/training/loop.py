@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from triaffect.errors import RunError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.recipe import Recipe
 from triaffect.tasks.registry import TASKS
@@ -129,7 +130,12 @@ def open_run(
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     samples = build_samples(recipe.data, store, tasks)
     work = Work(recipe, store, samples, tasks, RunFolder(root), int(read_about(root)["seed"]))
-    return work, _trained(work)
+    nets = _trained(work)
+    if not work.folder.scores.is_file():
+        raise RunError(
+            "a finished run", "one without scores", "finish it with train --resume", where=root
+        )
+    return work, nets
 
 
 def _trained(work: Work) -> list[tuple[str, nn.Module]]:
