@@ -160,6 +160,8 @@ def _run_windows(
 
 def by_source(store: FeatureStore, moments: Moments) -> Iterator[tuple[int, IntArray]]:
     """Ordinal of each source that has moments, and the rows of those moments."""
+    if not len(moments):
+        return
     ordinals = {name: ordinal for ordinal, name in enumerate(store.sources)}
     names, inverse = np.unique(moments.column("source").astype(str), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
