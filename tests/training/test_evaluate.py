@@ -24,22 +24,24 @@ from triaffect.training.scoring import predict_rows
 
 NONE, SOME = Resampling(0), Resampling(40, 3)
 VIDEOS = {"a/1": False, "a/2": False, "a/3": False, "b/faces": True}
-PEOPLE = {"a/1": ["Ann"], "a/2": ["Ann"], "a/3": ["Bob"], "b/faces": ["p0", "p1", "p2", "p3"]}
+FILES = {"a/1": "12.mp4", "a/2": "12.mp4", "a/3": "3.mp4", "b/faces": "faces.npz"}
+PEOPLE = {"a/1": ["Ann"], "a/2": ["Bob"], "a/3": ["Ann"], "b/faces": ["p0", "p1", "p2", "p3"]}
 
 
 def made_split(tasks=TASKS, rows=120):
-    """Rows of three videos and of a set of stills with a person every fourth row."""
+    """Rows of two videos, one with twins, and of stills with four people in turn."""
     truth, said = made_set(rows, 0, tasks)
     source = np.repeat(list(VIDEOS), rows // 4)
     person = [PEOPLE[name][n % len(PEOPLE[name])] for n, name in enumerate(source)]
     moments = pa.table({"source": source.tolist(), "person": person})
     entries = [
-        SimpleNamespace(source=name, stills=stills, kind="images" if stills else "video")
+        SimpleNamespace(source=name, stills=stills, kind="video", files=[{"path": FILES[name]}])
         for name, stills in VIDEOS.items()
     ]
     store = SimpleNamespace(
         path="store",
         entries=entries,
+        sources=list(VIDEOS),
         moments=SimpleNamespace(
             table=moments, column=lambda name: np.asarray(moments.column(name).to_pylist())
         ),
@@ -54,8 +56,8 @@ def made_split(tasks=TASKS, rows=120):
 def test_videos_are_units_and_in_stills_people_are():
     split, _ = made_split()
     units = split.units()
-    assert len(np.unique(units[:90])) == 3
-    assert (units[:90] == units[:90:30].repeat(30)).all()
+    assert len(np.unique(units[:60])) == len(np.unique(units[60:90])) == 1
+    assert units[0] != units[60], "the same person, another video"
     assert len(np.unique(units[90:])) == 4
     assert not set(units[:90]) & set(units[90:])
     for first in range(90, 94):
@@ -91,7 +93,7 @@ def test_a_blank_prediction_is_no_right_answer():
 def test_intervals_are_by_unit_in_all_rows_and_in_a_corpus():
     split, said = made_split()
     found = evaluate(split, said, SOME)
-    assert set(found["all"]["intervals"]["units"].values()) == {7}
+    assert set(found["all"]["intervals"]["units"].values()) == {6}
     assert set(found["corpora"]["b"]["intervals"]["units"].values()) == {4}
     low, high = found["all"]["intervals"]["official"]["P_MTL"]
     assert low < found["all"]["official"]["P_MTL"] < high

@@ -61,7 +61,7 @@ def _interval_caption(found: Mapping[str, Any]) -> str:
     few = " So few make it too narrow." if min(units.values(), default=0) < FEW_UNITS else ""
     return (
         f"Below each score its {how['level']:.0%} interval: {how['resamples']:,} resamples, seed "
-        f"{how['seed']}, of whole sources (stills: of people) with labels: {several}.{few}"
+        f"{how['seed']}, of whole videos (stills: of people) with labels: {several}.{few}"
     )
 
 

@@ -16,6 +16,7 @@ from triaffect.samples.dataset import Samples
 from triaffect.tasks.abaw import EVERY_ROW, chance_score, score_statistics, statistics_of
 from triaffect.tasks.bootstrap import LEVEL, bootstrap
 from triaffect.tasks.task import Task
+from triaffect.training.leaks import video_of
 from triaffect.training.scoring import Predictions, truth_of
 from triaffect.types import IntArray, SourceKind, Targets
 from triaffect.types import Split as SplitName
@@ -35,7 +36,7 @@ class Resampling:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, with what is resampled."""
-        unit = "source; in sets of stills the person"
+        unit = "video; in sets of stills the person"
         return {"level": LEVEL, "resamples": self.resamples, "seed": self.seed, "unit": unit}
 
 
@@ -65,16 +66,18 @@ class Split:
         return self.store.moments.column("source").astype(str)[moments]
 
     def units(self) -> IntArray:
-        """What each row is resampled with: its source, or in a set of stills its person.
+        """What each row is resampled with: its video, or in a set of stills its person.
 
         The pictures of one source may be a whole corpus of strangers; copies of one picture
         count as one person there.
         """
         source, names = self._coded("source")
         person, _ = self._coded("person")
-        stills = {entry.source for entry in self.store.entries if entry.stills}
-        is_still = np.isin(names, list(stills))[source]
-        return np.where(is_still, len(names) + person, source)
+        video = dict(zip(self.store.sources, video_of(self.store), strict=True))
+        numbers: dict[str, int] = {}
+        own = [numbers.setdefault(video[name] or "", len(numbers)) for name in names]
+        is_still = np.array([video[name] is None for name in names])
+        return np.where(is_still[source], len(numbers) + person, np.array(own)[source])
 
     def _coded(self, column: str) -> tuple[IntArray, list[str]]:
         """A text column of the rows as numbers, and the texts they stand for."""

@@ -82,11 +82,11 @@ def find_leaks(store: FeatureStore, pools: Mapping[str, Sequence[str]]) -> Leaks
     narrow = pc.binary_join_element_wise(corpora, groups["label_set"], "/")
     wanted = pa.array(sorted({name for names in pools.values() for name in names}), pa.string())
     used = pc.or_(pc.is_in(groups["label_set"], wanted), pc.is_in(narrow, wanted))
-    video_of = _video_of(store)
-    groups = groups.append_column("video", pa.array(video_of, pa.string()).take(place)).filter(used)
+    names = video_of(store)
+    groups = groups.append_column("video", pa.array(names, pa.string()).take(place)).filter(used)
     videos = _in_several(groups, "video")
     sources = defaultdict(list)
-    for source, video in zip(store.sources, video_of, strict=True):
+    for source, video in zip(store.sources, names, strict=True):
         if video in videos:
             sources[video].append(source)
     return Leaks(_in_several(groups, "person"), videos, dict(sources))
@@ -142,7 +142,7 @@ def told(before: FeatureStore, after: FeatureStore, leaks: Leaks) -> dict[str, A
     }
 
 
-def _video_of(store: FeatureStore) -> list[str | None]:
+def video_of(store: FeatureStore) -> list[str | None]:
     """Name of each source's video; None for single pictures."""
     sharing: defaultdict[str, list[str]] = defaultdict(list)
     files = [entry.files[-1]["path"] if entry.files else entry.source for entry in store.entries]
