@@ -15,6 +15,7 @@ from triaffect.cli.join import join
 from triaffect.cli.predict import predict
 from triaffect.cli.submit import submit, submit_check
 from triaffect.cli.train import train
+from triaffect.cli.weights import weights_app
 from triaffect.errors import TriaffectError
 
 _INTERRUPTED = 130
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(bench_app, name="bench")
+app.add_typer(weights_app, name="weights")
 app.command()(extract)
 app.command()(join)
 app.command()(train)

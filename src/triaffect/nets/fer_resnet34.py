@@ -78,8 +78,9 @@ class FerResNet34(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(SameConv2d(3, 64, 7, 2), batch_norm(64), nn.ReLU())
-        blocks, inputs = [], STAGES[0][0]
+        inputs = STAGES[0][0]
+        self.stem = nn.Sequential(SameConv2d(3, inputs, 7, 2), batch_norm(inputs), nn.ReLU())
+        blocks = []
         for width, count in STAGES:
             for place in range(count):
                 blocks.append(Block(inputs, width, 2 if inputs != width and place == 0 else 1))
