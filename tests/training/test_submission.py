@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 from tests.training.stores import FACE, RATE, VOICE
 from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM
 from triaffect.errors import AnnotationError, ModelError, StoreError
+from triaffect.features.external import Run
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.recipes.recipe import DataSpec, WindowSpec
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import asked_samples
-from triaffect.training.listed import read_listed
+from triaffect.training.listed import candidates, read_listed
 from triaffect.training.submission import Basis, Network, answer, write_submission
 from triaffect.types import FeatureSeries, Moments, moments_schema
 
@@ -210,9 +212,26 @@ def test_a_broken_write_leaves_no_half_file(store, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.txt", "test_set.txt"]
 
 
+def test_a_place_that_cannot_be_written_is_told(store, tmp_path):
+    answers = answer(listed(tmp_path, ["a/00003.jpg"]), store, Recorder(store).network())
+    with pytest.raises(AnnotationError, match="a file that can be written, got File name too long"):
+        write_submission(tmp_path / ("x" * 254), answers)
+
+
 def test_an_image_listed_twice_is_told_with_both_lines(tmp_path):
     with pytest.raises(AnnotationError, match=r":5: expected every image once, got a/1.jpg of lin"):
         listed(tmp_path, ["b/1.jpg", "a/1.jpg", "a/2.jpg", "a/1.jpg,"])
+
+
+def test_moments_of_external_streams_can_be_the_nearest(store):
+    """A network may read features of another program where the store has no face."""
+    stream = SimpleNamespace(time_s=np.arange(9) / 3, runs=lambda source: [Run(0, 4, 7)])
+    lines = np.array([0])
+    ordinal = store.sources.index("aff_wild2/empty")
+    video = candidates(store, ordinal, lines, np.array([200]), [stream])
+    assert video.frame.tolist() == [40, 50, 60, 200]
+    assert video.stored.tolist() == [True, True, True, False]
+    np.testing.assert_allclose(video.time_s * RATE, video.frame)
 
 
 def test_a_list_without_images_is_refused(tmp_path):

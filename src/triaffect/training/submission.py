@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM
-from triaffect.errors import ModelError, RunError
+from triaffect.errors import AnnotationError, ModelError, RunError
 from triaffect.features.external import OWN_STREAMS, ExternalStream
 from triaffect.features.store import FeatureStore
 from triaffect.features.windows import nearest_rows
@@ -255,7 +256,7 @@ def write_submission(path: Path, answers: Answers) -> None:
     """Write the challenge's file; it takes its place once the validator has passed it.
 
     Raises:
-        AnnotationError: It is not a right submission.
+        AnnotationError: It cannot be written, or is not a right submission.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -265,8 +266,12 @@ def write_submission(path: Path, answers: Answers) -> None:
                 file.writelines(_lines(answers, start))
         check_submission(aside, answers.listed.images)
         aside.replace(path)
+    except OSError as error:
+        got = str(error.strerror)
+        raise AnnotationError("a file that can be written", got, where=path) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
 
 
 def _lines(answers: Answers, start: int) -> list[str]:
