@@ -4,11 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.features.made_corpus import write_sound
 from triaffect.corpora.corpus import open_corpus
 from triaffect.corpora.table import LabelTable
 from triaffect.errors import MediaError, TableError
 from triaffect.media.write import write_video
-from triaffect.types import SourceKind
+from triaffect.types import Moments, SourceKind
 
 
 def table(folder, *lines, name="labels.csv"):
@@ -34,7 +35,7 @@ def test_labels_of_any_task(tmp_path):
     )
     corpus = open_corpus(tmp_path)
     assert corpus.name == "table"
-    write_video(tmp_path / "b.mp4", [np.zeros((32, 32, 3), np.uint8)] * 4, 25)
+    write_video(tmp_path / "b.mp4", [np.zeros((32, 32, 3), np.uint8)] * 40, 25)
     b = rows(corpus, "b.mp4")
     assert b["label_set"].tolist() == ["VA", "EXPR", "MTL"]
     assert b["frame"].tolist() == [30, 0, 15]
@@ -91,12 +92,27 @@ def test_a_clip_that_is_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["clip,AU1", "a.mp4,1"], "none named frame"),
+        (["frame,AU1", "0,1"], "none named clip"),
+        (["clip,AU1", "a.jpg,1", "a.mp4,1"], "row 2: expected frame or time_s, got neither"),
         (["clip,frame,mood", "a.mp4,1,2"], "valence"),
         (["clip,frame,AU1", "a.mp4,0,"], "a label in at least one of"),
         (["clip,frame,AU1", "a.mp4,0,1", "a.mp4,one,1"], "row 2, column frame.*'one'"),
         (["clip,frame,AU1", "a.mp4,-1,1"], "row 1, column frame.*'-1'"),
-        (["clip,frame,AU1", "a.mp4,,1"], "row 1, column frame.*''"),
+        (["clip,frame,AU1", "a.mp4,,1"], "row 1: expected frame or time_s, got neither"),
+        (["clip,frame,time_s,AU1", "a.mp4,,0,1", "a.mp4,, ,1"], "row 2: .* got neither"),
+        (["clip,time_s,AU1", "a.mp4,-0.5,1"], "row 1, column time_s: .* from 0, got '-0.5'"),
+        (["clip,time_s,AU1", "a.mp4,inf,1"], "row 1, column time_s: .*infinity"),
+        (["clip,time_s,AU1", "a.mp4,1_0,1"], "row 1, column time_s: .*'1_0'"),
+        (["clip,frame,AU1", "a.mp4,3000000000,1"], "row 1, column frame.*'3000000000'"),
+        (["clip,frame,AU1", "a.jpg,3,1"], "row 1, column frame: expected 0 or blank for a picture"),
+        (["clip,time_s,AU1", "a.jpg,0.1,1"], "row 1, column time_s: .* picture, got 0.1"),
+        (["clip,frame,Valence,arousal", "a.mp4,0,1,1"], "column named valence, got 'Valence'"),
+        (["clip,frame, valence,arousal", "a.mp4,0,1,1"], "column named valence, got ' valence'"),
+        (["clip,frame,AU1,AU1", "a.mp4,0,1,1"], "AU1 twice"),
+        (["clip,frame,AU1", 'a.mp4,0,"1'], "unexpected end of data"),
+        (["clip,frame,AU1", "a\0.mp4,0,1"], "row 1, column clip.*inside"),
+        (["clip,frame,AU1", "x" * 300 + ".mp4,0,1"], "row 1, column clip.*inside"),
+        (["clip;frame;valence", "a.mp4;0;0,3,1"], "row 1, column valence.*'0,3,1'"),
         (["clip,frame,face_id,AU1", "a.mp4,0,1.5,1"], "row 1, column face_id.*'1.5'"),
         (["clip,frame,valence,arousal", "a.mp4,0,sad,0"], "row 1, column valence.*'sad'"),
         (["clip,frame,valence,arousal", "a.mp4,0,2,0"], "row 1, column valence.*2"),
@@ -109,8 +125,8 @@ def test_a_clip_that_is_not_there(tmp_path):
         (["clip,frame,AU1", "..\\a.mp4,0,1"], "row 1, column clip.*inside"),
         (["clip,frame,AU1", "C:\\a.mp4,0,1"], "row 1, column clip.*inside"),
         (["clip,frame,AU1", ",0,1"], "row 1, column clip"),
-        (["clip,frame,AU1", "a.mp4,0,1", "a.mp4,0,1,2,3"], "line 3"),
-        (["clip,frame,AU1", "a.mp4,0,1,1", "a.mp4,1,1,1"], "as many cells"),
+        (["clip,frame,AU1", "a.mp4,0,1", "a.mp4,0,1,2,3"], "row 2: expected 3 cells, got 5"),
+        (["clip,frame,AU1", "a.mp4,0,1,1", "a.mp4,1,1,1"], "row 1: expected 3 cells, got 4"),
         ([""], "CSV table"),
     ],
 )
@@ -132,3 +148,105 @@ def test_bytes_that_are_no_text(tmp_path):
     (tmp_path / "labels.csv").write_bytes(b"clip,frame,AU1\na\xff.mp4,0,1\n")
     with pytest.raises(TableError, match="UTF-8"):
         open_corpus(tmp_path)
+
+
+def table_of(path):
+    corpus = LabelTable(path)
+    return Moments.concat([corpus.moments(source) for source in corpus.sources()]).table
+
+
+PLAIN = 'clip,time_s,person,valence,AU4\n"a, b.wav",0.5,Änne,0.25,1\nc.wav,1.25,,-1,\n'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN.encode(),
+        PLAIN.encode("utf-8-sig"),
+        PLAIN.replace("\n", "\r\n").encode(),
+        PLAIN.replace("\n", "\r").encode(),
+        PLAIN.rstrip("\n").encode(),
+        (PLAIN + "\n,,,,\n").encode(),
+        PLAIN.replace("\n", ",,\n").encode(),
+        PLAIN.replace("time_s", "note,time_s").replace('wav",', 'wav","line 1\nline 2",').replace(
+            "c.wav,", "c.wav,,").encode(),
+        b"clip;time_s;person;valence;AU4\na, b.wav;0,5;\xc3\x84nne;,25;1\nc.wav;+1,25;;-1,0;\n",
+        PLAIN.replace('"', "").replace(", b", "^").replace(",", "\t").replace("^", ", b").encode(),
+    ],
+)  # fmt: skip
+def test_what_spreadsheets_write(tmp_path, content):
+    (tmp_path / "plain.csv").write_bytes(PLAIN.encode())
+    (tmp_path / "written.csv").write_bytes(content)
+    for clip in ("a, b.wav", "c.wav"):
+        write_sound(tmp_path / clip, 2)
+    plain = table_of(tmp_path / "plain.csv")
+    assert plain["person"].to_pylist() == ["Änne", "table/c.wav"]
+    assert plain["valence"].to_pylist() == [0.25, -1]
+    assert plain["frame"].to_pylist() == [15, 38]
+    assert table_of(tmp_path / "written.csv") == plain
+
+
+def test_blank_rows_count_in_messages(tmp_path):
+    table(tmp_path, "clip,frame,AU1", "a.wav,0,1", "", ",,", "a.wav,x,1")
+    with pytest.raises(TableError, match="row 4, column frame"):
+        open_corpus(tmp_path)
+
+
+def test_a_picture_needs_no_place(tmp_path):
+    table(tmp_path, "clip,expression", "a.jpg,fear", "b.jpg,anger")
+    labels = table_of(tmp_path)
+    assert labels["frame"].to_pylist() == [0, 0]
+    assert labels["time_s"].to_pylist() == [0, 0]
+
+
+SHARES = "clip,p_neutral,p_anger,p_disgust,p_fear,p_happiness,p_sadness,p_surprise,p_other"
+
+
+@pytest.mark.parametrize(
+    ("cells", "shares"),
+    [
+        ("0.5,0.5,0,0,0,0,0,0", [0.5, 0.5, 0, 0, 0, 0, 0, 0]),
+        ("0.334,0.333,0.333,0,0,0,0,0", [0.334, 0.333, 0.333, 0, 0, 0, 0, 0]),
+        ("0,0,0,0,1,0,0,0", [0, 0, 0, 0, 1, 0, 0, 0]),
+        ("7,0,0,1,2,0,0,0", [0.7, 0, 0, 0.1, 0.2, 0, 0, 0]),
+        ("1,1,0,0,0,0,0,0", [0.5, 0.5, 0, 0, 0, 0, 0, 0]),
+        (",,,,,,,", [None] * 8),
+    ],
+)
+def test_shares_and_votes(tmp_path, cells, shares):
+    table(tmp_path, SHARES + ",AU1", f"a.jpg,{cells},1")
+    (row,) = table_of(tmp_path).select(SHARES.split(",")[1:]).to_pylist()
+    expected = [None if x is None else pytest.approx(x) for x in shares]
+    assert list(row.values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ("0,0,0,0,0,0,0,0", "row 2, column p_neutral: expected .* add up to 1, got 0"),
+        ("0.2,0.2,0,0,0,0,0,0", "row 2, column p_neutral: .* got 0.4"),
+        ("0.5,1.5,0,0,0,0,0,0", "row 2, column p_anger: .* 0 to 1, got 1.5"),
+        ("3,-1,0,0,0,0,0,0", "row 2, column p_neutral: .* got 3"),
+        ("1,0,-0.5,0.5,0,0,0,0", "row 2, column p_disgust: .* got -0.5"),
+        ("1,0,0,0,0,0,,0", "row 2, column p_surprise: .* a blank cell"),
+        ("1,0,0,x,0,0,0,0", "row 2, column p_fear: .*'x'"),
+    ],
+)
+def test_wrong_shares(tmp_path, cells, message):
+    table(tmp_path, SHARES, "a.jpg,1,0,0,0,0,0,0,0", f"a.jpg,{cells}")
+    with pytest.raises(TableError, match=message):
+        LabelTable(tmp_path)
+
+
+def test_some_columns_of_shares_only(tmp_path):
+    table(tmp_path, "clip,p_anger,p_fear,AU1", "a.jpg,0.5,0.5,1")
+    with pytest.raises(TableError, match="none named p_neutral"):
+        LabelTable(tmp_path)
+
+
+def test_an_expression_column_alone_counts(tmp_path):
+    """A corrected prediction table: a blanked expression is none, whatever was predicted."""
+    table(tmp_path, SHARES + ",expression", "a.jpg,1,0,0,0,0,0,0,0,fear", "b.jpg,1,0,0,0,0,0,0,0,")
+    labels = table_of(tmp_path)
+    assert labels["source"].to_pylist() == ["table/a.jpg"]
+    assert labels["p_fear"].to_pylist() == [1]

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from tests.features.stored import moments
+from triaffect.corpora.clock import FrameClock
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.types import Source, SourceKind
 
@@ -61,6 +62,9 @@ class MadeCorpus:
 
     def frame_rate(self, source):
         return 25.0
+
+    def clock(self, source):
+        return FrameClock(self.frame_rate(source))
 
     def problems(self):
         return []

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.corpora.clock import FrameClock
 from triaffect.corpora.emotions import one_hot
 from triaffect.corpora.rows import DEFAULT_RATE, NO_FACE_TRACK, Key, build_moments
 from triaffect.errors import AnnotationError, MediaError
@@ -112,6 +113,10 @@ class ActedSpeech(ABC):
         """Frames/s of the numbering of moments."""
         del source
         return DEFAULT_RATE
+
+    def clock(self, source: Source) -> FrameClock:
+        """The clock of that numbering."""
+        return FrameClock(self.frame_rate(source))
 
     def problems(self) -> list[AnnotationError]:
         """List nothing: every file belongs to its source."""

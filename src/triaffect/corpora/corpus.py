@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.aff_wild2 import AffWild2
+from triaffect.corpora.clock import FrameClock
 from triaffect.corpora.emodb import EmoDb
 from triaffect.corpora.ferplus import FerPlus
 from triaffect.corpora.ravdess import Ravdess
 from triaffect.corpora.table import LabelTable
 from triaffect.errors import AnnotationError
-from triaffect.types import Moments, Source
+from triaffect.types import Moments, Source, SourceKind
 
 
 class Corpus(Protocol):
@@ -55,8 +56,23 @@ class Corpus(Protocol):
             MediaError: The video that would tell cannot be read.
         """
 
+    def clock(self, source: Source) -> FrameClock:
+        """Which frame is shown when.
+
+        Raises:
+            MediaError: The video that would tell cannot be read.
+        """
+
     def problems(self) -> list[AnnotationError]:
         """List mistakes in files shared by all sources that no single source can be blamed for."""
+
+
+def is_stills(corpus: Corpus, source: Source) -> bool:
+    """Whether a source is a set of unrelated pictures, in no order.
+
+    Pictures that no video binds together and that are still to be aligned are no sequence.
+    """
+    return source.kind is SourceKind.IMAGES and source.video is None and not corpus.aligned
 
 
 FORMS = (AffWild2, FerPlus, Ravdess, EmoDb, LabelTable)

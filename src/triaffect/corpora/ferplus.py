@@ -26,6 +26,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.corpora.clock import FrameClock
 from triaffect.corpora.emotions import MEANING, fold
 from triaffect.corpora.rows import DEFAULT_RATE, Key, build_moments
 from triaffect.errors import AnnotationError
@@ -109,6 +110,10 @@ class FerPlus:
         """Frames/s that turn a row number into a time; only the numbering's sake."""
         del source
         return DEFAULT_RATE
+
+    def clock(self, source: Source) -> FrameClock:
+        """The clock of that numbering."""
+        return FrameClock(self.frame_rate(source))
 
     def problems(self) -> list[AnnotationError]:
         """List nothing: the file is the one source's."""

@@ -1,10 +1,20 @@
-"""A table of labels for one's own media: the columns of a prediction table, as a CSV file.
+"""A table of labels for one's own media: the columns of a prediction table, as CSV or Parquet.
 
-Columns: ``clip`` (a video, image or sound, relative to the table's folder), ``frame`` (from 0),
-any label columns of the tasks (a blank cell is not annotated), and as wanted ``face_id`` (blank:
-no face; column absent: the first face), ``time_s`` (default: frame / the clip's frame rate),
-``split`` (train, validation or test; default train) and ``person`` (default: the clip). Other
-columns are passed over, so that a corrected prediction table can be learnt from.
+Columns: ``clip`` (a video, image or sound, relative to the table's folder), ``frame`` (from 0) or
+``time_s`` or both, any label columns of the tasks (a blank cell is not annotated), and as wanted
+``face_id`` (blank: no face; column absent: the first face), ``split`` (train, validation or test;
+default train) and ``person`` (default: the clip). Other columns are passed over, so that a
+corrected prediction table can be learnt from. A row without a label is no moment.
+
+Times are on the clock of `triaffect.media`: of a row with ``time_s`` alone, the frame is the one
+of the video shown nearest to it; with ``frame`` alone, the time is that frame's own time stamp,
+and if both are given, both are taken as they are. A time without a picture (before the first
+frame, after the last) has no face. A sound's frames are numbered at 30 a second. A picture is
+frame 0 at time 0 and needs neither column.
+
+The ``p_`` columns of the expressions are a distribution that adds up to 1, or counts of raters'
+votes, which are divided by their number; a row has all of them or none. With an ``expression``
+column they are passed over.
 
 A row with labels of one task belongs to that task's label set, one with more to "MTL".
 """
@@ -12,12 +22,13 @@ A row with labels of one task belongs to that task's label set, one with more to
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from triaffect.corpora.clock import FrameClock, video_clock
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
     NO_FACE_TRACK,
@@ -25,31 +36,51 @@ from triaffect.corpora.rows import (
     build_moments,
     source_frame_rate,
 )
+from triaffect.corpora.table_file import CSV, PARQUET, blank_rows, read_table
+from triaffect.corpora.table_rows import (
+    check_places,
+    clips,
+    optional_numbers,
+    splits,
+    texts,
+    tracks,
+    votes_as_shares,
+    whole_numbers,
+)
 from triaffect.errors import AnnotationError, TableError
+from triaffect.media.container import duration_s, opened
 from triaffect.media.source import read_image
-from triaffect.tasks.columns import is_blank, need_columns, read_numbers
+from triaffect.tasks.columns import cell, need_columns
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import (
+    BoolArray,
     FloatArray,
     IntArray,
     LabelOrigin,
     Moments,
     Source,
     SourceKind,
-    Split,
 )
 
-FILE_NAME = "labels.csv"
+FILE_NAMES = ("labels.csv", "labels.parquet")
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".m4a"})
+
+_NUMBERS, _TEXTS = ("frame", "time_s", "face_id"), ("clip", "person", "split")
+_SLACK_S = 1.0
+"""A time so long after the end of a clip is of another clip, or in other units than seconds."""
 
 
 class LabelTable:
     """Reader of a table of labels. The table is checked whole when it is opened.
 
+    What only a clip's file can tell, such as how many frames it has, is checked when the labels
+    of that clip are asked for.
+
     Args:
-        root: The CSV file, or its folder if it is called ``labels.csv``.
+        root: The CSV or Parquet file, or its folder if it is called ``labels.csv`` or
+            ``labels.parquet``.
         tasks: The tasks whose label columns are read.
 
     Raises:
@@ -58,27 +89,39 @@ class LabelTable:
     """
 
     name = "table"
-    form = f"table of labels: {FILE_NAME}, or any .csv file, with clip, frame and label columns"
+    form = (
+        f"table of labels: {' or '.join(FILE_NAMES)}, or any {CSV} or {PARQUET} file, with clip, "
+        "frame or time_s, and label columns"
+    )
     aligned = False
 
     def __init__(self, root: Path, tasks: Sequence[Task] = TASKS) -> None:
         self.root = root
         self._path, self._tasks = _table_file(root), tasks
-        table = _read_table(self._path)
-        self._rows = _rows_by_clip(table, self._path)
-        self._frames = _whole_numbers(table, "frame", self._path)
-        self._tracks = _tracks(table, self._path)
-        self._times_s = _optional_numbers(table, "time_s", self._path)
-        self._splits = _splits(table, self._path)
-        self._persons = _texts(table, "person")
-        self._labels = _read_labels(table, tasks, self._path)
+        columns = [column for task in tasks for column in task.prediction_columns]
+        measured = {column for task in tasks for column in task.columns}
+        words = [column for column in columns if column not in measured]
+        table = read_table(self._path, (*_NUMBERS, *measured), (*_TEXTS, *words))
+        where = str(self._path)
+        need_columns(table, ("clip",), where)
+        blank = blank_rows(table)
+        self._rows = clips(table, blank, self._path)
+        self._frames = whole_numbers(table, "frame", where)
+        self._times_s = optional_numbers(table, "time_s", where)
+        self._tracks = tracks(table, where)
+        self._splits = splits(table, where)
+        self._persons = texts(table, "person")
+        self._labels = _read_labels(votes_as_shares(table, tasks, where), tasks, self._path)
         self._labelled = np.any([~np.isnan(v).all(1) for v in self._labels.values()], axis=0)
+        self._clocks: dict[str, FrameClock] = {}
+        places = {"frame": self._frames, "time_s": self._times_s}
+        check_places(places, self._labelled, self._pictures(len(table)), where)
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Whether this is a CSV file, or a folder with one called ``labels.csv``."""
+        """Whether this is a CSV or Parquet file, or a folder with one of the known names."""
         path = _table_file(root)
-        return path.suffix.lower() == ".csv" and path.is_file()
+        return path.suffix.lower() in (CSV, PARQUET) and path.is_file()
 
     def sources(self) -> list[Source]:
         """List one source a clip, sorted by id."""
@@ -88,17 +131,19 @@ class LabelTable:
         """Labels of one clip.
 
         Raises:
-            MediaError: The times are not given and the video that would tell cannot be read.
+            MediaError: Frame or time is not given and the clip that would tell cannot be read.
+            TableError: A frame or time that the clip does not have.
         """
         rows = self._rows[source.source_id.removeprefix(f"{self.name}/")]
         rows = rows[self._labelled[rows]]
         labels = {key: values[rows] for key, values in self._labels.items()}
+        frames, times_s, shown = self._places(source, rows)
         keys: dict[str, Key] = {
             "source": source.source_id,
             "person": [self._persons[row] or source.source_id for row in rows],
-            "track": self._tracks[rows].astype(np.int32),
-            "frame": self._frames[rows].astype(np.int32),
-            "time_s": self._row_times_s(source, rows),
+            "track": np.where(shown, self._tracks[rows], NO_FACE_TRACK).astype(np.int32),
+            "frame": frames.astype(np.int32),
+            "time_s": times_s,
             "split": [self._splits[row] for row in rows],
             "label_set": _label_sets(labels, len(rows)),
         }
@@ -121,6 +166,18 @@ class LabelTable:
         """
         return source_frame_rate(source)
 
+    def clock(self, source: Source) -> FrameClock:
+        """Every frame's own time stamp; of what is no video, 30 frames/s.
+
+        Raises:
+            MediaError: The video cannot be read.
+        """
+        if source.video is None:
+            return FrameClock(self.frame_rate(source))
+        if source.source_id not in self._clocks:
+            self._clocks[source.source_id] = video_clock(source.video)
+        return self._clocks[source.source_id]
+
     def problems(self) -> list[AnnotationError]:
         """List nothing: a table with a mistake does not open."""
         return []
@@ -134,87 +191,71 @@ class LabelTable:
             return Source(source_id, SourceKind.SOUND, sound=path)
         return Source(source_id, SourceKind.VIDEO, video=path, sound=path)
 
-    def _row_times_s(self, source: Source, rows: IntArray) -> NDArray[np.float64]:
-        times_s = self._times_s[rows]
-        if np.isnan(times_s).any():
-            derived = self._frames[rows] / self.frame_rate(source)
-            times_s = np.where(np.isnan(times_s), derived, times_s)
-        return times_s
+    def _pictures(self, count: int) -> BoolArray:
+        """Which rows are of a picture, shape (rows,)."""
+        pictures = np.zeros(count, np.bool_)
+        for clip, rows in self._rows.items():
+            pictures[rows] = self._source(clip).images is not None
+        return pictures
+
+    def _places(
+        self, source: Source, rows: IntArray
+    ) -> tuple[IntArray, NDArray[np.float64], BoolArray]:
+        """Frame, time and whether there is a picture then, of each row of a clip."""
+        frames, times_s = self._frames[rows], self._times_s[rows]
+        shown = np.ones(len(rows), np.bool_)
+        if source.images is not None:
+            return np.zeros(len(rows), np.int64), np.zeros(len(rows)), shown
+        timed, framed = ~np.isnan(times_s), ~np.isnan(frames)
+        if timed.all() and framed.all():
+            return frames.astype(np.int64), times_s, shown
+        clock = self.clock(source)
+        self._check_frames(clock, frames, rows)
+        if (timed & ~framed).any():
+            self._check_times(source, clock, times_s, rows)
+        shown[~framed] = clock.is_shown(times_s[~framed])
+        frames[~framed] = clock.frames(times_s[~framed])
+        times_s[~timed] = clock.times(frames[~timed].astype(np.int64))
+        return frames.astype(np.int64), times_s, shown
+
+    def _check_frames(self, clock: FrameClock, frames: NDArray[np.float64], rows: IntArray) -> None:
+        after = np.flatnonzero(frames >= len(clock.times_s))
+        if len(after) and len(clock.times_s):
+            where = cell(str(self._path), int(rows[after[0]]), "frame")
+            expected = f"a frame of the video, from 0 to {len(clock.times_s) - 1}"
+            raise TableError(expected, f"{frames[after[0]]:g}", where=where)
+
+    def _check_times(
+        self, source: Source, clock: FrameClock, times_s: NDArray[np.float64], rows: IntArray
+    ) -> None:
+        end_s = _end_s(source, clock)
+        # The length of a sound without an index is estimated from its first seconds.
+        latest_s = (end_s or np.inf) * (1 if len(clock.times_s) else 2) + _SLACK_S
+        after = np.flatnonzero(times_s > latest_s)
+        if len(after):
+            where = cell(str(self._path), int(rows[after[0]]), "time_s")
+            expected = f"seconds from the start of a clip that ends at {end_s:.2f} s"
+            raise TableError(expected, f"{times_s[after[0]]:g}", where=where)
 
 
 def _table_file(root: Path) -> Path:
-    return root / FILE_NAME if root.is_dir() else root
+    if not root.is_dir():
+        return root
+    there = [root / name for name in FILE_NAMES if (root / name).is_file()]
+    if len(there) > 1:
+        raise TableError(
+            f"one of {' and '.join(FILE_NAMES)}", "both", "give the file itself", where=root
+        )
+    return there[0] if there else root / FILE_NAMES[0]
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise TableError("a CSV table in UTF-8", str(error).strip(), where=path) from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for row names
-        raise TableError("as many cells a row as columns", "more", where=path)
-    need_columns(table, ("clip", "frame"), str(path))
-    return table.fillna("")  # rows that end early
-
-
-def _rows_by_clip(table: pd.DataFrame, path: Path) -> dict[str, IntArray]:
-    clips: dict[str, list[int]] = {}
-    for row, clip in enumerate(table["clip"].str.strip()):
-        clips.setdefault(clip, []).append(row)
-    for clip, rows in clips.items():
-        if not _is_inside(clip):
-            expected = f"the path of a clip inside {path.parent}"
-            raise TableError(expected, repr(clip), where=f"{path}, row {rows[0] + 1}, column clip")
-    return {clip: np.array(rows) for clip, rows in clips.items()}
-
-
-def _is_inside(clip: str) -> bool:
-    """Whether a path is relative and never climbs, by the rules of either system."""
-    for kind in (PurePosixPath, PureWindowsPath):
-        path = kind(clip)
-        if not path.name or path.anchor or ".." in path.parts:
-            return False
-    return True
-
-
-def _whole_numbers(table: pd.DataFrame, column: str, path: Path) -> IntArray:
-    values = read_numbers(table, column, str(path))
-    wrong = np.flatnonzero(~((values >= 0) & (values == np.floor(values))))
-    if len(wrong):
-        row = int(wrong[0])
-        got = repr(table[column].iloc[row])
-        where = f"{path}, row {row + 1}, column {column}"
-        raise TableError("a whole number from 0", got, where=where)
-    return values.astype(np.int64)
-
-
-def _tracks(table: pd.DataFrame, path: Path) -> IntArray:
-    if "face_id" not in table.columns:
-        return np.zeros(len(table), np.int64)
-    given = ~table["face_id"].map(is_blank).to_numpy(bool)
-    filled = table.assign(face_id=table["face_id"].where(given, "0"))
-    return np.where(given, _whole_numbers(filled, "face_id", path), NO_FACE_TRACK)
-
-
-def _optional_numbers(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
-    if column not in table.columns:
-        return np.full(len(table), np.nan)
-    return read_numbers(table, column, str(path))
-
-
-def _texts(table: pd.DataFrame, column: str) -> list[str]:
-    if column not in table.columns:
-        return [""] * len(table)
-    return [text.strip() for text in table[column]]
-
-
-def _splits(table: pd.DataFrame, path: Path) -> list[str]:
-    splits = [text.lower() or str(Split.TRAIN) for text in _texts(table, "split")]
-    for row, split in enumerate(splits):
-        if split not in set(Split):
-            where = f"{path}, row {row + 1}, column split"
-            raise TableError("one of " + ", ".join(Split), repr(split), where=where)
-    return splits
+def _end_s(source: Source, clock: FrameClock) -> float | None:
+    """When a clip ends, as far as its file says."""
+    path = source.video or source.sound
+    assert path is not None  # noqa: S101 - a picture has no such times
+    with opened(path) as container:
+        declared_s = duration_s(container)
+    return max(declared_s or 0.0, clock.end_s) if len(clock.times_s) else declared_s
 
 
 def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict[str, FloatArray]:

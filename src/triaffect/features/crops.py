@@ -24,6 +24,7 @@ from triaffect.media.video import VideoFrames
 from triaffect.types import Source
 
 if TYPE_CHECKING:  # prediction uses this module, and has no corpus to read
+    from triaffect.corpora.clock import FrameClock
     from triaffect.corpora.corpus import Corpus
 
 BATCH = 32
@@ -85,14 +86,14 @@ class Crops:
             yield from self._of_video(self._source.video)
 
     def _of_images(self) -> Iterator[CropBatch]:
-        rate = self._corpus.frame_rate(self._source)
+        clock = self._corpus.clock(self._source)
         cut = _whole if self._corpus.aligned else PictureFaces()
         images = self._corpus.images(self._source)
         for number, batch in enumerate(batches(images, BATCH)):
             if number % self._parts == self._part:
                 yield from _batched(
-                    ((track, frame, frame / rate), crop)
-                    for frame, image in batch
+                    ((track, frame, time_s), crop)
+                    for (frame, image), time_s in _timed(batch, clock)
                     for track, crop in enumerate(cut(image))
                 )
 
@@ -100,6 +101,13 @@ class Crops:
         frames = VideoFrames(path)
         yield from _batched(_faces(frames))
         self.problem = frames.problem
+
+
+def _timed(
+    images: list[tuple[int, _Crop]], clock: FrameClock
+) -> Iterator[tuple[tuple[int, _Crop], float]]:
+    times_s = clock.times(np.array([frame for frame, _ in images]))
+    return zip(images, times_s.tolist(), strict=True)
 
 
 def _batched(faces: Iterable[tuple[tuple[int, int, float], _Crop]]) -> Iterator[CropBatch]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from triaffect.corpora.corpus import Corpus
+from triaffect.corpora.corpus import Corpus, is_stills
 from triaffect.errors import StoreError, TriaffectError
 from triaffect.features.compute import (
     Job,
@@ -38,7 +38,7 @@ from triaffect.features.store import EXTRACTORS
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import FeatureSeries, Source, SourceKind
+from triaffect.types import FeatureSeries, Source
 
 PENDING = "pending"
 ARRAY_SUFFIX, ARRAY_PARTS = ".npz", 16
@@ -233,13 +233,11 @@ def _faces(
 
 
 def _info(corpus: Corpus, source: Source, frame_rate: float, problem: str | None) -> SourceInfo:
-    # Pictures that no video binds together and that had to be aligned are not a sequence.
-    stills = source.kind is SourceKind.IMAGES and source.video is None and not corpus.aligned
     return SourceInfo(
         source=source.source_id,
         corpus=corpus.name,
         kind=source.kind.value,
-        stills=stills,
+        stills=is_stills(corpus, source),
         frame_rate=frame_rate,
         files=_files(source),
         problem=problem,

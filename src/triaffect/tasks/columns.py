@@ -55,7 +55,7 @@ def _number(value: object, where: str, row: int, column: str) -> float:
         number = float(value)  # type: ignore[arg-type]  # the point is to find out
     except (TypeError, ValueError):
         number = np.nan
-    if np.isnan(number):
+    if np.isnan(number) or "_" in str(value):  # Python's own 1_0 is ten
         raise TableError("a number", repr(value), LEAVE_BLANK, where=cell(where, row, column))
     return number
 
