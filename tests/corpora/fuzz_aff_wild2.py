@@ -62,8 +62,10 @@ def image(text: str) -> tuple[str, int] | None:
     found = IMAGE.fullmatch(text)
     if not found or found[1] in (".", "..") or int(found[2]) < 1:
         return None
-    kinds = [unicodedata.category(each)[0] for each in found[1]]
-    if "C" in kinds or "Z" in (kinds[0], kinds[-1]):
+    kinds = [unicodedata.category(each) for each in found[1]]
+    if any(kind[0] == "C" or kind in ("Zl", "Zp") for kind in kinds):
+        return None
+    if "Z" in (kinds[0][0], kinds[-1][0]):
         return None
     return found[1], int(found[2]) - 1
 
@@ -274,6 +276,7 @@ ODD_IMAGES = (
     *("video1/٣.jpg", "video1/-1.jpg", "video1/1e3.jpg", "video1/00001.jpg\x00", "/00001.jpg"),
     *("vid\x00eo/00001.jpg", "vid\x7feo/00001.jpg", "\ufeffvideo1/00001.jpg", "video1 /00001.jpg"),
     *("image", "images/00001.jpg", "image/00001.jpg", "…/00001.jpg", "\u00a0video1/00001.jpg"),
+    *("vid\u2028eo/00001.jpg", "vid\u00a0eo/00001.jpg", "vid\u200deo/00001.jpg"),
 )
 KINDS = (
     single_task("VA", VA_HEADER, 2),

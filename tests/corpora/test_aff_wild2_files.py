@@ -241,6 +241,7 @@ def test_multi_task_lines(tmp_path):
         "a /00001.jpg",
         "\u00a0a/00001.jpg",
         "a\u200b/00001.jpg",
+        "a\u2028b/00001.jpg",
         "a\x7f/00001.jpg",
         "",
     ],

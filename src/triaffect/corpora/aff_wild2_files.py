@@ -34,9 +34,9 @@ from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 from triaffect.types import BoolArray, FloatArray, IntArray
 
-_NAME = r"[^/\\\pC\pZ](?:[^/\\\pC]*[^/\\\pC\pZ])?"
+_NAME = r"[^/\\\pC\pZ](?:[^/\\\pC\p{Zl}\p{Zp}]*[^/\\\pC\pZ])?"
 _IMAGE = rf"^(?P<video>{_NAME})/(?P<number>[0-9]{{1,8}})\.(?i:jpe?g)$"
-"""Of Arrow's kind of pattern; control characters, and blanks at the ends, are in no name."""
+"""Of Arrow's kind of pattern; no name has control characters, line ends, or blanks at its ends."""
 _NO_VIDEO = (".", "..")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _BLANKS = " \t"

@@ -51,8 +51,6 @@ def read_listed(path: Path) -> Listed:
         AnnotationError: It cannot be read, names no image, or names one twice.
     """
     images = read_test_list(path)
-    if not images:
-        raise AnnotationError("at least one image after the header", "none", where=path)
     if len(set(images)) < len(images):
         raise _listed_twice(path, images)
     numbers: dict[str, int] = {}
@@ -68,8 +66,8 @@ def _listed_twice(path: Path, images: Sequence[str]) -> AnnotationError:
     """Name both lines of the first image that comes again."""
     seen: set[str] = set()
     image = next(each for each in images if each in seen or seen.add(each))  # type: ignore[func-returns-value]
-    texts = path.read_text("utf-8-sig").splitlines()
-    first, again = [n for n, text in enumerate(texts, 1) if text.strip(" \t,") == image][:2]
+    texts = path.read_text("utf-8-sig").split("\n")
+    first, again = [n for n, text in enumerate(texts, 1) if text.strip(" \t\r,") == image][:2]
     remedy = "leave one out: a submission has one line for each image"
     return AnnotationError(
         "every image once", f"{image} of line {first} again", remedy, where=f"{path}:{again}"
