@@ -10,7 +10,7 @@ from triaffect.cli import app as cli
 from triaffect.corpora import corpus
 from triaffect.errors import MediaError
 
-COMMANDS = {"predict", "corpus", "extract", "train", "evaluate", "demo", "bench"}
+COMMANDS = {"predict", "corpus", "extract", "train", "evaluate", "demo", "bench", "scores"}
 
 
 def run(monkeypatch, capfd, *arguments):

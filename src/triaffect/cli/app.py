@@ -13,6 +13,7 @@ from triaffect.cli.evaluate import evaluate
 from triaffect.cli.extract import extract
 from triaffect.cli.join import join
 from triaffect.cli.predict import predict
+from triaffect.cli.scores import scores_app
 from triaffect.cli.submit import submit, submit_check
 from triaffect.cli.train import train
 from triaffect.cli.weights import weights_app
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(bench_app, name="bench")
+app.add_typer(scores_app, name="scores")
 app.add_typer(weights_app, name="weights")
 app.command()(extract)
 app.command()(join)
