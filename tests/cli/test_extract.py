@@ -3,6 +3,8 @@
 import shutil
 import sys
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.features.made_corpus import write_ferplus, write_sound
@@ -24,6 +26,10 @@ def typed(monkeypatch, capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+def write_picture(path):
+    cv2.imwrite(str(path), np.zeros((64, 64, 3), np.uint8))
 
 
 @pytest.fixture
@@ -91,3 +97,31 @@ def test_a_store_of_another_extractor(typed, voices, tmp_path):
                          "--voice", "logmel64", "--jobs", 1)  # fmt: skip
     assert code == 2
     assert "expected the store's face extractor none, got gray64" in err
+
+
+def test_labels_moved_by_a_delay_and_then_by_another(typed, tmp_path):
+    write_sound(tmp_path / "a.wav", 1.0)
+    write_picture(tmp_path / "b.png")
+    (tmp_path / "labels.csv").write_text("clip,time_s,valence\na.wav,0.5,1\nb.png,,0.5\n")
+    words = ("extract", tmp_path, "--out", tmp_path / "s", "--face", "none", "--voice", "logmel64",
+             "--jobs", 1)  # fmt: skip
+    code, _, err = typed(*words, "--va-delay", "400ms")
+    assert code == 0
+    assert err == ("triaffect: warning: --va-delay moves no labels of unrelated pictures: "
+                   "1 sources, such as table/b.png\n")  # fmt: skip
+    moments = FeatureStore.open(tmp_path / "s").moments
+    assert moments.column("time_s").tolist() == pytest.approx([0.1, 0.0])
+    assert moments.column("frame").tolist() == [3, 0]
+    code, out, _ = typed(*words, "--va-delay", "0.4s")
+    assert (code, "2 were there" in out) == (0, True)
+    for other in ((), ("--va-delay", "0.3")):
+        code, _, err = typed(*words, *other)
+        assert code == 2
+        assert "table/a.wav as it was extracted, got other labels" in err
+        assert "extract into a new store" in err
+        assert len(err.splitlines()[-1]) > 0
+    code, _, err = typed(*words, "--va-delay", "400")
+    assert code == 2
+    assert err.splitlines()[-1].endswith(
+        "--va-delay: expected a delay from 0 to 10 s, such as 0.4s or 400ms, got '400'"
+    )

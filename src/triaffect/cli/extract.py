@@ -26,6 +26,12 @@ def extract(
         str, typer.Option(help="Voice extractor: default, logmel64, none, or a model folder.")
     ] = "default",
     jobs: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+    va_delay: Annotated[
+        str,
+        typer.Option(
+            help="How long raters of valence and arousal lag behind, such as 0.4s or 400ms."
+        ),
+    ] = "0s",
     limit: Annotated[
         int | None, typer.Option(help="Only the first so many sources.", min=1, show_default=False)
     ] = None,
@@ -33,13 +39,24 @@ def extract(
     """Run face and voice extractors over a corpus and keep the results in a feature store.
 
     Sources that the store has already are skipped, so an interrupted extraction is resumed by
-    running it again. A source that cannot be read is named at the end.
+    running it again; but one whose files or labels have changed since is refused. A source that
+    cannot be read is named at the end.
     """
     from triaffect.corpora.corpus import open_corpus
+    from triaffect.corpora.delay import DelayedRatings, read_delay
     from triaffect.features.extract import extract as run
 
+    delay_s = read_delay(va_delay)
+    opened = open_corpus(corpus)
+    if delay_s:
+        opened = DelayedRatings(opened, delay_s)
+        if still := opened.unmoved():
+            sys.stderr.write(
+                f"triaffect: warning: --va-delay moves no labels of unrelated pictures: "
+                f"{len(still)} sources, such as {still[0]}\n"
+            )
     with progress_bar() as progress:
-        report = run(open_corpus(corpus), out, face, voice, jobs, limit, progress)
+        report = run(opened, out, face, voice, jobs, limit, progress)
     for kind, messages in (("left out", report.failures), ("incomplete", report.problems)):
         for source, message in messages.items():
             sys.stderr.write(f"triaffect: warning: {source} is {kind}: {message}\n")
