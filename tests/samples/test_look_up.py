@@ -121,6 +121,17 @@ def test_a_steady_series_fills_windows_by_time(store, tmp_path):
     np.testing.assert_array_equal(samples.inputs(row)["face_present"], [[False, True, True, False]])
 
 
+def test_one_frame_off_as_coded_is_one_frame_off_in_a_steady_series_too(store, tmp_path):
+    opened = joined(store, tmp_path / "f", "steady", 30.0, {"v01": row_numbers(90)})
+    look = {"in_frames": True, "single_task_frame_offset": -1, "streams": Streams("steady")}
+    samples = WindowSamples(opened, TASKS, Window(20, 2), **look)
+    mine, at_s = keys_of(opened, samples, "made/v01")
+    newest = samples.inputs(mine)["face"][:, -1, 0]
+    alone = samples.rows.label_set[mine] != "MTL"
+    late = np.round(at_s * RATE) > 0
+    np.testing.assert_array_equal((np.round(at_s * RATE) - newest)[late], alone[late])
+
+
 def test_the_voice_may_be_an_external_stream(store, tmp_path):
     opened = joined(store, tmp_path / "f", "w2v", 50.0, {"v01": row_numbers(150, 4)})
     samples = WindowSamples(opened, TASKS, SECONDS, streams=Streams(voice="w2v"))
