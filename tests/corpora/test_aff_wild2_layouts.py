@@ -256,6 +256,20 @@ def test_where_raw_videos_may_lie(tmp_path, place, suffix):
     assert np.isclose(open_corpus(tmp_path).frame_rate(source), 25)
 
 
+@pytest.mark.parametrize(
+    "place", ["cropped_aligned", "cropped_aligned_new_50_vids", "Aff-Wild2/cropped_aligned"]
+)
+@pytest.mark.parametrize("itself", [False, True], ids=["within", "as the corpus itself"])
+def test_where_crops_may_lie(tmp_path, place, itself):
+    crop(tmp_path, "v", 3)
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / "cropped_aligned").rename(tmp_path / place)
+    corpus = open_corpus(tmp_path / place if itself else tmp_path)
+    assert corpus.problems() == []
+    (source,) = corpus.sources()
+    assert [n for n, _ in corpus.images(source)] == [2]
+
+
 def test_what_is_there_twice_is_told_and_the_first_used(tmp_path):
     single_task(SINGLE_FOLDERS)(tmp_path, "train", {"v": {1: {"EXPR": ["2"]}}})
     film(tmp_path / "batch1" / "v.mp4")

@@ -3,14 +3,14 @@
 Everything may lie in the corpus's folder itself or one folder below it::
 
     cropped_aligned*/<video>/00001.jpg
-    [<any folder> /] [batch* | new_vids* /] <video>.mp4 or .avi
+    [batch* | new_vids* /] <video>.mp4 or .avi
     VA_Estimation_Challenge | EXPR_Classification_Challenge | EXPR_Recognition_Challenge |
         AU_Detection_Challenge / Train_Set | Validation_Set | Test_Set / <video>.txt
     [MTL_Challenge /] train_set.txt | training_set_annotations.txt, validation_set.txt |
         validation_set_annotations.txt, test_set_annotations.txt
 
-Suffixes may be in upper case. The two people of a twin video, ``<video>_left`` and
-``<video>_right``, share its raw video unless they have their own.
+The corpus's folder may be one of crops itself. Suffixes may be in upper case. The two people of
+a twin video, ``<video>_left`` and ``<video>_right``, share its raw video unless they have their own.
 """
 
 from __future__ import annotations
@@ -88,13 +88,16 @@ class Layout:
 def find_layout(root: Path) -> Layout:
     """List the files of an Aff-Wild2 folder."""
     layout = Layout()
-    below = [folder for folder in _folders(root) if folder.name != MULTI_TASK_FOLDER]
+    if root.name.startswith(CROPS_PREFIX):
+        _add_crops(layout, root)
+        return layout
+    skipped = (CROPS_PREFIX, MULTI_TASK_FOLDER)  # looked into by name, from the folder above
+    below = [folder for folder in _folders(root) if not folder.name.startswith(skipped)]
     for base in [root, *below]:
-        if base.name.startswith(CROPS_PREFIX):
-            for folder in _folders(base):
-                _add(layout, layout.crops, folder.name, folder)
-            continue
-        _add_raw_videos(layout, base)
+        for folder in _folders(base, CROPS_PREFIX):
+            _add_crops(layout, folder)
+        for folder in [base, *_folders(base, VIDEO_FOLDERS)]:
+            _add_raw_videos(layout, folder)
         _add_single_task_files(layout, base)
         _add_multi_task_files(layout, base)
     return layout
@@ -106,16 +109,20 @@ def _visible(folder: Path) -> Iterator[Path]:
     return (entry for entry in entries if not entry.name.startswith("."))
 
 
-def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in _visible(folder) if entry.is_dir()]
+def _folders(folder: Path, beginnings: str | tuple[str, ...] = "") -> list[Path]:
+    entries = (entry for entry in _visible(folder) if entry.name.startswith(beginnings))
+    return [entry for entry in entries if entry.is_dir()]
 
 
-def _add_raw_videos(layout: Layout, base: Path) -> None:
-    inner = [folder for folder in _folders(base) if folder.name.startswith(VIDEO_FOLDERS)]
-    for folder in [base, *inner]:
-        for path in _visible(folder):
-            if path.suffix.lower() in VIDEO_SUFFIXES:
-                _add(layout, layout.raw, path.stem, path)
+def _add_crops(layout: Layout, folder: Path) -> None:
+    for each in _folders(folder):
+        _add(layout, layout.crops, each.name, each)
+
+
+def _add_raw_videos(layout: Layout, folder: Path) -> None:
+    for path in _visible(folder):
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            _add(layout, layout.raw, path.stem, path)
 
 
 def _add_single_task_files(layout: Layout, base: Path) -> None:
