@@ -10,7 +10,7 @@ Everything may lie in the corpus's folder itself or one folder below it::
         validation_set_annotations.txt, test_set_annotations.txt
 
 The corpus's folder may be one of crops itself. Suffixes may be in upper case. The two people of
-a twin video, ``<video>_left`` and ``<video>_right``, share its raw video unless they have their own.
+a twin video, ``<video>_left`` and ``<video>_right``, share its raw video unless each has its own.
 """
 
 from __future__ import annotations
