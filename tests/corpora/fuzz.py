@@ -133,6 +133,7 @@ def judge(kind: Kind, content: bytes, folder: Path, tally: Tally) -> None:
     """Read one file and count what came of it."""
     path = folder / kind.path
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # some disks are slow to cut a file short
     path.write_bytes(content)
     expected = kind.reference(content)
     try:
