@@ -1,13 +1,14 @@
-"""Counting what a corpus holds, and the command that prints it."""
+"""Counting what a corpus's labels hold."""
+
+import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from tests.corpora.test_aff_wild2 import UNITS, crop, film, label, label_images
-from triaffect.cli.app import app
 from triaffect.corpora.corpus import open_corpus
 from triaffect.corpora.survey import survey
+from triaffect.corpora.videos import name_videos
 
 
 @pytest.fixture
@@ -20,10 +21,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(folder):
-    return CliRunner().invoke(app, ["corpus", "check", str(folder)])
-
-
 def test_counts(folder):
     seen = []
     found = survey(open_corpus(folder), lambda *told: seen.append(told))
@@ -33,10 +30,14 @@ def test_counts(folder):
         ("EXPR", "train"): 3,
         ("MTL", "validation"): 1,
     }
-    assert found.annotated["VA", "train"] == 1
-    assert found.annotated["AU", "validation"] == 0  # one unit is missing
+    assert found.annotated["VA", "train"] == 2
+    assert found.complete["VA", "train"] == 1
+    assert found.annotated["AU", "validation"] == 1
+    assert found.complete["AU", "validation"] == 0  # one unit is missing
     assert found.columns["p_happiness", "train"].total == 2
     assert found.columns["p_happiness", "train"].mean == 2 / 3
+    assert found.classes["p_happiness", "train"] == 2
+    assert found.classes["p_fear", "validation"] == 1
     assert found.columns["AU2", "validation"].mean == 1
     assert found.columns["AU26", "validation"].count == 0
     valence = found.columns["valence", "train"]
@@ -44,39 +45,73 @@ def test_counts(folder):
     assert np.isclose(valence.deviation, 0.5)
     assert found.without_media == ["aff_wild2/v2"]
     assert found.without_sound == []
-    assert found.shared_people == {}
+    assert found.shared_people == found.shared_videos == {}
     assert found.errors == []
 
 
-def test_people_in_two_splits(folder):
+def test_combinations_of_tasks(tmp_path):
+    none = ",".join(["-1"] * 12)
+    label_images(
+        tmp_path,
+        "train_set.txt",
+        f"v/00001.jpg,0,0,3,{UNITS}",
+        f"v/00002.jpg,0,-5,3,{none}",
+        f"v/00003.jpg,-5,-5,3,{none}",
+        f"v/00004.jpg,-5,-5,4,{none}",
+        f"v/00005.jpg,0.1,0.1,-1,{UNITS}",
+    )
+    label_images(tmp_path, "validation_set.txt", f"w/00001.jpg,0.1,0.1,-1,{none}")
+    assert dict(survey(open_corpus(tmp_path)).together) == {
+        (("VA", "EXPR", "AU"), "train"): 1,
+        (("VA", "EXPR"), "train"): 1,
+        (("EXPR",), "train"): 2,
+        (("VA", "AU"), "train"): 1,
+        (("VA",), "validation"): 1,
+    }
+
+
+def test_a_video_and_its_person_in_a_single_task_and_a_multi_task_split(folder):
     label_images(folder, "train_set.txt", f"v2/00002.jpg,0,0,3,{UNITS}")
-    assert survey(open_corpus(folder)).shared_people == {"aff_wild2/v2": {"train", "validation"}}
-    assert "people in more than one split (a leak): 1 (aff_wild2/v2)" in run(folder).stdout
+    found = survey(open_corpus(folder))
+    assert found.shared_people == {"aff_wild2/v2": ["train", "validation"]}
+    assert found.shared_videos == {"aff_wild2/v2": ["train", "validation"]}
 
 
-def test_check_prints_what_there_is(folder):
-    result = run(folder)
-    assert result.exit_code == 0
-    lines = [line.split() for line in result.stdout.splitlines()]
-    assert ["VA", "2"] in lines
-    assert ["VA", "1", "(20%)", "1", "(100%)"] in lines
-    assert ["p_happiness", "2", "(66.7%)", "0", "(0.0%)"] in lines
-    assert ["valence", "+0.00", "±", "0.50", "+0.00", "±", "0.00"] in lines
-    assert "sources without images, video or sound to read: 1 (aff_wild2/v2)" in result.stdout
-    assert "mistakes: 0" in result.stdout
+def test_twins_of_one_raw_video_in_two_splits(folder):
+    label(folder, "VA", "Train_Set", "v3_left", "0.5,0.5")
+    label(folder, "VA", "Test_Set", "v3_right", "0.5,0.5")
+    assert survey(open_corpus(folder)).shared_videos == {}
+    film(folder / "v3.mp4")
+    found = survey(open_corpus(folder))
+    assert found.shared_people == {}
+    assert found.shared_videos == {"aff_wild2/v3_left + aff_wild2/v3_right": ["test", "train"]}
 
 
-def test_check_lists_every_broken_file_and_counts_the_rest(folder):
-    first = label(folder, "AU", "Train_Set", "v3", UNITS, UNITS + ",1")
-    second = label(folder, "EXPR", "Train_Set", "v4", "9")
-    images = label_images(folder, "train_set.txt", f"../v5/00001.jpg,0,0,3,{UNITS}")
-    (folder / "v6.mp4").write_bytes(b"no video")
-    label(folder, "EXPR", "Train_Set", "v6", "1")
-    result = run(folder)
-    assert result.exit_code == 2
-    wrong = [line for line in result.stderr.splitlines() if line.startswith("wrong: ")]
-    assert len(wrong) == 4
-    for place in (f"{first}:3:", f"{second}:2:", f"{images}:2:", f"{folder / 'v6.mp4'}:"):
-        assert any(line.startswith(f"wrong: {place}") for line in wrong)
-    assert ["VA", "2"] in [line.split() for line in result.stdout.splitlines()]
-    assert "mistakes: 4" in result.stdout
+def test_pictures_are_no_video_and_need_no_sound(tmp_path):
+    (tmp_path / "a.png").touch()
+    rows = ["clip,frame,split,valence", "a.png,0,train,0.5", "a.png,0,test,0.5"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    found = survey(open_corpus(tmp_path))
+    assert found.shared_people == {"table/a.png": ["test", "train"]}
+    assert found.shared_videos == {}
+    assert found.without_sound == []
+
+
+def test_everything_can_be_written_as_json(folder):
+    label(folder, "EXPR", "Train_Set", "v4", "9")
+    found = json.loads(json.dumps(survey(open_corpus(folder)).to_json(), allow_nan=False))
+    assert found["sources"] == {"images": 3}
+    assert found["rows"]["EXPR"] == {"train": 3}
+    assert found["annotated"]["VA"] == {"train": 2, "validation": 1}
+    assert found["complete"]["VA"] == {"train": 1, "validation": 1}
+    assert found["together"]["VA+EXPR+AU"] == {"validation": 1}
+    assert found["labels"]["valence"]["train"] == {"count": 2, "mean": 0.0, "deviation": 0.5}
+    assert "AU26" not in found["labels"]
+    assert found["classes"]["p_happiness"] == {"train": 2}
+    assert found["people"] == {"count": 2, "shared": {}}
+    assert len(found["mistakes"]) == 1
+
+
+def test_sources_that_share_a_file_are_one_video():
+    files = {"a": "x.mp4", "b": None, "c": "y.mp4", "d": "x.mp4"}
+    assert name_videos(files) == {"a": "a + d", "b": None, "c": "c", "d": "a + d"}

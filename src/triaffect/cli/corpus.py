@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from triaffect.features.media_report import FACE_SOURCES
+
 corpus_app = typer.Typer(no_args_is_help=True, help="Make a corpus, or check one.")
 
-_NAMED = 5
-"""How many sources or people a line names before it only counts."""
+_WRONG_SHOWN = 20
+"""How many mistakes and broken files are listed before the rest is only counted."""
 
 
 @corpus_app.command()
@@ -34,38 +36,50 @@ def synth(
 @corpus_app.command()
 def check(
     corpus: Annotated[Path, typer.Argument(metavar="DIR", help="Folder or file of the corpus.")],
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Write everything here.", show_default=False)
+    ] = None,
+    labels_only: Annotated[
+        bool, typer.Option("--labels-only", help="Look into no video, picture or sound.")
+    ] = False,
+    face_sources: Annotated[
+        int, typer.Option(min=0, help="Look for faces in so many sources at most.")
+    ] = FACE_SOURCES,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that look into media.")] = 2,
 ) -> None:
-    """Read all labels of a corpus, and tell what it holds and what is wrong with it.
+    """Read all labels of a corpus and look into its media: what it holds, what is wrong with it.
 
-    Mistakes are listed one a line, each with its file and line; the exit code is then 2.
+    Mistakes and broken files are listed one a line; the exit code is then 2. People and videos
+    shared between splits are told, and so are small faces and missing sound: warnings.
     """
     from rich.console import Console
 
-    from triaffect.cli.corpus_tables import annotated_table, labels_table, rows_table
+    from triaffect.cli.corpus_page import page, wrong_lines
+    from triaffect.cli.json_file import write_json_file
     from triaffect.cli.progress import progress_bar
     from triaffect.corpora.corpus import open_corpus
     from triaffect.corpora.survey import survey
-    from triaffect.tasks.registry import TASKS
+    from triaffect.features.media_check import check_media
 
     opened = open_corpus(corpus)
     with progress_bar() as progress:
-        found = survey(opened, progress)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.sources.items()))
-    typer.echo(f"{corpus}: {opened.name}, sources: {kinds}\n")
-    console = Console()
-    for table in (rows_table(found), annotated_table(found, TASKS), labels_table(found, TASKS)):
-        console.print(table, "")
-    _tell("sources without images, video or sound to read", found.without_media)
-    _tell("sources without sound", found.without_sound)
-    _tell("people in more than one split (a leak)", sorted(found.shared_people))
-    for error in found.errors:
-        typer.echo(f"wrong: {error}", err=True)
-    typer.echo(f"mistakes: {len(found.errors)}")
-    if found.errors:
+        found = survey(opened, lambda done, total, name: progress(done, total, f"labels {name}"))
+    media = None
+    if not labels_only:
+        with progress_bar() as progress:
+            media = check_media(opened, jobs, face_sources, progress)
+    if json_ is not None:
+        about = {"corpus": opened.name, **found.to_json(), "media": media and media.to_json()}
+        write_json_file(json_, about)
+    console = Console(highlight=False, soft_wrap=True)
+    for part in page(opened.name, found, media):
+        console.print(part)
+    wrong = wrong_lines(found, media)
+    for line in wrong[:_WRONG_SHOWN]:
+        typer.echo(f"wrong: {line}", err=True)
+    if len(wrong) > _WRONG_SHOWN:
+        typer.echo(
+            f"and {len(wrong) - _WRONG_SHOWN} more: write them to a file by --json", err=True
+        )
+    if wrong:
         raise typer.Exit(2)
-
-
-def _tell(what: str, names: list[str]) -> None:
-    if names:
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        typer.echo(f"{what}: {len(names)} ({', '.join(names[:_NAMED])}{more})")

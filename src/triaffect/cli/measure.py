@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import statistics
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from triaffect.cli.json_file import write_json_file
 
 PACKAGES = ("triaffect", "numpy", "torch", "onnxruntime", "av", "opencv-python", "pyarrow")
 """Packages whose versions matter to speed and memory."""
@@ -141,7 +142,4 @@ def report(
             "machine": about,
             "results": results,
         }
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        aside = json_file.with_name(json_file.name + ".part")
-        aside.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-        aside.replace(json_file)
+        write_json_file(json_file, content)

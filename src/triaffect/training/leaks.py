@@ -19,8 +19,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from triaffect.corpora.videos import name_videos
 from triaffect.errors import StoreError
-from triaffect.features.store import FeatureStore
+from triaffect.features.store import Entry, FeatureStore
 from triaffect.types import Moments, Split
 
 LEFT_OUT = "left out"
@@ -144,14 +145,13 @@ def told(before: FeatureStore, after: FeatureStore, leaks: Leaks) -> dict[str, A
 
 def video_of(store: FeatureStore) -> list[str | None]:
     """Name of each source's video; None for single pictures."""
-    sharing: defaultdict[str, list[str]] = defaultdict(list)
-    files = [entry.files[-1]["path"] if entry.files else entry.source for entry in store.entries]
-    for file, source in zip(files, store.sources, strict=True):
-        sharing[file].append(source)
-    return [
-        None if entry.stills else " + ".join(sharing[file])
-        for file, entry in zip(files, store.entries, strict=True)
-    ]
+    files = {entry.source: None if entry.stills else _file(entry) for entry in store.entries}
+    return list(name_videos(files).values())
+
+
+def _file(entry: Entry) -> str:
+    """What a source is heard in, or else seen in."""
+    return str(entry.files[-1]["path"]) if entry.files else entry.source
 
 
 def _in_several(groups: pa.Table, key: str) -> dict[str, list[str]]:

@@ -1,0 +1,80 @@
+"""A few frames of a video, and whether it is whole, without reading it through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from triaffect.media.container import (
+    duration_s,
+    needed_video_stream,
+    opened,
+    start_s,
+    stream_duration_s,
+)
+from triaffect.media.video import Frame, VideoFrames
+
+_AHEAD = 300
+"""Frames decoded at most to get from a whole picture to the wanted one; encoders put a whole
+picture at least every 250 or so."""
+
+_SLACK_S = 0.5
+"""A video that ends this much before a place it should reach has been cut off."""
+
+
+class Glances(VideoFrames):
+    """Frames spread evenly over a video; what lies between them is mostly passed over.
+
+    The frames' numbers say nothing, as they are not counted from the start.
+
+    Args:
+        path: The video.
+        count: How many frames; a video that cannot be jumped in may yield fewer.
+
+    Attributes:
+        problem: After a loop: None, or where the video ends or is broken before its time. Its
+            end is looked at whatever the number of frames.
+    """
+
+    def __init__(self, path: str | Path, count: int) -> None:
+        super().__init__(path)
+        self.count = count
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames in order."""
+        problem = None
+        with opened(self.path) as container:
+            stream = needed_video_stream(container, self.path)
+            declared_s = stream_duration_s(container, stream)
+            length_s = declared_s or duration_s(container) or 0.0
+            for place in range(self.count):
+                at_s = (place + 0.5) / self.count * length_s
+                frame = self._at(container, stream, at_s)
+                if frame is not None:
+                    yield frame
+                elif declared_s is not None:
+                    problem = problem or f"broken or cut off at {at_s:.1f} s of {declared_s:.1f} s"
+            end_s = length_s - _SLACK_S
+            if declared_s is not None and end_s > 0 and not self._at(container, stream, end_s):
+                problem = problem or f"cut off before its end at {declared_s:.1f} s"
+        self.problem = problem
+
+    def _at(self, container: InputContainer, stream: VideoStream, at_s: float) -> Frame | None:
+        """The frame shown at a time; None if the video does not get there."""
+        try:
+            container.seek(round((float(start_s(container)) + at_s) * av.time_base))
+        except FFmpegError:
+            return None
+        frame, decoded = None, 0
+        for frame in islice(self._decode(container, stream), _AHEAD):
+            decoded += 1
+            if frame.time_s >= at_s:
+                return frame
+        reached = frame is not None and frame.time_s >= at_s - _SLACK_S
+        return frame if reached or decoded == _AHEAD else None
