@@ -246,6 +246,19 @@ def test_columns_must_be_the_same_everywhere(store, tmp_path):
     assert "the columns a, b, got b, a" in report.mistakes["toy/carla"]
 
 
+def test_a_column_of_lists_is_a_row_of_values_each(store, tmp_path):
+    (tmp_path / "f").mkdir()
+    lists = [[1.0, 2.0], None, [3.0, 4.0]]
+    pd.DataFrame({"name": ["a", "b", "c"], "emb": lists}).to_parquet(tmp_path / "f" / "ben.parquet")
+    ragged = pd.DataFrame({"emb": [[1.0, 2.0], [1.0]]})
+    ragged.to_parquet(tmp_path / "f" / "carla.parquet")
+    report = join(store, tmp_path / "f", RATE)
+    assert (report.rows, report.absent) == (2, 1)
+    np.testing.assert_array_equal(rows_of(store)[0], [[1, 2], [3, 4]])
+    assert store.external("x").spec.columns == ("emb.0", "emb.1")
+    assert "row 2, column emb: expected a list of 2 numbers" in report.mistakes["toy/carla"]
+
+
 def test_float16_never_makes_an_infinity(store, folder):
     np.save(folder / "ben.npy", np.full((2, 3), 1e5))
     report = join(store, folder, stream_spec("half", 50.0, dtype="float16"))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import TableError
-from triaffect.tasks.columns import cell, read_numbers
+from triaffect.tasks.columns import cell, is_blank, read_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +156,10 @@ def rows_of(table: pd.DataFrame, wanted: Sequence[str], path: Path) -> RawRows:
     columns = _chosen(table, wanted, path)
     if not len(table):
         raise TableError("at least one row", "none", where=path)
-    values = np.stack([_values(table, name, path) for name in columns], axis=1)
+    blocks = {name: _block(table, name, path) for name in columns}
+    values = np.concatenate(list(blocks.values()), axis=1)
+    if not values.shape[1]:
+        raise TableError("at least one value a row", "none", where=path)
     openface = set(table.columns) >= _OPENFACE
     if openface:
         values[_values(table, "success", path) == 0] = np.nan
@@ -164,7 +167,7 @@ def rows_of(table: pd.DataFrame, wanted: Sequence[str], path: Path) -> RawRows:
     frame, track = (_whole(table, name, path) for name in ("frame", "face_id"))
     return RawRows(
         values,
-        columns,
+        tuple(text for name, block in blocks.items() for text in _names(table, name, block)),
         frame=None if frame is None else frame - int(openface),
         time_s=None if time is None else _complete(table, time, path),
         track=track,
@@ -178,7 +181,9 @@ def _chosen(table: pd.DataFrame, wanted: Sequence[str], path: Path) -> tuple[str
         if path.suffix.lower() == CSV:
             remedy = "name them, or patterns such as 'AU*_r', with --columns"
             raise TableError("to be told which columns of a CSV file", "none", remedy, where=path)
-        numbers = [name for name in free if table[name].dtype.kind in "biuf"]
+        numbers = [
+            name for name in free if table[name].dtype.kind in "biuf" or _has_lists(table, name)
+        ]
         if not numbers:
             raise TableError("a column of numbers", ", ".join(table.columns) or "none", where=path)
         return tuple(numbers)
@@ -190,6 +195,33 @@ def _chosen(table: pd.DataFrame, wanted: Sequence[str], path: Path) -> tuple[str
             raise TableError(f"a column {name}", got or "none", "check --columns", where=path)
         found |= dict.fromkeys(matching)
     return tuple(found)
+
+
+def _has_lists(table: pd.DataFrame, column: str) -> bool:
+    """Whether the cells of a column are lists of numbers, as embeddings often are."""
+    return any(isinstance(value, np.ndarray) for value in table[column].head(_CHUNK))
+
+
+def _names(table: pd.DataFrame, column: str, block: NDArray[np.float64]) -> list[str]:
+    if not _has_lists(table, column):
+        return [column]
+    return [f"{column}.{k}" for k in range(block.shape[1])]
+
+
+def _block(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
+    """A column's values, shape (T, 1), or (T, K) of one whose cells are lists of K numbers."""
+    if not _has_lists(table, column):
+        return _values(table, column, path)[:, None]
+    cells = table[column].tolist()
+    width = next(len(value) for value in cells if isinstance(value, np.ndarray))
+    block = np.full((len(cells), width), np.nan)
+    for row, value in enumerate(cells):
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and len(value) == width:
+            block[row] = value
+        elif not is_blank(value):
+            where = cell(str(path), row, column)
+            raise TableError(f"a list of {width} numbers", f"{value!s:.60}", where=where)
+    return block
 
 
 def _values(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
