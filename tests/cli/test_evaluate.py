@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -160,3 +161,27 @@ def test_an_unfinished_run_and_an_absent_split_end_in_one_line(place, tmp_path):
     scores.write_text(kept)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "finish it with train --resume" in done.stderr
+
+
+def test_a_json_file_that_cannot_be_written_ends_in_one_line(place):
+    done = triaffect("evaluate", place / "run", "--store", place / "store", "--json", place)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "a file that can be written, got a folder" in done.stderr
+    assert "student" in done.stdout, "the scores are not lost"
+
+
+def test_a_store_of_other_networks_is_refused(place, tmp_path):
+    shutil.copytree(place / "run", tmp_path / "run")
+    write_tiny_model(tmp_path / "run" / "model")
+    done = triaffect("evaluate", tmp_path / "run", "--store", place / "store")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "extract it with --face" in done.stderr
+
+
+def test_weights_that_do_not_fit_end_in_one_line(place, tmp_path):
+    shutil.copytree(place / "run", tmp_path / "run")
+    about = tmp_path / "run" / "run.json"
+    about.write_text(about.read_text().replace('"width": 16', '"width": 32'))
+    done = triaffect("evaluate", tmp_path / "run", "--store", place / "store")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "weights of the recipe's network, got" in done.stderr

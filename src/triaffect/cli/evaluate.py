@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from triaffect.cli.json_file import write_json_file
 from triaffect.errors import StoreError, TriaffectError
 
 if TYPE_CHECKING:
@@ -63,25 +64,29 @@ def evaluate(
     is_model = (run / DESCRIPTION).is_file()
     score = score_model_folder if is_model else score_run_folder
     found = score(run, opened, split, asked)
-    if json_ is not None:
-        from triaffect.training.files import write_json
-
-        json_.parent.mkdir(parents=True, exist_ok=True)
-        write_json(json_, found)
     console = Console(highlight=False)
     for table in tables(found):
         console.print(table, "")
+    if json_ is not None:
+        write_json_file(json_, found)
 
 
 def score_run_folder(
     run: Path, store: FeatureStore, split: str, asked: Asked = Asked()
 ) -> dict[str, Any]:
     """Scores of each stage of a finished run on one split of a store."""
+    from triaffect.features.model_folder import DESCRIPTION, load_model_folder
     from triaffect.training.authors import pools_of_run
     from triaffect.training.evaluate import split_of
     from triaffect.training.loop import open_run
+    from triaffect.training.run_folder import RunFolder
     from triaffect.training.scoring import predict_rows
 
+    exported = RunFolder(run).model
+    if (exported / DESCRIPTION).is_file():
+        model = load_model_folder(exported)
+        if model.manifest.fusion is not None:  # else the run made a network, not used one
+            check_networks(model, store)
     work, nets = open_run(run, store)
     rows = split_of(store, work.samples, split, work.tasks)
     stages = {name: predict_rows(net, work.samples, rows.rows, work.tasks) for name, net in nets}

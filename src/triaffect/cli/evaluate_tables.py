@@ -58,7 +58,8 @@ def _interval_caption(found: Mapping[str, Any]) -> str:
         for key, count in scores["all"]["intervals"]["units"].items()
     }
     several = ", ".join(f"{count:,} {key}" for key, count in units.items())
-    few = " So few make it too narrow." if min(units.values(), default=0) < FEW_UNITS else ""
+    fewest = min((count for count in units.values() if count), default=FEW_UNITS)
+    few = " So few make it too narrow." if fewest < FEW_UNITS else ""
     return (
         f"Below each score its {how['level']:.0%} interval: {how['resamples']:,} resamples, seed "
         f"{how['seed']}, of whole videos (stills: of people) with labels: {several}.{few}"

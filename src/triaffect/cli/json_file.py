@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
+
+from triaffect.errors import TriaffectError
+
+
+def need_place(path: Path) -> None:
+    """See that a file can be written, before the work whose result it is to hold.
+
+    Raises:
+        TriaffectError: There is a folder of that name, or its folder cannot be written to.
+    """
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir():
+        raise TriaffectError("a file to write", "a folder", "add a file name", where=path)
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise TriaffectError("a folder that can be written to", "another", where=parent)
 
 
 def write_json_file(path: Path, content: Any) -> None:  # noqa: ANN401 - anything JSON can say

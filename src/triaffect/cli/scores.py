@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triaffect.cli.json_file import write_json_file
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -33,13 +35,6 @@ def simulate(
 
     scored = score_predictors(rows, seed)
     reversed_ = flips(scored)
-    if json_ is not None:
-        from triaffect.training.files import write_json
-
-        json_.parent.mkdir(parents=True, exist_ok=True)
-        predictors = [each.to_json() for each in scored]
-        told = {"rows": rows, "seed": seed, "predictors": predictors}
-        write_json(json_, {**told, "flips": [asdict(each) for each in reversed_]})
     Console(highlight=False).print(_table(scored, rows, seed), "")
     for each in reversed_:
         typer.echo(
@@ -48,6 +43,10 @@ def simulate(
         )
     if not reversed_:
         typer.echo("no two predictors change places")
+    if json_ is not None:
+        predictors = [each.to_json() for each in scored]
+        told = {"rows": rows, "seed": seed, "predictors": predictors}
+        write_json_file(json_, {**told, "flips": [asdict(each) for each in reversed_]})
 
 
 def _table(scored: Sequence[Simulated], rows: int, seed: int) -> Table:

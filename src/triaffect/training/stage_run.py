@@ -239,7 +239,8 @@ def load_weights(net: nn.Module, folder: RunFolder, stage: str, which: str) -> N
     try:
         net.load_state_dict(load_file(path))
     except Exception as error:
-        raise RunError("weights of the recipe's network", str(error)[:100], where=path) from error
+        got = " ".join(str(error).split())[:200]
+        raise RunError("weights of the recipe's network", got, where=path) from error
 
 
 def _mixed(seed: int, index: int) -> int:
