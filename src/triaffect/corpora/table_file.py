@@ -25,12 +25,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from triaffect.errors import TableError
-from triaffect.tasks.columns import is_blank
+from triaffect.tasks.columns import is_blank, shown
 
 CSV, PARQUET = ".csv", ".parquet"
 FIRST_COLUMN = "clip"
 """The column that every table has, by which the separator is told."""
 
+_LONGEST_REASON = 300
 _SEPARATORS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 
@@ -64,7 +65,7 @@ def _wanted_columns(header: list[str], wanted: set[str], path: Path) -> dict[str
             continue
         if column != name:
             remedy = "rename it; it would be passed over"
-            raise TableError(f"a column named {column}", repr(name), remedy, where=path)
+            raise TableError(f"a column named {column}", shown(name), remedy, where=path)
         if column in places:
             raise TableError("each column once", f"{column} twice", where=path)
         places[column] = place
@@ -83,12 +84,18 @@ def _read_csv(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
             cells = list(_cells(rows, len(header), list(places.values()), path))
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         remedy = "save it as 'CSV UTF-8'"
-        raise TableError("a CSV table in UTF-8", str(error), remedy, where=path) from error
+        raise TableError("a CSV table in UTF-8", _told(error), remedy, where=path) from error
     table = pd.DataFrame(cells, columns=list(places), dtype=object)
     if separator != ",":
         for column in numbers & places.keys():
             table[column] = [_with_point(cell) for cell in table[column]]
     return table
+
+
+def _told(error: Exception) -> str:
+    """What a library says, as one line; it may quote any byte of the file."""
+    line = str(error).strip().partition("\n")[0].replace("\t", "a tab")[:_LONGEST_REASON]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _separator(stream: TextIO) -> str:
@@ -108,7 +115,7 @@ def _cells(
     """The wanted cells of each row; a row that ends early is blank from there."""
     for number, row in enumerate(rows, 1):
         if any(cell.strip() for cell in row[width:]):
-            got = f"{len(row)}: {row[width:]}"
+            got = f"{len(row)}, the last of them {shown(row[-1])}"
             remedy = "put text with a comma in double quotes"
             raise TableError(f"{width} cells", got, remedy, where=f"{path}, row {number}")
         yield [row[place] if place < len(row) else "" for place in places]
@@ -129,8 +136,7 @@ def _read_parquet(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFram
             for name in places
         }
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        got = str(error).strip().partition("\n")[0]
-        raise TableError("a Parquet table", got, "write it again", where=path) from error
+        raise TableError("a Parquet table", _told(error), "write it again", where=path) from error
     return pd.DataFrame(columns, index=range(table.num_rows))
 
 

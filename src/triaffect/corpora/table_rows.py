@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 
 from triaffect.corpora.rows import NO_FACE_TRACK
 from triaffect.errors import TableError
-from triaffect.tasks.columns import cell, need_columns, read_numbers
+from triaffect.tasks.columns import cell, need_columns, read_numbers, shown
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, IntArray, Split
 
 _LARGEST = np.iinfo(np.int32).max
+_NEVER_IN_NAMES = frozenset({"Cc", "Zl", "Zp"})
+"""Unicode's control characters and line ends."""
+
 _LONGEST_NAME = 255
 """Bytes that a file's name may have on common systems."""
 
@@ -36,7 +40,7 @@ def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArr
             if not _is_inside(clip):
                 where = cell(str(path), row, "clip")
                 raise TableError(
-                    f"the path of a clip inside {path.parent}", repr(clip), where=where
+                    f"the path of a clip inside {path.parent}", shown(clip), where=where
                 )
             plain[clip] = PurePosixPath(clip).as_posix()
         found.setdefault(plain[clip], []).append(row)
@@ -45,7 +49,7 @@ def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArr
 
 def _is_inside(clip: str) -> bool:
     """Whether a path can be a file's, is relative and never climbs, on either system."""
-    if "\0" in clip:
+    if any(unicodedata.category(letter) in _NEVER_IN_NAMES for letter in clip):
         return False
     for kind in (PurePosixPath, PureWindowsPath):
         path = kind(clip)
@@ -66,7 +70,7 @@ def whole_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.fl
     wrong = np.flatnonzero((values != np.floor(values)) & ~np.isnan(values) | (values > _LARGEST))
     if len(wrong):
         row = int(wrong[0])
-        got = repr(table[column].iloc[row])
+        got = shown(table[column].iloc[row])
         raise TableError("a whole number from 0", got, where=cell(where, row, column))
     return values
 
@@ -83,7 +87,7 @@ def optional_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np
     wrong = np.flatnonzero(values < 0)
     if len(wrong):
         row = int(wrong[0])
-        got = repr(table[column].iloc[row])
+        got = shown(table[column].iloc[row])
         raise TableError("a number from 0", got, where=cell(where, row, column))
     return values
 
@@ -118,7 +122,7 @@ def splits(table: pd.DataFrame, where: str) -> list[str]:
     for row, split in enumerate(named):
         if split not in known:
             where = cell(where, row, "split")
-            raise TableError("one of " + ", ".join(Split), repr(split), where=where)
+            raise TableError("one of " + ", ".join(Split), shown(split), where=where)
     return named
 
 

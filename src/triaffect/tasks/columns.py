@@ -13,6 +13,7 @@ from triaffect.types import Targets
 if TYPE_CHECKING:
     import pandas as pd
 
+_SHOWN = 60
 LEAVE_BLANK = "leave the cell blank where there is no annotation"
 
 
@@ -23,6 +24,12 @@ def is_blank(value: object) -> bool:
     if isinstance(value, (float, np.floating)):
         return bool(np.isnan(value))
     return value is None or repr(value) in ("<NA>", "NaT")
+
+
+def shown(value: object) -> str:
+    """A value for an error, the first letters of a long one."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def cell(where: str, row: int, column: str) -> str:
@@ -51,13 +58,20 @@ def read_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.flo
 def _number(value: object, where: str, row: int, column: str) -> float:
     if is_blank(value):
         return np.nan
-    try:
-        number = float(value)  # type: ignore[arg-type]  # the point is to find out
-    except (TypeError, ValueError):
-        number = np.nan
-    if np.isnan(number) or "_" in str(value):  # Python's own 1_0 is ten
-        raise TableError("a number", repr(value), LEAVE_BLANK, where=cell(where, row, column))
+    number = plain_number(value)
+    if np.isnan(number):
+        raise TableError("a number", shown(value), LEAVE_BLANK, where=cell(where, row, column))
     return number
+
+
+def plain_number(value: object) -> float:
+    """A number, or text that is one as everybody writes it; NaN for anything else."""
+    if isinstance(value, str) and ("_" in value or not value.strip().isascii()):
+        return np.nan  # Python takes 1_0 for ten, and digits of any script
+    try:
+        return float(value)  # type: ignore[arg-type]  # the point is to find out
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def read_ranged(

@@ -15,7 +15,9 @@ from triaffect.tasks.columns import (
     cell,
     is_blank,
     need_columns,
+    plain_number,
     read_ranged,
+    shown,
 )
 from triaffect.tasks.metrics import (
     confusion_counts,
@@ -199,16 +201,13 @@ def _class_number(value: object, where: str) -> int:
     text = str(value).strip().lower()
     if text in EXPRESSIONS:
         return EXPRESSIONS.index(text)
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
+    number = plain_number(text)
     if number in range(len(EXPRESSIONS)):
         return int(number)
     near = get_close_matches(text, EXPRESSIONS, 1)
     raise TableError(
         "an expression (" + ", ".join(EXPRESSIONS) + ") or its number from 0 to 7",
-        repr(value),
+        shown(value),
         f"did you mean {near[0]}?" if near else LEAVE_BLANK,
         where=where,
     )
