@@ -149,7 +149,7 @@ def test_what_does_not_fit_is_named(tiny, tmp_path):
     _change(tiny, path, "conv2d_4", bias=np.ones(9, np.float32))
     refused(r"conv2d_4 with .*bias \(9,\)")
     _change(tiny, path, "batch_normalization_2", gamma=np.ones(9, np.float32))
-    refused(r"batch norm in its order \(one of 8\), got .*batch_normalization_2 with gamma \(9,\)")
+    refused(r"batch norm in its order \(one of 8\).*batch_normalization_2 with gamma \(9,\)")
     _change(tiny, path, "dense_1", kernel=np.full((2, 8), np.nan, np.float32))
     refused("dense_1, got NaN")
     layers = list(drawn(tiny, 5))

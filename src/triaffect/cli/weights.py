@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import typer
 from triaffect.errors import ModelError
 
 SAFETENSORS = ".safetensors"
+_LEAST_HOP_S, _MOST_HOP_S = 0.001, 3600.0
 
 weights_app = typer.Typer(
     no_args_is_help=True, help="Weights of the paper's extractors, from files of your own."
@@ -60,3 +63,41 @@ def convert(
         count = sum(tensor.numel() for tensor in converted.tensors.values())
         aside = f"; left out: {', '.join(converted.left_out)}" if converted.left_out else ""
         typer.echo(f"{target}: {converted.network}, {count:,} parameters{aside}")
+
+
+@weights_app.command()
+def paper(
+    out: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
+    face: Annotated[
+        Path | None,
+        typer.Option(help="Weights of fer_resnet34, safetensors.", show_default=False),
+    ] = None,
+    voice: Annotated[
+        Path | None, typer.Option(help="Weights of soundnet8, safetensors.", show_default=False)
+    ] = None,
+    hop: Annotated[
+        str, typer.Option(help="Seconds between voice vectors, as 0.25 or 1/30.")
+    ] = "1/30",
+) -> None:
+    """Make a model folder of the paper's face network, its voice network, or both.
+
+    extract takes it as --face and --voice. Each voice vector is of the 10 s before its moment.
+    """
+    from triaffect.training.paper_folder import write_paper_folder
+
+    if face is None and voice is None:
+        raise ModelError("--face, --voice or both", "neither", where="weights paper")
+    folder = write_paper_folder(out, face, voice, _seconds(hop))
+    typer.echo(f"{out}: {' and '.join(folder.manifest.parts)}")
+
+
+def _seconds(text: str) -> float:
+    """A length of time given as a number or a fraction."""
+    try:
+        seconds = float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        seconds = math.nan
+    if not _LEAST_HOP_S <= seconds <= _MOST_HOP_S:
+        wanted = f"seconds from {_LEAST_HOP_S} to {_MOST_HOP_S:.0f}, as 0.25 or 1/30"
+        raise ModelError(wanted, repr(text), where="--hop")
+    return seconds

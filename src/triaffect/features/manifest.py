@@ -15,7 +15,10 @@ from triaffect.types import Window
 
 FORMAT = 1
 FACE_INPUTS = ("gray64", "rgb224")
-VOICE_INPUTS = ("logmel64", "wave22050")
+SOUNDNET = "soundnet22050"
+VOICE_INPUTS = ("logmel64", "wave22050", SOUNDNET)
+SOUNDNET_BLOCKS = 2
+"""How many networks stand before `VoicePart.file` with that input, and none with the others."""
 
 T = TypeVar("T")
 
@@ -51,6 +54,8 @@ class VoicePart:
         window: ``span_s`` of sound go into each vector, a vector every ``hop_s``; a causal
             one hears only what came before its moment.
         sha256: Hash of the file; filled in when the folder is written.
+        blocks: Files of the layers before it, first to last, for `SOUNDNET`; their hashes are
+            among the manifest's files, and named in ``file``, so that its own hash tells all.
     """
 
     file: str
@@ -59,6 +64,7 @@ class VoicePart:
     dim: int
     window: Window
     sha256: str = ""
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,8 @@ def _part_to_json(part: Part) -> dict[str, Any]:
     content = asdict(part)
     if isinstance(part, VoicePart):
         content |= content.pop("window")
+        if not part.blocks:
+            del content["blocks"]
     return content
 
 
@@ -200,10 +208,12 @@ def _read_face(fields: _Fields) -> FacePart:
 
 
 def _read_voice(fields: _Fields) -> VoicePart:
+    kind = fields.choice("input", VOICE_INPUTS)
     return VoicePart(
         file=fields.file(),
+        blocks=fields.names("blocks", SOUNDNET_BLOCKS if kind == SOUNDNET else 0),
         extractor=fields.get("extractor", str),
-        input=fields.choice("input", VOICE_INPUTS),
+        input=kind,
         dim=fields.get("dim", int),
         window=fields.window(),
         sha256=fields.get("sha256", str),
@@ -271,6 +281,13 @@ class _Fields:
 
     def file(self) -> str:
         return plain_name(self.get("file", str), self.where)
+
+    def names(self, key: str, count: int) -> tuple[str, ...]:
+        given = self.get(key, list) if key in self.content else []
+        if len(given) != count or not all(isinstance(name, str) for name in given):
+            wanted = f"{count} file names for {self._name(key)}"
+            raise ModelError(wanted, repr(given), where=self.where)
+        return tuple(plain_name(name, self.where) for name in given)
 
     def window(self) -> Window:
         return Window(self.get("span_s", float), self.get("hop_s", float), self.get("causal", bool))

@@ -7,7 +7,7 @@ that fuses both, or all three::
      "tasks": [{"key": "VA", "name": "valence_arousal", "columns": ["valence", "arousal"]}, …],
      "parts": {"face":   {"file", "sha256", "extractor", "input", "dim"},
                "voice":  {"file", "sha256", "extractor", "input", "dim",
-                          "span_s", "hop_s", "causal"},
+                          "span_s", "hop_s", "causal", "blocks": [file, …]},
                "fusion": {"file", "sha256", "window": {"span_s", "hop_s", "causal"},
                           "face_dim", "voice_dim"}},
      "calibration": {"thresholds": {"AU1": 0.5, …}}, "recipe": {…},
@@ -25,6 +25,10 @@ file           inputs                                               outputs
 ``voice.onnx`` "logmel64": ``logmel`` float32 (N, T, 64) with       ``features`` float32
                T = 100 · span_s; "wave22050": ``wave`` float32      (N, dim)
                (N, 22050 · span_s) in [-255, 255]
+               "soundnet22050": ``maps`` of the last of ``blocks``
+``blocks``     "soundnet22050" alone: ``wave`` float32 (N, S) to    ``maps`` float32
+               (N, 16, (S - 64) / 2 + 1); ``maps`` (N, 16, Q) to
+               (N, 32, (Q - 32) / 2 + 1): `triaffect.features.soundnet`
 ``fusion…``    ``face`` float32 (N, W, face_dim), ``face_present``  one a task key,
                bool (N, W), ``voice`` float32 (N, voice_dim),       activated, (N, K)
                ``voice_present`` bool (N,)
@@ -71,6 +75,15 @@ class ModelFolder:
                 where=self.path,
             )
         return self.path / found.file
+
+    def blocks(self) -> tuple[Path, ...]:
+        """The networks that stand before the voice network, checked against their hashes.
+
+        Raises:
+            ModelError: If one is not listed, missing or changed.
+        """
+        part = self.manifest.voice
+        return () if part is None else tuple(self.file(name) for name in part.blocks)
 
     def file(self, name: str) -> Path:
         """A further file of the folder, checked against its hash.
@@ -147,6 +160,8 @@ def copy_part(folder: ModelFolder, part: str, path: Path) -> ModelFolder:
     network = folder.network(part)
     kept = [name for name in folder.manifest.files if Path(name).stem == part]
     files: dict[str, bytes | Path] = {name: folder.file(name) for name in kept}
+    if part == "voice":
+        files |= {path.name: path for path in folder.blocks()}
     files[network.name] = network
     everything = folder.manifest
     alone = Manifest(

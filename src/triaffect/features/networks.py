@@ -9,12 +9,16 @@ Preprocessing, by the ``input`` of the part (see `triaffect.features.model_folde
   multiple of the hop within the sound.
 - ``wave22050``: mono at 22,050 samples/s, times 255, clipped to ±255, as SoundNet was fed.
   Complete stretches only: a causal one has its first row after ``span_s``.
+- ``soundnet22050``: the same, by `triaffect.features.soundnet`, which computes once what
+  overlapping stretches share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -22,18 +26,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import ModelError
-from triaffect.features import logmel
-from triaffect.features.manifest import FacePart, VoicePart
+from triaffect.features import logmel, soundnet
+from triaffect.features.manifest import SOUNDNET, FacePart, VoicePart
 from triaffect.features.model_folder import ModelFolder
 from triaffect.features.runners import gray64
 from triaffect.features.session import CPU, first_line, open_session
+from triaffect.features.soundnet import Blocks, SoundNet
 from triaffect.features.spec import ExtractorSpec
 from triaffect.features.stretches import Stretches
 from triaffect.types import FeatureSeries, FloatArray
 
 BATCH = 32
 RGB_SIDE = 224
-WAVE_RATE, WAVE_SCALE = 22_050, 255.0
+WAVE_SCALE = 255.0
+
+_Rows = Callable[[Iterable[FloatArray]], Iterable[tuple[NDArray[np.float64], FloatArray]]]
+"""From a prepared sound in chunks to times and rows."""
 
 
 class OnnxFace:
@@ -51,7 +59,7 @@ class OnnxFace:
     """
 
     def __init__(self, folder: ModelFolder, device: str = CPU) -> None:
-        self._network = Network(folder, "face", device)
+        self._network = Network(folder.network("face"), device)
         part = folder.manifest.face
         assert isinstance(part, FacePart)  # noqa: S101 - else there were no network
         self.folder = folder
@@ -82,7 +90,7 @@ class OnnxVoice:
     """
 
     def __init__(self, folder: ModelFolder, device: str = CPU) -> None:
-        self._network = Network(folder, "voice", device)
+        network = Network(folder.network("voice"), device)
         part = folder.manifest.voice
         assert isinstance(part, VoicePart)  # noqa: S101 - else there were no network
         how = _VOICE_INPUTS[part.input]
@@ -90,31 +98,39 @@ class OnnxVoice:
         self.spec = ExtractorSpec(
             part.extractor, part.sha256, part.dim, "float16", how.sound_rate, part.window
         )
-        self._prepare = how.prepare
-        self._stretches = Stretches(part.window, how.rate, how.pad, BATCH)
+        self._prepare, self._rows = how.prepare, self._plain(network, part, how)
+        if part.input == SOUNDNET:
+            first, second = (Network(path, device) for path in folder.blocks())
+            rest = partial(network, dim=part.dim)
+            self._rows = SoundNet(Blocks(first.run, second.run, rest), part.window)
 
     def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
         """Rows (T, dim) float16, one every hop."""
-        for times_s, batch in self._stretches(self._prepare(chunks)):
-            rows = self._network(batch, self.spec.dim)
+        for times_s, rows in self._rows(self._prepare(chunks)):
             yield FeatureSeries(rows.astype(np.float16), times_s)
+
+    @staticmethod
+    def _plain(network: Network, part: VoicePart, how: _VoiceInput) -> _Rows:
+        stretches = Stretches(part.window, how.rate, how.pad, BATCH)
+        return lambda prepared: (
+            (times_s, network(batch, part.dim)) for times_s, batch in stretches(prepared)
+        )
 
 
 class Network:
-    """One network of a model folder.
+    """One network of a model folder, of one input and one output.
 
     Args:
-        folder: The folder.
-        part: "face" or "voice".
+        path: Its ONNX file.
         device: "cpu" or "cuda".
 
     Raises:
-        ModelError: The folder has no such network, or onnxruntime cannot load it there.
+        ModelError: onnxruntime cannot load it there.
     """
 
-    def __init__(self, folder: ModelFolder, part: str, device: str = CPU) -> None:
-        self._path = folder.network(part)
-        self._session = open_session(self._path, device)
+    def __init__(self, path: Path, device: str = CPU) -> None:
+        self._path = path
+        self._session = open_session(path, device)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, batch: NDArray[Any], dim: int) -> FloatArray:
@@ -123,17 +139,25 @@ class Network:
         Raises:
             ModelError: The network does not take such a batch, or gives another width.
         """
+        rows = self.run(batch)
+        if rows.shape != (len(batch), dim):
+            raise ModelError(f"rows of {dim} features", f"shape {rows.shape}", where=self._path)
+        return rows
+
+    def run(self, batch: NDArray[Any]) -> FloatArray:
+        """What it gives for a batch, of any shape.
+
+        Raises:
+            ModelError: The network does not take such a batch.
+        """
         try:
-            rows = self._session.run(None, {self._input: batch})[0]
+            return np.asarray(self._session.run(None, {self._input: batch})[0], np.float32)
         except Exception as error:
             raise ModelError(
                 f"a network that takes {batch.dtype} {batch.shape}",
                 first_line(error),
                 where=self._path,
             ) from error
-        if rows.shape != (len(batch), dim):
-            raise ModelError(f"rows of {dim} features", f"shape {rows.shape}", where=self._path)
-        return np.asarray(rows, np.float32)
 
 
 def rgb224(crops: NDArray[np.uint8]) -> FloatArray:
@@ -171,6 +195,7 @@ def _scaled_wave(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         yield np.clip(chunk * np.float32(WAVE_SCALE), -WAVE_SCALE, WAVE_SCALE)
 
 
+_WAVE = _VoiceInput(soundnet.RATE, soundnet.RATE, _scaled_wave, pad=None)
 _VOICE_INPUTS = {
     "logmel64": _VoiceInput(
         sound_rate=logmel.RATE,
@@ -178,5 +203,6 @@ _VOICE_INPUTS = {
         prepare=_half_log_mel,
         pad=_half(np.full(logmel.BANDS, logmel.FLOOR, np.float32)),
     ),
-    "wave22050": _VoiceInput(sound_rate=WAVE_RATE, rate=WAVE_RATE, prepare=_scaled_wave, pad=None),
+    "wave22050": _WAVE,
+    SOUNDNET: _WAVE,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,30 +40,46 @@ class Stretches:
             numbers.append(number)
             stretches.append(stretch)
             if len(numbers) == self.batch:
-                yield self._times(numbers), np.stack(stretches)
+                yield self.times(numbers), np.stack(stretches)
                 numbers, stretches = [], []
         if numbers:
-            yield self._times(numbers), np.stack(stretches)
+            yield self.times(numbers), np.stack(stretches)
 
-    def _times(self, numbers: list[int]) -> NDArray[np.float64]:
+    def times(self, numbers: list[int]) -> NDArray[np.float64]:
+        """Times of stretches by their numbers, in seconds."""
         return np.array(numbers, np.float64) * self.window.hop_s
+
+    def complete(self) -> Iterator[tuple[int, int]]:
+        """Number and first element of each stretch that begins within the series, without end."""
+        return ((n, start) for n in count() if (start := self.start(n)) >= 0)
+
+    def start(self, number: int) -> int:
+        """First element of a stretch; below 0 if it begins before the series."""
+        return self._middle(number) - self._lead
+
+    @property
+    def _length(self) -> int:
+        return round(self.window.span_s * self.rate)
+
+    @property
+    def _lead(self) -> int:
+        """Elements of a stretch before its time."""
+        return self._length if self.window.causal else self._length // 2
 
     def _middle(self, number: int) -> int:
         return round(number * self.window.hop_s * self.rate)
 
     def _each(self, chunks: Iterable[FloatArray]) -> Iterator[tuple[int, FloatArray]]:
-        length = round(self.window.span_s * self.rate)
-        lead = length if self.window.causal else length // 2
+        length, lead = self._length, self._lead
         total, number = 0, 0
         held, first = self._silence(lead), -lead  # elements in hand, and the number of the first
         if self.pad is None:
             held, first = None, 0
-            while self._middle(number) < lead:
-                number += 1
+            number, _ = next(self.complete())
         for chunk in filter(len, chunks):
             total += len(chunk)
             held = chunk if held is None else np.concatenate([held, chunk])
-            while (start := self._middle(number) - lead) + length <= first + len(held):
+            while (start := self.start(number)) + length <= first + len(held):
                 yield number, held[start - first : start - first + length]
                 number += 1
             held, first = _from(held, first, start)
@@ -70,7 +87,7 @@ class Stretches:
             return
         held = np.concatenate([held, self._silence(length)])
         while self._middle(number) <= total:
-            start = self._middle(number) - lead - first
+            start = self.start(number) - first
             yield number, held[start : start + length]
             number += 1
 

@@ -130,7 +130,7 @@ class _Fitting:
             return
         bias = layer.values.get(BIAS)
         if found is None or bias is None or bias.shape != weight.shape[:1]:
-            raise self.stray(layer, "a layer with weights and biases that has a place")
+            raise self.stray(layer, "weights and biases of a layer still to fill")
         self.empty.remove(found)
         self.tensors[f"{found.name}.weight"] = _tensor(weight.reshape(found.shape))
         self.tensors[f"{found.name}.bias"] = _tensor(bias)
@@ -162,7 +162,7 @@ class _Fitting:
     def stray(self, layer: Layer, wanted: str) -> ModelError:
         """What to say of a layer that does not fit."""
         got = f"{layer.path} with {layer.shapes()}"
-        return ModelError(f"for {self.network} {wanted}", got, where=self.where)
+        return ModelError(f"{wanted} in {self.network}", got, where=self.where)
 
 
 def torch_weight(layer: Layer) -> FloatArray:
