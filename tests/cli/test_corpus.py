@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from tests.corpora.test_aff_wild2 import UNITS, crop, film, label, label_images
 from triaffect.cli.app import app
+from triaffect.errors import TriaffectError
 
 
 @pytest.fixture
@@ -132,3 +133,12 @@ def test_a_long_list_of_mistakes_is_cut(folder):
     assert len(wrong) == 21
     assert wrong[-1] == "and 5 more: write them to a file by --json"
     assert fact(result, "mistakes and broken files") == "25"
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file" / "found.json"):
+        with pytest.raises(TriaffectError, match="expected a f"):
+            CliRunner().invoke(
+                app, ["corpus", "check", str(folder), "--json", str(place)], catch_exceptions=False
+            )

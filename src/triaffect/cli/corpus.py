@@ -55,12 +55,14 @@ def check(
     from rich.console import Console
 
     from triaffect.cli.corpus_page import page, wrong_lines
-    from triaffect.cli.json_file import write_json_file
+    from triaffect.cli.json_file import need_place, write_json_file
     from triaffect.cli.progress import progress_bar
     from triaffect.corpora.corpus import open_corpus
     from triaffect.corpora.survey import survey
     from triaffect.features.media_check import check_media
 
+    if json_ is not None:
+        need_place(json_)
     opened = open_corpus(corpus)
     with progress_bar() as progress:
         found = survey(opened, lambda done, total, name: progress(done, total, f"labels {name}"))

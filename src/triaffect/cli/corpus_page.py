@@ -18,7 +18,7 @@ from triaffect.types import Split
 _NAMED = 3
 """How many sources or people a line names before it only counts."""
 
-_WIDTH = 34
+_WIDTH = 36
 """Letters of what a line is about, before its value."""
 
 _SPLITS = tuple(str(split) for split in Split)
