@@ -159,6 +159,12 @@ def test_other_people_tracks_splits_and_sets_are_not_joined():
         assert {r["frame"] for r in moved} == {0}
 
 
+def test_everything_lands_before_the_start():
+    table = table_of([row(0, 0.0, valence=1.0), row(9, 0.36, arousal=1.0)])
+    moved = move_ratings(Moments(table), 0.4, FrameClock(25.0)).table
+    assert (len(moved), moved.schema) == (0, table.schema)
+
+
 def test_before_the_first_picture_there_is_no_face():
     clock = FrameClock(25.0, 0.5)
     table = table_of([row(2, 0.58, valence=1.0), row(20, 1.3, valence=0.5)])
@@ -204,10 +210,10 @@ def test_aff_wild2(tmp_path):
 
 def test_unrelated_pictures_stay(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
-    (tmp_path / "labels.csv").write_text("clip,valence,arousal\na.png,0.5,0.5\n")
+    (tmp_path / "labels.csv").write_text("clip,valence,arousal,AU1\na.png,0.5,0.5,1\nb.png,,,1\n")
     plain = open_corpus(tmp_path)
     corpus = DelayedRatings(plain, 0.4)
-    (source,) = corpus.sources()
+    source, _ = corpus.sources()
     assert corpus.unmoved() == [source.source_id]
     assert corpus.moments(source).table == plain.moments(source).table
 

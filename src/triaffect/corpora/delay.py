@@ -58,8 +58,18 @@ class DelayedRatings:
         return self._corpus.sources()
 
     def unmoved(self) -> list[str]:
-        """Ids of the sources that are unrelated pictures."""
-        return [s.source_id for s in self.sources() if is_stills(self._corpus, s)]
+        """Ids of sources of unrelated pictures with labels of valence or arousal.
+
+        One whose labels cannot be read is none; extraction tells what is wrong with it.
+        """
+        still = [source for source in self.sources() if is_stills(self._corpus, source)]
+        return [source.source_id for source in still if self._has_ratings(source)]
+
+    def _has_ratings(self, source: Source) -> bool:
+        try:
+            return bool(_is_rated(self._corpus.moments(source).table).any())
+        except TriaffectError:
+            return False
 
     def moments(self, source: Source) -> Moments:
         """Labels of one source, those of valence and arousal moved.
@@ -112,6 +122,8 @@ def move_ratings(moments: Moments, delay_s: float, clock: FrameClock) -> Moments
     others = [name for name in table.column_names if name not in (*_KEYS, *_MOVED)]
     stay = _numbered(table.filter(~rated | _any_given(table, others)).to_pandas())
     moved = _numbered(_earlier(table.filter(rated), delay_s, clock))
+    if not len(stay) + len(moved):  # pandas cannot join nothing with nothing
+        return Moments(table.slice(0, 0))
     joined = stay.drop(columns=list(_MOVED)).merge(
         moved[[*_JOINED_ON, "time_s", "nth", *_MOVED]],
         how="outer",
