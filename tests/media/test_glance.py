@@ -4,9 +4,10 @@ import av
 import numpy as np
 import pytest
 
-from tests.media.made import encode
+from tests.media.made import corners, encode
 from triaffect.errors import MediaError
 from triaffect.media.glance import Glances
+from triaffect.media.video import VideoFrames
 from triaffect.media.write import write_video
 
 
@@ -61,3 +62,12 @@ def test_what_is_no_video_is_told(tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"no video")
     with pytest.raises(MediaError, match=r"x\.mp4"):
         Glances(tmp_path / "x.mp4", 3)
+
+
+def test_frames_are_upright(tmp_path):
+    turned = [0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30]
+    path = encode(tmp_path / "turned.mp4", range(0, 2000, 40), matrix=turned)
+    upright = next(iter(VideoFrames(path))).rgb
+    for frame in Glances(path, 3):
+        assert frame.rgb.shape == upright.shape == (96, 64, 3)
+        assert corners(frame.rgb) == corners(upright)

@@ -18,7 +18,13 @@ from triaffect.media.container import (
     start_s,
     stream_duration_s,
 )
-from triaffect.media.video import Frame, VideoFrames
+from triaffect.media.video import (
+    Frame,
+    RisingTimes,
+    VideoFrames,
+    display_matrix,
+    upright,
+)
 
 _AHEAD = 300
 """Frames decoded at most to get from a whole picture to the wanted one; encoders put a whole
@@ -31,7 +37,7 @@ _SLACK_S = 0.5
 class Glances(VideoFrames):
     """Frames spread evenly over a video; what lies between them is mostly passed over.
 
-    The frames' numbers say nothing, as they are not counted from the start.
+    The frames' numbers are all 0, as they are not counted from the start.
 
     Args:
         path: The video.
@@ -71,10 +77,11 @@ class Glances(VideoFrames):
             container.seek(round((float(start_s(container)) + at_s) * av.time_base))
         except FFmpegError:
             return None
-        frame, decoded = None, 0
-        for frame in islice(self._decode(container, stream), _AHEAD):
+        times, decoded, picture = RisingTimes(container, stream), 0, None
+        for _, picture in islice(self._pictures(container, stream), _AHEAD):
             decoded += 1
-            if frame.time_s >= at_s:
-                return frame
-        reached = frame is not None and frame.time_s >= at_s - _SLACK_S
-        return frame if reached or decoded == _AHEAD else None
+            if times.next_s(picture.pts, picture.time_base) >= at_s:
+                break
+        if picture is None or (times.last_s < at_s - _SLACK_S and decoded < _AHEAD):
+            return None
+        return Frame(0, times.last_s, upright(picture, display_matrix(picture), self.max_size))

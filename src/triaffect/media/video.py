@@ -159,8 +159,8 @@ class VideoFrames:
             if picture.rotation != angle:
                 # PyAV's side data and its frame hold each other until the garbage collector
                 # comes by, so it is looked at once, not for every frame: at 1080p that is 280 MB.
-                angle, matrix = picture.rotation, _display_matrix(picture)
-            yield Frame(index, time_s, _upright(picture, matrix, self.max_size))
+                angle, matrix = picture.rotation, display_matrix(picture)
+            yield Frame(index, time_s, upright(picture, matrix, self.max_size))
         self._check_end(container, stream, count, times.last_s + times.step_s)
 
     def _pictures(
@@ -202,7 +202,7 @@ def stream_rate(stream: VideoStream) -> float:
     return float(rate) if rate else DEFAULT_RATE
 
 
-def _upright(
+def upright(
     picture: av.VideoFrame, matrix: tuple[float, float, float, float], max_size: int | None
 ) -> NDArray[np.uint8]:
     """Convert any pixel format to RGB, shrink, and turn as the display matrix asks."""
@@ -218,7 +218,7 @@ def _upright(
     return np.ascontiguousarray(rgb, np.uint8)
 
 
-def _display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:
+def display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:
     """Factors of: shown x = a·x + c·y, shown y = b·x + d·y, up to scale and shift."""
     try:
         # PyAV's own annotation says a plain dict of motion vectors.
