@@ -4,9 +4,9 @@ from triaffect.errors import RecipeError
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
 
 FROZEN = {
-    "paper_as_published": "5161fd7cf03462261e86d6b8b21108f94b5173911839cc83f696fa5951bd4cda",
-    "paper_as_coded": "727ac9d4e186807a55246f4df2676e9722a2c473b14d43c127c543f818ae0562",
-    "supervised": "7e73af0e9f33e4c7c494b7b2b7ab19282708f4b1f7c2286dfe9c03929c3ac42c",
+    "paper_as_published": "43f8ad80b6a00aca631b952f90d0e97c70d70b6da2570538b865b5aa2dd667da",
+    "paper_as_coded": "80ea7dad3c2a9e475d7ea3429e6e0c13f38222cbf9a46df834765e3144d95919",
+    "supervised": "330a1accdcc3a80b09f1216970c00ff01d1064e2173cc7f53b1b0a9a2f16f144",
 }
 
 

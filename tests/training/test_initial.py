@@ -154,3 +154,19 @@ def test_a_model_folder_is_checked_before_it_is_used(store, tmp_path):
         find_initial(str(bare.path), finetune(), as_made_with(store, bare))
     with pytest.raises(ModelError, match="model folder or a finished run"):
         find_initial(str(tmp_path / "nothing"), finetune(), store)
+
+
+def test_statistics_stay_as_they_were_given(store, initial, tmp_path):
+    """A small table unlike the rest would move them, and with them every other answer."""
+    kept = {}
+    for frozen in ("true", "false"):
+        recipe = finetune(*ONE_EPOCH, f"finetune.frozen_statistics={frozen}")
+        folder = train(recipe, store, tmp_path / frozen, initial=initial)
+        kept[frozen] = load_file(folder.weights("finetune", "last"))
+    given = load_file(initial.path)
+    names = [name for name in given if name.endswith(("running_mean", "running_var"))]
+    tasks = [name for name in names if not name.startswith("discriminator")]
+    assert all(torch.equal(kept["true"][name], given[name]) for name in names)
+    assert not any(torch.equal(kept["false"][name], given[name]) for name in tasks)
+    weight = "heads.VA.1.weight"
+    assert not torch.equal(kept["true"][weight], given[weight]), "the rest does learn"

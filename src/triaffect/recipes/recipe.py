@@ -229,6 +229,8 @@ class Stage(_Strict):
         epochs: At most so many.
         steps_per_epoch: Iterations an epoch; None goes once through the largest pool.
         precision: Of the network's forward pass; bfloat16 is faster where the processor has it.
+        frozen_statistics: Batch norms keep the statistics that the network starts with; for
+            small tables that are unlike what it learnt from.
         stagnation: Growth of a task's weight with each epoch it did not improve; 0 is off.
     """
 
@@ -243,6 +245,7 @@ class Stage(_Strict):
     adversary: AdversarySpec | None = None
     selection: SelectionSpec = SelectionSpec()
     precision: Literal["float32", "bfloat16"] = "float32"
+    frozen_statistics: bool = False
     stagnation: float = Field(default=0.0, ge=0)
 
 

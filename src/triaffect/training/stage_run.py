@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.features.store import FeatureStore
+from triaffect.nets.keras_layers import KerasBatchNorm
 from triaffect.nets.outputs import Outputs
 from triaffect.objectives.objective import StepContext, TorchTargets
 from triaffect.objectives.weighting import StagnationWeights
@@ -109,6 +110,8 @@ class StageRun:
         if self.work.recipe.data.augment:
             inputs = self._vary(inputs, (epoch, iteration, self.kinds.index(kind)))
         self.net.train()
+        if self.stage.frozen_statistics:
+            freeze_statistics(self.net)
         context = self._context(batch, inputs, epoch)
         terms: dict[str, Tensor] = {}
         for objective in self.objectives:
@@ -218,6 +221,13 @@ class StageRun:
                 f"extract a corpus with a validation split, or --set {self.name}.selection.pool=…",
                 where=self.work.store.path,
             )
+
+
+def freeze_statistics(net: nn.Module) -> None:
+    """Let batch norms use the statistics they have, and keep them."""
+    for module in net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm | KerasBatchNorm):
+            module.eval()
 
 
 def in_float32(outputs: Outputs) -> Outputs:
