@@ -240,15 +240,23 @@ class KilledError(Exception):
     pass
 
 
-def kill(*_):
-    raise KilledError
+def kill_after_a_checkpoint(_, done, *__):
+    if done == 2:
+        raise KilledError
 
 
 def test_a_resumed_run_keeps_the_event_and_refuses_another_choice(leaky, tmp_path):
     recipe = small("default", "teacher.epochs=1", "student.epochs=1")
     out = tmp_path / "run"
     with pytest.raises(KilledError):
-        train(recipe, leaky, out, report=kill, checkpoint_every_s=0, leaks=LeakChoice.DROP)
+        train(
+            recipe,
+            leaky,
+            out,
+            report=kill_after_a_checkpoint,
+            checkpoint_every_s=0,
+            leaks=LeakChoice.DROP,
+        )
     with pytest.raises(RunError, match="own leaks drop"):
         train(recipe, leaky, out, resume=True, leaks=LeakChoice.ALLOW)
     folder = train(recipe, leaky, out, resume=True, leaks=LeakChoice.DROP)
