@@ -60,6 +60,8 @@ def test_one_file_by_its_own_name(files, tmp_path):
             ("convert", "SOUND.h5", "--network", "fer_resnet34", "--out", "W"),
             "layers/conv1d/vars with kernel",
         ),
+        (("convert", "SOUND.h5", "--out", "SOUND.h5"), "a place to write to"),
+        (("convert", "SOUND.h5", "--out", "SOUND.h5/x.safetensors"), "a place to write to"),
         (("convert", "absent.h5", "--out", "W"), "no such file"),
         (("paper", "--out", "P"), "--face, --voice or both"),
         (("paper", "--voice", "absent", "--out", "P"), "no such file"),

@@ -45,6 +45,8 @@ def convert(
     Layers are told apart by their order and shapes, whatever their names. What lies behind the
     features, such as the valence-arousal head, is left out.
     """
+    from safetensors import SafetensorError
+
     from triaffect.nets.convert import convert as read
     from triaffect.training.files import write_tensors
 
@@ -59,7 +61,11 @@ def convert(
             got = f"a second one after {written[target]}"
             raise ModelError(f"one file of {converted.network}", got, where=file)
         written[target] = file
-        write_tensors(target, converted.tensors)
+        try:
+            write_tensors(target, converted.tensors)
+        except (OSError, SafetensorError) as problem:
+            remedy = "choose another name"
+            raise ModelError("a place to write to", str(problem), remedy, where=out) from problem
         count = sum(tensor.numel() for tensor in converted.tensors.values())
         aside = f"; left out: {', '.join(converted.left_out)}" if converted.left_out else ""
         typer.echo(f"{target}: {converted.network}, {count:,} parameters{aside}")
