@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from tests.nets.keras_made import drawn, filled, write_keras2, write_keras3
 from triaffect.cli.app import app
+from triaffect.cli.weights import convert
 from triaffect.errors import ModelError
 from triaffect.features.model_folder import load_model_folder
 from triaffect.nets.fer_resnet34 import FerResNet34
@@ -78,3 +79,12 @@ def test_mistakes(words, match, files, tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=match):
         run(*words)
     assert not (tmp_path / "P").exists()
+
+
+def test_an_order_that_nobody_numbered_is_told(tmp_path, capsys):
+    named = [(f"mine_{k}", arrays) for k, (_, arrays) in enumerate(drawn(SoundNet8(), 3))]
+    write_keras2(tmp_path / "w.h5", named)
+    convert([tmp_path / "w.h5"], tmp_path / "W")
+    assert "w.h5: layers without Keras's numbers were taken in the file's order" in (
+        capsys.readouterr().err
+    )

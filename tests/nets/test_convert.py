@@ -66,6 +66,7 @@ def test_whole_networks_are_known_by_their_first_layer(tmp_path):
         write_keras3(tmp_path / "w.h5", drawn(net, seed))
         got = convert(tmp_path / "w.h5")
         assert got.network == name
+        assert got.numbered
         assert same(got.tensors, filled(net, seed))
 
 
@@ -129,6 +130,7 @@ def test_state_dictionaries_of_pytorch(tmp_path):
     got = convert(tmp_path / "w.npz")
     assert got.network == "soundnet8"
     assert same(got.tensors, net)
+    assert not got.numbered
 
 
 def _change(tiny, path, name, **arrays):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -69,6 +70,11 @@ def convert(
         count = sum(tensor.numel() for tensor in converted.tensors.values())
         aside = f"; left out: {', '.join(converted.left_out)}" if converted.left_out else ""
         typer.echo(f"{target}: {converted.network}, {count:,} parameters{aside}")
+        if not converted.numbered:
+            sys.stderr.write(
+                f"triaffect: warning: {file}: layers without Keras's numbers were taken in the "
+                "file's order; compare an output with the program that wrote it\n"
+            )
 
 
 @weights_app.command()

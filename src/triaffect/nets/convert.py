@@ -47,11 +47,13 @@ class Converted:
         network: Name of the network, of `EXTRACTORS`.
         tensors: By name in the network's state.
         left_out: The file's layers behind the features.
+        numbered: Whether layers have Keras's own numbers; else they stand in the file's order.
     """
 
     network: str
     tensors: dict[str, Tensor]
     left_out: list[str]
+    numbered: bool
 
 
 def convert(path: Path, network: str | None = None) -> Converted:
@@ -74,7 +76,8 @@ def convert(path: Path, network: str | None = None) -> Converted:
     with torch.device("meta"):  # its shapes are enough
         places = extractor.make()
     fitted = fit(layers, places, extractor.features, path)
-    return Converted(name, fitted.tensors, fitted.left_out)
+    numbered = all(layer.number is not None for layer in layers)
+    return Converted(name, fitted.tensors, fitted.left_out, numbered)
 
 
 def _known(layers: list[Layer], where: Path) -> str:
