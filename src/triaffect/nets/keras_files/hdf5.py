@@ -21,7 +21,7 @@ from triaffect.errors import ModelError
 from triaffect.nets.keras_files.variables import Variable, natural
 
 MEMBER = "model.weights.h5"
-MOST_BYTES = 1 << 30
+MOST_BYTES, MOST_VALUES = 1 << 30, 1 << 28
 _VARS = "vars"
 _NOT_OF_LAYERS = {"optimizer", "optimizer_weights"}
 
@@ -56,7 +56,7 @@ def read_keras(path: Path) -> list[Variable]:
 def _read(source: Path | io.BytesIO, where: Path) -> list[Variable]:
     try:
         with h5py.File(source, "r") as file:
-            return [_variable(dataset, where) for dataset in _datasets(file, where)]
+            return list(_variables(file, where))
     except ModelError:
         raise
     except Exception as problem:  # h5py lets through whatever the HDF5 library meets
@@ -91,6 +91,16 @@ def _names(group: Any, key: str) -> list[str]:  # noqa: ANN401
     return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in found]
 
 
+def _variables(file: Any, where: Path) -> Iterator[Variable]:  # noqa: ANN401
+    """Every variable; a damaged or a forged file may claim more values than it holds."""
+    total = 0
+    for dataset in _datasets(file, where):
+        total += dataset.nbytes
+        if total > MOST_VALUES:
+            raise ModelError("weights of up to 256 MiB", f"more at {dataset.name}", where=where)
+        yield _variable(dataset, where)
+
+
 def _variable(dataset: Any, where: Path) -> Variable:  # noqa: ANN401
     path, _, role = dataset.name.partition(":")[0].rpartition("/")
     name = path
@@ -104,6 +114,4 @@ def _values(dataset: Any, where: Path) -> NDArray[np.generic]:  # noqa: ANN401
         raise ModelError("everything within the file", "a reference to another", where=where)
     if dataset.dtype.kind not in "fiub":
         raise ModelError(f"numbers in {dataset.name}", str(dataset.dtype), where=where)
-    if dataset.nbytes > MOST_BYTES:
-        raise ModelError(f"{dataset.name} of up to 1 GiB", "more", where=where)
     return np.asarray(dataset[()])
