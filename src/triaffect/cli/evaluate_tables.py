@@ -119,7 +119,7 @@ def _table(title: str, first: str) -> Table:
 
 
 def _number(value: float, ends: list[float] | None = None) -> str:
-    return f"{value:.3f}" + (f"\n{_ends(ends)}" if ends else "")
+    return f"{value:.3f}" + (f"\n{ends[0]:.2f} to {ends[1]:.2f}" if ends else "")
 
 
 def _ends(ends: list[float] | None) -> str:
