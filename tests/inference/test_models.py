@@ -9,7 +9,13 @@ import pytest
 import skimage.io
 
 import triaffect
-from tests.inference.tiny_model import FACE_DIM, FACE_WINDOW, portrait, write_tiny_model
+from tests.inference.tiny_model import (
+    FACE_DIM,
+    FACE_WINDOW,
+    VOICE_DIM,
+    portrait,
+    write_tiny_model,
+)
 from triaffect.errors import ModelError
 from triaffect.features import registry
 from triaffect.features.manifest import FusionPart
@@ -42,6 +48,21 @@ def test_a_model_may_predict_fewer_tasks(tmp_path):
     table = Predictor(model).predict(tmp_path / "one.png")
     assert "valence" not in table.columns
     assert np.isclose(table.filter(like="p_").sum(axis=1).item(), 1, atol=1e-5)
+
+
+def test_a_network_of_complete_windows_leaves_the_other_moments_blank(tmp_path, predictor, clip):
+    """The paper's network was never taught what to say of a zero in a face's place."""
+    fusion = FusionPart("fusion.onnx", FACE_WINDOW, FACE_DIM, VOICE_DIM, complete=True)
+    table = Predictor(write_tiny_model(tmp_path / "model", fusion=fusion)).predict(clip)
+    loose = predictor.predict(clip)
+    blank = table["valence"].isna().to_numpy()
+    early = (table["time_s"] < FACE_WINDOW.span_s - FACE_WINDOW.hop_s / 2).to_numpy()
+    assert blank[early].all()
+    assert blank[table["frame"].isin([10, 11])].all(), "no face, no window"
+    assert not blank[table["frame"] > 34].any()
+    assert loose["valence"].notna().all()
+    np.testing.assert_array_equal(table["valence"][~blank], loose["valence"][~blank])
+    assert (table["voice_heard"] == loose["voice_heard"]).all()
 
 
 def test_networks_that_do_not_fit_together_are_refused(tmp_path):

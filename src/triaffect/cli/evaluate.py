@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triaffect.cli.json_file import write_json_file
+from triaffect.cli.json_file import need_place, write_json_file
 from triaffect.errors import StoreError, TriaffectError
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def evaluate(
     from triaffect.features.store import FeatureStore
 
     asked = Asked(_is_authors(protocol), resamples, seed)
+    if json_ is not None:
+        need_place(json_)
     opened = FeatureStore.open(store)
     is_model = (run / DESCRIPTION).is_file()
     score = score_model_folder if is_model else score_run_folder

@@ -24,8 +24,16 @@ def need_place(path: Path) -> None:
 
 
 def write_json_file(path: Path, content: Any) -> None:  # noqa: ANN401 - anything JSON can say
-    """Write indented JSON aside and rename it; folders are made as needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write indented JSON aside and rename it; folders are made as needed.
+
+    Raises:
+        TriaffectError: It cannot be written there.
+    """
     aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-    aside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        aside.replace(path)
+    except OSError as error:
+        got = str(error.strerror)
+        raise TriaffectError("a file that can be written", got, where=path) from error

@@ -77,6 +77,7 @@ class FusionPart:
         face_dim: Width of a face vector.
         voice_dim: Width of the voice vector.
         sha256: Hash of the file; filled in when the folder is written.
+        complete: It predicts only moments with every face of their window, and their voice.
     """
 
     file: str
@@ -84,6 +85,7 @@ class FusionPart:
     face_dim: int
     voice_dim: int
     sha256: str = ""
+    complete: bool = False
 
 
 Part = FacePart | VoicePart | FusionPart
@@ -227,6 +229,7 @@ def _read_fusion(fields: _Fields) -> FusionPart:
         face_dim=fields.get("face_dim", int),
         voice_dim=fields.get("voice_dim", int),
         sha256=fields.get("sha256", str),
+        complete="complete" in fields.content and fields.get("complete", bool),
     )
 
 

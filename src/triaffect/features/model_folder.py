@@ -9,7 +9,7 @@ that fuses both, or all three::
                "voice":  {"file", "sha256", "extractor", "input", "dim",
                           "span_s", "hop_s", "causal", "blocks": [file, …]},
                "fusion": {"file", "sha256", "window": {"span_s", "hop_s", "causal"},
-                          "face_dim", "voice_dim"}},
+                          "face_dim", "voice_dim", "complete"}},
      "calibration": {"thresholds": {"AU1": 0.5, …}}, "recipe": {…},
      "versions": {"triaffect": …}, "label_origins": {"VA": "rendered", …},
      "files": {"face.safetensors": sha256, …}}

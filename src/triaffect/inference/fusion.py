@@ -61,12 +61,15 @@ class Fusion:
             voice_present: Which of them exist, shape (N,).
 
         Returns:
-            Activated predictions by task key, shape (N, K); NaN for a row with neither.
+            Activated predictions by task key, shape (N, K); NaN for a row with neither, or that
+            lacks anything where the network takes complete windows only.
 
         Raises:
             ModelError: The network does not take the rows, or gives another width.
         """
         known = face_present.any(axis=1) | voice_present
+        if self.part.complete:
+            known = face_present.all(axis=1) & voice_present
         every = {
             task.key: np.full((len(known), task.width), np.nan, np.float32) for task in self.tasks
         }

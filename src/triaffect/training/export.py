@@ -179,7 +179,8 @@ def _with_fusion(
     }
     files["fusion.onnx"] = to_onnx(_Fusion(net, tasks), example, [task.key for task in tasks])
     files["fusion.safetensors"] = _half(net)
-    return replace(manifest, fusion=FusionPart("fusion.onnx", window, *dims)), files
+    fusion = FusionPart("fusion.onnx", window, *dims, complete=recipe.data.window.complete)
+    return replace(manifest, fusion=fusion), files
 
 
 def to_onnx(
