@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.training.recipes import SMALL, small
 from tests.training.stores import FACE, VOICE, made_store
-from triaffect.errors import ModelError, RecipeError, RunError
+from triaffect.errors import ModelError, RecipeError, RunError, StoreError
 from triaffect.features.manifest import FacePart, FusionPart, Manifest, VoicePart
 from triaffect.features.model_folder import write_model_folder
 from triaffect.features.store import FeatureStore
@@ -87,14 +87,17 @@ def test_a_resumed_run_needs_the_same_weights(store, trained, initial, tmp_path)
     train(finetune(*ONE_EPOCH), store, tmp_path / "run", initial=initial)
     again = train(finetune(*ONE_EPOCH), store, tmp_path / "run", resume=True, initial=initial)
     assert [line["event"] for line in journal(again)] == ["start", "epoch"]
-    for other in (None, Initial(trained.weights("student", "best"), "of the student")):
-        with pytest.raises(RunError, match="initial"):
-            train(finetune(*ONE_EPOCH), store, tmp_path / "run", resume=True, initial=other)
+    other = Initial(trained.weights("student", "best"), "of the student")
+    with pytest.raises(RunError, match="initial"):
+        train(finetune(*ONE_EPOCH), store, tmp_path / "run", resume=True, initial=other)
+    with pytest.raises(RecipeError, match="--init"):
+        train(finetune(*ONE_EPOCH), store, tmp_path / "run", resume=True)
 
 
 def test_a_stage_cannot_learn_from_a_start_that_is_random(store, tmp_path):
     with pytest.raises(RecipeError, match="--init"):
         train(finetune(), store, tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "the next try can have the same name"
 
 
 def test_weights_of_another_size_are_refused(store, initial, tmp_path):
@@ -170,3 +173,13 @@ def test_statistics_stay_as_they_were_given(store, initial, tmp_path):
     assert not any(torch.equal(kept["false"][name], given[name]) for name in names)
     weight = "heads.VA.1.weight"
     assert not torch.equal(kept["true"][weight], given[weight]), "the rest does learn"
+
+
+def test_a_store_without_the_rows_is_told_before_a_run_begins(tmp_path):
+    """Also where it has no training row at all to weigh classes by."""
+    for videos, missing in ((0, "training"), (1, "validation")):
+        store = made_store(tmp_path / f"store{videos}", videos=videos)
+        for name in ("default", "paper_as_published"):
+            with pytest.raises(StoreError, match=f"{missing} rows"):
+                train(small(name), store, tmp_path / "run")
+            assert not (tmp_path / "run").exists()

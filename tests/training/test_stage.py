@@ -13,6 +13,7 @@ from triaffect.errors import RunError, StoreError
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_samples
 from triaffect.training.checkpoint import read_progress
+from triaffect.training.checks import check_stages
 from triaffect.training.evaluate import chance, split_of
 from triaffect.training.files import write_tensors
 from triaffect.training.loop import open_run, train
@@ -120,7 +121,7 @@ def test_training_stops_early(store, tmp_path):
 def test_a_store_without_validation_is_refused(tmp_path):
     store = made_store(tmp_path / "store", videos=2, frames=40)
     with pytest.raises(StoreError, match="validation rows in the pool MTL"):
-        StageRun(work(store, small("paper_as_published")), 0)
+        check_stages(work(store, small("paper_as_published")), None)
 
 
 def test_learning_beats_chance(store, tmp_path):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from triaffect.tasks.task import Task
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
-from triaffect.types import IntArray, Moments, Split, Targets
+from triaffect.types import BoolArray, IntArray, Moments, Split, Targets, Words
 
 RAREST = 0.005
 """A class rarer than this weighs as if it were this frequent."""
@@ -32,9 +32,9 @@ class Rows:
     """
 
     moments: IntArray
-    split: NDArray[np.str_]
-    label_set: NDArray[np.str_]
-    corpus: NDArray[np.str_]
+    split: Words
+    label_set: Words
+    corpus: Words
     targets: dict[str, Targets]
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class Rows:
 
         A set may be narrowed to one corpus, as in ``"ravdess/EXPR"``.
         """
-        wanted = np.isin(self.label_set, list(label_sets))
+        wanted = self.label_set.among(label_sets)
         for narrow in (name for name in label_sets if "/" in name):
             corpus, label_set = narrow.split("/", 1)
             wanted |= (self.corpus == corpus) & (self.label_set == label_set)
@@ -81,30 +81,46 @@ def label_rows(
         unlabelled: Keep rows without any label too.
         drop_minus_one: Leave out rows of the VA set whose valence or arousal is exactly -1.
     """
-    label_set = moments.column("label_set").astype(str)
-    targets = {task.key: moments.targets(task.key, task.columns) for task in tasks}
-    keep = usable & (unlabelled | np.any([t.valid.any(1) for t in targets.values()], axis=0))
+    label_set = moments.words("label_set")
+    labelled = {task.key: moments.labelled(task.columns) for task in tasks}
+    keep = usable & (unlabelled | np.any([some for some, _ in labelled.values()], axis=0))
     if drop_partial:
-        whole = {key: t.valid.all(1) for key, t in targets.items()}
+        whole = {key: every for key, (_, every) in labelled.items()}
         all_whole = np.all(list(whole.values()), axis=0)
         keep &= np.select([label_set == key for key in whole], list(whole.values()), all_whole)
-    if drop_minus_one and VALENCE_AROUSAL.key in targets:
-        lowest = targets[VALENCE_AROUSAL.key].values.min(1) == -1
-        keep &= ~((label_set == VALENCE_AROUSAL.key) & lowest)
+    if drop_minus_one:
+        keep &= ~((label_set == VALENCE_AROUSAL.key) & _lowest_is_minus_one(moments, tasks))
     kept = np.flatnonzero(keep)
     return Rows(
         moments=kept,
-        split=moments.column("split").astype(str)[kept],
-        label_set=label_set[kept],
-        corpus=_corpora(moments)[kept],
-        targets={key: take(t, kept) for key, t in targets.items()},
+        split=moments.words("split").take(kept),
+        label_set=label_set.take(kept),
+        corpus=_corpora(moments).take(kept),
+        targets={task.key: _targets(moments, task, kept) for task in tasks},
     )
 
 
-def _corpora(moments: Moments) -> NDArray[np.str_]:
+def _targets(moments: Moments, task: Task, kept: IntArray) -> Targets:
+    """Labels of the kept rows; no more than one task's are held twice meanwhile."""
+    targets = moments.targets(task.key, task.columns)
+    return targets if len(kept) == len(targets) else take(targets, kept)
+
+
+def _lowest_is_minus_one(moments: Moments, tasks: Sequence[Task]) -> BoolArray:
+    """Which rows' lower one of valence and arousal is exactly -1; none without that task."""
+    if VALENCE_AROUSAL.key not in [task.key for task in tasks]:
+        return np.zeros(len(moments), np.bool_)
+    targets = moments.targets(VALENCE_AROUSAL.key, VALENCE_AROUSAL.columns)
+    return np.equal(targets.values.min(1), -1)
+
+
+def _corpora(moments: Moments) -> Words:
     """Corpus of each moment: the first part of its source's id."""
-    sources, inverse = np.unique(moments.column("source").astype(str), return_inverse=True)
-    return np.array([name.partition("/")[0] for name in sources], np.str_)[inverse]
+    sources = moments.words("source")
+    names = [name.partition("/")[0] for name in sources.names]
+    different = list(dict.fromkeys(names))
+    codes = np.array([different.index(name) for name in names], np.int64)
+    return Words.of(different, codes[sources.codes])
 
 
 def balanced(rows: Rows, keys: Sequence[str]) -> Rows:
@@ -119,7 +135,9 @@ def balanced(rows: Rows, keys: Sequence[str]) -> Rows:
         targets = rows.targets[key]
         labelled = targets.valid.all(1)
         training = labelled & (rows.split == Split.TRAIN)
-        frequency = targets.values[training].mean(0) if training.any() else np.ones(1)
+        if not training.any():
+            continue
+        frequency = targets.values[training].mean(0)
         factor = 1 / np.sqrt(np.maximum(frequency, RAREST))
         factor = factor / (frequency * factor).sum()
         weight = np.where(labelled, targets.values @ factor, 1) * targets.weight

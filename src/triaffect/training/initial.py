@@ -41,7 +41,7 @@ def find_initial(name: str, recipe: Recipe, store: FeatureStore) -> Initial:
     if RunFolder(path).about.is_file():
         path = RunFolder(path).model
     if not path.is_dir():
-        raise ModelError(f"{DEFAULT}, a model folder or a finished run", "no such", where=path)
+        raise ModelError(f"{DEFAULT}, a model folder or a finished run", "nothing", where=path)
     folder = load_model_folder(path)
     file = _FILES.get(recipe.net.kind, _FUSION)
     if file == _FUSION:

@@ -26,6 +26,7 @@ from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, build_samples
 from triaffect.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from triaffect.training.checks import check_stages
 from triaffect.training.files import write_json, write_tensors
 from triaffect.training.journal import Journal, Listener
 from triaffect.training.leaks import LeakChoice, find_leaks, settle, told
@@ -97,10 +98,11 @@ def train(
     found = find_leaks(store, recipe.data.pools)
     settled = settle(store, found, leaks)
     samples = build_samples(recipe.data, settled, tasks)
+    work = Work(recipe, settled, samples, tasks, RunFolder(out), seed)
+    check_stages(work, initial)
     folder = begin(
         out, recipe, seed, store.fingerprint(recipe.data.external), resume, initial, leaks
     )
-    work = Work(recipe, settled, samples, tasks, folder, seed)
     progress = _resumed(folder)
     journal = Journal(folder.journal, listener)
     journal.cut(progress.journal_bytes)

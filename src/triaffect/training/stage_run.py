@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from triaffect.errors import RecipeError, RunError, StoreError
+from triaffect.errors import RunError
 from triaffect.features.store import FeatureStore
 from triaffect.nets.keras_layers import KerasBatchNorm
 from triaffect.nets.outputs import Outputs
@@ -65,17 +64,13 @@ class StageRun:
 
     Args:
         work: What all stages share.
-        index: Which stage it is.
-
-    Raises:
-        StoreError: The store has no training or no validation rows for it.
+        index: Which stage it is; one that has rows, see `triaffect.training.checks`.
     """
 
     def __init__(self, work: Work, index: int) -> None:
         self.work, self.index, self.name = work, index, work.names[index]
         self.stage: Stage = work.recipe.stages[self.name]
         self.training, self.validation = work.pools("train"), work.pools("validation")
-        self._check_rows()
         torch.manual_seed(_mixed(work.seed, index))
         self.net = build_net(work.recipe, self.stage, work.store, work.tasks)
         if self.starts_trained:
@@ -190,37 +185,12 @@ class StageRun:
             return None
         if self.stage.teacher == INITIAL:
             teacher = build_net(self.work.recipe, self.stage, self.work.store, self.work.tasks)
-            fill(teacher, self._initial())
+            fill(teacher, self.work.folder.initial)
             return teacher.eval().requires_grad_(requires_grad=False)
         stage = self.work.recipe.stages[self.stage.teacher]
         teacher = build_net(self.work.recipe, stage, self.work.store, self.work.tasks)
         load_weights(teacher, self.work.folder, self.stage.teacher, self.stage.teacher_weights)
         return teacher.eval().requires_grad_(requires_grad=False)
-
-    def _initial(self) -> Path:
-        if not self.starts_trained:
-            raise RecipeError(
-                f"initial weights for the stage {self.name} to learn from",
-                "none",
-                "add --init default, a model folder or a run",
-            )
-        return self.work.folder.initial
-
-    def _check_rows(self) -> None:
-        if not self.kinds:
-            raise StoreError(
-                "training rows for the updates " + ", ".join(self.stage.updates),
-                "none",
-                "extract a corpus with such labels, faces and sound",
-                where=self.work.store.path,
-            )
-        if self.stage.selection.pool not in self.validation:
-            raise StoreError(
-                f"validation rows in the pool {self.stage.selection.pool}",
-                "none",
-                f"extract a corpus with a validation split, or --set {self.name}.selection.pool=…",
-                where=self.work.store.path,
-            )
 
 
 def freeze_statistics(net: nn.Module) -> None:

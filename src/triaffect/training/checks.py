@@ -1,0 +1,53 @@
+"""What can be seen to be wrong with a run before its folder is made."""
+
+from __future__ import annotations
+
+from triaffect.errors import RecipeError, StoreError
+from triaffect.recipes.recipe import INITIAL, Stage
+from triaffect.training.build import build_net
+from triaffect.training.initial import fill
+from triaffect.training.run_folder import Initial
+from triaffect.training.stage_run import Work
+
+
+def check_stages(work: Work, initial: Initial | None) -> None:
+    """See that every stage has rows, a network that takes them, and the weights it wants.
+
+    Args:
+        work: What the stages share; nothing of its folder is looked at.
+        initial: Weights to start from.
+
+    Raises:
+        StoreError: The store has no training or no validation rows for a stage, or lacks
+            what the network needs.
+        RecipeError: The network does not fit the recipe, or a stage wants initial weights.
+        RunError: The initial weights are another network's.
+    """
+    for name, stage in work.recipe.stages.items():
+        _check_rows(work, name, stage)
+        if stage.teacher == INITIAL and initial is None:
+            raise RecipeError(
+                f"initial weights for the stage {name} to learn from",
+                "none",
+                "add --init default, a model folder or a run",
+            )
+        net = build_net(work.recipe, stage, work.store, work.tasks)
+        if initial is not None:
+            fill(net, initial.path)
+
+
+def _check_rows(work: Work, name: str, stage: Stage) -> None:
+    if not any(kind in work.pools("train") for kind in stage.updates):
+        raise StoreError(
+            "training rows for the updates " + ", ".join(stage.updates),
+            "none",
+            "extract a corpus with such labels, faces and sound",
+            where=work.store.path,
+        )
+    if stage.selection.pool not in work.pools("validation"):
+        raise StoreError(
+            f"validation rows in the pool {stage.selection.pool}",
+            "none",
+            f"extract a corpus with a validation split, or --set {name}.selection.pool=…",
+            where=work.store.path,
+        )
