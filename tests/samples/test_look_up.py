@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.training.stores import FACE, RATE, made_store
+from tests.training.stores import FACE, RATE, made_store, stills_store
 from triaffect.features.external_join import join, stream_spec
-from triaffect.features.store import KEY_DTYPE, FeatureStore
-from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.store import FeatureStore
+from triaffect.features.store_writer import SourceInfo, StoreWriter
 from triaffect.samples.windows import Streams, WindowSamples
 from triaffect.tasks.registry import TASKS
 from triaffect.types import Moments, Window
@@ -171,14 +171,7 @@ def test_a_moment_without_face_and_voice_counts_if_a_stream_has_it(tmp_path):
 
 
 def test_a_still_picture_has_the_row_of_its_frame(tmp_path):
-    keys = np.zeros(6, KEY_DTYPE)
-    keys["frame"], keys["time_s"] = np.arange(6), np.arange(6) / RATE
-    made = made_store(tmp_path / "made", videos=1, frames=6)
-    table = made.moments.table.set_column(0, "source", [["pictures"] * len(made.moments)])
-    with StoreWriter.create_or_resume(tmp_path / "stills", FACE, None) as writer:
-        info = SourceInfo("pictures", "made", "images", stills=True, frame_rate=RATE)
-        writer.add(info, Moments(table), FaceRows(np.array(made.face), keys))
-    store = FeatureStore.open(tmp_path / "stills")
+    store = stills_store(tmp_path)
     values = row_numbers(6)
     values[4] = np.nan
     opened = joined(store, tmp_path / "f", "x", None, {"pictures": values})

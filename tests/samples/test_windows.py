@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.training.stores import FACE, RATE, made_store
+from tests.training.stores import FACE, RATE, made_store, stills_store
 from triaffect.errors import StoreError
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
@@ -111,14 +111,7 @@ def test_the_recipe_as_coded_leaves_out_a_valence_of_minus_1(tmp_path):
 
 
 def test_a_still_picture_sees_itself_alone(tmp_path):
-    keys = np.zeros(6, KEY_DTYPE)
-    keys["frame"], keys["time_s"] = np.arange(6), np.arange(6) / RATE
-    made = made_store(tmp_path / "made", videos=1, frames=6)
-    table = made.moments.table.set_column(0, "source", [["pictures"] * len(made.moments)])
-    with StoreWriter.create_or_resume(tmp_path / "stills", FACE, None) as writer:
-        info = SourceInfo("pictures", "made", "images", stills=True, frame_rate=RATE)
-        writer.add(info, Moments(table), FaceRows(np.array(made.face), keys))
-    store = FeatureStore.open(tmp_path / "stills")
+    store = stills_store(tmp_path)
     samples = WindowSamples(store, TASKS, Window(0.2, 1 / RATE))
     inputs = samples.inputs(np.arange(len(samples.rows)))
     assert inputs["face_present"][:, -1].all()

@@ -79,3 +79,15 @@ def decide(task, score):
     if task.display_range[0] < 0:
         return np.tanh(score)
     return (score > 0).astype(float)
+
+
+def stills_store(folder: Path) -> FeatureStore:
+    """A store of six unrelated pictures, the frames 0 to 5 of the source ``pictures``."""
+    keys = np.zeros(6, KEY_DTYPE)
+    keys["frame"], keys["time_s"] = np.arange(6), np.arange(6) / RATE
+    made = made_store(folder / "made", videos=1, frames=6)
+    table = made.moments.table.set_column(0, "source", [["pictures"] * len(made.moments)])
+    with StoreWriter.create_or_resume(folder / "stills", FACE, None) as writer:
+        info = SourceInfo("pictures", "made", "images", stills=True, frame_rate=RATE)
+        writer.add(info, Moments(table), FaceRows(np.array(made.face), keys))
+    return FeatureStore.open(folder / "stills")
