@@ -5,12 +5,16 @@ import platform
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from tests.inference.tiny_model import write_tiny_model
+from triaffect.cli import product_floor
 from triaffect.cli.app import app
 from triaffect.cli.measure import Measurement, machine, measure
 from triaffect.cli.paper_store import BATCHES, make_paper_store
+from triaffect.nets.paper import PaperNet
 from triaffect.recipes.load import load_recipe
 from triaffect.samples.loader import plan_epoch
 from triaffect.tasks.registry import TASKS
@@ -35,13 +39,49 @@ def check(path, benchmark, names):
     return found
 
 
-def test_train_times_both_generations(tmp_path):
+def test_train_times_both_generations_and_the_floor(tmp_path):
     out = tmp_path / "train.json"
-    shown = run("train", "--seconds", 0, "--repeats", 2, "--threads", 1, "--json", out)
-    found = check(out, "train", ["teacher", "student"])
-    assert found["settings"]["batches"] == BATCHES
+    shown = run(
+        "train", "--seconds", 0, "--repeats", 2, "--threads", 1, "--cpu-time", "--json", out
+    )
+    found = check(out, "train", ["floor", "teacher", "student", "teacher", "student"])
+    assert found["settings"]["batches"] == BATCHES == {"MTL": 8, "VA": 256, "EXPR": 93, "AU": 224}
     assert found["settings"]["threads"] == 1
+    assert found["settings"]["cpu_time"]
     assert "teacher" in shown
+    keys = found["keys"]
+    for name in ("floor", "teacher", "student"):
+        assert keys[f"{name}.samples_per_s"] > 0
+    floor, student, teacher_share = (found["results"][place]["values"] for place in (0, 2, 3))
+    assert (
+        0.05
+        < keys["student.share_of_floor"]
+        == pytest.approx(np.median(np.divide(student, floor)), abs=2e-3)
+    )
+    assert len(teacher_share) == 2
+
+
+def addmm_operations(_, left, right, **__):
+    return 2 * left[0] * left[1] * right[1]
+
+
+def test_the_floor_has_the_products_of_an_iteration_of_the_teacher(monkeypatch):
+    """As many operations as the network's forward and backward, but for what is not needed."""
+    net = PaperNet(face_dim=8, voice_dim=6, lstm=4, trunk=(12, 10), head=(7, 5))
+    done = []
+    monkeypatch.setattr(
+        torch, "mm", lambda a, b, out: done.append(2 * a.shape[0] * a.shape[1] * b.shape[1])
+    )
+    step = product_floor.floor_step(net, {"VA": 3}, window=2)
+    assert step() == 3
+    monkeypatch.undo()
+    inputs = {"face": torch.randn(3, 2, 8), "voice": torch.randn(3, 6)}
+    with FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.addmm_: addmm_operations}
+    ) as counter:
+        outputs = net(inputs)
+        (outputs.raw["VA"].sum() + outputs.domain.sum()).backward()
+    assert sum(done) == counter.get_total_flops()
 
 
 def test_load_times_batches(tmp_path):

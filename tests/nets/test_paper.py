@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from triaffect.nets import keras_layers
 from triaffect.nets.discriminator import TaskDiscriminator, reverse_gradient
-from triaffect.nets.keras_layers import KerasBatchNorm, ReluLSTM
+from triaffect.nets.keras_layers import KerasBatchNorm, LeadingDense, ReluLSTM
 from triaffect.nets.paper import PaperNet
 from triaffect.tasks.registry import TASKS
 
@@ -78,6 +79,50 @@ def test_lstm_against_numpy():
         hidden = sigmoid(let_out) * np.maximum(cell, 0)
     with torch.no_grad():
         np.testing.assert_allclose(lstm(torch.tensor(x)), hidden, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("window", [1, 2, 6])
+def test_lstm_gradients_are_those_of_torchs_own_graph(window, monkeypatch):
+    lstm = ReluLSTM(3, 4).double()
+    x = torch.randn(5, window, 3, dtype=torch.float64, requires_grad=True)
+    along = torch.randn(5, 4, dtype=torch.float64)
+    wanted = [x, lstm.weight_ih, lstm.weight_hh, lstm.bias]
+
+    def gradients():
+        hidden = lstm(x)
+        return [hidden, *torch.autograd.grad(hidden, wanted, along, materialize_grads=True)]
+
+    ours = gradients()
+    monkeypatch.setattr(keras_layers, "by_hand", lambda x: False)
+    for one, other in zip(ours, gradients(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-13)
+
+
+def test_a_leading_dense_gives_the_rest_of_its_inputs_no_gradient():
+    layer, plain = LeadingDense(5, 4, 2).double(), torch.nn.Linear(5, 4).double()
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    along = torch.randn(3, 4, dtype=torch.float64)
+    ours, theirs = (
+        torch.autograd.grad(each(x), [x, each.weight, each.bias], along) for each in (layer, plain)
+    )
+    torch.testing.assert_close(ours[0][:, :2], theirs[0][:, :2])
+    assert not ours[0][:, 2:].any()
+    torch.testing.assert_close(ours[1:], theirs[1:])
+
+
+def test_mixed_precision_trains_near_the_full_one():
+    net = PaperNet(face_dim=5, voice_dim=3, lstm=4, trunk=(6,), head=(4,), dropout=0.0).eval()
+    inputs = {"face": torch.randn(8, 6, 5), "voice": torch.randn(8, 3)}
+    full = net(inputs).features
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = net(inputs).features
+    assert mixed.dtype == torch.bfloat16
+    torch.testing.assert_close(mixed.float(), full, rtol=0.1, atol=0.05)
+    for features in (full, mixed):
+        net.zero_grad()
+        features.sum().backward()
+        assert net.lstm.weight_ih.grad.isfinite().all()
 
 
 def test_lstm_starts_with_an_open_forget_gate_and_orthogonal_memory():

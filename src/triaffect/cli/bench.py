@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli.measure import measure, report
+from triaffect.cli.measure import measure, measure_in_turns, report, share
 
 if TYPE_CHECKING:
     from triaffect.inference.predictor import Predictor
@@ -25,6 +26,9 @@ bench_app = typer.Typer(
 
 RECIPE = "paper_as_published"
 TRAIN_ITERATIONS, LOAD_ITERATIONS, TRAIN_SOURCES = 8, 40, 6
+WINDOW = 6
+"""Face vectors of a row in that recipe: 50 frames, every tenth."""
+
 THREADS = min(2, os.cpu_count() or 1)
 
 Seconds = Annotated[float, typer.Option(min=0.0, help="Least length of one measurement.")]
@@ -37,28 +41,39 @@ JsonFile = Annotated[
 
 @bench_app.command()
 def train(
-    seconds: Seconds = 10.0,
+    seconds: Seconds = 5.0,
     repeats: Repeats = 5,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = THREADS,
+    cpu_time: Annotated[
+        bool,
+        typer.Option(
+            "--cpu-time", help="Count seconds of the process, not of the wall, on a busy machine."
+        ),
+    ] = False,
     seed: Seed = 0,
     json_: JsonFile = None,
 ) -> None:
     """Time training updates of the paper's network, as teacher and as student.
 
-    Random features of the paper's dimensions, and its batches: 22 MTL, 253 VA, 92 EXPR and
-    221 AU rows an iteration, each with an update of its own.
+    Random features of the paper's dimensions, and its batches: 8 MTL, 256 VA, 93 EXPR and
+    224 AU rows an iteration, each with an update of its own. Beside them, by turns, the floor:
+    the matrix products of the same iteration and nothing else.
     """
     from triaffect.cli.paper_store import BATCHES
+    from triaffect.cli.product_floor import floor_step
     from triaffect.training.loop import set_threads
 
     set_threads(threads)
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
         work = _paper_work(Path(folder), TRAIN_ITERATIONS, TRAIN_SOURCES, seed)
-        rates = [
-            measure(run.name, "samples/s", _updates(run), seconds, repeats) for run in _stages(work)
-        ]
+        runs = list(_stages(work))
+        steps = {"floor": floor_step(runs[0].net, BATCHES, WINDOW)}
+        steps |= {run.name: _updates(run) for run in runs}
+        clock = process_time if cpu_time else perf_counter
+        rates = measure_in_turns(steps, "samples/s", seconds, repeats, clock)
+    shares = [share(rates[run.name], rates["floor"]) for run in runs]
     settings = {"recipe": RECIPE, "batches": BATCHES, "threads": threads, "seed": seed}
-    report("train", rates, settings, json_)
+    report("train", [*rates.values(), *shares], {**settings, "cpu_time": cpu_time}, json_)
 
 
 @bench_app.command()

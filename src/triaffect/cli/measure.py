@@ -33,6 +33,11 @@ class Measurement:
     values: tuple[float, ...]
 
     @property
+    def key(self) -> str:
+        """Name and unit as one word, such as ``teacher.samples_per_s``."""
+        return f"{self.name}.{self.unit}".replace("/", "_per_").replace(" ", "_")
+
+    @property
     def median(self) -> float:
         """The middle measurement: one disturbed by other work does not move it."""
         return statistics.median(self.values)
@@ -68,6 +73,35 @@ def measure(
     step()
     values = tuple(_once(step, seconds, clock) for _ in range(repeats))
     return Measurement(name, unit, values)
+
+
+def measure_in_turns(
+    steps: Mapping[str, Callable[[], int]],
+    unit: str,
+    seconds: float,
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Measurement]:
+    """`measure` several steps, each once in every round: what disturbs, disturbs all of them.
+
+    Args:
+        steps: What to repeat, by name.
+        unit: Of all of them.
+        seconds: Each measurement goes on at least so long.
+        repeats: Rounds.
+        clock: Tells seconds.
+    """
+    for step in steps.values():
+        step()
+    rounds = [[_once(step, seconds, clock) for step in steps.values()] for _ in range(repeats)]
+    values = zip(*rounds, strict=True)
+    return {name: Measurement(name, unit, each) for name, each in zip(steps, values, strict=True)}
+
+
+def share(of: Measurement, whole: Measurement) -> Measurement:
+    """What share one measurement is of another, round by round."""
+    values = (one / other for one, other in zip(of.values, whole.values, strict=True))
+    return Measurement(of.name, f"share of {whole.name}", tuple(values))
 
 
 def _once(step: Callable[[], int], seconds: float, clock: Callable[[], float]) -> float:
@@ -141,5 +175,6 @@ def report(
             "settings": dict(settings),
             "machine": about,
             "results": results,
+            "keys": {each.key: round(each.median, 3) for each in measured},
         }
         write_json_file(json_file, content)

@@ -15,8 +15,8 @@ from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import FeatureSeries, LabelOrigin, Moments, Split, Window
 
-BATCHES = {"MTL": 22, "VA": 253, "EXPR": 92, "AU": 221}
-"""Rows of each label set in one iteration, as the authors' program was timed with."""
+BATCHES = {"MTL": 8, "VA": 256, "EXPR": 93, "AU": 224}
+"""Rows of each label set in one iteration: batches of 256 on the sizes of Aff-Wild2."""
 
 FACE = ExtractorSpec("random_face", "builtin-1", 512, "float16")
 FRAME_RATE = 30
@@ -34,8 +34,7 @@ def make_paper_store(path: Path, iterations: int, sources: int, seed: int) -> Fe
 
     Args:
         path: Folder of the new store.
-        iterations: Rows are drawn for so many, at most 85: with more, batches of 256 rows
-            would be cut differently.
+        iterations: Rows are drawn for so many.
         sources: Videos of 900 frames over which the rows are spread, at least 2.
         seed: Decides every number.
     """

@@ -164,7 +164,7 @@ def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimize
     """The stage's optimiser over all parameters."""
     if spec.kind == "keras_adam":
         return KerasAdam(net.parameters(), lr=spec.lr)
-    return torch.optim.AdamW(net.parameters(), lr=spec.lr, weight_decay=spec.decay)
+    return torch.optim.AdamW(net.parameters(), lr=spec.lr, weight_decay=spec.decay, fused=True)
 
 
 def build_objectives(stage: Stage, rows: Rows, training: IntArray) -> list[Objective]:
