@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from triaffect.errors import TableError
@@ -16,6 +17,8 @@ from triaffect.errors import TableError
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
+RowNumbers = NDArray[np.int32] | IntArray
+"""Rows of a stream, -1 for none: half as large where 32 bits can count them."""
 
 
 class Split(StrEnum):
@@ -174,6 +177,58 @@ def moments_schema(label_columns: dict[str, tuple[str, ...]]) -> pa.Schema:
     return pa.schema(fields)
 
 
+@dataclass(frozen=True, eq=False)
+class Words:
+    """A column of words as numbers into a short list: a few bytes a row, however long the words.
+
+    Compares with a word, and gives NumPy text for some rows, as an array of text does.
+
+    Attributes:
+        names: The different words.
+        codes: Which of them each row has, as small integers, shape (N,).
+    """
+
+    names: tuple[str, ...]
+    codes: NDArray[np.signedinteger]
+
+    @staticmethod
+    def of(names: Sequence[str], codes: NDArray[np.integer]) -> Words:
+        """Words with codes of the smallest type that can count the names."""
+        return Words(tuple(names), codes.astype(np.min_scalar_type(-max(1, len(names)))))
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.codes)
+
+    def __eq__(self, other: object) -> BoolArray:  # type: ignore[override]
+        """Which rows have this word, shape (N,)."""
+        return self.among([str(other)])
+
+    def __ne__(self, other: object) -> BoolArray:  # type: ignore[override]
+        """Which rows have another word than this, shape (N,)."""
+        return ~(self == other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getitem__(self, rows: IntArray | BoolArray | slice) -> NDArray[np.str_]:
+        """Words of some rows as text."""
+        words: NDArray[np.str_] = np.array(self.names, np.str_)[self.codes[rows]]
+        return words
+
+    def used(self) -> list[str]:
+        """Words that some row has, sorted."""
+        return sorted({self.names[code] for code in np.unique(self.codes)})
+
+    def among(self, wanted: Sequence[str]) -> BoolArray:
+        """Which rows have any of these words, shape (N,)."""
+        found: BoolArray = np.array([name in wanted for name in self.names], np.bool_)[self.codes]
+        return found
+
+    def take(self, rows: IntArray) -> Words:
+        """The same of some rows."""
+        return Words(self.names, self.codes[rows])
+
+
 @dataclass(frozen=True)
 class Moments:
     """Labelled moments as an Arrow table, one row a (source, track, frame, label set).
@@ -200,6 +255,23 @@ class Moments:
         values = self.table.column(name).to_numpy()
         return np.asarray(values)
 
+    def words(self, name: str) -> Words:
+        """One column of text without nulls, its words in the order in which they first come."""
+        column = pc.dictionary_encode(self.table.column(name)).combine_chunks()
+        return Words.of(column.dictionary.to_pylist(), column.indices.to_numpy())
+
+    def labelled(self, columns: tuple[str, ...]) -> tuple[BoolArray, BoolArray]:
+        """Which rows have a label in any of these columns, and which in all of them; (N,) each."""
+        some, every = np.zeros(len(self), np.bool_), np.ones(len(self), np.bool_)
+        for name in columns:
+            if name in self.table.column_names:
+                valid = ~np.isnan(self.column(name))
+                some |= valid
+                every &= valid
+            else:
+                every[:] = False
+        return some, every
+
     def targets(self, key: str, columns: tuple[str, ...]) -> Targets:
         """Labels of one task.
 
@@ -219,7 +291,8 @@ class Moments:
         weight = np.ones(n, np.float32)
         if weight_column(key) in self.table.column_names:
             weight = np.nan_to_num(self.column(weight_column(key)).astype(np.float32), nan=1.0)
-        return Targets(np.where(valid, values, 0).astype(np.float32), valid, weight)
+        np.copyto(values, 0, where=~valid)
+        return Targets(values, valid, weight)
 
     @staticmethod
     def concat(parts: Iterable[Moments]) -> Moments:

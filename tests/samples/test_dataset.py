@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.samples.words import words_of
 from triaffect.corpora.rows import build_moments
 from triaffect.samples.dataset import Rows, balanced, label_rows
 from triaffect.tasks.registry import TASKS
@@ -13,8 +14,8 @@ def test_rare_classes_weigh_more_and_the_mean_weight_stays():
     valid = np.ones((100, 2), bool)
     valid[0] = False
     targets = {"EXPR": Targets(values, valid, np.ones(100, np.float32))}
-    split, where = np.full(100, "train"), np.full(100, "EXPR")
-    corpus = np.array(["a", "b"] * 50)
+    split, where = words_of(["train"] * 100), words_of(["EXPR"] * 100)
+    corpus = words_of(["a", "b"] * 50)
     made = Rows(np.arange(100), split, where, corpus, targets)
     np.testing.assert_array_equal(made.where("train", ["b/EXPR"]), np.arange(1, 100, 2))
     assert not len(made.where("train", ["b/VA"]))

@@ -1,5 +1,6 @@
 import numpy as np
 
+from tests.samples.words import words_of
 from triaffect.samples.dataset import Rows
 from triaffect.samples.stills import as_video
 from triaffect.tasks.expression import EXPRESSION
@@ -17,8 +18,8 @@ def made():
     voices = np.where(picture, -1, 1000 + np.arange(N))
     values = np.eye(8, dtype=np.float32)[label]
     targets = Targets(values, np.ones((N, 8), bool), np.ones(N, np.float32))
-    split = np.where(np.arange(N) % 4 < 2, "train", "test")
-    text = np.full(N, "EXPR")
+    split = words_of(np.where(np.arange(N) % 4 < 2, "train", "test"))
+    text = words_of(["EXPR"] * N)
     rows = Rows(np.arange(N), split, text, text, {"EXPR": targets})
     return rows, faces, voices, label, picture
 

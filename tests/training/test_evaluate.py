@@ -1,13 +1,14 @@
 """Scores of a network's predictions on a store: intervals, units, corpora, both protocols."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
+from tests.samples.words import words_of
 from tests.tasks.test_score import made_set
 from tests.tasks.toy import PAIN
 from tests.training.recipes import small
@@ -33,7 +34,7 @@ def made_split(tasks=TASKS, rows=120):
     truth, said = made_set(rows, 0, tasks)
     source = np.repeat(list(VIDEOS), rows // 4)
     person = [PEOPLE[name][n % len(PEOPLE[name])] for n, name in enumerate(source)]
-    moments = pa.table({"source": source.tolist(), "person": person})
+    moments = {"source": source, "person": person}
     entries = [
         SimpleNamespace(source=name, stills=stills, kind="video", files=[{"path": FILES[name]}])
         for name, stills in VIDEOS.items()
@@ -42,14 +43,12 @@ def made_split(tasks=TASKS, rows=120):
         path="store",
         entries=entries,
         sources=list(VIDEOS),
-        moments=SimpleNamespace(
-            table=moments, column=lambda name: np.asarray(moments.column(name).to_pylist())
-        ),
+        moments=SimpleNamespace(words=lambda name: words_of(moments[name])),
     )
     every = np.arange(rows)
-    sets = np.where(every % 3 == 0, "MTL", "VA")
-    corpus = np.array([name[0] for name in source])
-    labels = Rows(every, np.full(rows, "test"), sets, corpus, truth)
+    sets = words_of(np.where(every % 3 == 0, "MTL", "VA"))
+    corpus = words_of([name[0] for name in source])
+    labels = Rows(every, words_of(["test"] * rows), sets, corpus, truth)
     return Split(store, SimpleNamespace(rows=labels), every, tasks), said
 
 
@@ -175,7 +174,9 @@ def test_a_split_must_exist_and_have_rows(store, coded):
     work, _ = open_run(coded.root, store)
     with pytest.raises(TriaffectError, match=r"--split: .* got 'tset'; did you mean test\?"):
         split_of(store, work.samples, "tset", TASKS)
-    work.samples.rows.split[work.samples.rows.split == "test"] = "train"
+    rows = work.samples.rows
+    moved = words_of(np.where(rows.split == "test", "train", rows.split[:]))
+    work.samples.rows = replace(rows, split=moved)
     with pytest.raises(StoreError, match=r"split 'test', got none; it has train and validation"):
         split_of(store, work.samples, "test", TASKS)
 

@@ -45,7 +45,8 @@ def make_paper_store(path: Path, iterations: int, sources: int, seed: int) -> Fe
             share = _share(iterations, number, sources - 1) if split is Split.TRAIN else BATCHES
             name = f"random/{number:04d}"
             info = SourceInfo(name, "random", "video", stills=False, frame_rate=FRAME_RATE)
-            writer.add(info, _moments(name, split, share, rng), _faces(rng), _voices(rng))
+            moments = random_moments(name, split, share, (FIRST_MOMENT, SOURCE_FRAMES), rng)
+            writer.add(info, moments, _faces(rng), _voices(rng))
     return FeatureStore.open(path)
 
 
@@ -74,10 +75,24 @@ def _features(rng: np.random.Generator, rows: int, dim: int) -> NDArray[np.float
     return np.abs(rng.standard_normal((rows, dim), np.float32)).astype(np.float16)
 
 
-def _moments(source: str, split: Split, share: dict[str, int], rng: np.random.Generator) -> Moments:
-    """Labelled rows at random frames; the fully labelled set has every task's labels."""
+def random_moments(
+    source: str,
+    split: Split,
+    share: dict[str, int],
+    frames: tuple[int, int],
+    rng: np.random.Generator,
+) -> Moments:
+    """Labelled rows at random frames; the fully labelled set has every task's labels.
+
+    Args:
+        source: Id of their video.
+        split: Their split.
+        share: Rows of each label set.
+        frames: First frame and end.
+        rng: Decides frames and labels.
+    """
     sets = np.repeat(list(share), list(share.values()))
-    frame = rng.integers(FIRST_MOMENT, SOURCE_FRAMES, len(sets)).astype(np.int32)
+    frame = rng.integers(*frames, len(sets)).astype(np.int32)
     keys: dict[str, Key] = {
         "source": source,
         "person": source,

@@ -111,7 +111,8 @@ def _lowest_is_minus_one(moments: Moments, tasks: Sequence[Task]) -> BoolArray:
     if VALENCE_AROUSAL.key not in [task.key for task in tasks]:
         return np.zeros(len(moments), np.bool_)
     targets = moments.targets(VALENCE_AROUSAL.key, VALENCE_AROUSAL.columns)
-    return np.equal(targets.values.min(1), -1)
+    lowest: BoolArray = targets.values.min(1) == -1
+    return lowest
 
 
 def _corpora(moments: Moments) -> Words:

@@ -14,7 +14,7 @@ from triaffect.errors import StoreError
 from triaffect.features.external import ANY_FACE, NO_FRAME, ExternalStream, Run
 from triaffect.features.store import Entry, FeatureStore
 from triaffect.features.windows import nearest_rows, voice_rows, window_rows
-from triaffect.types import IntArray, Moments, Window
+from triaffect.types import IntArray, Moments, RowNumbers, Window
 
 HALF_FRAME = 0.5
 
@@ -51,29 +51,32 @@ class _Series:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Where moments are: frame with and without offset, time and track, each of length N."""
+    """Where moments are: time, track, frame and what is added to it, each of length N."""
 
-    frame: IntArray
-    offset: IntArray
+    frame: NDArray[np.int32]
+    offset: NDArray[np.int32]
     time_s: NDArray[np.float64]
-    track: IntArray
+    track: NDArray[np.int32]
 
     @staticmethod
     def of(moments: Moments, single_task_offset: int = 0) -> _Asked:
-        alone = moments.column("label_set").astype(str) != MULTI_TASK_SET
-        offset = np.where(alone, single_task_offset, 0)
+        alone = moments.words("label_set") != MULTI_TASK_SET
         return _Asked(
-            moments.column("frame").astype(np.int64) + offset,
-            offset,
-            moments.column("time_s").astype(np.float64),
-            moments.column("track").astype(np.int64),
+            moments.column("frame").astype(np.int32, copy=False),
+            alone.astype(np.int32) * single_task_offset,
+            moments.column("time_s").astype(np.float64, copy=False),
+            moments.column("track").astype(np.int32, copy=False),
         )
 
     def __getitem__(self, rows: IntArray) -> _Asked:
         return _Asked(self.frame[rows], self.offset[rows], self.time_s[rows], self.track[rows])
 
+    def shifted_frame(self) -> IntArray:
+        """Frame whose features are looked up, shape (N,)."""
+        return self.frame.astype(np.int64) + self.offset
 
-def face_windows(store: FeatureStore, moments: Moments, looking: Looking) -> IntArray:
+
+def face_windows(store: FeatureStore, moments: Moments, looking: Looking) -> RowNumbers:
     """Row of every window position's face vector, -1 where absent, shape (N, W)."""
     ordinals = {name: ordinal for ordinal, name in enumerate(store.sources)}
     series = _Series(
@@ -84,7 +87,7 @@ def face_windows(store: FeatureStore, moments: Moments, looking: Looking) -> Int
 
 def external_windows(
     store: FeatureStore, stream: ExternalStream, moments: Moments, looking: Looking
-) -> IntArray:
+) -> RowNumbers:
     """Row of every window position in an external stream, -1 where absent, shape (N, W).
 
     As for faces, a position is filled by the row nearest in time within half a hop; a window
@@ -94,15 +97,15 @@ def external_windows(
     return _windows(store, series, moments, looking)
 
 
-def external_rows(store: FeatureStore, stream: ExternalStream, moments: Moments) -> IntArray:
+def external_rows(store: FeatureStore, stream: ExternalStream, moments: Moments) -> RowNumbers:
     """Row of an external stream nearest to each moment, at most a period away; shape (N,).
 
     A picture of a set of stills has the row of its own frame. -1 where there is none.
     """
-    asked, found = _Asked.of(moments), np.full(len(moments), -1, np.int64)
+    asked, found = _Asked.of(moments), absent((len(moments),), len(stream.values))
     for entry, run, mine in _by_run(store, stream.runs, moments, asked):
         if entry.stills:
-            rows = frame_rows(stream.frame[run.start : run.stop], asked.frame[mine])
+            rows = frame_rows(stream.frame[run.start : run.stop], asked[mine].shifted_frame())
         else:
             period_s = stream.spec.period_s(entry.frame_rate)
             rows = nearest_rows(stream.time_s[run.start : run.stop], asked.time_s[mine], period_s)
@@ -110,18 +113,20 @@ def external_rows(store: FeatureStore, stream: ExternalStream, moments: Moments)
     return found
 
 
-def stored_voices(store: FeatureStore, moments: Moments) -> IntArray:
+def stored_voices(store: FeatureStore, moments: Moments) -> RowNumbers:
     """Row of each moment's voice vector in the store, -1 where absent, shape (N,)."""
-    voices = np.full(len(moments), -1, np.int64)
+    voices = absent((len(moments),), len(store.voice))
     time_s = moments.column("time_s").astype(np.float64)
     for source, here in by_source(store, moments):
         voices[here] = _voice_rows(store, source, time_s[here])
     return voices
 
 
-def _windows(store: FeatureStore, series: _Series, moments: Moments, looking: Looking) -> IntArray:
+def _windows(
+    store: FeatureStore, series: _Series, moments: Moments, looking: Looking
+) -> RowNumbers:
     asked = _Asked.of(moments, looking.single_task_offset)
-    found = np.full((len(moments), len(looking.window.offsets_s())), -1, np.int64)
+    found = absent((len(moments), len(looking.window.offsets_s())), len(series.frame))
     for entry, run, mine in _by_run(store, series.runs, moments, asked):
         rows = _run_windows(entry, run, series, asked[mine], looking)
         found[mine] = np.where(rows >= 0, rows + run.start, -1)
@@ -144,15 +149,15 @@ def _run_windows(
 ) -> IntArray:
     """Rows within one run, shape (N, W)."""
     frames, times = series.frame[run.start : run.stop], series.time_s[run.start : run.stop]
-    window = looking.window
+    window, wanted = looking.window, asked.shifted_frame()
     if entry.stills:
-        rows = np.full((len(asked.frame), len(window.offsets_s())), -1, np.int64)
-        rows[:, -1] = frame_rows(frames, asked.frame)
+        rows = np.full((len(wanted), len(window.offsets_s())), -1, np.int64)
+        rows[:, -1] = frame_rows(frames, wanted)
         return rows
     if not looking.in_frames:
         return window_rows(times, asked.time_s, window)
     if frames[0] != NO_FRAME:
-        return window_rows(frames.astype(float), asked.frame.astype(float), window, HALF_FRAME)
+        return window_rows(frames.astype(float), wanted.astype(float), window, HALF_FRAME)
     rate = entry.frame_rate
     seconds = Window(window.span_s / rate, window.hop_s / rate, window.causal)
     return window_rows(times, asked.time_s + asked.offset / rate, seconds)
@@ -163,14 +168,20 @@ def by_source(store: FeatureStore, moments: Moments) -> Iterator[tuple[int, IntA
     if not len(moments):
         return
     ordinals = {name: ordinal for ordinal, name in enumerate(store.sources)}
-    names, inverse = np.unique(moments.column("source").astype(str), return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    for name, here in zip(
-        names, np.split(order, np.cumsum(np.bincount(inverse))[:-1]), strict=True
-    ):
+    sources = moments.words("source")
+    order = np.argsort(sources.codes, kind="stable")
+    ends = np.cumsum(np.bincount(sources.codes, minlength=len(sources.names)))
+    for name, here in zip(sources.names, np.split(order, ends[:-1]), strict=True):
         if name not in ordinals:
             raise StoreError("moments of stored sources only", f"source '{name}'")
         yield ordinals[name], here
+
+
+def absent(shape: tuple[int, ...], rows: int) -> RowNumbers:
+    """Row numbers that are all -1, of the smallest of two types that can count the rows."""
+    if rows <= np.iinfo(np.int32).max:
+        return np.full(shape, -1, np.int32)
+    return np.full(shape, -1, np.int64)
 
 
 def source_range(ordinals: NDArray[np.generic], source: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.samples.dataset import InputArrays, Rows, label_rows
+from triaffect.samples.gather import gather
 from triaffect.samples.look_up import by_source, frame_rows, source_range
 from triaffect.tasks.task import Task
 from triaffect.types import IntArray
@@ -88,13 +89,11 @@ class LogmelSamples:
     def inputs(self, rows: IntArray) -> InputArrays:
         """``logmel`` (N, T, 64) float32, padded with silence beyond the sound's ends."""
         moments = self.rows.moments[rows]
-        stretch = np.full((len(rows), self._length, self._store.voice.shape[1]), SILENCE, "f4")
-        for out, first, (start, stop) in zip(
-            stretch, self._first[moments], self._range[moments], strict=True
-        ):
-            low, high = max(first, start), min(first + self._length, stop)
-            if low < high:
-                out[low - first : high - first] = self._store.voice[low:high]
+        wanted = self._first[moments, None] + np.arange(self._length)
+        start, stop = self._range[moments].T
+        inside = (wanted >= start[:, None]) & (wanted < stop[:, None])
+        stretch = gather(self._store.voice, np.where(inside, wanted, -1))
+        stretch[~inside] = SILENCE
         return {"logmel": stretch}
 
 

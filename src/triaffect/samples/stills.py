@@ -14,15 +14,15 @@ import numpy as np
 
 from triaffect.samples.dataset import Rows
 from triaffect.tasks.task import Task
-from triaffect.types import IntArray, Split
+from triaffect.types import RowNumbers, Split
 
 HELD, SPOKEN = 0.5, 0.5
 """Shares of the pictures that are held, and, drawn apart from that, that get a voice."""
 
 
 def as_video(
-    rows: Rows, face_rows: IntArray, voice_row: IntArray, tasks: Sequence[Task]
-) -> tuple[IntArray, IntArray]:
+    rows: Rows, face_rows: RowNumbers, voice_row: RowNumbers, tasks: Sequence[Task]
+) -> tuple[RowNumbers, RowNumbers]:
     """Hold some training pictures and let some speak; the same ones each time.
 
     Args:

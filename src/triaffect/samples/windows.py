@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from triaffect.features.store import FeatureStore
 from triaffect.nets.inputs import extra_input, extra_presence
 from triaffect.samples.dataset import InputArrays, Rows, label_rows
+from triaffect.samples.gather import gather
 from triaffect.samples.look_up import (
     Looking,
     external_rows,
@@ -20,7 +21,7 @@ from triaffect.samples.look_up import (
 )
 from triaffect.samples.stills import as_video
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray, FloatArray, IntArray, Moments, Window
+from triaffect.types import BoolArray, FloatArray, IntArray, Moments, RowNumbers, Window
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ class WindowSamples:
         self.rows: Rows = label_rows(
             wanted, usable, tasks, drop_partial, moments is not None, drop_minus_one
         )
-        self._face_rows, self._voice_row = faces[self.rows.moments], voices[self.rows.moments]
-        self._extra_row = {name: rows[self.rows.moments] for name, rows in extras.items()}
+        self._face_rows, self._voice_row = _kept(faces, self.rows), _kept(voices, self.rows)
+        self._extra_row = {name: _kept(rows, self.rows) for name, rows in extras.items()}
         if stills_as_video:
             self._face_rows, self._voice_row = as_video(
                 self.rows, self._face_rows, self._voice_row, tasks
@@ -104,7 +105,7 @@ class WindowSamples:
         found: InputArrays = dict(zip(names, self.arrays(rows), strict=True))
         for name, values in self._extra.items():
             row = self._extra_row[name][rows]
-            found[extra_input(name)] = _gather(values, row)
+            found[extra_input(name)] = gather(values, row)
             found[extra_presence(name)] = row >= 0
         return found
 
@@ -112,16 +113,16 @@ class WindowSamples:
         """The first four arrays of `inputs`."""
         face_rows, voice_row = self._face_rows[rows], self._voice_row[rows]
         return (
-            _gather(self._face, face_rows),
+            gather(self._face, face_rows),
             face_rows >= 0,
-            _gather(self._voice, voice_row),
+            gather(self._voice, voice_row),
             voice_row >= 0,
         )
 
 
 def _faces(
     store: FeatureStore, name: str, moments: Moments, looking: Looking
-) -> tuple[NDArray[np.generic], IntArray]:
+) -> tuple[NDArray[np.generic], RowNumbers]:
     """Rows that fill windows, and which of them each moment sees."""
     if name == OWN.face:
         return store.face, face_windows(store, moments, looking)
@@ -131,7 +132,7 @@ def _faces(
 
 def _voices(
     store: FeatureStore, name: str, moments: Moments
-) -> tuple[NDArray[np.generic], IntArray]:
+) -> tuple[NDArray[np.generic], RowNumbers]:
     """Rows of voice vectors, and which of them each moment has."""
     if name == OWN.voice:
         return store.voice, stored_voices(store, moments)
@@ -139,8 +140,6 @@ def _voices(
     return stream.values, external_rows(store, stream, moments)
 
 
-def _gather(values: NDArray[np.generic], rows: IntArray) -> NDArray[np.float32]:
-    gathered = np.zeros((*rows.shape, values.shape[1]), np.float32)
-    present = rows >= 0
-    gathered[present] = values[rows[present]]
-    return gathered
+def _kept(numbers: RowNumbers, rows: Rows) -> RowNumbers:
+    """Those of the rows that are there; no copy if all are."""
+    return numbers if len(rows) == len(numbers) else numbers[rows.moments]

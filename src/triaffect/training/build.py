@@ -151,8 +151,8 @@ def _scales(spec: DataSpec, store: FeatureStore) -> dict[str, Standardise]:
     external = {place: name for place, name in used.items() if name not in (FACE, VOICE)}
     if not external:
         return {}
-    training = store.moments.column("split").astype(str) == Split.TRAIN
-    sources = set(store.moments.column("source").astype(str)[training])
+    training = np.flatnonzero(store.moments.words("split") == Split.TRAIN)
+    sources = set(store.moments.words("source").take(training).used())
     scales = {}
     for place, name in external.items():
         scale = store.external(name).scale(sources)

@@ -63,7 +63,7 @@ class Split:
     def sources(self) -> NDArray[np.str_]:
         """Source id of each row."""
         moments = self.samples.rows.moments[self.rows]
-        return self.store.moments.column("source").astype(str)[moments]
+        return self.store.moments.words("source")[moments]
 
     def units(self) -> IntArray:
         """What each row is resampled with: its video, or in a set of stills its person.
@@ -81,10 +81,9 @@ class Split:
 
     def _coded(self, column: str) -> tuple[IntArray, list[str]]:
         """A text column of the rows as numbers, and the texts they stand for."""
-        coded = self.store.moments.table.column(column).combine_chunks().dictionary_encode()
+        words = self.store.moments.words(column)
         moments = self.samples.rows.moments[self.rows]
-        numbers = coded.indices.to_numpy().astype(np.int64)[moments]
-        return numbers, coded.dictionary.to_pylist()
+        return words.codes[moments].astype(np.int64), list(words.names)
 
 
 def split_of(store: FeatureStore, samples: Samples, name: str, tasks: Sequence[Task]) -> Split:
@@ -100,7 +99,7 @@ def split_of(store: FeatureStore, samples: Samples, name: str, tasks: Sequence[T
         raise TriaffectError("one of " + ", ".join(SplitName), repr(name), remedy, where="--split")
     rows = np.flatnonzero(samples.rows.split == name)
     if not len(rows):
-        others = np.unique(samples.rows.split).tolist()
+        others = samples.rows.split.used()
         remedy = f"it has {' and '.join(others)}" if others else "extract a corpus with labels"
         expected = f"labelled rows of the split '{name}'"
         raise StoreError(expected, "none", remedy, where=store.path)

@@ -1,0 +1,141 @@
+"""Memory and speed of loading at the size of Aff-Wild2.
+
+    python benchmarks/bench_scale.py [--sources 600] [--folder DIR]
+
+3.6 million labelled rows over 2.7 million frames: a store of random features of the paper's
+dimensions (512 for a face, 1000 for a voice, float16) is made, 4 GB, and deleted at the end.
+Another process opens it, finds the paper's windows and makes the batches of two epochs; the
+first maps the files. Memory is what the system says of that process every few milliseconds:
+anonymous memory is its own; file-mapped memory is cached pages of the store, which the system
+takes back when it needs them. Every video has the same vectors, written once each: what is
+read is as large as if they differed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from triaffect.cli.paper_store import FACE, FRAME_RATE, VOICE_SPAN_S, random_moments
+from triaffect.features.spec import ExtractorSpec
+from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.recipes.load import load_recipe
+from triaffect.samples.loader import make_batch, plan_epoch
+from triaffect.tasks.registry import TASKS
+from triaffect.training.build import build_samples
+from triaffect.types import FeatureSeries, Split, Window
+
+FRAMES = 4500
+ROWS = {"MTL": 240, "VA": 2700, "EXPR": 900, "AU": 2160}
+"""Labelled rows a video, 6,000 in all."""
+VOICE_HOP_S = 0.25
+VOICE = ExtractorSpec(
+    "random_voice", "builtin-1", 1000, "float16", 22_050, Window(VOICE_SPAN_S, VOICE_HOP_S)
+)
+EPOCHS = 2
+POLL_S = 0.005
+KINDS = ("RssAnon", "RssFile")
+
+
+def write(path: Path, sources: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    keys = np.zeros(FRAMES, KEY_DTYPE)
+    keys["frame"] = np.arange(FRAMES)
+    keys["time_s"] = keys["frame"] / FRAME_RATE
+    times_s = np.arange(VOICE_SPAN_S, FRAMES / FRAME_RATE, VOICE_HOP_S)
+    face = rng.standard_normal((FRAMES, FACE.dim), np.float32).astype(np.float16)
+    voice = rng.standard_normal((len(times_s), VOICE.dim), np.float32).astype(np.float16)
+    with StoreWriter.create_or_resume(path, FACE, VOICE) as writer:
+        for number in range(sources):
+            split = Split.VALIDATION if number % 5 == 4 else Split.TRAIN
+            name = f"random/a_video_with_a_name_of_common_length_{number:04d}"
+            info = SourceInfo(name, "random", "video", stills=False, frame_rate=FRAME_RATE)
+            moments = random_moments(name, split, ROWS, (0, FRAMES), rng)
+            writer.add(info, moments, FaceRows(face, keys), FeatureSeries(voice, times_s))
+
+
+def resident() -> dict[str, float]:
+    """This process's memory in MB by kind."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return {kind: int(fields[kind].split()[0]) / 1024 for kind in KINDS}
+
+
+@contextmanager
+def peaks() -> Iterator[dict[str, float]]:
+    """Largest memory by kind while something is done, in MB."""
+    found, over = resident(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(POLL_S):
+            found.update({kind: max(found[kind], now) for kind, now in resident().items()})
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+def told(memory: dict[str, float]) -> str:
+    return f"{memory['RssAnon']:7,.0f} MB of its own, {memory['RssFile']:7,.0f} MB of files"
+
+
+def measure(path: Path) -> None:
+    recipe = load_recipe("paper_as_published")
+    data = recipe.data
+    print(f"before            {told(resident())}")
+    with peaks() as memory:
+        started = time.perf_counter()
+        store = FeatureStore.open(path)
+        samples = build_samples(data, store, TASKS)
+        seconds = time.perf_counter() - started
+    print(f"open, find windows{told(memory)}, {seconds:.1f} s")
+    print(f"                  {len(store.moments):,} labelled rows, {len(samples.rows):,} of them")
+    print(f"                  with whole windows, over {len(store.face):,} frames")
+    print(f"kept              {told(resident())}")
+    pools = {kind: samples.rows.where("train", sets) for kind, sets in data.pools.items()}
+    for epoch in range(EPOCHS):
+        with peaks() as memory:
+            plan = plan_epoch(pools, data.batch_size, data.min_batch, (0, epoch))
+            started, done = time.perf_counter(), 0
+            for _, kind, rows in plan.updates(list(pools)):
+                done += len(make_batch(samples, kind, rows).rows)
+            rate = done / (time.perf_counter() - started)
+        print(f"epoch {epoch}           {told(memory)}, {rate:,.0f} of {done:,} moments/s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sources", type=int, default=600, help="videos of 4,500 frames")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="where to make the store; default: temporary")
+    parser.add_argument("--store", type=Path, help="measure this one and make none")
+    options = parser.parse_args()
+    if options.store:
+        measure(options.store)
+        return
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        path = Path(folder) / "store"
+        started = time.perf_counter()
+        write(path, options.sources, options.seed)
+        size = sum(file.stat().st_size for file in path.iterdir()) / 1e9
+        seconds = time.perf_counter() - started
+        print(f"written           {size:.1f} GB in {seconds:.0f} s", flush=True)
+        subprocess.run([sys.executable, __file__, "--store", path], check=True)
+
+
+if __name__ == "__main__":
+    main()
