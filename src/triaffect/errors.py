@@ -60,5 +60,9 @@ class ModelError(TriaffectError):
     """A model folder that is missing, incomplete or does not match its hashes."""
 
 
+class DiskError(TriaffectError):
+    """A file that cannot be written: a full or read-only disk, or no permission."""
+
+
 class TableError(TriaffectError):
     """A table of labels or predictions whose columns or rows do not fit."""

@@ -12,8 +12,9 @@ from pathlib import Path
 import cv2
 
 from triaffect.corpora.corpus import Corpus
-from triaffect.errors import ModelError, TriaffectError
+from triaffect.errors import DiskError, ModelError, TriaffectError
 from triaffect.features.crops import Crops
+from triaffect.features.disk import writing
 from triaffect.features.pool import Stopped, Work
 from triaffect.features.registry import face_extractor, voice_extractor
 from triaffect.features.rows import RowFile, map_rows
@@ -100,11 +101,13 @@ class Worker:
 
         Raises:
             ModelError: A network does not work; no other job would do better.
+            DiskError: There is no room for the rows.
         """
         self._problems = []
         folder = spill_folder(self._settings.pending, job.number)
         shutil.rmtree(folder, ignore_errors=True)  # of a process that died
-        folder.mkdir(parents=True)
+        with writing(folder):
+            folder.mkdir(parents=True)
         corpus, source = self._settings.corpus, job.source
         moments, rate, faces, voices = None, 0.0, 0, 0
         with self._noting("labels"):
@@ -120,7 +123,7 @@ class Worker:
         """Whatever one source does, the others go on."""
         try:
             yield
-        except (ModelError, Stopped):
+        except (ModelError, DiskError, Stopped):
             raise
         except TriaffectError as error:
             self._problems.append(f"{what}: {error}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -21,9 +20,10 @@ from numpy.typing import NDArray
 
 from triaffect.errors import StoreError, TableError
 from triaffect.features import external
+from triaffect.features.disk import locked, make_folder, write_text
 from triaffect.features.external import ExternalSpec, Joined
 from triaffect.features.rows import RowFile
-from triaffect.features.store_writer import append_hashed, locked
+from triaffect.features.store_writer import append_hashed
 
 _COMMIT_EVERY_S = 1.0
 _BYTE = np.dtype(np.uint8)
@@ -98,8 +98,12 @@ class ExternalWriter:
     def __init__(self, store: Path, spec: ExternalSpec, replace_all: bool = False) -> None:
         self._folder = store / external.FOLDER / external.check_name(spec.name)
         self.asked = spec
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock: IO[bytes] = locked(self._folder)
+        make_folder(self._folder)
+        in_use = StoreError(
+            "a stream that nobody is writing", "one in use", "wait for the other process",
+            where=self._folder,
+        )  # fmt: skip
+        self._lock: IO[bytes] = locked(self._folder, in_use)
         self._files = ExitStack()
         self._pending: list[str] = []
         self._committed_s = time.monotonic()
@@ -198,9 +202,7 @@ class ExternalWriter:
             **spec.to_json(),
             "versions": {"triaffect": version("triaffect")},
         }
-        aside = self._folder / f"lock.{os.getpid()}"
-        aside.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-        aside.replace(self._folder / external.DESCRIPTION)
+        write_text(self._folder / external.DESCRIPTION, json.dumps(content, indent=1) + "\n")
         self._open(spec)
 
     def _open(self, spec: ExternalSpec) -> None:

@@ -42,13 +42,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from triaffect.errors import ModelError
+from triaffect.features.disk import make_folder, sync_file, sync_folder, writing
 from triaffect.features.manifest import Manifest, plain_name, read_manifest, to_json
 
 DESCRIPTION = "model.json"
@@ -123,6 +123,9 @@ def write_model_folder(
 ) -> ModelFolder:
     """Write a model folder whole or not at all, replacing one that is there.
 
+    One that is the same already is left alone. A kill between the two renames that replace
+    another one leaves none under the name; the next call puts that right.
+
     Args:
         path: The folder to write.
         manifest: Its description; the hashes are filled in here.
@@ -131,23 +134,26 @@ def write_model_folder(
 
     Raises:
         ModelError: If a part's file is not among ``files``, or ``path`` is something else.
+        DiskError: If it cannot be written; what was there before stays.
     """
     path = Path(path)
     if path.exists() and not (path / DESCRIPTION).is_file() and not _is_empty_folder(path):
         raise ModelError(
             "a model folder or nothing there", "something else", "choose another name", where=path
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        hashes = {name: _place(aside, name, content) for name, content in files.items()}
-        filled = _with_hashes(manifest, hashes, path)
-        text = json.dumps(to_json(filled), indent=1, ensure_ascii=False)
-        (aside / DESCRIPTION).write_text(text + "\n", "utf-8")
-        aside.chmod(0o755)
-        _swap(aside, path)
-    finally:
+    make_folder(path.parent)
+    aside, old = (path.with_name(f".{path.name}.{word}") for word in ("part", "old"))
+    with writing(path):
+        if old.exists() and not path.exists():
+            old.replace(path)  # a kill came between the renames
         shutil.rmtree(aside, ignore_errors=True)
+        try:
+            filled = _fill(aside, manifest, files, path)
+            if not _is_same(aside, path):
+                _swap(aside, old, path)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
     return ModelFolder(path, filled)
 
 
@@ -196,22 +202,47 @@ def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
+def _fill(
+    aside: Path, manifest: Manifest, files: Mapping[str, bytes | Path], path: Path
+) -> Manifest:
+    """Write every file of the folder that is to be ``path``; return the manifest with hashes."""
+    aside.mkdir()
+    hashes = {name: _place(aside, name, content) for name, content in files.items()}
+    filled = _with_hashes(manifest, hashes, path)
+    text = json.dumps(to_json(filled), indent=1, ensure_ascii=False)
+    _place(aside, DESCRIPTION, (text + "\n").encode())
+    sync_folder(aside)
+    return filled
+
+
 def _place(folder: Path, name: str, content: bytes | Path) -> str:
     target = folder / plain_name(name, folder)
     if isinstance(content, Path):
         shutil.copyfile(content, target)
     else:
         target.write_bytes(content)
+    sync_file(target)
     return file_hash(target)
 
 
-def _swap(aside: Path, path: Path) -> None:
-    """Put the finished folder in its place; what was there moves away first, then goes."""
-    old = Path(f"{aside}.old")
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two folders of files hold the same."""
+    if not other.is_dir():
+        return False
+    first, second = ({path.name: path for path in folder.iterdir()} for folder in (one, other))
+    return first.keys() == second.keys() and all(
+        second[name].is_file() and file_hash(path) == file_hash(second[name])
+        for name, path in first.items()
+    )
+
+
+def _swap(aside: Path, old: Path, path: Path) -> None:
+    """Put the finished folder in its place; what was there moves away first."""
+    shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.replace(old)
     aside.replace(path)
-    shutil.rmtree(old, ignore_errors=True)
+    sync_folder(path.parent)
 
 
 def _with_hashes(manifest: Manifest, hashes: Mapping[str, str], path: Path) -> Manifest:

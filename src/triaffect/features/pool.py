@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -110,7 +111,16 @@ _functions: list[Callable[[Any], Any]] = []
 
 def _start(work: Work[Any, Any], stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _functions.append(work.start(lambda: not stop.is_set()))
+
+
+def _end_with_parent() -> None:
+    """A killed parent says nothing: without this its processes would wait, and write, for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - this runs in a child
+    parent.join()
+    os._exit(1)
 
 
 def _ready() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import StoreError
+from triaffect.features.disk import writing
 
 
 class RowFile:
@@ -28,13 +29,16 @@ class RowFile:
 
     Raises:
         StoreError: The file has fewer rows than are to be kept.
+        DiskError: It cannot be written, now or later.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[Any], width: int, keep: int = 0) -> None:
         self.dtype, self.width, self.count = dtype, width, 0
         self._row_bytes = dtype.itemsize * max(1, width)
         # unbuffered: what has been appended can be mapped at once
-        self._stream = path.open("ab", buffering=0)
+        self._path = path
+        with writing(path):
+            self._stream = path.open("ab", buffering=0)
         if os.fstat(self._stream.fileno()).st_size < keep * self._row_bytes:
             self._stream.close()
             raise _too_short(path, keep)
@@ -42,7 +46,8 @@ class RowFile:
 
     def cut(self, count: int) -> None:
         """Drop all rows but the first ``count``."""
-        self._stream.truncate(count * self._row_bytes)
+        with writing(self._path):
+            self._stream.truncate(count * self._row_bytes)
         self.count = count
 
     def append(self, rows: NDArray[Any]) -> None:
@@ -52,13 +57,15 @@ class RowFile:
         if data.shape != shape:
             raise ValueError(f"rows of shape {shape} expected, got {data.shape}")
         view = data.reshape(-1).view("u1").data if data.size else memoryview(b"")
-        while len(view):
-            view = view[self._stream.write(view) :]
+        with writing(self._path):
+            while len(view):
+                view = view[self._stream.write(view) :]
         self.count += len(rows)
 
     def sync(self) -> None:
         """Wait until the rows are on the disk."""
-        os.fsync(self._stream.fileno())
+        with writing(self._path):
+            os.fsync(self._stream.fileno())
 
     def close(self) -> None:
         """Close the file."""

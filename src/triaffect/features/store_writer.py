@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 
 from triaffect.errors import StoreError
 from triaffect.features import store
+from triaffect.features.disk import LOCK, aside_of, locked, make_folder, sync_folder, write_text
 from triaffect.features.rows import RowFile
 from triaffect.features.spec import ExtractorSpec
 from triaffect.features.store import Entry
@@ -35,7 +34,6 @@ from triaffect.types import FeatureSeries, Moments, moments_schema
 _COMMIT_EVERY_S = 1.0
 _BLOCK = 4096
 """Rows sorted and written at once."""
-_LOCK = "lock"
 _LABEL_ORDER = ("label_set", "split", "track", "frame", "time_s", "person")
 _BYTE = np.dtype(np.uint8)
 
@@ -82,6 +80,7 @@ class StoreWriter:
         log = store.read_log(path)
         self.path, self._schema, self._lock = path, schema, lock
         self._done = {entry.source: entry for entry in log.entries}
+        self._failures = dict(log.failures)
         self._lines: list[str] = []
         self._committed_s = time.monotonic()
         ends = log.entries[-1] if log.entries else None
@@ -97,6 +96,7 @@ class StoreWriter:
             self._moments = self._open(store.MOMENTS, _BYTE, 0, moments_end)
             self._log = self._open(store.SOURCES, _BYTE, 0, log.size)
             self._files = opened.pop_all()
+        sync_folder(path)
         if moments_end == 0:
             self._moments.append(_bytes(schema.serialize()))
 
@@ -124,8 +124,11 @@ class StoreWriter:
         """
         path = Path(path)
         _check_place(path)
-        path.mkdir(parents=True, exist_ok=True)
-        lock = locked(path)
+        make_folder(path)
+        in_use = StoreError(
+            "a store that nobody is writing", "one in use", "wait for the other process", where=path
+        )
+        lock = locked(path, in_use)
         try:
             schema = moments_schema({task.key: task.columns for task in tasks})
             if (path / store.DESCRIPTION).exists():
@@ -213,7 +216,9 @@ class StoreWriter:
 
     def fail(self, source: str, message: str) -> None:
         """Note that a source could not be extracted; another run tries it again."""
-        self._write_line({"source": source, "failed": message})
+        if self._failures.get(source) != message:
+            self._failures[source] = message
+            self._write_line({"source": source, "failed": message})
 
     def commit(self) -> None:
         """Make everything added so far count."""
@@ -310,7 +315,7 @@ def _check_place(path: Path) -> None:
     if path.is_file():
         raise StoreError("a folder for the store", "a file", "choose another name", where=path)
     inside = {child.name for child in path.iterdir()} if path.is_dir() else set()
-    inside = {name for name in inside if not name.startswith(_LOCK)}
+    inside -= {LOCK, aside_of(path / store.DESCRIPTION).name}  # of a process that was killed
     if inside and store.DESCRIPTION not in inside:
         raise StoreError(
             "a feature store, an empty folder or none",
@@ -320,27 +325,6 @@ def _check_place(path: Path) -> None:
         )
 
 
-def locked(path: Path) -> IO[bytes]:
-    """A lock on a folder that ends with the process, however that ends.
-
-    Raises:
-        StoreError: Another process has it.
-    """
-    stream = (path / _LOCK).open("ab")
-    if sys.platform != "win32":
-        import fcntl  # noqa: PLC0415 - not on every system
-
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            stream.close()
-            raise StoreError(
-                "a store that nobody is writing", "one in use", "wait for the other extraction",
-                where=path,
-            ) from error  # fmt: skip
-    return stream
-
-
 def _write_description(path: Path, face: ExtractorSpec | None, voice: ExtractorSpec | None) -> None:
     content = {
         "format": store.FORMAT,
@@ -348,9 +332,7 @@ def _write_description(path: Path, face: ExtractorSpec | None, voice: ExtractorS
         "voice": voice and voice.to_json(),
         "versions": {"triaffect": version("triaffect")},
     }
-    aside = path / f"{_LOCK}.{os.getpid()}"
-    aside.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-    aside.replace(path / store.DESCRIPTION)
+    write_text(path / store.DESCRIPTION, json.dumps(content, indent=1) + "\n")
 
 
 def _check_same(

@@ -27,7 +27,7 @@ from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, in_seconds
-from triaffect.training.run_folder import RunFolder, read_about
+from triaffect.training.run_folder import RunFolder, alone, read_about
 from triaffect.training.stage_run import load_weights
 from triaffect.types import Window, origin_column
 from triaffect.version import __version__
@@ -91,8 +91,9 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
         known: Every task that a recipe may name.
 
     Raises:
-        RunError: The run has not finished its last stage, or its network reads external
-            features.
+        RunError: The run has not finished its last stage, its network reads external
+            features, or another process writes to the folder.
+        DiskError: The folder cannot be written to.
     """
     about = read_about(folder.root)
     recipe = Recipe.model_validate(about["recipe"])
@@ -118,7 +119,8 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
         label_origins=label_origins(store, tasks),
     )
     manifest, files = _parts(manifest, recipe, net, store, tasks)
-    write_model_folder(folder.model, manifest, files)
+    with alone(folder.root):
+        write_model_folder(folder.model, manifest, files)
 
 
 def label_origins(store: FeatureStore, tasks: Sequence[Task]) -> dict[str, str]:

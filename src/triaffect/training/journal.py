@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from triaffect.features.disk import sync_folder, writing
+
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -23,12 +25,20 @@ class Journal:
         self._path, self._listener = path, listener
 
     def write(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - anything JSON can say
-        """Add one line with its event's name first."""
+        """Add one line with its event's name first, and wait until it is on the disk.
+
+        Raises:
+            DiskError: It cannot be written; `cut` takes away what was.
+        """
         line = json.dumps({"event": event, **fields}, separators=(",", ":"))
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with writing(self._path):
+            is_first = not self.size()
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            if is_first:
+                sync_folder(self._path.parent)
         if self._listener:
             self._listener({"event": event, **fields})
 
@@ -39,7 +49,7 @@ class Journal:
     def cut(self, size: int) -> None:
         """Forget what was written after ``size`` bytes; a resumed run writes it again."""
         if self.size() > size:
-            with self._path.open("r+b") as file:
+            with writing(self._path), self._path.open("r+b") as file:
                 file.truncate(size)
 
 

@@ -31,7 +31,7 @@ from triaffect.training.files import write_json, write_tensors
 from triaffect.training.journal import Journal, Listener
 from triaffect.training.leaks import LeakChoice, find_leaks, settle, told
 from triaffect.training.optimizers import KerasAdam
-from triaffect.training.run_folder import Initial, RunFolder, begin, read_about, read_recipe
+from triaffect.training.run_folder import Initial, RunFolder, alone, begin, read_about, read_recipe
 from triaffect.training.scoring import score_pools
 from triaffect.training.stage_run import StageRun, Work, load_weights
 
@@ -91,8 +91,10 @@ def train(
         The run folder with journal, weights and ``scores.json``.
 
     Raises:
-        RunError: The folder holds another run, or one and ``resume`` is off.
+        RunError: The folder holds another run, or one and ``resume`` is off; or another process
+            writes to it.
         StoreError: The store lacks what the recipe needs, or has leaks that are refused.
+        DiskError: The folder cannot be written to; the run can go on later.
     """
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     found = find_leaks(store, recipe.data.pools)
@@ -100,19 +102,19 @@ def train(
     samples = build_samples(recipe.data, settled, tasks)
     work = Work(recipe, settled, samples, tasks, RunFolder(out), seed)
     check_stages(work, initial)
-    folder = begin(
-        out, recipe, seed, store.fingerprint(recipe.data.external), resume, initial, leaks
-    )
-    progress = _resumed(folder)
-    journal = Journal(folder.journal, listener)
-    journal.cut(progress.journal_bytes)
-    if found and not journal.size():
-        journal.write("leaks", choice=leaks, **told(store, settled, found))
-    while progress.stage < len(work.names):
-        _Runner(work, progress, journal, report, checkpoint_every_s).run()
-        progress = Progress(stage=progress.stage + 1, step=progress.step)
-        progress.journal_bytes = journal.size()
-    write_json(folder.scores, score_run(work))
+    data = store.fingerprint(recipe.data.external)
+    with alone(out):
+        folder = begin(out, recipe, seed, data, resume, initial, leaks)
+        progress = _resumed(folder)
+        journal = Journal(folder.journal, listener)
+        journal.cut(progress.journal_bytes)
+        if found and not journal.size():
+            journal.write("leaks", choice=leaks, **told(store, settled, found))
+        while progress.stage < len(work.names):
+            _Runner(work, progress, journal, report, checkpoint_every_s).run()
+            progress = Progress(stage=progress.stage + 1, step=progress.step)
+            progress.journal_bytes = journal.size()
+        write_json(folder.scores, score_run(work))
     return folder
 
 

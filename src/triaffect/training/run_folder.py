@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from triaffect.errors import RunError
+from triaffect.features.disk import LOCK, aside_of, locked, make_folder, replacing, writing
 from triaffect.recipes.load import recipe_hash
 from triaffect.recipes.recipe import Recipe
 from triaffect.training.files import write_json
@@ -78,6 +81,24 @@ class RunFolder:
         return self.root / "stages" / stage / f"{which}.safetensors"
 
 
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Keep every other process from writing to a run folder; it is made if it is missing.
+
+    Raises:
+        RunError: Another process writes to it, or it is no place for a run.
+        DiskError: It cannot be written to.
+    """
+    _check_place(RunFolder(root))
+    make_folder(root)
+    in_use = RunError(
+        "a run folder that nobody is writing to", "one in use",
+        "wait for the other process, or choose another --out", where=root,
+    )  # fmt: skip
+    with locked(root, in_use):
+        yield
+
+
 def begin(
     root: Path,
     recipe: Recipe,
@@ -87,10 +108,10 @@ def begin(
     initial: Initial | None = None,
     leaks: LeakChoice = LeakChoice.REFUSE,
 ) -> RunFolder:
-    """Make a run folder, or check that an existing one can go on.
+    """Begin a run in its folder, or check that the one that is there can go on.
 
     Args:
-        root: The folder.
+        root: The folder; the caller has it `alone`.
         recipe: What is trained.
         seed: Of everything random.
         data: Fingerprint of the store.
@@ -117,11 +138,12 @@ def begin(
             raise RunError("a new run folder", "one with a run", "add --resume", where=root)
         _check_same(read_about(root), about, root)
         return folder
-    if root.exists() and any(path != folder.initial for path in root.iterdir()):
-        raise RunError("a new or empty run folder", "one with other files", where=root)
-    root.mkdir(parents=True, exist_ok=True)
     if initial is not None:
-        shutil.copyfile(initial.path, folder.initial)
+        with replacing(folder.initial) as aside:
+            shutil.copyfile(initial.path, aside)
+    else:
+        with writing(folder.initial):
+            folder.initial.unlink(missing_ok=True)  # of another start, killed before its run.json
     write_json(folder.about, {**about, "recipe": recipe.model_dump(mode="json")})
     return folder
 
@@ -155,6 +177,17 @@ def read_recipe(root: Path) -> Recipe:
         return Recipe.model_validate(read_about(root)["recipe"])
     except (ValidationError, KeyError) as error:
         raise RunError("the run's recipe", str(error)[:100], where=root) from None
+
+
+def _check_place(folder: RunFolder) -> None:
+    """See that a folder holds a run, or nothing but what a start leaves that was killed."""
+    if folder.root.is_file():
+        raise RunError("a folder for the run", "a file", "choose another --out", where=folder.root)
+    if not folder.root.is_dir() or folder.about.exists():
+        return
+    started = {folder.root / LOCK, folder.initial, aside_of(folder.initial), aside_of(folder.about)}
+    if not started.issuperset(folder.root.iterdir()):
+        raise RunError("a new or empty run folder", "one with other files", where=folder.root)
 
 
 def _check_same(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
