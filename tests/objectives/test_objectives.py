@@ -45,7 +45,7 @@ def made_context(kind, tasks=TASKS, labelled=("VA", "EXPR", "AU"), **changes):
         "kind": kind,
         "tasks": tasks,
         "outputs": made_outputs(tasks, 0),
-        "teacher": made_outputs(tasks, 1),
+        "teacher": made_outputs(tasks, 1).raw,
         "targets": {t.key: made_labels(t, 2) for t in tasks if t.key in labelled},
         "progress": 0.3,
         "task_weights": WEIGHTS,
@@ -62,7 +62,7 @@ def label_loss(context, key, options=PLAIN_LOSS):
 
 def teacher_loss(context, key, options=PLAIN_LOSS):
     task = next(t for t in context.tasks if t.key == key)
-    return task.soft_loss(context.outputs.raw[key], context.teacher.raw[key], options)
+    return task.soft_loss(context.outputs.raw[key], context.teacher[key], options)
 
 
 def near(term, expected):

@@ -115,7 +115,7 @@ def loss_terms(
         kind=kind,
         tasks=TASKS,
         outputs=outputs,
-        teacher=teacher if who == "student" else None,
+        teacher=teacher.raw if who == "student" else None,
         targets=targets(kind),
         progress=progress,
         task_weights={key: float(np.exp(0.5 * n)) for key, n in stagnant.items()},

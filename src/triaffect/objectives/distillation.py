@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from triaffect.errors import TriaffectError
-from triaffect.nets.outputs import Outputs
 from triaffect.objectives.objective import LossReading, StepContext
 from triaffect.tasks.task import LossOptions, Reading, Task
 
@@ -64,11 +64,13 @@ class Distillation:
             taught = ~labels.valid.any(1)
         return taught.nonzero()[:, 0]
 
-    def _term(self, task: Task, context: StepContext, teacher: Outputs, rows: Tensor) -> Tensor:
+    def _term(
+        self, task: Task, context: StepContext, teacher: Mapping[str, Tensor], rows: Tensor
+    ) -> Tensor:
         weight = self.own_weight if task.key == context.kind else self.other_weight
         weight *= context.task_weights.get(task.key, 1.0)
         options = LossOptions(self._reading(context.kind, task.key), self.temperature)
-        raw, teacher_raw = context.outputs.raw[task.key], teacher.raw[task.key]
+        raw, teacher_raw = context.outputs.raw[task.key], teacher[task.key]
         if self.missing_only:
             raw, teacher_raw = raw[rows], teacher_raw[rows]
         return weight * task.soft_loss(raw, teacher_raw, options)

@@ -51,7 +51,8 @@ class StepContext:
             such as ``"MTL"``.
         tasks: All tasks.
         outputs: The learning network's outputs.
-        teacher: The teaching network's outputs for the same rows; None without a teacher.
+        teacher: The teaching network's raw outputs for the same rows by task key, shape (N, K)
+            each; None where nobody teaches.
         targets: Labels by task key; a task may be absent.
         progress: Share of the training that this epoch completes, (epoch + 1) / epochs.
         task_weights: Weight of each task's terms by key; 1 for one not named.
@@ -60,7 +61,7 @@ class StepContext:
     kind: str
     tasks: Sequence[Task]
     outputs: Outputs
-    teacher: Outputs | None
+    teacher: Mapping[str, Tensor] | None
     targets: Mapping[str, TorchTargets]
     progress: float
     task_weights: Mapping[str, float]

@@ -29,6 +29,7 @@ from triaffect.training.initial import fill
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import RunFolder
 from triaffect.training.scoring import score_pools, to_tensors
+from triaffect.training.teacher import Raw, StoredTeacher
 from triaffect.types import Batch, IntArray
 
 VARIATIONS = {"crop": vary_crops, "logmel": vary_logmel}
@@ -80,6 +81,7 @@ class StageRun:
         self.objectives = build_objectives(self.stage, work.samples.rows, rows)
         self.stagnation = StagnationWeights((t.key for t in work.tasks), self.stage.stagnation)
         self.teacher = self._load_teacher()
+        self.stored = self._store_teacher()
 
     @property
     def starts_trained(self) -> bool:
@@ -90,6 +92,12 @@ class StageRun:
     def kinds(self) -> list[str]:
         """Updates of one iteration that have rows to learn from."""
         return [kind for kind in self.stage.updates if kind in self.training]
+
+    @property
+    def taught_kinds(self) -> list[str]:
+        """Those of `kinds` in which the teacher has a say."""
+        distilled = self.stage.distillation.on if self.stage.distillation else ()
+        return [kind for kind in self.kinds if kind in distilled]
 
     def plan(self, epoch: int) -> EpochPlan:
         """Rows of every update of an epoch."""
@@ -158,19 +166,33 @@ class StageRun:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.stage.precision == "bfloat16"):
             outputs: Outputs = self.net(inputs)
         outputs = in_float32(outputs)
-        taught = None
-        if self.teacher is not None:
-            with torch.no_grad():
-                taught = self.teacher(inputs)
         return StepContext(
             kind=batch.kind,
             tasks=self.work.tasks,
             outputs=outputs,
-            teacher=taught,
+            teacher=self._taught(batch, inputs),
             targets={key: TorchTargets.of(t) for key, t in batch.targets.items()},
             progress=(epoch + 1) / self.stage.epochs,
             task_weights=self.stagnation.weights(),
         )
+
+    def _taught(self, batch: Batch, inputs: dict[str, Tensor]) -> Raw | None:
+        """What the teacher says of a batch; None where it is not listened to."""
+        if self.teacher is None or batch.kind not in self.taught_kinds:
+            return None
+        if self.stored is not None:
+            return self.stored.raw(batch.rows)
+        with torch.no_grad():
+            raw: Raw = self.teacher(inputs).raw
+        return raw
+
+    def _store_teacher(self) -> StoredTeacher | None:
+        """The teacher's memory; none if it is shown another variation of a row each time."""
+        if self.teacher is None or not self.taught_kinds or self.work.recipe.data.augment:
+            return None
+        rows = np.unique(np.concatenate([self.training[kind] for kind in self.taught_kinds]))
+        path = self.work.folder.weights(self.name, "last").with_name("teacher.float32")
+        return StoredTeacher(self.teacher, self.work.samples, rows, self.work.tasks, path)
 
     def _vary(self, inputs: dict[str, Tensor], place: tuple[int, ...]) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.work.seed, self.index, *place))
