@@ -52,7 +52,9 @@ def shell_lines():
 def test_command_lines_exist(words):
     """A line calls a command that there is, with its own options and all it needs."""
     if words[0] not in ("triaffect", ".venv/bin/triaffect"):
-        assert words[0] in ("make", "pip", ".venv/bin/pip", "python"), "a program nobody explained"
+        assert words[0] in ("make", "pip", ".venv/bin/pip", "python", "ray"), (
+            "a program nobody explained"
+        )
         return
     known = dict(commands())
     path = next((tuple(words[1:n]) for n in (3, 2) if tuple(words[1:n]) in known), None)

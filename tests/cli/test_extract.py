@@ -125,3 +125,14 @@ def test_labels_moved_by_a_delay_and_then_by_another(typed, tmp_path):
     assert err.splitlines()[-1].endswith(
         "--va-delay: expected a delay from 0 to 10 s, such as 0.4s or 400ms, got '400'"
     )
+
+
+def test_a_cluster_is_asked_for_by_name(typed, voices, tmp_path):
+    words = ("extract", voices, "--out", tmp_path / "s", "--face", "none", "--voice", "logmel64")
+    code, _, err = typed(*words, "--ray-address", "127.0.0.1:9")
+    assert (code, err) == (
+        2, "triaffect: --ray-address: expected --engine ray, got processes; add it\n"
+    )  # fmt: skip
+    code, _, err = typed(*words, "--engine", "ray", "--ray-address", "nowhere")
+    assert code == 2
+    assert err.startswith(("triaffect: --ray-address: expected HOST", "triaffect: expected the pa"))

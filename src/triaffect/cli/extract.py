@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triaffect.cli.progress import progress_bar
-from triaffect.errors import MediaError
+from triaffect.errors import MediaError, TriaffectError
+
+if TYPE_CHECKING:
+    from triaffect.features.engines.engine import Engine
+
+
+class EngineName(StrEnum):
+    """What computes."""
+
+    PROCESSES = "processes"
+    RAY = "ray"
 
 
 def extract(
@@ -25,7 +37,20 @@ def extract(
     voice: Annotated[
         str, typer.Option(help="Voice extractor: default, logmel64, none, or a model folder.")
     ] = "default",
-    jobs: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Jobs at once, each on one core.", min=1, show_default="all cores"),
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="Compute in processes here, or on a Ray cluster.")
+    ] = EngineName.PROCESSES,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Head node of the cluster, HOST:PORT, or auto for the one on this machine.",
+            show_default="RAY_ADDRESS, else Ray on this machine alone",
+        ),
+    ] = None,
     va_delay: Annotated[
         str,
         typer.Option(
@@ -46,6 +71,7 @@ def extract(
     from triaffect.corpora.delay import DelayedRatings, read_delay
     from triaffect.features.extract import extract as run
 
+    workers = _engine(engine, ray_address, jobs)
     delay_s = read_delay(va_delay)
     opened = open_corpus(corpus)
     if delay_s:
@@ -56,7 +82,7 @@ def extract(
                 f"{len(still)} sources, such as {still[0]}\n"
             )
     with progress_bar() as progress:
-        report = run(opened, out, face, voice, jobs, limit, progress)
+        report = run(opened, out, face, voice, workers, limit, progress)
     for kind, messages in (("left out", report.failures), ("incomplete", report.problems)):
         for source, message in messages.items():
             sys.stderr.write(f"triaffect: warning: {source} is {kind}: {message}\n")
@@ -71,3 +97,21 @@ def extract(
         f"rows, {report.moments} labelled moments) in {report.seconds:.1f} s; "
         f"{report.there} were there; {len(report.failures)} left out"
     )
+
+
+def _engine(name: EngineName, ray_address: str | None, jobs: int | None) -> Engine:
+    from triaffect.features.engines.cluster import Cluster
+    from triaffect.features.engines.processes import Processes
+
+    if name is EngineName.RAY:
+        return Cluster(ray_address, jobs)
+    if ray_address is not None:
+        raise TriaffectError("--engine ray", name.value, "add it", where="--ray-address")
+    return Processes(jobs or _cores())
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,12 +1,11 @@
-"""The computing half of an extraction: one job after another, here or in worker processes."""
+"""The computing half of an extraction: one job after another, wherever an engine runs it."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ from triaffect.corpora.corpus import Corpus
 from triaffect.errors import DiskError, ModelError, TriaffectError
 from triaffect.features.crops import Crops
 from triaffect.features.disk import writing
-from triaffect.features.pool import Stopped, Work
+from triaffect.features.pool import Stopped
 from triaffect.features.registry import face_extractor, voice_extractor
 from triaffect.features.rows import RowFile, map_rows
 from triaffect.features.spec import ExtractorSpec
@@ -185,17 +184,7 @@ def spilled_voices(folder: Path, spec: ExtractorSpec, count: int) -> FeatureSeri
     return FeatureSeries(values, map_rows(folder / VOICE_TIMES, TIME_DTYPE, 0, count))
 
 
-def outcomes(settings: Settings, todo: Sequence[Job], workers: int) -> Generator[Outcome]:
-    """Results of the jobs, in their order.
-
-    Args:
-        settings: The extraction.
-        todo: The jobs.
-        workers: Processes to compute them in; 1 computes here.
-    """
-    return Work(partial(Worker, settings), _died).results(todo, workers)
-
-
-def _died(job: Job) -> Outcome:
+def died(job: Job) -> Outcome:
+    """The outcome of a job that killed the process it ran in."""
     del job
     return Outcome(problems=("the process died of it: out of memory, or a fault in a decoder",))

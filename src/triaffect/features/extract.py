@@ -1,7 +1,7 @@
 """A corpus into a feature store: workers compute, the parent writes, in the sources' order.
 
-The store does not depend on the number of workers: what a worker computes is fixed by its job,
-and results are written in the order of the jobs. A worker leaves its rows in files under the
+The store does not depend on the engine or the number of workers: what a worker computes is fixed
+by its job, and results are written in the order of the jobs. A job's rows come in files under the
 store's ``pending`` folder, so that a long video needs no memory, and at most a few jobs a worker
 wait to be written.
 """
@@ -25,11 +25,12 @@ from triaffect.features.compute import (
     Job,
     Outcome,
     Settings,
-    outcomes,
     spill_folder,
     spilled_faces,
     spilled_voices,
 )
+from triaffect.features.engines.engine import Engine
+from triaffect.features.engines.processes import Processes
 from triaffect.features.model_folder import copy_part
 from triaffect.features.networks import OnnxFace, OnnxVoice
 from triaffect.features.registry import NONE, face_extractor, voice_extractor
@@ -80,7 +81,7 @@ def extract(
     store_path: Path,
     face: str,
     voice: str,
-    workers: int = 1,
+    workers: int | Engine = 1,
     limit: int | None = None,
     progress: Progress = lambda done, total, source: None,
     tasks: Sequence[Task] = TASKS,
@@ -92,7 +93,7 @@ def extract(
         store_path: The store; made if it is missing, else added to.
         face: Face extractor by name, see `registry.face_extractor`.
         voice: Voice extractor by name.
-        workers: Processes that compute.
+        workers: Processes that compute, or another engine; the store is the same.
         limit: Only the first so many sources.
         progress: Told after each job.
         tasks: Whose labels the store keeps.
@@ -102,6 +103,7 @@ def extract(
 
     Raises:
         ModelError: There is no such extractor, or it does not work.
+        TriaffectError: The engine cannot compute.
         StoreError: The store is of other extractors, of another corpus of the same name, or has
             other labels of a source than the corpus has now.
     """
@@ -116,8 +118,9 @@ def extract(
         todo = _jobs(_missing(corpus, limit, writer, report), face)
         settings = Settings(corpus, face, voice, store_path / PENDING)
         shutil.rmtree(settings.pending, ignore_errors=True)
+        engine = Processes(workers) if isinstance(workers, int) else workers
         try:
-            _Writing(settings, face_spec, voice_spec, writer, report).run(todo, workers, progress)
+            _Writing(settings, face_spec, voice_spec, writer, report).run(todo, engine, progress)
         finally:
             shutil.rmtree(settings.pending, ignore_errors=True)
     report.seconds = time.monotonic() - started
@@ -175,10 +178,10 @@ class _Writing:
     writer: StoreWriter
     report: Report
 
-    def run(self, todo: list[Job], workers: int, progress: Progress) -> None:
+    def run(self, todo: list[Job], engine: Engine, progress: Progress) -> None:
         """Write each source as soon as its last part has come."""
         parts: list[Outcome] = []
-        with closing(outcomes(self.settings, todo, workers)) as results:
+        with closing(engine.outcomes(self.settings, todo)) as results:
             for done, (job, outcome) in enumerate(zip(todo, results, strict=True), 1):
                 parts.append(outcome)
                 if len(parts) == job.parts:

@@ -49,9 +49,16 @@ def voice_extractor(name: str) -> VoiceExtractor | None:
     return OnnxVoice(_folder(name, list(_VOICES)))
 
 
+def folder_of(name: str) -> Path | None:
+    """Where the networks of an extractor's name lie; None for a builtin one."""
+    if name == NONE or name in _FACES or name in _VOICES:
+        return None
+    return SHIPPED if name == DEFAULT else Path(name)
+
+
 def _folder(name: str, builtin: list[str]) -> ModelFolder:
-    path = SHIPPED if name == DEFAULT else Path(name)
-    if not path.is_dir():
+    path = folder_of(name)
+    if path is None or not path.is_dir():
         known = ", ".join([*builtin, NONE, DEFAULT])
         raise ModelError(f"{known} or a model folder", repr(name), "check the name")
     return load_model_folder(path)

@@ -1,0 +1,1 @@
+"""Where the jobs of an extraction are computed: processes of this machine, or a Ray cluster."""
