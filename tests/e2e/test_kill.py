@@ -23,7 +23,7 @@ from triaffect.training.run_folder import alone
 
 MAKE = {
     "extraction": (made_extract, 10, "face.bin"),
-    "training": (made_train, 7, "stages/teacher/best.safetensors"),
+    "training": (made_train, 6, "stages/teacher/best.safetensors"),
 }
 
 
