@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.inference.tiny_model import write_tiny_model
@@ -45,6 +46,23 @@ def test_a_run_folder_has_everything(run):
     assert {"model.json", "fusion.onnx", "fusion.safetensors"} <= {
         path.name for path in (run / "model").iterdir()
     }
+
+
+def test_bf16_trains_and_the_run_goes_on_in_it_alone(place):
+    out = place / "bf16"
+    command = ["train", "default", "--store", place / "store", "--out", out, *FAST]
+    assert triaffect(*command, "--precision", "bf16").returncode == 0
+    stages = json.loads((out / "run.json").read_text())["recipe"]["stages"]
+    assert {stage["precision"] for stage in stages.values()} == {"bfloat16"}
+    losses = [
+        line["losses"] for line in map(json.loads, (out / "journal.jsonl").read_text().splitlines())
+    ]
+    assert all(np.isfinite(list(each.values())).all() for each in losses)
+    assert triaffect(*command, "--precision", "bf16", "--resume").returncode == 0
+    other = triaffect(*command, "--precision", "float32", "--resume")
+    assert other.returncode == 2
+    assert "recipe_hash" in other.stderr
+    assert len(other.stderr.strip().splitlines()) == 1
 
 
 def test_evaluate_agrees_with_the_run(run, place):

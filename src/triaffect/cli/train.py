@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from triaffect.cli.progress import progress_bar
 from triaffect.errors import RunError
 
+if TYPE_CHECKING:
+    from triaffect.recipes.recipe import Recipe
+
 THREADS = min(2, os.cpu_count() or 1)
+
+
+class Precision(StrEnum):
+    """Of the forward pass while training."""
+
+    FLOAT32 = "float32"
+    BF16 = "bf16"
+
+
+STAGE_PRECISION = {Precision.FLOAT32: "float32", Precision.BF16: "bfloat16"}
+"""As a recipe's `stages.*.precision` says it."""
 
 
 def train(
@@ -40,13 +56,19 @@ def train(
         bool,
         typer.Option("--drop-leak", help="Leave out rows of people and videos of other splits."),
     ] = False,
+    *,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="Of every stage's forward pass.", show_default="as each stage of the recipe says"
+        ),
+    ] = None,
 ) -> None:
     """Train every stage of a recipe, score it, and export the model folder.
 
     A network that reads external features has no model folder: a video alone has none of them.
     """
     from triaffect.features.store import FeatureStore
-    from triaffect.recipes.load import load_recipe
     from triaffect.training.export import export_run, lacking
     from triaffect.training.initial import find_initial
     from triaffect.training.leaks import LeakChoice
@@ -58,7 +80,7 @@ def train(
     leaks = LeakChoice.ALLOW if allow_leak else LeakChoice.REFUSE
     leaks = LeakChoice.DROP if drop_leak else leaks
     set_threads(threads)
-    resolved, opened = load_recipe(recipe, set_ or ()), FeatureStore.open(store)
+    resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)
     initial = find_initial(init, resolved, opened) if init else None
     with progress_bar() as told:
 
@@ -72,6 +94,17 @@ def train(
     if missing is None:
         export_run(folder, opened)
     typer.echo(f"scores: {folder.scores}\nmodel:  {missing or folder.model}")
+
+
+def _resolve(recipe: str, changes: Sequence[str], precision: Precision | None) -> Recipe:
+    """The recipe with what the command line changes; the run folder keeps it so."""
+    from triaffect.recipes.load import load_recipe
+
+    resolved = load_recipe(recipe, changes)
+    if precision is None:
+        return resolved
+    said = [f"{stage}.precision={STAGE_PRECISION[precision]}" for stage in resolved.stages]
+    return load_recipe(recipe, [*changes, *said])
 
 
 def _tell(line: dict[str, Any]) -> None:
