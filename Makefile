@@ -27,6 +27,7 @@ bench: $(READY) ## Speed on this machine, into benchmarks/results
 	$(BIN)/triaffect bench load --json benchmarks/results/load.json
 	$(BIN)/triaffect bench train --json benchmarks/results/train.json
 	$(BIN)/triaffect bench predict --json benchmarks/results/predict.json
+	$(BIN)/triaffect bench extract --json benchmarks/results/extract.json
 	for script in benchmarks/bench_*.py; do \
 		told=benchmarks/results/$$(basename $$script .py).txt; \
 		$(BIN)/python $$script > $$told && cat $$told || exit 1; \

@@ -90,6 +90,14 @@ def test_load_times_batches(tmp_path):
     check(out, "load", ["load"])
 
 
+def test_extract_times_a_folder_of_videos(tmp_path):
+    out = tmp_path / "extract.json"
+    run("extract", "--videos", 2, "--frames", 5, "--jobs", 1, "--repeats", 2, "--json", out)
+    found = check(out, "extract", ["extract"])
+    assert found["keys"] == {"extract.frames_per_s": found["results"][0]["median"]}
+    assert found["settings"] == {"jobs": 1, "videos": 2, "frames": 5}
+
+
 def test_predict_times_the_whole_way_and_its_steps(tmp_path):
     out, model = tmp_path / "predict.json", write_tiny_model(tmp_path / "model")
     run("predict", "--model", model, "--frames", 5, "--repeats", 2, "--json", out)

@@ -134,6 +134,41 @@ def predict(
     report("predict", rates, settings, json_)
 
 
+@bench_app.command()
+def extract(
+    jobs: Annotated[
+        int | None, typer.Option(help="Worker processes.", min=1, show_default="all cores")
+    ] = None,
+    videos: Annotated[int, typer.Option(min=1, help="Made videos, 640x480 with sound.")] = 4,
+    frames: Annotated[int, typer.Option(min=1, help="Length of each.")] = 250,
+    repeats: Repeats = 3,
+    json_: JsonFile = None,
+) -> None:
+    """Time extraction of a folder of videos with the shipped networks, from files to store."""
+    from triaffect.cli.extract import cores
+    from triaffect.cli.made_video import write_portrait_video
+    from triaffect.corpora.table import LabelTable
+    from triaffect.features.extract import extract as run
+
+    workers = jobs or cores()
+    with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
+        root, turn = Path(folder) / "corpus", count()
+        root.mkdir()
+        names = [f"{number}.mp4" for number in range(videos)]
+        for name in names:
+            write_portrait_video(root / name, frames)
+        rows = "".join(f"{name},0,0.5\n" for name in names)
+        (root / "labels.csv").write_text(f"clip,frame,valence\n{rows}", "utf-8")
+
+        def step() -> int:
+            store = Path(folder) / f"store{next(turn)}"
+            run(LabelTable(root), store, "default", "default", workers)
+            return videos * frames
+
+        rates = [measure("extract", "frames/s", step, 0.0, repeats)]
+    report("extract", rates, {"jobs": workers, "videos": videos, "frames": frames}, json_)
+
+
 def _paper_work(folder: Path, iterations: int, sources: int, seed: int) -> Work:
     """The paper's recipe over random features, ready for its stages."""
     from triaffect.cli.paper_store import make_paper_store

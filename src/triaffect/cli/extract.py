@@ -107,10 +107,10 @@ def _engine(name: EngineName, ray_address: str | None, jobs: int | None) -> Engi
         return Cluster(ray_address, jobs)
     if ray_address is not None:
         raise TriaffectError("--engine ray", name.value, "add it", where="--ray-address")
-    return Processes(jobs or _cores())
+    return Processes(jobs or cores())
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
