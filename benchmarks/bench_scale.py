@@ -33,6 +33,7 @@ from triaffect.recipes.load import load_recipe
 from triaffect.samples.loader import make_batch, plan_epoch
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_samples
+from triaffect.training.loop import set_threads
 from triaffect.types import FeatureSeries, Split, Window
 
 FRAMES = 4500
@@ -96,6 +97,7 @@ def told(memory: dict[str, float]) -> str:
 def measure(path: Path) -> None:
     recipe = load_recipe("paper_as_published")
     data = recipe.data
+    set_threads(1)
     print(f"before            {told(resident())}")
     with peaks() as memory:
         started = time.perf_counter()

@@ -86,8 +86,10 @@ def test_the_floor_has_the_products_of_an_iteration_of_the_teacher(monkeypatch):
 
 def test_load_times_batches(tmp_path):
     out = tmp_path / "load.json"
-    run("load", "--seconds", 0, "--repeats", 2, "--sources", 3, "--json", out)
-    check(out, "load", ["load"])
+    run("load", "--seconds", 0, "--repeats", 2, "--sources", 3, "--threads", 1, "--json", out)
+    found = check(out, "load", ["load"])
+    assert found["keys"] == {"load.moments_per_s": found["results"][0]["median"]}
+    assert found["settings"]["threads"] == 1
 
 
 def test_extract_times_a_folder_of_videos(tmp_path):

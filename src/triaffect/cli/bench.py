@@ -83,13 +83,16 @@ def load(
     sources: Annotated[
         int, typer.Option(min=2, help="Videos of 30 s in the store, 2 MB each.")
     ] = 100,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = THREADS,
     seed: Seed = 0,
     json_: JsonFile = None,
 ) -> None:
     """Time making batches from a feature store: the paper's windows, dimensions and batches."""
     from triaffect.cli.paper_store import BATCHES
     from triaffect.samples.loader import make_batch, plan_epoch
+    from triaffect.training.loop import set_threads
 
+    set_threads(threads)
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
         work = _paper_work(Path(folder), LOAD_ITERATIONS, sources, seed)
         data = work.recipe.data
@@ -103,8 +106,9 @@ def load(
             ]
             return sum(len(batch.rows) for batch in batches)
 
-        rates = [measure("load", "samples/s", step, seconds, repeats)]
-    report("load", rates, {"batches": BATCHES, "sources": sources, "seed": seed}, json_)
+        rates = [measure("load", "moments/s", step, seconds, repeats)]
+    settings = {"batches": BATCHES, "sources": sources, "threads": threads, "seed": seed}
+    report("load", rates, settings, json_)
 
 
 @bench_app.command()

@@ -184,14 +184,6 @@ def absent(shape: tuple[int, ...], rows: int) -> RowNumbers:
     return np.full(shape, -1, np.int64)
 
 
-def source_range(ordinals: NDArray[np.generic], source: int) -> tuple[int, int]:
-    """First row and end of one source in a sorted column of source ordinals."""
-    return (
-        int(np.searchsorted(ordinals, source, "left")),
-        int(np.searchsorted(ordinals, source, "right")),
-    )
-
-
 def frame_rows(frames: NDArray[np.generic], wanted: IntArray) -> IntArray:
     """Row of each wanted frame number in a sorted column; -1 where it is missing."""
     if not len(frames):
@@ -201,7 +193,7 @@ def frame_rows(frames: NDArray[np.generic], wanted: IntArray) -> IntArray:
 
 
 def _tracks(store: FeatureStore, source: int) -> list[Run]:
-    start, stop = source_range(store.face_source, source)
+    start, stop = store.entries[source].face
     edges = (np.flatnonzero(np.diff(store.face_track[start:stop])) + start + 1).tolist()
     bounds = pairwise([start, *edges, stop])
     return [Run(int(store.face_track[a]), a, b) for a, b in bounds if a < b]
@@ -209,7 +201,7 @@ def _tracks(store: FeatureStore, source: int) -> list[Run]:
 
 def _voice_rows(store: FeatureStore, source: int, at_s: NDArray[np.float64]) -> IntArray:
     """Stored voice vector of each instant; -1 where there is none."""
-    start, stop = source_range(store.voice_source, source)
+    start, stop = store.entries[source].voice
     if store.voice_spec is None or store.voice_spec.window is None:
         return np.full(len(at_s), -1, np.int64)
     rows = voice_rows(store.voice_time_s[start:stop], at_s, store.voice_spec.window)

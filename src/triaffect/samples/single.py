@@ -11,7 +11,7 @@ from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.samples.dataset import InputArrays, Rows, label_rows
 from triaffect.samples.gather import gather
-from triaffect.samples.look_up import by_source, frame_rows, source_range
+from triaffect.samples.look_up import by_source, frame_rows
 from triaffect.tasks.task import Task
 from triaffect.types import IntArray
 
@@ -40,7 +40,7 @@ class CropSamples:
         track = moments.column("track").astype(np.int64)
         self._face_row = np.full(len(moments), -1, np.int64)
         for source, here in by_source(store, store.moments):
-            start, stop = source_range(store.face_source, source)
+            start, stop = store.entries[source].face
             key = _track_frame(store.face_track[start:stop], store.face_frame[start:stop])
             found = frame_rows(key, _track_frame(track[here], frame[here]))
             self._face_row[here] = np.where(found >= 0, found + start, -1)
@@ -80,7 +80,7 @@ class LogmelSamples:
         moments = store.moments
         self._range = np.zeros((len(moments), 2), np.int64)
         for source, here in by_source(store, store.moments):
-            self._range[here] = source_range(store.voice_source, source)
+            self._range[here] = store.entries[source].voice
         centre = np.round(moments.column("time_s").astype(np.float64) * ROWS_PER_S)
         self._first = self._range[:, 0] + centre.astype(np.int64) - self._length // 2
         has_sound = self._range[:, 1] > self._range[:, 0]

@@ -15,7 +15,6 @@ from triaffect.corpora.rows import MULTI_TASK_SET, Key, build_moments
 from triaffect.errors import AnnotationError, StoreError
 from triaffect.features.external import ExternalStream
 from triaffect.features.store import FeatureStore
-from triaffect.samples.look_up import source_range
 from triaffect.types import BoolArray, IntArray, LabelOrigin, Moments, Split
 
 Numbers = NDArray[np.int64] | NDArray[np.float64]
@@ -139,7 +138,7 @@ def candidates(
         StoreError: The video has several face tracks: none is the one that is asked about.
     """
     entry = store.entries[ordinal]
-    start, stop = source_range(store.face_source, ordinal)
+    start, stop = entry.face
     tracks = np.unique(store.face_track[start:stop])
     if len(tracks) > 1:
         remedy = "extract the organisers' aligned crops"
@@ -147,7 +146,7 @@ def candidates(
         raise StoreError("one face track a video", got, remedy, where=store.path)
     frames = store.face_frame[start:stop].astype(np.int64)
     times_s = store.face_time_s[start:stop]
-    further_s = [store.voice_time_s[slice(*source_range(store.voice_source, ordinal))]]
+    further_s = [store.voice_time_s[slice(*entry.voice)]]
     for stream in streams:
         further_s += [stream.time_s[run.start : run.stop] for run in stream.runs(entry.source)]
     further = np.rint(_along(times_s, frames, np.concatenate(further_s), entry.frame_rate))
