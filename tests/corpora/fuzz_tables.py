@@ -301,6 +301,8 @@ def read_row(row: dict[str, str]) -> dict[str, object]:
 def outcome(clip: str, moments: list[tuple[int, dict]]) -> Wrong | list[tuple[object, ...]]:
     """Rows of a clip, or the refusals that its file asks for."""
     kind, wrong, rows = kind_of(clip), set(), []
+    said: dict[object, object] = {}
+    against: set[int] = set()
     untimed = any(moment["frame"] is None for _, moment in moments)
     half_given = untimed or any(moment["time_s"] is None for _, moment in moments)
     unread = clip not in CLIPS and (untimed if kind == "sound" else half_given)
@@ -321,7 +323,12 @@ def outcome(clip: str, moments: list[tuple[int, dict]]) -> Wrong | list[tuple[ob
         frame, time_s, track = place
         rows.append((moment["person"], track, int(frame), time_s, moment["split"],
                      *label_cells(moment["labels"])))  # fmt: skip
-    return frozenset(wrong) if wrong else rows
+        for column, label in enumerate(rows[-1][6:]):
+            key = int(frame), time_s, moment["track"], column
+            if label is not None and said.setdefault(key, label) != label:
+                against.add(number)
+                said[key] = label
+    return frozenset(wrong or against) if wrong or against else rows
 
 
 def sound_place(frame: float | None, time_s: float | None, track: int, untimed: bool) -> Place:

@@ -250,3 +250,21 @@ def test_an_expression_column_alone_counts(tmp_path):
     labels = table_of(tmp_path)
     assert labels["source"].to_pylist() == ["table/a.jpg"]
     assert labels["p_fear"].to_pylist() == [1]
+
+
+def test_rows_of_one_moment_may_add_to_each_other_but_not_contradict(tmp_path):
+    write_video(tmp_path / "a.mp4", [np.full((48, 64, 3), 90, np.uint8)] * 20, 10.0)
+    table = tmp_path / "labels.csv"
+    table.write_text("clip,time_s,valence,expression\na.mp4,0.5,0.2,\na.mp4,0.5,,anger\n")
+    corpus = LabelTable(table)
+    assert len(corpus.moments(corpus.sources()[0])) == 2
+    table.write_text("clip,time_s,valence\na.mp4,0.5,0.2\na.mp4,0.7,0.2\na.mp4,0.5,0.9\n")
+    corpus = LabelTable(table)
+    with pytest.raises(TableError, match=r"row 3.*another one than in row 1"):
+        corpus.moments(corpus.sources()[0])
+
+
+def test_columns_that_nobody_reads_are_known(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("clip;time_s;emotion;AU01;valence;box_x\na.wav;0,5;anger;1;0,2;3\n")
+    assert LabelTable(table).passed_over == ["emotion", "AU01"]

@@ -62,7 +62,8 @@ def test_an_epoch_that_harms_is_not_kept(store, initial, tmp_path):
     """However it goes, the result is never worse on validation than what one began with."""
     wild = finetune("finetune.epochs=2", "finetune.optimizer.lr=0.5")
     folder = train(wild, store, tmp_path / "run", initial=initial)
-    start, *epochs = journal(folder)
+    start, *epochs, end = journal(folder)
+    assert end == {"event": "no_gain", "stage": "finetune"}, "the user is told"
     assert all(
         line["validation"]["ALL"]["P_MTL"] < start["validation"]["ALL"]["P_MTL"] for line in epochs
     )

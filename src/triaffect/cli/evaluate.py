@@ -146,6 +146,7 @@ def _scored(
 
     how = Resampling(asked.resamples, asked.seed)
     found: dict[str, Any] = {"bootstrap": how.to_json(), "chance": chance(rows), "stages": {}}
+    found["unasked"] = rows.unasked()
     found["parts"] = {task.key: list(task.part_names) for task in rows.tasks}
     for name, prediction in stages.items():
         scores = evaluate(rows, prediction, how)

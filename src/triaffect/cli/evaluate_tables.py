@@ -50,8 +50,10 @@ def _overview(found: Mapping[str, Any]) -> Table:
 
 def _interval_caption(found: Mapping[str, Any]) -> str:
     how = found["bootstrap"]
+    lost = f"{found['unasked']:,} more labelled rows have no input and are not scored. "
+    lost = lost if found["unasked"] else ""
     if not how["resamples"]:
-        return ""
+        return lost
     units = {
         key: count
         for scores in found["stages"].values()
@@ -61,8 +63,8 @@ def _interval_caption(found: Mapping[str, Any]) -> str:
     fewest = min((count for count in units.values() if count), default=FEW_UNITS)
     few = " So few make it too narrow." if fewest < FEW_UNITS else ""
     return (
-        f"Below each score its {how['level']:.0%} interval: {how['resamples']:,} resamples, seed "
-        f"{how['seed']}, of whole videos (stills: of people) with labels: {several}.{few}"
+        f"{lost}Below each score its {how['level']:.0%} interval: {how['resamples']:,} resamples, "
+        f"seed {how['seed']}, of whole videos (stills: of people) with labels: {several}.{few}"
     )
 
 

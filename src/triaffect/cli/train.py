@@ -111,6 +111,12 @@ def _tell(line: dict[str, Any]) -> None:
     """One line on stderr for what the journal notes."""
     if line["event"] == "leaks":
         _tell_leaks(line)
+    elif line["event"] == "no_gain":
+        kept = "its weights are those that training began with"
+        typer.echo(
+            f"triaffect: warning: {line['stage']}: no epoch beat the start on validation; {kept}",
+            err=True,
+        )
     elif "validation" in line:
         _tell_epoch(line)
 

@@ -53,6 +53,9 @@ RENDERED_MARK = "SYNTHETIC.json"
 """A file in a corpus's folder that says its faces and labels were made by a program."""
 
 _IMAGE = re.compile(r"[0-9]{1,8}\.jpe?g", re.IGNORECASE | re.ASCII)
+END_SLACK_S = 0.5
+"""Lines so long after the end of the raw video describe nothing that can be seen or heard."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -89,7 +92,7 @@ class AffWild2:
         return [self._source(name) for name in sorted(names)]
 
     def moments(self, source: Source) -> Moments:
-        """Labels of one video in all its label sets.
+        """Labels of one video in all its label sets, up to the end of its raw video.
 
         Raises:
             AnnotationError: A file of this video is wrong, or a line of a multi-task file
@@ -161,6 +164,8 @@ class AffWild2:
         values: FloatArray,
     ) -> Moments:
         labelled = ~np.isnan(values).all(1)
+        if clock.length_s is not None:  # an average rate may be a little off at the end
+            labelled &= clock.times(frames) < clock.length_s + END_SLACK_S
         frames, values = frames[labelled], values[labelled]
         keys: dict[str, Key] = {
             "source": f"{self.name}/{name}",

@@ -25,11 +25,13 @@ class FrameClock:
         rate: Frames/s, where and as far as single times are not known.
         start_s: Time of frame 0; later than 0 where a video's sound starts before its picture.
         times_s: Time of each frame as a video tells it, shape (F,); empty for even times.
+        length_s: How long the video says it is; None if it does not, or there is none.
     """
 
     rate: float
     start_s: float = 0.0
     times_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    length_s: float | None = None
 
     @property
     def end_s(self) -> float:
@@ -79,4 +81,4 @@ def even_clock(source: Source) -> FrameClock:
     if source.video is None:
         return FrameClock(DEFAULT_RATE)
     info = VideoFrames(source.video).info
-    return FrameClock(info.frame_rate, info.start_s)
+    return FrameClock(info.frame_rate, info.start_s, length_s=info.duration_s)

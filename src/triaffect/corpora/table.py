@@ -36,11 +36,12 @@ from triaffect.corpora.rows import (
     build_moments,
     source_frame_rate,
 )
-from triaffect.corpora.table_file import CSV, PARQUET, blank_rows, read_table
+from triaffect.corpora.table_file import CSV, PARQUET, blank_rows, header_of, read_table
 from triaffect.corpora.table_rows import (
     check_places,
     clips,
     optional_numbers,
+    refuse_contradictions,
     splits,
     texts,
     tracks,
@@ -68,6 +69,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".m4a"})
 
 _NUMBERS, _TEXTS = ("frame", "time_s", "face_id"), ("clip", "person", "split")
+_PREDICTED = ("box_x", "box_y", "box_w", "box_h", "detection", "face_seen", "voice_heard")
+"""What else a prediction table has."""
+
 _SLACK_S = 1.0
 """A time so long after the end of a clip is of another clip, or in other units than seconds."""
 
@@ -117,6 +121,13 @@ class LabelTable:
         places = {"frame": self._frames, "time_s": self._times_s}
         check_places(places, self._labelled, self._pictures(len(table)), where)
 
+    @property
+    def passed_over(self) -> list[str]:
+        """Columns that are neither read nor of a prediction table: perhaps labels, misspelt."""
+        labels = {column for task in self._tasks for column in task.prediction_columns}
+        known = labels.union(*(task.columns for task in self._tasks), _NUMBERS, _TEXTS, _PREDICTED)
+        return [name for name in header_of(self._path) if name not in known]
+
     @classmethod
     def recognises(cls, root: Path) -> bool:
         """Whether this is a CSV or Parquet file, or a folder with one of the known names."""
@@ -132,12 +143,14 @@ class LabelTable:
 
         Raises:
             MediaError: Frame or time is not given and the clip that would tell cannot be read.
-            TableError: A frame or time that the clip does not have.
+            TableError: A frame or time that the clip does not have, or rows of one moment
+                whose labels contradict each other.
         """
         rows = self._rows[source.source_id.removeprefix(f"{self.name}/")]
         rows = rows[self._labelled[rows]]
         labels = {key: values[rows] for key, values in self._labels.items()}
         frames, times_s, shown = self._places(source, rows)
+        refuse_contradictions(labels, (frames, times_s, self._tracks[rows]), rows, str(self._path))
         keys: dict[str, Key] = {
             "source": source.source_id,
             "person": [self._persons[row] or source.source_id for row in rows],

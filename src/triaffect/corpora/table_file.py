@@ -55,6 +55,15 @@ def read_table(path: Path, numbers: Iterable[str], texts: Iterable[str]) -> pd.D
     return read(path, set(numbers), set(texts))
 
 
+def header_of(path: Path) -> list[str]:
+    """Names of the columns of a table that `read_table` has read."""
+    if path.suffix.lower() == PARQUET:
+        return [str(name) for name in pq.read_schema(path).names]
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        names = next(csv.reader(stream, delimiter=_separator(stream)), [])
+    return [name.strip() for name in names if name.strip()]
+
+
 def _wanted_columns(header: list[str], wanted: set[str], path: Path) -> dict[str, int]:
     """Place of each wanted column that the header has."""
     known = {name.lower(): name for name in wanted}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -15,7 +15,7 @@ from triaffect.errors import TableError
 from triaffect.tasks.columns import cell, need_columns, read_numbers, shown
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray, IntArray, Split
+from triaffect.types import BoolArray, FloatArray, IntArray, Split
 
 _LARGEST = np.iinfo(np.int32).max
 _NEVER_IN_NAMES = frozenset({"Cc", "Zl", "Zp"})
@@ -180,3 +180,38 @@ def votes_as_shares(table: pd.DataFrame, tasks: Sequence[Task], where: str) -> p
     votes = (values == np.floor(values)).all(1) & (values >= 0).all(1) & (total[:, 0] > 1)
     values[votes] /= total[votes]
     return table.assign(**dict(zip(columns, values.T, strict=True)))
+
+
+def refuse_contradictions(
+    labels: Mapping[str, FloatArray],
+    place: Sequence[NDArray[np.generic]],
+    rows: IntArray,
+    where: str,
+) -> None:
+    """See that rows of one moment of one face do not differ in a label.
+
+    Args:
+        labels: Labels (N, K) by task key, NaN where not annotated.
+        place: Frame, time and face of each row, shape (N,) each.
+        rows: The rows' numbers in the table, shape (N,).
+        where: The table, for the message.
+
+    Raises:
+        TableError: Two rows contradict each other.
+    """
+    _, moment = np.unique(np.stack(place), axis=1, return_inverse=True)
+    for values in labels.values():
+        for column in values.T:
+            given = np.flatnonzero(~np.isnan(column))
+            order = given[np.lexsort((given, moment[given]))]
+            again = (moment[order][1:] == moment[order][:-1]) & (
+                column[order][1:] != column[order][:-1]
+            )
+            if again.any():
+                first, second = (int(rows[order[np.flatnonzero(again)[0] + k]]) for k in (0, 1))
+                raise TableError(
+                    "one label for each moment of a face",
+                    f"another one than in row {first + 1}",
+                    "leave one of the two rows out",
+                    where=f"{where}, row {second + 1}",
+                )

@@ -25,7 +25,7 @@ from triaffect.errors import MediaError, ModelError
 from triaffect.faces.detect import CenterFace, FaceDetector
 from triaffect.faces.track import Tracker
 from triaffect.features.external import streams_of_run
-from triaffect.features.model_folder import load_model_folder
+from triaffect.features.model_folder import DESCRIPTION, load_model_folder
 from triaffect.features.networks import OnnxFace, OnnxVoice
 from triaffect.features.registry import SHIPPED
 from triaffect.features.session import CPU
@@ -179,7 +179,7 @@ class Predictor:
 
 
 def model_folder(path: str | Path | None) -> Path:
-    """The model folder meant: one that was given, or the one that comes with the package.
+    """The model folder meant: one that was given, a run's, or the one that comes with the package.
 
     Raises:
         ModelError: None was given, and the package came without; or it is of a run whose
@@ -189,6 +189,8 @@ def model_folder(path: str | Path | None) -> Path:
         expected, remedy = "the weights that come with the package", "give a model folder"
         raise ModelError(expected, "none in this installation", remedy, where=SHIPPED)
     folder = SHIPPED if path is None else Path(path)
+    if (folder / "model" / DESCRIPTION).is_file():
+        folder = folder / "model"
     streams = streams_of_run(folder)
     if streams:
         raise ModelError(

@@ -41,13 +41,18 @@ def _check_rows(work: Work, name: str, stage: Stage) -> None:
         raise StoreError(
             "training rows for the updates " + ", ".join(stage.updates),
             "none",
-            "extract a corpus with such labels, faces and sound",
+            "extract a corpus with such labels, and with faces and sound for as long before "
+            "each as the recipe's windows want",
             where=work.store.path,
         )
     if stage.selection.pool not in work.pools("validation"):
+        others = list(work.pools("validation"))
+        remedy = "give some people the split 'validation', and extract into a new store"
+        if others:
+            remedy += f", or --set {name}.selection.pool={others[0]}"
         raise StoreError(
             f"validation rows in the pool {stage.selection.pool}",
             "none",
-            f"extract a corpus with a validation split, or --set {name}.selection.pool=…",
+            remedy,
             where=work.store.path,
         )

@@ -65,6 +65,14 @@ class Split:
         moments = self.samples.rows.moments[self.rows]
         return self.store.moments.words("source")[moments]
 
+    def unasked(self) -> int:
+        """How many labelled rows of the same split the network cannot be asked about."""
+        columns = tuple(column for task in self.tasks for column in task.columns)
+        labelled = self.store.moments.labelled(columns)[0]
+        labelled[self.samples.rows.moments[self.rows]] = False
+        name = str(self.samples.rows.split[self.rows[:1]][0])
+        return int((labelled & (self.store.moments.words("split") == name)).sum())
+
     def units(self) -> IntArray:
         """What each row is resampled with: its video, or in a set of stills its person.
 

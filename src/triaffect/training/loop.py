@@ -205,6 +205,8 @@ class _Runner:
             self._start()
         while not self.at.finished and self.at.epoch < spec.epochs:
             self._epoch()
+        if self.stage.starts_trained and self.at.best_epoch < 0:
+            self.journal.write("no_gain", stage=self.stage.name)
         self._save_weights("last")
         if isinstance(self.stage.optimizer, KerasAdam):
             self.at.step = self.stage.optimizer.t
