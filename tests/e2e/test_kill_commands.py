@@ -58,7 +58,7 @@ def test_a_killed_command_ends_as_one_that_was_not(make, command, tmp_path):
     assert kill_command(command(data, tmp_path / "whole"), 300) == 0
     seconds, rng = time.monotonic() - start, random.Random(2)
     again = command(data, tmp_path / "killed")
-    ends = [kill_command(again, rng.uniform(0.4, 0.9) * seconds) for _ in range(2)]
+    ends = [kill_command(again, rng.uniform(0.15, 0.5) * seconds) for _ in range(2)]
     assert None in ends
     assert kill_command(again, 300) == 0
     whole, killed = contents(tmp_path / "whole"), contents(tmp_path / "killed")

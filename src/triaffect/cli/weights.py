@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from triaffect.errors import ModelError
+from triaffect.errors import DiskError, ModelError
 
 SAFETENSORS = ".safetensors"
 _LEAST_HOP_S, _MOST_HOP_S = 0.001, 3600.0
@@ -46,8 +46,6 @@ def convert(
     Layers are told apart by their order and shapes, whatever their names. What lies behind the
     features, such as the valence-arousal head, is left out.
     """
-    from safetensors import SafetensorError
-
     from triaffect.nets.convert import convert as read
     from triaffect.training.files import write_tensors
 
@@ -64,9 +62,9 @@ def convert(
         written[target] = file
         try:
             write_tensors(target, converted.tensors)
-        except (OSError, SafetensorError) as problem:
-            remedy = "choose another name"
-            raise ModelError("a place to write to", str(problem), remedy, where=out) from problem
+        except DiskError as problem:
+            remedy = "choose another name, or make room"
+            raise ModelError("a place to write to", problem.got, remedy, where=out) from problem
         count = sum(tensor.numel() for tensor in converted.tensors.values())
         aside = f"; left out: {', '.join(converted.left_out)}" if converted.left_out else ""
         typer.echo(f"{target}: {converted.network}, {count:,} parameters{aside}")
