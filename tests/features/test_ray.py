@@ -221,7 +221,7 @@ from triaffect.features.extract import extract
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
 corpus = MadeCorpus(Path(sys.argv[1]), pause_s=0.6)
 extract(corpus, Path(sys.argv[2]), "gray64", "logmel64", Cluster(sys.argv[3]),
-        progress=lambda done, total, source: print(done, flush=True))
+        progress=lambda done, total, source: print("done", done, flush=True))
 """
 
 
@@ -234,12 +234,12 @@ def test_an_interrupt_keeps_what_was_finished(nodes, whole, tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     with process:
-        assert process.stdout.readline() == b"1\n"
+        assert any(line == b"done 1\n" for line in process.stdout), "Ray prints there too"
         time.sleep(0.3)  # amidst the next
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         with suppress(subprocess.TimeoutExpired):
             process.wait(8)
-        if process.poll() is None:  # on a busy machine Ray has been seen to miss one
+        if process.poll() is None:  # seen twice on a busy machine, and not explained
             os.killpg(process.pid, signal.SIGINT)
         assert process.wait(LONG_S) != 0
     done = FeatureStore.open(tmp_path / "s").sources
