@@ -290,3 +290,17 @@ def test_hidden_files_are_passed_over(tmp_path):
     path = label(tmp_path, "EXPR", "Train_Set", "v1", "3")
     shutil.copy(path, path.with_name("._v1.txt"))
     assert len(AffWild2(tmp_path).sources()) == 1
+
+
+def test_lines_after_the_end_of_the_raw_video_are_left_out(tmp_path):
+    """Nothing can be seen or heard then: such rows would be scored on what came before."""
+    labels = tmp_path / "EXPR_Classification_Challenge" / "Validation_Set"
+    labels.mkdir(parents=True)
+    header = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n"
+    (labels / "a.txt").write_text(header + "0\n" * 200)
+    corpus = AffWild2(tmp_path)
+    assert len(corpus.moments(corpus.sources()[0])) == 200, "without the video nobody knows"
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos" / "a.mp4", [np.full((48, 64, 3), 90, np.uint8)] * 60, 30.0)
+    corpus = AffWild2(tmp_path)
+    assert 60 <= len(corpus.moments(corpus.sources()[0])) <= 75

@@ -15,6 +15,7 @@ from tests.training.recipes import small
 from tests.training.stores import made_store
 from triaffect.errors import RunError, StoreError, TriaffectError
 from triaffect.samples.dataset import Rows
+from triaffect.samples.windows import WindowSamples
 from triaffect.tasks.abaw import per_batch_score, score_targets
 from triaffect.tasks.registry import TASKS
 from triaffect.training.authors import authors_scores, pools_of_run, pools_of_sets
@@ -22,6 +23,7 @@ from triaffect.training.evaluate import Resampling, Split, evaluate, split_of
 from triaffect.training.loop import open_run, train
 from triaffect.training.run_folder import RunFolder
 from triaffect.training.scoring import predict_rows
+from triaffect.types import Window
 
 NONE, SOME = Resampling(0), Resampling(40, 3)
 VIDEOS = {"a/1": False, "a/2": False, "a/3": False, "b/faces": True}
@@ -191,3 +193,13 @@ def test_a_run_without_scores_is_not_finished(store, coded, tmp_path):
         path.write_bytes(coded.weights(stage, "best").read_bytes())
     with pytest.raises(RunError, match=r"a finished run, .* --resume"):
         open_run(tmp_path, store)
+
+
+def test_labelled_rows_that_the_network_cannot_be_asked_about_are_counted(tmp_path):
+    store = made_store(tmp_path / "store", videos=4, frames=60)
+    window = Window(20, 5)
+    loose = WindowSamples(store, TASKS, window, in_frames=True)
+    whole = WindowSamples(store, TASKS, window, in_frames=True, complete=True)
+    asked = [split_of(store, samples, "test", TASKS) for samples in (loose, whole)]
+    assert asked[0].unasked() == 0
+    assert asked[1].unasked() == len(asked[0].rows) - len(asked[1].rows) > 0
