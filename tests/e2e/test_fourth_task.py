@@ -63,6 +63,7 @@ def test_a_fourth_task_goes_from_labels_to_page(corpus, tmp_path):
         'student.updates=["MTL"]',
         'student.distillation.on=["MTL"]',
         "data.batch_size=8",
+        "data.held_out=0",
     )
     folder = train(recipe, store, tmp_path / "run", known=FOUR)
     export_run(folder, store, FOUR)
@@ -73,7 +74,7 @@ def test_a_fourth_task_goes_from_labels_to_page(corpus, tmp_path):
     assert official["P_PAIN"] > 0
     work, nets = open_run(folder.root, store, FOUR)
     split = split_of(store, work.samples, "test", FOUR)
-    said = predict_rows(nets[-1][1], work.samples, split.rows, FOUR)
+    said = predict_rows(nets[-1].net, work.samples, split.rows, FOUR)
     found = evaluate(split, said, Resampling(10))["all"]
     assert found["official"]["P_PAIN"] == pytest.approx(official["P_PAIN"])
     assert found["intervals"]["units"]["PAIN"] == 1
@@ -97,7 +98,7 @@ def test_the_model_answers_as_training_scored_it(corpus, tmp_path):
     extract(LabelTable(corpus), tmp_path / "store", networks, networks)
     store = FeatureStore.open(tmp_path / "store")
     updates = ["teacher.updates=['MTL']", "student.updates=['MTL']"]
-    recipe = small("default", *updates, "data.batch_size=8")
+    recipe = small("default", *updates, "data.batch_size=8", "data.held_out=0")
     folder = train(recipe, store, tmp_path / "run")
     export_run(folder, store)
     scored = json.loads(folder.scores.read_text())["student"]["test"]["MTL"]["official"]

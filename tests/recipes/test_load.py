@@ -4,9 +4,9 @@ from triaffect.errors import RecipeError
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
 
 FROZEN = {
-    "paper_as_published": "43f8ad80b6a00aca631b952f90d0e97c70d70b6da2570538b865b5aa2dd667da",
-    "paper_as_coded": "80ea7dad3c2a9e475d7ea3429e6e0c13f38222cbf9a46df834765e3144d95919",
-    "supervised": "330a1accdcc3a80b09f1216970c00ff01d1064e2173cc7f53b1b0a9a2f16f144",
+    "paper_as_published": "117c1e466c643d9380d24f64485ff5fcdf728cae4a009b7df6773d7e57274152",
+    "paper_as_coded": "e322a3dcb8d1f38020ed890da031bfa4679b42383775b2451da459075ba6321d",
+    "supervised": "d1da0c8e625a0c21460395743e66f62f8a486a15ea4bb857f4e46fdaedfe2711",
 }
 
 

@@ -152,11 +152,11 @@ def coded(store, tmp_path_factory):
 
 def test_the_authors_scores_are_those_that_chose_the_epoch(store, coded):
     lines = [json.loads(line) for line in coded.journal.read_text().splitlines()]
-    work, nets = open_run(coded.root, store)
+    work, stages = open_run(coded.root, store)
     split = split_of(store, work.samples, "validation", work.tasks)
-    for name, net in nets:
-        best = [line for line in lines if line["stage"] == name and line["best"]][-1]
-        said = predict_rows(net, work.samples, split.rows, work.tasks)
+    for stage in stages:
+        best = [line for line in lines if line["stage"] == stage.name and line["best"]][-1]
+        said = predict_rows(stage.net, work.samples, split.rows, work.tasks)
         told = authors_scores(split, said, pools_of_run(work, "validation"))["pools"]
         assert list(told) == ["MTL", "VA", "EXPR", "AU"]
         for pool, one in told.items():

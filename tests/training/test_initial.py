@@ -32,7 +32,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(store, tmp_path_factory):
     """A run to start from."""
-    recipe = small("default", "teacher.epochs=4", "student.epochs=1")
+    recipe = small("default", "teacher.epochs=4", "student.epochs=1", "data.held_out=0")
     return train(recipe, store, tmp_path_factory.mktemp("run") / "first", seed=1)
 
 
@@ -42,7 +42,9 @@ def initial(trained):
 
 
 def finetune(*overrides):
-    return load_recipe("finetune", [*SMALL["default"], "data.batch_size=64", *overrides])
+    """The recipe, choosing on validation: the store has four videos to learn from."""
+    sizes = [*SMALL["default"], "data.batch_size=64", "data.held_out=0"]
+    return load_recipe("finetune", [*sizes, *overrides])
 
 
 def journal(folder):
@@ -108,7 +110,7 @@ def test_weights_of_another_size_are_refused(store, initial, tmp_path):
 
 def test_a_discriminator_may_come_or_go(store, trained, initial, tmp_path):
     """It belongs to a training: the paper's stages can start from a network without one."""
-    _, net = open_run(trained.root, store)[1][0]
+    net = open_run(trained.root, store)[1][0].net
     bare = {k: v for k, v in net.state_dict().items() if not k.startswith("discriminator")}
     save_file(bare, tmp_path / "bare.safetensors")
     before = net.discriminator.out.weight.clone()
@@ -178,9 +180,9 @@ def test_statistics_stay_as_they_were_given(store, initial, tmp_path):
 
 def test_a_store_without_the_rows_is_told_before_a_run_begins(tmp_path):
     """Also where it has no training row at all to weigh classes by."""
-    for videos, missing in ((0, "training"), (1, "validation")):
+    for videos, missing in ((0, "training"), (1, "validation|held out")):
         store = made_store(tmp_path / f"store{videos}", videos=videos)
         for name in ("default", "paper_as_published"):
-            with pytest.raises(StoreError, match=f"{missing} rows"):
+            with pytest.raises(StoreError, match=f"({missing}) rows"):
                 train(small(name), store, tmp_path / "run")
             assert not (tmp_path / "run").exists()

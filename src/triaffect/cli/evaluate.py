@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,11 +89,17 @@ def score_run_folder(
         model = load_model_folder(exported)
         if model.manifest.fusion is not None:  # else the run made a network, not used one
             check_networks(model, store)
-    work, nets = open_run(run, store)
+    work, stages = open_run(run, store)
     rows = split_of(store, work.samples, split, work.tasks)
-    stages = {name: predict_rows(net, work.samples, rows.rows, work.tasks) for name, net in nets}
+    said = {
+        stage.name: (
+            replace(rows, tasks=stage.tasks),
+            predict_rows(stage.net, work.samples, rows.rows, stage.tasks),
+        )
+        for stage in stages
+    }
     pools = pools_of_run(work, split) if asked.authors else {}
-    return {"run": str(run), "split": split, **_scored(rows, stages, pools, asked)}
+    return {"run": str(run), "split": split, **_scored(said, pools, asked)}
 
 
 def score_model_folder(
@@ -110,11 +116,12 @@ def score_model_folder(
     model = load_model_folder(folder)
     check_networks(model, store)
     fusion = Fusion(model, TASKS)
-    samples = WindowSamples(store, fusion.tasks, fusion.part.window)
-    rows = split_of(store, samples, split, fusion.tasks)
-    stages = {"model": fusion(*samples.arrays(rows.rows))}
-    pools = pools_of_sets(samples, split, fusion.tasks) if asked.authors else {}
-    return {"run": str(folder), "split": split, **_scored(rows, stages, pools, asked)}
+    tasks = [task.with_thresholds(model.manifest.thresholds) for task in fusion.tasks]
+    samples = WindowSamples(store, tasks, fusion.part.window)
+    rows = split_of(store, samples, split, tasks)
+    said = {"model": (rows, fusion(*samples.arrays(rows.rows)))}
+    pools = pools_of_sets(samples, split, tasks) if asked.authors else {}
+    return {"run": str(folder), "split": split, **_scored(said, pools, asked)}
 
 
 def check_networks(model: ModelFolder, store: FeatureStore) -> None:
@@ -135,23 +142,27 @@ def check_networks(model: ModelFolder, store: FeatureStore) -> None:
 
 
 def _scored(
-    rows: Split,
-    stages: Mapping[str, Predictions],
-    pools: Mapping[str, IntArray],
-    asked: Asked,
+    said: Mapping[str, tuple[Split, Predictions]], pools: Mapping[str, IntArray], asked: Asked
 ) -> dict[str, Any]:
-    """Official scores of each stage, of chance and, if there are pools, the authors' scores."""
+    """Official scores of each stage, of chance and, if there are pools, the authors' scores.
+
+    Args:
+        said: By stage its rows, scored with its own thresholds, and what it says of them.
+        pools: Rows by pool, if the authors' scores are wanted.
+        asked: What else to find out.
+    """
     from triaffect.training.authors import authors_scores
     from triaffect.training.evaluate import Resampling, chance, evaluate
 
     how = Resampling(asked.resamples, asked.seed)
+    rows = next(iter(said.values()))[0]
     found: dict[str, Any] = {"bootstrap": how.to_json(), "chance": chance(rows), "stages": {}}
     found["unasked"] = rows.unasked()
     found["parts"] = {task.key: list(task.part_names) for task in rows.tasks}
-    for name, prediction in stages.items():
-        scores = evaluate(rows, prediction, how)
+    for name, (its, prediction) in said.items():
+        scores = evaluate(its, prediction, how)
         if pools:
-            scores["authors"] = authors_scores(rows, prediction, pools, asked.seed)
+            scores["authors"] = authors_scores(its, prediction, pools, asked.seed)
         found["stages"][name] = scores
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -130,13 +130,22 @@ def _tell_leaks(line: dict[str, Any]) -> None:
 
 
 def _tell_epoch(line: dict[str, Any]) -> None:
-    """The epoch, and the validation score of each pool."""
-    scores = ", ".join(
-        f"{pool} " + " ".join(f"{name} {value:.3f}" for name, value in official.items())
-        for pool, official in line["validation"].items()
-    )
+    """The epoch, and the scores of each pool: those that choose, then those that only report."""
+    scores = _told(line["validation"])
+    if "held_out" in line:
+        reported = f"; validation {scores}" if scores else ""
+        scores = f"held out {_told(line['held_out'])}{reported}"
     when = "as it starts"
     if line["event"] == "epoch":
         when = f"epoch {line['epoch'] + 1}, {line['seconds']:.0f} s"
     best = " *" if line.get("best") else ""
     typer.echo(f"{line['stage']} {when}: {scores}{best}", err=True)
+
+
+def _told(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Official scores in one line: of the pools of several tasks, if there are any."""
+    several = {pool: told for pool, told in scores.items() if f"P_{pool}" not in told}
+    return ", ".join(
+        f"{pool} " + " ".join(f"{name} {value:.3f}" for name, value in official.items())
+        for pool, official in (several or scores).items()
+    )

@@ -69,6 +69,11 @@ class DataSpec(_Strict):
             stream of external features that was joined to the store.
         voice: What gives the voice vector: "voice", or a stream likewise.
         extra: Streams that each give the net ``default`` one more vector of the moment.
+        held_out: Share of the training people, with their videos, that is not learnt from:
+            epochs are chosen and thresholds set on their rows, and validation only reports.
+            0 chooses on validation, as published.
+        hide_labels: Share of the training people whose labels of a task are hidden, for each
+            task by itself: to see what learning does where more is missing.
     """
 
     input: Literal["windows", "crops", "logmel"]
@@ -86,6 +91,8 @@ class DataSpec(_Strict):
     face: str = FACE
     voice: str = VOICE
     extra: tuple[str, ...] = ()
+    held_out: float = Field(default=0.0, ge=0, le=0.5)
+    hide_labels: float = Field(default=0.0, ge=0, lt=1)
 
     @property
     def external(self) -> tuple[str, ...]:
@@ -210,12 +217,15 @@ class SelectionSpec(_Strict):
     """Which epoch counts as best, and when to stop.
 
     ``metric`` is the official whole-set score or the authors' mean of mini-batch scores, of
-    the validation rows in ``pool``.
+    the rows in ``pool`` that are held out from training, or of validation where none are.
+    ``thresholds`` says whether held-out rows, where there are any, also decide from which
+    probability on an action unit counts as present; else it is 0.5.
     """
 
     metric: Literal["official", "per_batch"] = "official"
     pool: str = "MTL"
     patience: int = Field(default=5, ge=1)
+    thresholds: bool = False
 
 
 class Stage(_Strict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from triaffect.errors import RecipeError, StoreError
 from triaffect.recipes.recipe import INITIAL, Stage
 from triaffect.training.build import build_net
+from triaffect.training.held_out import HELD_OUT
 from triaffect.training.initial import fill
 from triaffect.training.run_folder import Initial
 from triaffect.training.stage_run import Work
@@ -18,7 +19,7 @@ def check_stages(work: Work, initial: Initial | None) -> None:
         initial: Weights to start from.
 
     Raises:
-        StoreError: The store has no training or no validation rows for a stage, or lacks
+        StoreError: The store has no rows for a stage to learn from or to choose on, or lacks
             what the network needs.
         RecipeError: The network does not fit the recipe, or a stage wants initial weights.
         RunError: The initial weights are another network's.
@@ -45,13 +46,15 @@ def _check_rows(work: Work, name: str, stage: Stage) -> None:
             "each as the recipe's windows want",
             where=work.store.path,
         )
-    if stage.selection.pool not in work.pools("validation"):
-        others = list(work.pools("validation"))
+    others = list(work.pools(work.choosing))
+    if stage.selection.pool not in others:
         remedy = "give some people the split 'validation', and extract into a new store"
+        if work.choosing == HELD_OUT:
+            remedy = "extract more people, or --set data.held_out=0 to choose on validation"
         if others:
             remedy += f", or --set {name}.selection.pool={others[0]}"
         raise StoreError(
-            f"validation rows in the pool {stage.selection.pool}",
+            f"{work.choosing} rows in the pool {stage.selection.pool}",
             "none",
             remedy,
             where=work.store.path,

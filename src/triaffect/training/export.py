@@ -29,6 +29,7 @@ from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, in_seconds
 from triaffect.training.run_folder import RunFolder, alone, read_about
 from triaffect.training.stage_run import load_weights
+from triaffect.training.thresholds import read_thresholds
 from triaffect.types import Window, origin_column
 from triaffect.version import __version__
 
@@ -117,6 +118,7 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
         recipe=recipe.model_dump(mode="json"),
         versions={"triaffect": __version__, "torch": torch.__version__, "onnx_opset": str(OPSET)},
         label_origins=label_origins(store, tasks),
+        thresholds=read_thresholds(folder.thresholds(stage)),
     )
     manifest, files = _parts(manifest, recipe, net, store, tasks)
     with alone(folder.root):

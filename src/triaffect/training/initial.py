@@ -47,7 +47,7 @@ def find_initial(name: str, recipe: Recipe, store: FeatureStore) -> Initial:
     if file == _FUSION:
         _check_features(folder.manifest, recipe, store, path)
     weights = folder.file(file)
-    return Initial(weights, file_hash(weights))
+    return Initial(weights, file_hash(weights), folder.manifest.thresholds)
 
 
 def _check_features(manifest: Manifest, recipe: Recipe, store: FeatureStore, where: Path) -> None:

@@ -124,11 +124,16 @@ def without_leaks(store: FeatureStore, leaks: Leaks) -> FeatureStore:
         sources = [source for video in videos for source in leaks.sources[video]]
         leaking = pc.or_(_among(table["person"], people), _among(table["source"], sources))
         drop = pc.or_(drop, pc.and_(leaking, pc.equal(table["split"], split)))
-    splits = pc.if_else(drop, LEFT_OUT, table["split"])
+    return with_splits(store, pc.if_else(drop, LEFT_OUT, table["split"]))
+
+
+def with_splits(store: FeatureStore, splits: pa.ChunkedArray | pa.Array) -> FeatureStore:
+    """The store with another split column, shape (moments,)."""
+    table = store.moments.table
     place = table.column_names.index("split")
-    kept = copy(store)
-    kept.moments = Moments(table.set_column(place, table.schema.field("split"), splits))
-    return kept
+    changed = copy(store)
+    changed.moments = Moments(table.set_column(place, table.schema.field("split"), splits))
+    return changed
 
 
 def told(before: FeatureStore, after: FeatureStore, leaks: Leaks) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import nn
 from triaffect.errors import RunError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.recipe import Recipe
+from triaffect.tasks.abaw import Score
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
@@ -28,12 +29,16 @@ from triaffect.training.build import build_net, build_samples
 from triaffect.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from triaffect.training.checks import check_stages
 from triaffect.training.files import write_json, write_tensors
+from triaffect.training.held_out import HELD_OUT, hold_out
+from triaffect.training.hidden import hide_labels
 from triaffect.training.journal import Journal, Listener
 from triaffect.training.leaks import LeakChoice, find_leaks, settle, told
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import Initial, RunFolder, alone, begin, read_about, read_recipe
-from triaffect.training.scoring import score_pools
+from triaffect.training.scoring import predict_rows, score_pools, truth_of
 from triaffect.training.stage_run import StageRun, Work, load_weights
+from triaffect.training.thresholds import best_thresholds, read_thresholds
+from triaffect.types import Split
 
 Report = Callable[[str, int, int, float], None]
 """Called after every iteration with stage, iterations done, iterations in all, and loss."""
@@ -99,8 +104,10 @@ def train(
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     found = find_leaks(store, recipe.data.pools)
     settled = settle(store, found, leaks)
-    samples = build_samples(recipe.data, settled, tasks)
-    work = Work(recipe, settled, samples, tasks, RunFolder(out), seed)
+    learnt = hide_labels(settled, recipe.data.hide_labels, tasks, seed)
+    learnt = hold_out(learnt, recipe.data.held_out)
+    samples = build_samples(recipe.data, learnt, tasks)
+    work = Work(recipe, learnt, samples, tasks, RunFolder(out), seed)
     check_stages(work, initial)
     data = store.fingerprint(recipe.data.external)
     with alone(out):
@@ -118,13 +125,28 @@ def train(
     return folder
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a stage has learnt.
+
+    Attributes:
+        name: The stage.
+        net: Its network with its best weights, in evaluation mode.
+        tasks: What it predicts, with the thresholds that the stage has set.
+    """
+
+    name: str
+    net: nn.Module
+    tasks: Sequence[Task]
+
+
 def open_run(
     root: Path, store: FeatureStore, known: Sequence[Task] = TASKS
-) -> tuple[Work, list[tuple[str, nn.Module]]]:
+) -> tuple[Work, list[Trained]]:
     """Open a finished run to score it on a store.
 
     Returns:
-        What its stages share, and each stage's name and network with its best weights.
+        What its stages share, and what each stage has learnt.
 
     Raises:
         RunError: The folder holds no run, or an unfinished one.
@@ -142,12 +164,14 @@ def open_run(
     return work, nets
 
 
-def _trained(work: Work) -> list[tuple[str, nn.Module]]:
+def _trained(work: Work) -> list[Trained]:
     nets = []
     for name, stage in work.recipe.stages.items():
         net = build_net(work.recipe, stage, work.store, work.tasks)
         load_weights(net, work.folder, name, "best")
-        nets.append((name, net.eval()))
+        set_ = read_thresholds(work.folder.thresholds(name))
+        tasks = [task.with_thresholds(set_) for task in work.tasks]
+        nets.append(Trained(name, net.eval(), tasks))
     return nets
 
 
@@ -155,12 +179,12 @@ def score_run(work: Work) -> dict[str, Any]:
     """Official scores of every stage's best weights on each pool of validation and test."""
     size = work.recipe.data.batch_size
     scores: dict[str, Any] = {}
-    for name, net in _trained(work):
-        scores[name] = {}
-        for split in ("validation", "test"):
+    for stage in _trained(work):
+        scores[stage.name] = {}
+        for split in (Split.VALIDATION, Split.TEST):
             pools = work.pools(split)
-            found = score_pools(net, work.samples, pools, work.tasks, "official", size)
-            scores[name][split] = {pool: score.to_json() for pool, score in found.items()}
+            found = score_pools(stage.net, work.samples, pools, stage.tasks, "official", size)
+            scores[stage.name][split] = {pool: score.to_json() for pool, score in found.items()}
     return scores
 
 
@@ -207,16 +231,42 @@ class _Runner:
             self._epoch()
         if self.stage.starts_trained and self.at.best_epoch < 0:
             self.journal.write("no_gain", stage=self.stage.name)
+        self._set_thresholds()
         self._save_weights("last")
         if isinstance(self.stage.optimizer, KerasAdam):
             self.at.step = self.stage.optimizer.t
 
     def _start(self) -> None:
         """Score the given weights: an epoch must beat them to count as best."""
-        official = {pool: score.official for pool, score in self.stage.score().items()}
-        self.at.best = official[self.stage.stage.selection.pool]["P_MTL"]
+        scores = self.stage.score(self.work.choosing)
+        self.at.best = scores[self.stage.stage.selection.pool].official["P_MTL"]
         self._save_weights("best")
-        self.journal.write("start", stage=self.stage.name, validation=official)
+        self.journal.write("start", stage=self.stage.name, **self._told(scores))
+
+    def _told(self, chosen: Mapping[str, Score]) -> dict[str, Any]:
+        """Official scores for the journal, of what is chosen on and of validation."""
+        if self.work.choosing == Split.VALIDATION:
+            return {"validation": _official(chosen)}
+        reported = self.stage.score(Split.VALIDATION)
+        return {"held_out": _official(chosen), "validation": _official(reported)}
+
+    def _set_thresholds(self) -> None:
+        """Set the thresholds of the stage's best weights on the rows that chose them.
+
+        What they cannot tell stays as it was in the model that training began with.
+        """
+        found = dict(read_about(self.work.folder.root).get("initial_thresholds", {}))
+        if self.stage.stage.selection.thresholds and self.work.choosing == HELD_OUT:
+            found |= self._best_thresholds()
+        if found:
+            write_json(self.work.folder.thresholds(self.stage.name), found)
+
+    def _best_thresholds(self) -> dict[str, float]:
+        net = build_net(self.work.recipe, self.stage.stage, self.work.store, self.work.tasks)
+        load_weights(net, self.work.folder, self.stage.name, "best")
+        rows = self.work.pools(self.work.choosing)[self.stage.stage.selection.pool]
+        said = predict_rows(net, self.work.samples, rows, self.work.tasks)
+        return best_thresholds(truth_of(self.work.samples, rows), said, self.work.tasks)
 
     def _epoch(self) -> None:
         at, plan = self.at, self.stage.plan(self.at.epoch)
@@ -240,9 +290,8 @@ class _Runner:
 
     def _end_epoch(self, losses: dict[str, float]) -> None:
         at, selection = self.at, self.stage.stage.selection
-        scores = self.stage.score()
-        official = {pool: score.official for pool, score in scores.items()}
-        value = official[selection.pool]["P_MTL"]
+        scores = self.stage.score(self.work.choosing)
+        value = scores[selection.pool].official["P_MTL"]
         self.stage.stagnation.update(self.stage.task_values(scores))
         better = at.best is None or value > at.best
         if better:
@@ -254,7 +303,7 @@ class _Runner:
             stage=self.stage.name,
             epoch=at.epoch,
             losses={name: round(value, 6) for name, value in losses.items()},
-            validation=official,
+            **self._told(scores),
             task_weights=self.stage.stagnation.weights(),
             best=better,
             seconds=round(time.monotonic() - self.started_s, 2),
@@ -275,6 +324,10 @@ class _Runner:
     def _save_weights(self, which: str) -> None:
         path = self.work.folder.weights(self.stage.name, which)
         write_tensors(path, self.stage.net.state_dict())
+
+
+def _official(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
+    return {pool: score.official for pool, score in scores.items()}
 
 
 def _by_iteration(

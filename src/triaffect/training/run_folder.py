@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,12 @@ class Initial:
     Attributes:
         path: Their safetensors file.
         sha256: Its hash.
+        thresholds: What the model had set; they hold where the run sets none.
     """
 
     path: Path
     sha256: str
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class RunFolder:
     def weights(self, stage: str, which: str) -> Path:
         """Weights of a stage; ``which`` is ``best`` or ``last``."""
         return self.root / "stages" / stage / f"{which}.safetensors"
+
+    def thresholds(self, stage: str) -> Path:
+        """From which probability on columns count as present, as JSON, if a stage has set it."""
+        return self.root / "stages" / stage / "thresholds.json"
 
 
 @contextmanager
@@ -131,6 +137,7 @@ def begin(
         "seed": seed,
         "data": data,
         "initial": initial and initial.sha256,
+        "initial_thresholds": dict(initial.thresholds) if initial else {},
         "leaks": leaks,
     }
     if folder.about.exists():

@@ -25,12 +25,13 @@ from triaffect.samples.loader import EpochPlan, make_batch, plan_epoch
 from triaffect.tasks.abaw import Score
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, build_objectives, build_optimizer
+from triaffect.training.held_out import HELD_OUT
 from triaffect.training.initial import fill
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import RunFolder
 from triaffect.training.scoring import score_pools, to_tensors
 from triaffect.training.teacher import Raw, StoredTeacher
-from triaffect.types import Batch, IntArray
+from triaffect.types import Batch, IntArray, Split
 
 VARIATIONS = {"crop": vary_crops, "logmel": vary_logmel}
 
@@ -45,6 +46,11 @@ class Work:
     tasks: Sequence[Task]
     folder: RunFolder
     seed: int
+
+    @property
+    def choosing(self) -> str:
+        """The split that epochs are chosen on."""
+        return HELD_OUT if self.recipe.data.held_out else Split.VALIDATION
 
     @cached_property
     def names(self) -> list[str]:
@@ -71,7 +77,7 @@ class StageRun:
     def __init__(self, work: Work, index: int) -> None:
         self.work, self.index, self.name = work, index, work.names[index]
         self.stage: Stage = work.recipe.stages[self.name]
-        self.training, self.validation = work.pools("train"), work.pools("validation")
+        self.training = work.pools(Split.TRAIN)
         torch.manual_seed(_mixed(work.seed, index))
         self.net = build_net(work.recipe, self.stage, work.store, work.tasks)
         if self.starts_trained:
@@ -134,7 +140,7 @@ class StageRun:
             for group in self.optimizer.param_groups:
                 group["lr"] = spec.lr * 0.5 * (1 + math.cos(math.pi * done))
 
-    def score(self, split: str = "validation") -> dict[str, Score]:
+    def score(self, split: str) -> dict[str, Score]:
         """Score of every pool of a split that is a task's own or the one selected by."""
         wanted = {self.stage.selection.pool, *(task.key for task in self.work.tasks)}
         pools = {name: rows for name, rows in self.work.pools(split).items() if name in wanted}

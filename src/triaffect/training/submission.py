@@ -43,6 +43,7 @@ from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.training.scoring import CHUNK, Predictions, predict_rows
 from triaffect.training.stage_run import load_weights
 from triaffect.training.submission_check import check_submission
+from triaffect.training.thresholds import read_thresholds
 from triaffect.types import FloatArray, IntArray, Moments
 
 BATCH_MOMENTS = 50_000
@@ -150,6 +151,8 @@ def open_network(
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     net = build_net(recipe, recipe.stages[name], store, tasks)
     load_weights(net, folder, name, "best")
+    set_ = read_thresholds(folder.thresholds(name))
+    tasks = [task.with_thresholds(set_) for task in tasks]
     return Network.over(
         recipe.data,
         store,
