@@ -14,6 +14,7 @@ from triaffect.training import teacher as module
 from triaffect.training.build import build_net, build_samples
 from triaffect.training.files import write_tensors
 from triaffect.training.loop import train
+from triaffect.training.place import ON_PROCESSOR
 from triaffect.training.run_folder import RunFolder
 from triaffect.training.stage_run import StageRun, Work
 from triaffect.training.teacher import StoredTeacher
@@ -43,7 +44,7 @@ def student(store, name, root: Path, *overrides) -> StageRun:
 def test_stored_answers_are_those_of_the_moment(store, tmp_path, name):
     run = student(store, name, tmp_path)
     for _, kind, rows in list(run.plan(0).updates(run.taught_kinds))[:6]:
-        batch = module.to_tensors(run.work.samples.inputs(rows))
+        batch = ON_PROCESSOR.tensors(run.work.samples.inputs(rows))
         with torch.no_grad():
             wanted = run.teacher(batch).raw
         found = run.stored.raw(rows)

@@ -26,6 +26,13 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
+class DeviceName(StrEnum):
+    """Where training computes."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 STAGE_PRECISION = {Precision.FLOAT32: "float32", Precision.BF16: "bfloat16"}
 """As a recipe's `stages.*.precision` says it."""
 
@@ -63,6 +70,9 @@ def train(
             help="Of every stage's forward pass.", show_default="as each stage of the recipe says"
         ),
     ] = None,
+    device: Annotated[
+        DeviceName, typer.Option(help="Where to compute; a run stays where it was begun.")
+    ] = DeviceName.CPU,
 ) -> None:
     """Train every stage of a recipe, score it, and export the model folder.
 
@@ -74,7 +84,9 @@ def train(
     from triaffect.training.leaks import LeakChoice
     from triaffect.training.loop import set_threads
     from triaffect.training.loop import train as run
+    from triaffect.training.place import Place
 
+    place = Place.named(device)
     if allow_leak and drop_leak:
         raise RunError("--allow-leak or --drop-leak", "both")
     leaks = LeakChoice.ALLOW if allow_leak else LeakChoice.REFUSE
@@ -88,7 +100,16 @@ def train(
             told(done, total, f"{stage}, loss {loss:.3f}")
 
         folder = run(
-            resolved, opened, out, seed, resume, report, _tell, initial=initial, leaks=leaks
+            resolved,
+            opened,
+            out,
+            seed,
+            resume,
+            report,
+            _tell,
+            initial=initial,
+            leaks=leaks,
+            place=place,
         )
     missing = lacking(resolved)
     if missing is None:

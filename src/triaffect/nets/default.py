@@ -158,13 +158,15 @@ class DefaultNet(nn.Module):
         for name, project in zip(self.names, self.extra, strict=True):
             present = inputs[extra_presence(name)]
             if self.training:
-                present = present & ~(others & (torch.rand(len(present)) < self.drop_extra))
+                present = present & ~(
+                    others & (torch.rand(len(present), device=present.device) < self.drop_extra)
+                )
             projected.append(project(inputs[extra_input(name)], present))
         return projected
 
     def _hide(self, face: Tensor, voice: Tensor) -> tuple[Tensor, Tensor]:
         """Hide a face or a voice at random, never the only one a row has."""
-        draw = torch.rand(len(voice))
+        draw = torch.rand(len(voice), device=voice.device)
         hide_face = (draw < self.drop_face) & voice
         hide_voice = (draw > 1 - self.drop_voice) & face.any(1)
         return face & ~hide_face.unsqueeze(1), voice & ~hide_voice

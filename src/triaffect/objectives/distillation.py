@@ -59,7 +59,8 @@ class Distillation:
     def _rows(self, task: Task, context: StepContext) -> Tensor:
         """Numbers of the rows that are taught this task."""
         labels = context.targets.get(task.key)
-        taught = torch.ones(len(context.outputs.raw[task.key]), dtype=torch.bool)
+        raw = context.outputs.raw[task.key]
+        taught = torch.ones(len(raw), dtype=torch.bool, device=raw.device)
         if self.missing_only and labels is not None:
             taught = ~labels.valid.any(1)
         return taught.nonzero()[:, 0]

@@ -1,7 +1,7 @@
 """Everything a run needs to go on as if it had never stopped; no pickle.
 
 A checkpoint is one safetensors file: parameters, statistics, optimiser moments and the random
-state as tensors, and where in the run it was made as JSON in the file's metadata.
+states as tensors, and where in the run it was made as JSON in the file's metadata.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from triaffect.errors import RunError
 from triaffect.training.files import write_tensors
+from triaffect.training.place import Place
 
 
 def save_checkpoint(
@@ -32,7 +33,7 @@ def save_checkpoint(
     moments, settings = _flatten(optimizer.state_dict())
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
-    tensors["rng"] = torch.get_rng_state()
+    tensors |= Place.of(net).random_states()
     described = {"progress": progress, "optimizer": settings}
     write_tensors(path, tensors, {"triaffect": json.dumps(described)})
 
@@ -47,14 +48,14 @@ def read_progress(path: Path) -> dict[str, Any]:
 
 
 def load_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put a checkpoint's tensors and random state back in place."""
+    """Put a checkpoint's tensors and random states back; the network is where it was saved."""
     described = _described(path)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     net.load_state_dict(_under("net.", tensors))
     moments = _under("optimizer.", tensors)
     optimizer.load_state_dict(_unflatten(moments, described["optimizer"]))
-    torch.set_rng_state(tensors["rng"])
+    Place.of(net).set_random_states(tensors)
 
 
 def _described(path: Path) -> dict[str, Any]:

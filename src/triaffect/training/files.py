@@ -33,7 +33,7 @@ def write_tensors(
     make_folder(path.parent)
     with replacing(path) as aside:
         try:
-            kept = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
+            kept = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
             save_file(kept, aside, metadata)
         except SafetensorError as error:  # it hides what the system said in its own message
             raise OSError(str(error)) from error

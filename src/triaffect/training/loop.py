@@ -3,7 +3,7 @@
 The order of rows and their augmentation follow from seed, stage, epoch and iteration alone;
 what else decides the outcome (parameters, statistics, moments, the random state of dropout,
 scores so far) is in the checkpoint. A resumed run ends with the same weights as one that was
-never interrupted, on the same machine with the same number of threads.
+never interrupted, on the same machine's processor with the same number of threads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from triaffect.tasks.abaw import Score
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
-from triaffect.training.build import build_net, build_samples
+from triaffect.training.build import build_samples
 from triaffect.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from triaffect.training.checks import check_stages
 from triaffect.training.files import write_json, write_tensors
@@ -34,6 +34,7 @@ from triaffect.training.hidden import hide_labels
 from triaffect.training.journal import Journal, Listener
 from triaffect.training.leaks import LeakChoice, find_leaks, settle, told
 from triaffect.training.optimizers import KerasAdam
+from triaffect.training.place import ON_PROCESSOR, Place
 from triaffect.training.run_folder import Initial, RunFolder, alone, begin, read_about, read_recipe
 from triaffect.training.scoring import predict_rows, score_pools, truth_of
 from triaffect.training.stage_run import StageRun, Work, load_weights
@@ -75,6 +76,7 @@ def train(
     *,
     initial: Initial | None = None,
     leaks: LeakChoice = LeakChoice.REFUSE,
+    place: Place = ON_PROCESSOR,
 ) -> RunFolder:
     """Train every stage of a recipe and score the result.
 
@@ -91,6 +93,7 @@ def train(
         known: Every task that a recipe may name.
         initial: Weights that every stage starts from; see `triaffect.training.initial`.
         leaks: What to do about people and videos in several splits.
+        place: Where to compute.
 
     Returns:
         The run folder with journal, weights and ``scores.json``.
@@ -107,11 +110,11 @@ def train(
     learnt = hide_labels(settled, recipe.data.hide_labels, tasks, seed)
     learnt = hold_out(learnt, recipe.data.held_out)
     samples = build_samples(recipe.data, learnt, tasks)
-    work = Work(recipe, learnt, samples, tasks, RunFolder(out), seed)
+    work = Work(recipe, learnt, samples, tasks, RunFolder(out), seed, place)
     check_stages(work, initial)
     data = store.fingerprint(recipe.data.external)
     with alone(out):
-        folder = begin(out, recipe, seed, data, resume, initial, leaks)
+        folder = begin(out, recipe, seed, data, resume, initial, leaks, place.name)
         progress = _resumed(folder)
         journal = Journal(folder.journal, listener)
         journal.cut(progress.journal_bytes)
@@ -167,7 +170,7 @@ def open_run(
 def _trained(work: Work) -> list[Trained]:
     nets = []
     for name, stage in work.recipe.stages.items():
-        net = build_net(work.recipe, stage, work.store, work.tasks)
+        net = work.net(stage)
         load_weights(net, work.folder, name, "best")
         set_ = read_thresholds(work.folder.thresholds(name))
         tasks = [task.with_thresholds(set_) for task in work.tasks]
@@ -262,7 +265,7 @@ class _Runner:
             write_json(self.work.folder.thresholds(self.stage.name), found)
 
     def _best_thresholds(self) -> dict[str, float]:
-        net = build_net(self.work.recipe, self.stage.stage, self.work.store, self.work.tasks)
+        net = self.work.net(self.stage.stage)
         load_weights(net, self.work.folder, self.stage.name, "best")
         rows = self.work.pools(self.work.choosing)[self.stage.stage.selection.pool]
         said = predict_rows(net, self.work.samples, rows, self.work.tasks)

@@ -76,7 +76,7 @@ def _update(params: list[Tensor], state: Any, group: dict[str, Any]) -> None:  #
         [state[p]["exp_avg"] for p in params],
         [state[p]["exp_avg_sq"] for p in params],
         [],
-        [torch.tensor(group["t"] - 1.0, device=p.device) for p in params],
+        [torch.full((), group["t"] - 1.0, device=p.device) for p in params],
         fused=True,
         amsgrad=False,
         beta1=beta1,

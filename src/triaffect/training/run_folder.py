@@ -18,6 +18,7 @@ from triaffect.recipes.load import recipe_hash
 from triaffect.recipes.recipe import Recipe
 from triaffect.training.files import write_json
 from triaffect.training.leaks import LeakChoice
+from triaffect.training.place import PROCESSOR
 from triaffect.version import __version__
 
 FORMAT = 1
@@ -113,6 +114,7 @@ def begin(
     resume: bool,
     initial: Initial | None = None,
     leaks: LeakChoice = LeakChoice.REFUSE,
+    device: str = PROCESSOR,
 ) -> RunFolder:
     """Begin a run in its folder, or check that the one that is there can go on.
 
@@ -124,10 +126,11 @@ def begin(
         resume: Go on with a run that is there.
         initial: Weights to start from; the run keeps a copy.
         leaks: What to do about people and videos in several splits.
+        device: Name of the device that computes.
 
     Raises:
         RunError: The folder holds a run and ``resume`` is off, or it holds another recipe,
-            seed, data, initial weights or choice about leaks.
+            seed, data, initial weights, choice about leaks or device.
     """
     folder = RunFolder(root)
     about = {
@@ -139,6 +142,7 @@ def begin(
         "initial": initial and initial.sha256,
         "initial_thresholds": dict(initial.thresholds) if initial else {},
         "leaks": leaks,
+        "device": device,
     }
     if folder.about.exists():
         if not resume:
@@ -198,7 +202,8 @@ def _check_place(folder: RunFolder) -> None:
 
 
 def _check_same(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
-    for key in ("recipe_hash", "seed", "data", "initial", "leaks"):
+    old = {"device": PROCESSOR, **old}  # older runs do not say it, and had no other
+    for key in ("recipe_hash", "seed", "data", "initial", "leaks", "device"):
         if old.get(key) != new[key]:
             raise RunError(
                 f"the run's own {key} {old.get(key)!s:.16}",

@@ -8,24 +8,19 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from triaffect.samples.dataset import Samples, take
 from triaffect.samples.loader import plan_epoch
 from triaffect.tasks.abaw import Score, per_batch_score, score_targets
 from triaffect.tasks.task import Task
+from triaffect.training.place import Place, Precision
 from triaffect.types import IntArray, Targets
 
 CHUNK = 512
 """Rows at a time; a network in evaluation mode answers each row alone, so it changes nothing."""
 
-Precision = Literal["float32", "bfloat16"]
 Predictions = dict[str, NDArray[np.float32]]
-
-
-def to_tensors(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
-    """Arrays to tensors of the same type, sharing memory where they can."""
-    return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
 
 
 @torch.no_grad()
@@ -39,13 +34,14 @@ def predict_rows(
     """Activated predictions of a network in evaluation mode, each of shape (len(rows), K)."""
     was_training = net.training
     net.eval()
+    place = Place.of(net)
     parts: dict[str, list[NDArray[np.float32]]] = {task.key: [] for task in tasks}
     for start in range(0, len(rows), CHUNK):
-        inputs = to_tensors(samples.inputs(rows[start : start + CHUNK]))
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        inputs = place.tensors(samples.inputs(rows[start : start + CHUNK]))
+        with place.autocast(precision):
             outputs = net(inputs)
         for task in tasks:
-            parts[task.key].append(task.activate(outputs.raw[task.key].float()).numpy())
+            parts[task.key].append(task.activate(outputs.raw[task.key].float()).numpy(force=True))
     net.train(was_training)
     return {
         task.key: np.concatenate(parts[task.key] or [np.zeros((0, task.width), np.float32)])

@@ -16,7 +16,7 @@ from triaffect.errors import RunError
 from triaffect.features.store import FeatureStore
 from triaffect.nets.keras_layers import KerasBatchNorm
 from triaffect.nets.outputs import Outputs
-from triaffect.objectives.objective import StepContext, TorchTargets
+from triaffect.objectives.objective import StepContext
 from triaffect.objectives.weighting import StagnationWeights
 from triaffect.recipes.recipe import INITIAL, Recipe, Stage
 from triaffect.samples.augment import vary_crops, vary_logmel
@@ -28,8 +28,9 @@ from triaffect.training.build import build_net, build_objectives, build_optimize
 from triaffect.training.held_out import HELD_OUT
 from triaffect.training.initial import fill
 from triaffect.training.optimizers import KerasAdam
+from triaffect.training.place import ON_PROCESSOR, Place
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.scoring import score_pools, to_tensors
+from triaffect.training.scoring import score_pools
 from triaffect.training.teacher import Raw, StoredTeacher
 from triaffect.types import Batch, IntArray, Split
 
@@ -46,6 +47,7 @@ class Work:
     tasks: Sequence[Task]
     folder: RunFolder
     seed: int
+    place: Place = ON_PROCESSOR
 
     @property
     def choosing(self) -> str:
@@ -65,6 +67,11 @@ class Work:
         }
         return {name: rows for name, rows in pools.items() if len(rows)}
 
+    def net(self, stage: Stage) -> nn.Module:
+        """A freshly initialised network of a stage, where the run computes."""
+        made = build_net(self.recipe, stage, self.store, self.tasks)
+        return made.to(self.place.device)
+
 
 class StageRun:
     """A stage being trained.
@@ -79,7 +86,7 @@ class StageRun:
         self.stage: Stage = work.recipe.stages[self.name]
         self.training = work.pools(Split.TRAIN)
         torch.manual_seed(_mixed(work.seed, index))
-        self.net = build_net(work.recipe, self.stage, work.store, work.tasks)
+        self.net = work.net(self.stage)
         if self.starts_trained:
             fill(self.net, work.folder.initial)
         self.optimizer = build_optimizer(self.stage.optimizer, self.net)
@@ -115,9 +122,7 @@ class StageRun:
     def update(self, epoch: int, iteration: int, kind: str, rows: IntArray) -> dict[str, float]:
         """Do one update; return the terms of its loss and their sum by name."""
         batch = make_batch(self.work.samples, kind, rows)
-        inputs = to_tensors(batch.inputs)
-        if self.work.recipe.data.augment:
-            inputs = self._vary(inputs, (epoch, iteration, self.kinds.index(kind)))
+        inputs = self._inputs(batch, (epoch, iteration, self.kinds.index(kind)))
         self.net.train()
         if self.stage.frozen_statistics:
             freeze_statistics(self.net)
@@ -126,11 +131,12 @@ class StageRun:
         for objective in self.objectives:
             terms |= objective(context)
         self.optimizer.zero_grad(set_to_none=True)
+        values: dict[str, float] = {}
         if terms:
-            loss = torch.stack(list(terms.values())).sum()
-            loss.backward()  # type: ignore[no-untyped-call]
+            losses = torch.stack(list(terms.values()))
+            losses.sum().backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-        values = {name: float(term.detach()) for name, term in terms.items()}
+            values = dict(zip(terms, losses.tolist(), strict=True))  # one wait for the device
         return {**values, "loss": sum(values.values())}
 
     def set_rate(self, done: float) -> None:
@@ -169,7 +175,7 @@ class StageRun:
         }
 
     def _context(self, batch: Batch, inputs: dict[str, Tensor], epoch: int) -> StepContext:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.stage.precision == "bfloat16"):
+        with self.work.place.autocast(self.stage.precision):
             outputs: Outputs = self.net(inputs)
         outputs = in_float32(outputs)
         return StepContext(
@@ -177,7 +183,7 @@ class StageRun:
             tasks=self.work.tasks,
             outputs=outputs,
             teacher=self._taught(batch, inputs),
-            targets={key: TorchTargets.of(t) for key, t in batch.targets.items()},
+            targets=self.work.place.targets(batch.targets),
             progress=(epoch + 1) / self.stage.epochs,
             task_weights=self.stagnation.weights(),
         )
@@ -200,23 +206,27 @@ class StageRun:
         path = self.work.folder.weights(self.name, "last").with_name("teacher.float32")
         return StoredTeacher(self.teacher, self.work.samples, rows, self.work.tasks, path)
 
-    def _vary(self, inputs: dict[str, Tensor], place: tuple[int, ...]) -> dict[str, Tensor]:
-        rng = np.random.default_rng((self.work.seed, self.index, *place))
-        return {
+    def _inputs(self, batch: Batch, turn: tuple[int, ...]) -> dict[str, Tensor]:
+        """A batch's inputs, varied on the processor, where the run computes."""
+        if not self.work.recipe.data.augment:
+            return self.work.place.tensors(batch.inputs)
+        rng = np.random.default_rng((self.work.seed, self.index, *turn))
+        varied = {
             name: VARIATIONS[name](value, rng) if name in VARIATIONS else value
-            for name, value in inputs.items()
+            for name, value in ON_PROCESSOR.tensors(batch.inputs).items()
         }
+        return {name: value.to(self.work.place.device) for name, value in varied.items()}
 
     def _load_teacher(self) -> nn.Module | None:
         """The teaching stage's network, frozen and in evaluation mode."""
         if self.stage.teacher is None:
             return None
         if self.stage.teacher == INITIAL:
-            teacher = build_net(self.work.recipe, self.stage, self.work.store, self.work.tasks)
+            teacher = self.work.net(self.stage)
             fill(teacher, self.work.folder.initial)
             return teacher.eval().requires_grad_(requires_grad=False)
         stage = self.work.recipe.stages[self.stage.teacher]
-        teacher = build_net(self.work.recipe, stage, self.work.store, self.work.tasks)
+        teacher = self.work.net(stage)
         load_weights(teacher, self.work.folder, self.stage.teacher, self.stage.teacher_weights)
         return teacher.eval().requires_grad_(requires_grad=False)
 

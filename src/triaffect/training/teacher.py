@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from triaffect.features.disk import aside_of, make_folder, sync_file, sync_folder, writing
 from triaffect.samples.dataset import Samples
 from triaffect.tasks.task import Task
-from triaffect.training.scoring import CHUNK, to_tensors
+from triaffect.training.place import Place
+from triaffect.training.scoring import CHUNK
 from triaffect.types import IntArray
 
 Raw = dict[str, Tensor]
@@ -42,7 +43,7 @@ class StoredTeacher:
     def __init__(
         self, net: nn.Module, samples: Samples, rows: IntArray, tasks: Sequence[Task], path: Path
     ) -> None:
-        self.net, self.path = net, path
+        self.net, self.path, self._place = net, path, Place.of(net)
         self._samples, self._rows, self._tasks = samples, rows, tasks
         self._width = sum(task.width for task in tasks)
         self._stored: NDArray[np.float32] | None = None
@@ -55,7 +56,7 @@ class StoredTeacher:
         """
         if self._stored is None:
             self._stored = self._open()
-        answers = torch.from_numpy(self._stored[np.searchsorted(self._rows, rows)])
+        answers = self._place.tensor(self._stored[np.searchsorted(self._rows, rows)])
         parts = torch.split(answers, [task.width for task in self._tasks], dim=1)
         return {task.key: part for task, part in zip(self._tasks, parts, strict=True)}
 
@@ -81,6 +82,6 @@ class StoredTeacher:
 
     @torch.no_grad()
     def _chunk(self, rows: IntArray) -> bytes:
-        raw: Raw = self.net(to_tensors(self._samples.inputs(rows))).raw
+        raw: Raw = self.net(self._place.tensors(self._samples.inputs(rows))).raw
         answers = torch.cat([raw[task.key] for task in self._tasks], 1)
-        return answers.numpy().astype("<f4").tobytes()
+        return answers.numpy(force=True).astype("<f4").tobytes()
