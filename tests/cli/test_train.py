@@ -48,6 +48,22 @@ def test_a_run_folder_has_everything(run):
     }
 
 
+@pytest.mark.parametrize("precision", [(), ("--precision", "bf16")])
+def test_a_card_that_is_not_there_is_told_before_anything_is_made(place, monkeypatch, precision):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    out = place / "on_a_card"
+    command = ["train", "default", "--store", place / "store", "--out", out, *FAST, *precision]
+    done = triaffect(*command, "--device", "cuda")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(
+        "triaffect: --device cuda: expected a CUDA card that torch can use"
+    )
+    assert "leave --device out" in done.stderr
+    assert not out.exists()
+    assert triaffect(*command, "--device", "gpu").returncode == 2
+
+
 def test_bf16_trains_and_the_run_goes_on_in_it_alone(place):
     out = place / "bf16"
     command = ["train", "default", "--store", place / "store", "--out", out, *FAST]

@@ -11,6 +11,7 @@ SMALL = {
         "data.window.span=20",
         "data.window.hop=5",
     ),
+    "light_face": ("net.widths=[8, 8]", "net.blocks=[1, 1]", "net.features=8"),
     "default": ("net.width=16", "net.head=8", "net.discriminator=[8, 4]"),
 }
 

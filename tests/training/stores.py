@@ -5,11 +5,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from triaffect.corpora.rows import build_moments
+from triaffect.features.runners import Gray64
 from triaffect.features.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.tasks.registry import TASKS
-from triaffect.types import FeatureSeries, Moments, Window, moments_schema, origin_column
+from triaffect.types import (
+    FeatureSeries,
+    LabelOrigin,
+    Moments,
+    Window,
+    moments_schema,
+    origin_column,
+)
 
 RATE = 30.0
 FACE = ExtractorSpec("made_face", "1", 12, "float16")
@@ -25,6 +34,25 @@ def made_store(path: Path, videos: int = 8, frames: int = 150, tasks=TASKS) -> F
         for video in range(videos):
             split = {2: "validation", 3: "test"}.get(video % 4, "train")
             _add(writer, f"made/v{video:02}", split, frames, tasks, mixing, rng)
+    return FeatureStore.open(path)
+
+
+def crops_store(path: Path, rows: int = 96) -> FeatureStore:
+    """A store of random crops with labels of every task, a source for each split."""
+    rng = np.random.default_rng(3)
+    with StoreWriter.create_or_resume(path, Gray64.spec, None) as writer:
+        for split in ("train", "validation", "test"):
+            keys = np.zeros(rows, KEY_DTYPE)
+            keys["frame"], keys["time_s"] = np.arange(rows), np.arange(rows) / RATE
+            values = {task.key: decide(task, rng.normal(size=(rows, task.width))) for task in TASKS}
+            known = {"source": split, "person": split, "track": 0, "frame": keys["frame"]}
+            known |= {"time_s": keys["time_s"], "split": split, "label_set": "AU"}
+            crops = rng.integers(0, 256, (rows, Gray64.spec.dim)).astype(np.uint8)
+            writer.add(
+                SourceInfo(split, "made", "video", stills=False, frame_rate=RATE),
+                build_moments(rows, known, values, LabelOrigin.RENDERED),
+                FaceRows(crops, keys),
+            )
     return FeatureStore.open(path)
 
 
