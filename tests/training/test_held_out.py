@@ -18,6 +18,7 @@ from triaffect.errors import RunError
 from triaffect.features.model_folder import load_model_folder
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
+from triaffect.training import thresholds
 from triaffect.training.export import export_run
 from triaffect.training.held_out import HELD_OUT, _choose, hold_out, people_apart
 from triaffect.training.hidden import hide_labels
@@ -135,24 +136,25 @@ def labels_of(values):
     return Targets(values, ~np.isnan(values), np.ones(len(values), np.float32))
 
 
-def test_thresholds_are_the_best_of_each_column_and_few_rows_set_none():
+def test_thresholds_are_the_best_of_each_column_and_few_people_set_none():
     unit, rng = task_by_key("AU"), np.random.default_rng(0)
     truth = (rng.random((400, unit.width)) < 0.3).astype(np.float32)
     said = np.where(truth > 0, 0.4, 0.2) + 0.05 * rng.random(truth.shape)
-    truth[:, 1] = 0
-    truth[:5, 1] = 1
+    person = np.arange(400) // 10
+    truth[:, 1] = person < 11
     truth[:, 2] = np.nan
-    found = best_thresholds({"AU": labels_of(truth)}, {"AU": said}, TASKS)
+    found = best_thresholds({"AU": labels_of(truth)}, {"AU": said}, TASKS, person)
     assert set(unit.columns) - set(found) == {"AU2", "AU4"}
     assert all(0.25 <= found[name] <= 0.4 for name in found)
     tuned = unit.with_thresholds(found).score(truth, said, ~np.isnan(truth)).parts
     assert tuned["AU1"] == 1
-    assert best_thresholds({}, {}, TASKS) == {}
+    assert best_thresholds({}, {}, TASKS, person) == {}
 
 
 def test_of_equally_good_thresholds_the_nearest_to_a_half_is_taken():
     truth = np.tile([[0.0], [1.0]], (50, 12))
-    found = best_thresholds({"AU": labels_of(truth)}, {"AU": 0.1 + 0.8 * truth}, TASKS)
+    said = {"AU": 0.1 + 0.8 * truth}
+    found = best_thresholds({"AU": labels_of(truth)}, said, TASKS, np.arange(100))
     assert set(found.values()) == {0.5}
 
 
@@ -194,7 +196,9 @@ def test_nobody_held_out_is_learnt_from(store, run, tmp_path):
     assert first["validation"] == second["validation"]
 
 
-def test_a_stages_thresholds_go_into_scores_and_model(store, run):
+def test_a_stages_thresholds_go_into_scores_and_model(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(thresholds, "FEWEST", 1)  # one person is held out of this store
+    run = train(small("default"), store, tmp_path / "run")
     found = read_thresholds(run.thresholds("student"))
     assert found
     assert set(found.values()) != {0.5}

@@ -269,7 +269,10 @@ class _Runner:
         load_weights(net, self.work.folder, self.stage.name, "best")
         rows = self.work.pools(self.work.choosing)[self.stage.stage.selection.pool]
         said = predict_rows(net, self.work.samples, rows, self.work.tasks)
-        return best_thresholds(truth_of(self.work.samples, rows), said, self.work.tasks)
+        moments = self.work.samples.rows.moments[rows]
+        person = self.work.store.moments.words("person").codes[moments]
+        truth = truth_of(self.work.samples, rows)
+        return best_thresholds(truth, said, self.work.tasks, person)
 
     def _epoch(self) -> None:
         at, plan = self.at, self.stage.plan(self.at.epoch)

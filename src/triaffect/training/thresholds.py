@@ -11,17 +11,19 @@ import numpy as np
 from triaffect.errors import RunError
 from triaffect.tasks.abaw import Prediction, Truth
 from triaffect.tasks.task import Task
+from triaffect.types import IntArray
 
 CANDIDATES = tuple(round(0.05 * k, 2) for k in sorted(range(2, 19), key=lambda k: abs(k - 10)))
 """Thresholds that are tried, 0.5 first: of equally good ones the nearest to it is taken. They are
 few, so that the choice fits the rows it was made on no closer than need be."""
 
-FEWEST = 20
-"""A column that is present, or absent, in fewer rows keeps 0.5."""
+FEWEST = 12
+"""A column that is present, or absent, in fewer people keeps 0.5: thresholds set on ten people
+gained nothing on others, on thirty they did (`benchmarks/check_thresholds.py`)."""
 
 
 def best_thresholds(
-    truth: Truth, prediction: Prediction, tasks: Sequence[Task]
+    truth: Truth, prediction: Prediction, tasks: Sequence[Task], person: IntArray
 ) -> dict[str, float]:
     """The threshold of each column that scores best on these rows.
 
@@ -29,9 +31,10 @@ def best_thresholds(
         truth: Labels by task key; a task may be absent.
         prediction: Activated predictions by task key, shape (N, K).
         tasks: Those whose outputs are no probabilities of presence are passed over.
+        person: Number of each row's person, shape (N,).
 
     Returns:
-        By column; one with too few rows to tell is left out.
+        By column; one with too few people to tell is left out.
     """
     found: dict[str, float] = {}
     for task in tasks:
@@ -44,8 +47,9 @@ def best_thresholds(
             scores.append(tried.score(labels.values, said, labels.valid).parts)
         for column in task.threshold_columns:
             k = task.columns.index(column)
-            shown = labels.values[labels.valid[:, k], k]
-            if min((shown > 0).sum(), (shown == 0).sum()) >= FEWEST:
+            valid, present = labels.valid[:, k], labels.values[:, k] > 0
+            people = [len(np.unique(person[valid & kind])) for kind in (present, ~present)]
+            if min(people) >= FEWEST:
                 found[column] = CANDIDATES[int(np.argmax([parts[column] for parts in scores]))]
     return found
 
