@@ -142,3 +142,17 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, tmp_path
             CliRunner().invoke(
                 app, ["corpus", "check", str(folder), "--json", str(place)], catch_exceptions=False
             )
+
+
+def test_a_folder_without_labels(tmp_path):
+    film(tmp_path / "a.mp4")
+    crop(tmp_path, "pictures", 1)
+    (tmp_path / "cropped_aligned").rename(tmp_path / "other")
+    result = check(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "no label file of a known form; each of its 2 files is" in result.stderr
+    assert fact(result, "media, sources") == "1 images, 1 video"
+    assert fact(result, "labels") == "none"
+    assert fact(result, "mistakes and broken files") == "0"
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    assert check(tmp_path).exit_code == 2

@@ -136,3 +136,22 @@ def test_a_cluster_is_asked_for_by_name(typed, voices, tmp_path):
     code, _, err = typed(*words, "--engine", "ray", "--ray-address", "nowhere")
     assert code == 2
     assert err.startswith(("triaffect: --ray-address: expected HOST", "triaffect: expected the pa"))
+
+
+def test_a_folder_without_labels(typed, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    write_sound(folder / "a.wav", 1.0)
+    write_picture(folder / "b.png")
+    (folder / "c.wav").write_bytes(b"no sound")
+    words = ("extract", folder, "--out", tmp_path / "s", "--face", "gray64", "--voice", "logmel64",
+             "--jobs", 1)  # fmt: skip
+    _, out, err = typed(*words)
+    assert "no label file of a known form; each of its 3 files is a source without labels" in err
+    assert "warning: media/c.wav is left out" in err
+    assert "added 2 sources (1 face rows, 100 voice rows, 0 labelled moments)" in out
+    store = FeatureStore.open(tmp_path / "s")
+    assert store.sources == ["media/a.wav", "media/b.png"]
+    assert len(store.moments) == 0
+    _, out, _ = typed(*words)
+    assert "2 were there" in out

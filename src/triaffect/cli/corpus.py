@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from triaffect.cli.passed_over import tell_passed_over
+from triaffect.cli.unread import tell_unread
 from triaffect.features.media_report import FACE_SOURCES
 
 corpus_app = typer.Typer(no_args_is_help=True, help="Make a corpus, or check one.")
@@ -65,7 +65,7 @@ def check(
     if json_ is not None:
         need_place(json_)
     opened = open_corpus(corpus)
-    tell_passed_over(opened)
+    tell_unread(opened)
     with progress_bar() as progress:
         found = survey(opened, lambda done, total, name: progress(done, total, f"labels {name}"))
     media = None

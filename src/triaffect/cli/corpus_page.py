@@ -37,8 +37,11 @@ def page(
     """
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.sources.items()))
     yield _shown(f"{name}, sources", kinds)
-    yield _shown("people", f"{len(found.people):,}")
-    yield _shown("videos or recordings", f"{len(found.videos):,}")
+    if found.rows:
+        yield _shown("people", f"{len(found.people):,}")
+        yield _shown("videos or recordings", f"{len(found.videos):,}")
+    else:
+        yield _shown("labels", "none")
     yield Text()
     for table in (_rows_table(found), _given_table(found, tasks), _labels_table(found, tasks)):
         if table.row_count:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli.passed_over import tell_passed_over
 from triaffect.cli.progress import progress_bar
+from triaffect.cli.unread import tell_unread
 from triaffect.errors import MediaError, TriaffectError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def extract(
     workers = _engine(engine, ray_address, jobs)
     delay_s = read_delay(va_delay)
     opened = open_corpus(corpus)
-    tell_passed_over(opened)
+    tell_unread(opened)
     if delay_s:
         opened = DelayedRatings(opened, delay_s)
         if still := opened.unmoved():

@@ -13,6 +13,7 @@ from triaffect.corpora.aff_wild2 import AffWild2
 from triaffect.corpora.clock import FrameClock
 from triaffect.corpora.emodb import EmoDb
 from triaffect.corpora.ferplus import FerPlus
+from triaffect.corpora.media_folder import MediaFolder
 from triaffect.corpora.ravdess import Ravdess
 from triaffect.corpora.table import LabelTable
 from triaffect.errors import AnnotationError
@@ -75,7 +76,7 @@ def is_stills(corpus: Corpus, source: Source) -> bool:
     return source.kind is SourceKind.IMAGES and source.video is None and not corpus.aligned
 
 
-FORMS = (AffWild2, FerPlus, Ravdess, EmoDb, LabelTable)
+FORMS = (AffWild2, FerPlus, Ravdess, EmoDb, LabelTable, MediaFolder)
 """Readers in the order in which they are tried."""
 
 

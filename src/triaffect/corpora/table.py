@@ -21,20 +21,20 @@ A row with labels of one task belongs to that task's label set, one with more to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from triaffect.corpora.clock import FrameClock, video_clock
+from triaffect.corpora.clock import FrameClock
+from triaffect.corpora.own_media import OwnMedia
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
     NO_FACE_TRACK,
     Key,
     build_moments,
-    source_frame_rate,
 )
 from triaffect.corpora.table_file import CSV, PARQUET, blank_rows, header_of, read_table
 from triaffect.corpora.table_rows import (
@@ -48,9 +48,9 @@ from triaffect.corpora.table_rows import (
     votes_as_shares,
     whole_numbers,
 )
-from triaffect.errors import AnnotationError, TableError
+from triaffect.errors import TableError
 from triaffect.media.container import duration_s, opened
-from triaffect.media.source import read_image
+from triaffect.media.suffixes import kind_by_name
 from triaffect.tasks.columns import cell, need_columns
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
@@ -65,8 +65,6 @@ from triaffect.types import (
 )
 
 FILE_NAMES = ("labels.csv", "labels.parquet")
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".m4a"})
 
 _NUMBERS, _TEXTS = ("frame", "time_s", "face_id"), ("clip", "person", "split")
 _PREDICTED = ("box_x", "box_y", "box_w", "box_h", "detection", "face_seen", "voice_heard")
@@ -76,7 +74,7 @@ _SLACK_S = 1.0
 """A time so long after the end of a clip is of another clip, or in other units than seconds."""
 
 
-class LabelTable:
+class LabelTable(OwnMedia):
     """Reader of a table of labels. The table is checked whole when it is opened.
 
     What only a clip's file can tell, such as how many frames it has, is checked when the labels
@@ -97,9 +95,9 @@ class LabelTable:
         f"table of labels: {' or '.join(FILE_NAMES)}, or any {CSV} or {PARQUET} file, with clip, "
         "frame or time_s, and label columns"
     )
-    aligned = False
 
     def __init__(self, root: Path, tasks: Sequence[Task] = TASKS) -> None:
+        super().__init__()
         self.root = root
         self._path, self._tasks = _table_file(root), tasks
         columns = [column for task in tasks for column in task.prediction_columns]
@@ -117,7 +115,6 @@ class LabelTable:
         self._persons = texts(table, "person")
         self._labels = _read_labels(votes_as_shares(table, tasks, where), tasks, self._path)
         self._labelled = np.any([~np.isnan(v).all(1) for v in self._labels.values()], axis=0)
-        self._clocks: dict[str, FrameClock] = {}
         places = {"frame": self._frames, "time_s": self._times_s}
         check_places(places, self._labelled, self._pictures(len(table)), where)
 
@@ -136,7 +133,7 @@ class LabelTable:
 
     def sources(self) -> list[Source]:
         """List one source a clip, sorted by id."""
-        return [self._source(clip) for clip in sorted(self._rows)]
+        return [self._source(self._path.parent, clip) for clip in sorted(self._rows)]
 
     def moments(self, source: Source) -> Moments:
         """Labels of one clip.
@@ -162,53 +159,11 @@ class LabelTable:
         }
         return build_moments(len(rows), keys, labels, LabelOrigin.HUMAN, self._tasks)
 
-    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield frame 0 and the picture of a clip that is one; nothing for another.
-
-        Raises:
-            MediaError: The picture cannot be read.
-        """
-        if source.images is not None:
-            yield 0, read_image(source.images)
-
-    def frame_rate(self, source: Source) -> float:
-        """Average frames/s of a video, 30 for anything else.
-
-        Raises:
-            MediaError: The video cannot be read.
-        """
-        return source_frame_rate(source)
-
-    def clock(self, source: Source) -> FrameClock:
-        """Every frame's own time stamp; of what is no video, 30 frames/s.
-
-        Raises:
-            MediaError: The video cannot be read.
-        """
-        if source.video is None:
-            return FrameClock(self.frame_rate(source))
-        if source.source_id not in self._clocks:
-            self._clocks[source.source_id] = video_clock(source.video)
-        return self._clocks[source.source_id]
-
-    def problems(self) -> list[AnnotationError]:
-        """List nothing: a table with a mistake does not open."""
-        return []
-
-    def _source(self, clip: str) -> Source:
-        path = self._path.parent / clip
-        source_id = f"{self.name}/{clip}"
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            return Source(source_id, SourceKind.IMAGES, images=path)
-        if path.suffix.lower() in SOUND_SUFFIXES:
-            return Source(source_id, SourceKind.SOUND, sound=path)
-        return Source(source_id, SourceKind.VIDEO, video=path, sound=path)
-
     def _pictures(self, count: int) -> BoolArray:
         """Which rows are of a picture, shape (rows,)."""
         pictures = np.zeros(count, np.bool_)
         for clip, rows in self._rows.items():
-            pictures[rows] = self._source(clip).images is not None
+            pictures[rows] = kind_by_name(Path(clip).suffix) is SourceKind.IMAGES
         return pictures
 
     def _places(

@@ -18,8 +18,8 @@ from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, IntArray, Split
 
 _LARGEST = np.iinfo(np.int32).max
-_NEVER_IN_NAMES = frozenset({"Cc", "Zl", "Zp"})
-"""Unicode's control characters and line ends."""
+_NEVER_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's control characters, line ends, and what stands for bytes that are no text."""
 
 _LONGEST_NAME = 255
 """Bytes that a file's name may have on common systems."""
@@ -37,7 +37,7 @@ def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArr
     for row in np.flatnonzero(~blank).tolist():
         clip = names[row]
         if clip not in plain:
-            if not _is_inside(clip):
+            if not can_be_clip(clip):
                 where = cell(str(path), row, "clip")
                 raise TableError(
                     f"the path of a clip inside {path.parent}", shown(clip), where=where
@@ -47,7 +47,7 @@ def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArr
     return {clip: np.array(rows) for clip, rows in found.items()}
 
 
-def _is_inside(clip: str) -> bool:
+def can_be_clip(clip: str) -> bool:
     """Whether a path can be a file's, is relative and never climbs, on either system."""
     if any(unicodedata.category(letter) in _NEVER_IN_NAMES for letter in clip):
         return False

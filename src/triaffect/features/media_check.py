@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.corpus import Corpus
-from triaffect.corpora.table import IMAGE_SUFFIXES
 from triaffect.errors import MediaError
 from triaffect.faces.detect import CenterFace, Detections, usual_size
 from triaffect.features.crops import CROP_DETECTION_SIZE, CROP_THRESHOLD, SMALL_PX
@@ -31,6 +30,7 @@ from triaffect.media.audio import sound_chunks
 from triaffect.media.container import audio_stream, opened, stream_duration_s, video_stream
 from triaffect.media.glance import Glances
 from triaffect.media.source import read_image
+from triaffect.media.suffixes import PICTURES as PICTURE_SUFFIXES
 from triaffect.types import Source, SourceKind
 
 FRAMES, PICTURES, ARRAY_PICTURES = 5, 20, 200
@@ -200,7 +200,7 @@ def _picture_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = (file for file in path.iterdir() if not file.name.startswith("."))
-    return sorted(file for file in files if file.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(file for file in files if file.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def _whole_picture(path: Path) -> _Picture:

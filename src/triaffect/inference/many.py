@@ -26,12 +26,7 @@ from triaffect.features.pool import Stopped, Work
 from triaffect.features.session import CPU
 from triaffect.inference.output import check_output, table_writer
 from triaffect.inference.predictor import PartialMediaWarning, Predictor
-
-_VIDEOS = "mp4 m4v mov avi mkv webm mpg mpeg wmv flv ts 3gp ogv"
-_PICTURES = "jpg jpeg png bmp webp tif tiff"
-_SOUNDS = "wav flac mp3 m4a aac ogg oga opus wma"
-MEDIA_SUFFIXES = frozenset(f".{name}" for name in f"{_VIDEOS} {_PICTURES} {_SOUNDS}".split())
-"""Files with these endings are taken from a folder; a file given by name may have any."""
+from triaffect.media.suffixes import MEDIA
 
 Told = Callable[[int, str], None]
 """Told how many files are done, and a word about what is going on."""
@@ -97,7 +92,7 @@ def find_media(inputs: Sequence[Path]) -> list[Path]:
         if not given.is_dir():
             found[given] = None
             continue
-        inside = [p for p in given.rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file()]
+        inside = [p for p in given.rglob("*") if p.suffix.lower() in MEDIA and p.is_file()]
         if not inside:
             raise MediaError("a folder with videos, images or sounds", "none in it", where=given)
         found.update(dict.fromkeys(sorted(inside)))

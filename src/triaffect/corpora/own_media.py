@@ -1,0 +1,73 @@
+"""What corpora of one's own videos, pictures and sounds share: each file is a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.corpora.clock import FrameClock, video_clock
+from triaffect.corpora.rows import source_frame_rate
+from triaffect.errors import AnnotationError
+from triaffect.media.source import read_image
+from triaffect.media.suffixes import kind_by_name
+from triaffect.types import Source, SourceKind
+
+
+class OwnMedia:
+    """Videos, pictures and sounds of any kind, told apart by the end of their names.
+
+    Attributes:
+        name: First part of the source ids.
+    """
+
+    name: str
+    aligned = False
+
+    def __init__(self) -> None:
+        self._clocks: dict[str, FrameClock] = {}
+
+    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield frame 0 and the picture of a source that is one; nothing for another.
+
+        Raises:
+            MediaError: The picture cannot be read.
+        """
+        if source.images is not None:
+            yield 0, read_image(source.images)
+
+    def frame_rate(self, source: Source) -> float:
+        """Average frames/s of a video, 30 for anything else.
+
+        Raises:
+            MediaError: The video cannot be read.
+        """
+        return source_frame_rate(source)
+
+    def clock(self, source: Source) -> FrameClock:
+        """Every frame's own time stamp; of what is no video, 30 frames/s.
+
+        Raises:
+            MediaError: The video cannot be read.
+        """
+        if source.video is None:
+            return FrameClock(self.frame_rate(source))
+        if source.source_id not in self._clocks:
+            self._clocks[source.source_id] = video_clock(source.video)
+        return self._clocks[source.source_id]
+
+    def problems(self) -> list[AnnotationError]:
+        """List nothing: what is wrong is told with its source, or when the corpus is opened."""
+        return []
+
+    def _source(self, folder: Path, file: str) -> Source:
+        """The source that is a file of a folder."""
+        path, source_id = folder / file, f"{self.name}/{file}"
+        kind = kind_by_name(path.suffix)
+        if kind is SourceKind.IMAGES:
+            return Source(source_id, kind, images=path)
+        if kind is SourceKind.SOUND:
+            return Source(source_id, kind, sound=path)
+        return Source(source_id, kind, video=path, sound=path)
