@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_numbers(place):
 
 def test_a_model_folder_is_scored_by_the_label_sets(place, monkeypatch):
     """The store is not of the model's own networks: only their sizes are made to fit."""
-    monkeypatch.setattr("triaffect.cli.evaluate.check_networks", lambda model, store: None)
+    monkeypatch.setattr("triaffect.features.own_networks.check_networks", lambda model, store: None)
     monkeypatch.setattr("tests.inference.tiny_model.FACE_DIM", FACE.dim)
     monkeypatch.setattr("tests.inference.tiny_model.VOICE_DIM", VOICE.dim)
     model = write_tiny_model(place / "tiny")

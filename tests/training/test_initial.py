@@ -121,8 +121,8 @@ def test_a_discriminator_may_come_or_go(store, trained, initial, tmp_path):
     assert torch.equal(net.heads["VA"][1].weight, bare["heads.VA.1.weight"])
 
 
-def model(path, **weights):
-    """A model folder of the store's extractors, with or without weights to train on."""
+def model(path, without=None, **weights):
+    """A model folder of the store's extractors, maybe without one, and maybe with weights."""
     manifest = Manifest(
         name="made",
         version="1",
@@ -131,7 +131,9 @@ def model(path, **weights):
         voice=VoicePart("voice.onnx", VOICE.name, "logmel64", VOICE.dim, Window(1.0, 0.1)),
         fusion=FusionPart("fusion.onnx", WINDOW, FACE.dim, VOICE.dim),
     )
-    networks = {f"{part}.onnx": part.encode() for part in ("face", "voice", "fusion")}
+    if without:
+        manifest = replace(manifest, **{without: None})
+    networks = {f"{part}.onnx": part.encode() for part in manifest.parts}
     return write_model_folder(path, manifest, {**networks, **weights})
 
 
@@ -150,8 +152,11 @@ def test_a_model_folder_is_checked_before_it_is_used(store, tmp_path):
     whole = model(tmp_path / "whole", **{"fusion.safetensors": weights})
     found = find_initial(str(whole.path), finetune(), as_made_with(store, whole))
     assert found.path == whole.path / "fusion.safetensors"
-    with pytest.raises(RunError, match=r"own face network.*extract it with --face"):
+    with pytest.raises(StoreError, match=r"own face network.*extract it with --face"):
         find_initial(str(whole.path), finetune(), as_made_with(store, whole, face="voice"))
+    deaf = model(tmp_path / "deaf", without="voice", **{"fusion.safetensors": weights})
+    with pytest.raises(ModelError, match="expected a model folder with a voice network, got one"):
+        find_initial(str(deaf.path), finetune(), as_made_with(store, whole))
     narrow = finetune("data.window.span=1.2")
     with pytest.raises(RunError, match="an initial model over the recipe's Window"):
         find_initial(str(whole.path), narrow, as_made_with(store, whole))

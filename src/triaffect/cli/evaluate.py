@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from triaffect.cli.json_file import need_place, write_json_file
-from triaffect.errors import StoreError, TriaffectError
+from triaffect.errors import TriaffectError
 
 if TYPE_CHECKING:
-    from triaffect.features.model_folder import ModelFolder
     from triaffect.features.store import FeatureStore
     from triaffect.training.evaluate import Split
     from triaffect.training.scoring import Predictions
@@ -78,6 +77,7 @@ def score_run_folder(
 ) -> dict[str, Any]:
     """Scores of each stage of a finished run on one split of a store."""
     from triaffect.features.model_folder import DESCRIPTION, load_model_folder
+    from triaffect.features.own_networks import check_networks
     from triaffect.training.authors import pools_of_run
     from triaffect.training.evaluate import split_of
     from triaffect.training.loop import open_run
@@ -107,6 +107,7 @@ def score_model_folder(
 ) -> dict[str, Any]:
     """Scores of a model folder, run as it is shipped, on one split of a store."""
     from triaffect.features.model_folder import load_model_folder
+    from triaffect.features.own_networks import check_networks
     from triaffect.inference.fusion import Fusion
     from triaffect.samples.windows import WindowSamples
     from triaffect.tasks.registry import TASKS
@@ -122,23 +123,6 @@ def score_model_folder(
     said = {"model": (rows, fusion(*samples.arrays(rows.rows)))}
     pools = pools_of_sets(samples, split, tasks) if asked.authors else {}
     return {"run": str(folder), "split": split, **_scored(said, pools, asked)}
-
-
-def check_networks(model: ModelFolder, store: FeatureStore) -> None:
-    """See that a store was made with the model's own face and voice network.
-
-    Raises:
-        StoreError: It was not: what the model says of such vectors means nothing.
-    """
-    for part, made in (("face", store.face_spec), ("voice", store.voice_spec)):
-        own = model.manifest.face if part == "face" else model.manifest.voice
-        if own is not None and (made is None or made.sha256 != own.sha256):
-            raise StoreError(
-                f"a store made with the model's own {part} network",
-                "none" if made is None else f"one made with another {made.name}",
-                f"extract it with --{part} {model.path}",
-                where=store.path,
-            )
 
 
 def _scored(

@@ -76,9 +76,9 @@ def _check_not_input(output: Path, list_: Path) -> None:
 
 def _open(root: Path, store: FeatureStore, stage: str | None) -> Network:
     """The network of a model folder, or of a run's stage."""
-    from triaffect.cli.evaluate import check_networks
     from triaffect.errors import ModelError
     from triaffect.features.model_folder import DESCRIPTION, load_model_folder
+    from triaffect.features.own_networks import check_networks
     from triaffect.training.run_folder import RunFolder
     from triaffect.training.submission import open_network
 
@@ -93,8 +93,8 @@ def _open(root: Path, store: FeatureStore, stage: str | None) -> Network:
 
 
 def _open_model(root: Path, store: FeatureStore) -> Network:
-    from triaffect.cli.evaluate import check_networks
     from triaffect.features.model_folder import load_model_folder
+    from triaffect.features.own_networks import check_networks
     from triaffect.inference.fusion import Fusion
     from triaffect.tasks.registry import TASKS
     from triaffect.training.submission import Network

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from triaffect.errors import ModelError, RunError
-from triaffect.features.manifest import Manifest
-from triaffect.features.model_folder import file_hash, load_model_folder
+from triaffect.features.model_folder import ModelFolder, file_hash, load_model_folder
+from triaffect.features.own_networks import check_networks
 from triaffect.features.registry import DEFAULT, SHIPPED
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.recipe import Recipe
@@ -34,8 +34,9 @@ def find_initial(name: str, recipe: Recipe, store: FeatureStore) -> Initial:
         store: What it will learn from.
 
     Raises:
-        ModelError: There is no such model, or it has no weights for the recipe's network.
-        RunError: The model reads other features or windows than the recipe and the store have.
+        ModelError: There is no such model, or it lacks a network or weights for the recipe's.
+        RunError: The model reads other windows than the recipe.
+        StoreError: The store was made with other networks than the model's.
     """
     path = SHIPPED if name == DEFAULT else Path(name)
     if RunFolder(path).about.is_file():
@@ -45,25 +46,19 @@ def find_initial(name: str, recipe: Recipe, store: FeatureStore) -> Initial:
     folder = load_model_folder(path)
     file = _FILES.get(recipe.net.kind, _FUSION)
     if file == _FUSION:
-        _check_features(folder.manifest, recipe, store, path)
+        _check_features(folder, recipe, store)
     weights = folder.file(file)
     return Initial(weights, file_hash(weights), folder.manifest.thresholds)
 
 
-def _check_features(manifest: Manifest, recipe: Recipe, store: FeatureStore, where: Path) -> None:
-    for part, made in (("face", store.face_spec), ("voice", store.voice_spec)):
-        own = manifest.parts.get(part)
-        if own is None or made is None or own.sha256 != made.sha256:
-            raise RunError(
-                f"a store made with the initial model's own {part} network",
-                "none" if made is None else f"one made with {made.describe()}",
-                f"extract it with --{part} {where}",
-                where=store.path,
-            )
-    wanted = in_seconds(recipe.data.window)
-    if manifest.fusion is None or manifest.fusion.window != wanted:
-        got = "none" if manifest.fusion is None else str(manifest.fusion.window)
-        raise RunError(f"an initial model over the recipe's {wanted}", got, where=where)
+def _check_features(model: ModelFolder, recipe: Recipe, store: FeatureStore) -> None:
+    for part in ("face", "voice"):
+        model.network(part)
+    check_networks(model, store)
+    fusion, wanted = model.manifest.fusion, in_seconds(recipe.data.window)
+    if fusion is None or fusion.window != wanted:
+        got = "none" if fusion is None else str(fusion.window)
+        raise RunError(f"an initial model over the recipe's {wanted}", got, where=model.path)
 
 
 def fill(net: nn.Module, path: Path) -> None:
