@@ -1,5 +1,6 @@
 """What a teacher said is kept, and is what it would say."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -82,20 +83,39 @@ def test_a_varied_row_is_asked_about_each_time(store, tmp_path):
     assert student(store, "paper_as_published", tmp_path, "data.augment=true").stored is None
 
 
-@pytest.mark.parametrize("left", [0, 1, 100, 2_000])
+@pytest.mark.parametrize("left", [0, 1, 2_000, 2_816, 8_448, 8_500])
 def test_a_file_cut_off_anywhere_ends_with_the_same_bytes(store, tmp_path, monkeypatch, left):
+    """Also where a power cut left room but no content for what was written last."""
     monkeypatch.setattr(module, "CHUNK", 16)
+    monkeypatch.setattr(module, "SYNC_EVERY", 2)  # 2,816 bytes
     whole = student(store, "paper_as_published", tmp_path / "whole").stored
     rows = whole._rows[:3]
     whole.raw(rows)
     content = whole.path.read_bytes()
-    assert len(content) > 2_000
+    assert len(content) > 8_500
     cut = student(store, "paper_as_published", tmp_path / "cut").stored
     cut.path.parent.mkdir(parents=True)
-    cut.path.with_name(cut.path.name + ".part").write_bytes(content[:left])
+    on_disk = max(0, left - 2_816)
+    cut.path.with_name(cut.path.name + ".part").write_bytes(
+        content[:on_disk] + bytes(left - on_disk)
+    )
     cut.raw(rows)
     assert cut.path.read_bytes() == content
     assert not list(cut.path.parent.glob("*.part"))
+
+
+def test_answers_are_told_as_they_come(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 64)
+    stored = student(store, "paper_as_published", tmp_path).stored
+    seen = []
+    stored.fill(lambda *told: seen.append(told))
+    total = len(stored._rows)
+    assert seen == [(min(done, total), total) for done in range(64, total + 64, 64)]
+    stored.fill(lambda *told: seen.append(told))
+    assert len(seen) == -(-total // 64), "what is there is not computed again"
+    stored.remove()
+    assert not stored.path.exists()
+    stored.remove()
 
 
 class KilledError(Exception):
@@ -105,8 +125,14 @@ class KilledError(Exception):
 def test_killed_while_the_teacher_speaks_and_amid_the_student(store, tmp_path, monkeypatch):
     """Ends bit for bit as a run that was never interrupted."""
     monkeypatch.setattr(module, "CHUNK", 32)
-    recipe = small("paper_as_published")
-    whole = train(recipe, store, tmp_path / "whole", seed=4)
+    monkeypatch.setattr(module, "SYNC_EVERY", 1)
+    recipe, seen = small("paper_as_published"), []
+    whole = train(recipe, store, tmp_path / "whole", seed=4, report=lambda *told: seen.append(told))
+    asked = [told for told in seen if told[0] == "student: answers of teacher"]
+    assert [told[1] for told in asked] == [*range(32, asked[0][2], 32), asked[0][2]]
+    assert all(math.isnan(told[3]) for told in asked)
+    first = seen.index(asked[0])
+    assert {told[0] for told in seen[:first]} == {"teacher"}, "before the student's first update"
     chunk, spoken = StoredTeacher._chunk, []
 
     def dying(self, rows):
@@ -131,7 +157,7 @@ def test_killed_while_the_teacher_speaks_and_amid_the_student(store, tmp_path, m
     for which in ("best", "last"):
         one, other = (load_file(each.weights("student", which)) for each in (whole, resumed))
         assert all(torch.equal(one[key], other[key]) for key in one)
-    told = [
-        each.weights("student", "last").with_name("teacher.float32") for each in (whole, resumed)
-    ]
-    assert told[0].read_bytes() == told[1].read_bytes()
+    for run in (whole, resumed):
+        assert not list(run.root.rglob("teacher.float32*")), "nobody needs it any more"
+    again = train(recipe, store, tmp_path / "killed", **begun)
+    assert not list(again.root.rglob("teacher.float32*"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triaffect.cli.progress import progress_bar
+from triaffect.cli.progress import progress_bar, training_word
 from triaffect.cli.train import THREADS
 from triaffect.errors import RunError
 
@@ -116,7 +116,7 @@ def _train(store: Path, run: Path, seed: int, epochs: int) -> RunFolder:
             opened,
             run,
             seed,
-            report=lambda stage, done, total, loss: told(done, total, f"{stage}, loss {loss:.2f}"),
+            report=lambda stage, done, total, loss: told(done, total, training_word(stage, loss)),
         )
     export_run(folder, opened)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -36,3 +37,8 @@ def progress_bar() -> Iterator[Told]:
             bar.update(task, completed=done, total=total, description=word)
 
         yield told
+
+
+def training_word(stage: str, loss: float) -> str:
+    """What is going on in training; the loss where there is one."""
+    return stage if math.isnan(loss) else f"{stage}, loss {loss:.3f}"

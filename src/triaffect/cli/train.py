@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triaffect.cli.progress import progress_bar
+from triaffect.cli.progress import progress_bar, training_word
 from triaffect.errors import RunError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def train(
     with progress_bar() as told:
 
         def report(stage: str, done: int, total: int, loss: float) -> None:
-            told(done, total, f"{stage}, loss {loss:.3f}")
+            told(done, total, training_word(stage, loss))
 
         folder = run(
             resolved,

@@ -8,6 +8,7 @@ never interrupted, on the same machine's processor with the same number of threa
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +43,8 @@ from triaffect.training.thresholds import best_thresholds, read_thresholds
 from triaffect.types import Split
 
 Report = Callable[[str, int, int, float], None]
-"""Called after every iteration with stage, iterations done, iterations in all, and loss."""
+"""Called after every iteration with stage, iterations done, iterations in all, and loss; and while
+a teacher's answers are computed with "STAGE: answers of TEACHER", rows done, all rows, and nan."""
 
 CHECKPOINT_EVERY_S = 60.0
 
@@ -231,11 +233,14 @@ class _Runner:
         if self.stage.starts_trained and self.at.best is None and self.at.iteration == 0:
             self._start()
         while not self.at.finished and self.at.epoch < spec.epochs:
+            self._ask_teacher()
             self._epoch()
         if self.stage.starts_trained and self.at.best_epoch < 0:
             self.journal.write("no_gain", stage=self.stage.name)
         self._set_thresholds()
         self._save_weights("last")
+        if self.stage.stored is not None:
+            self.stage.stored.remove()
         if isinstance(self.stage.optimizer, KerasAdam):
             self.at.step = self.stage.optimizer.t
 
@@ -273,6 +278,16 @@ class _Runner:
         person = self.work.store.moments.words("person").codes[moments]
         truth = truth_of(self.work.samples, rows)
         return best_thresholds(truth, said, self.work.tasks, person)
+
+    def _ask_teacher(self) -> None:
+        """Have all of the teacher's answers before the first update needs one."""
+        report, what = self.report, f"{self.stage.name}: answers of {self.stage.stage.teacher}"
+        if self.stage.stored is None:
+            return
+        if report is None:
+            self.stage.stored.fill()
+        else:
+            self.stage.stored.fill(lambda done, total: report(what, done, total, math.nan))
 
     def _epoch(self) -> None:
         at, plan = self.at, self.stage.plan(self.at.epoch)
