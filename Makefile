@@ -23,7 +23,7 @@ lint: $(READY)
 demo: $(READY) ## Synthetic corpus to a trained student, its scores, and a page to look at
 	$(BIN)/triaffect demo --out runs/demo
 
-bench: $(READY) ## Speed on this machine, into benchmarks/results
+bench: $(READY) ## Speed on this machine, into benchmarks/results; at the end one table of it
 	$(BIN)/triaffect bench load --json benchmarks/results/load.json
 	$(BIN)/triaffect bench train --json benchmarks/results/train.json
 	$(BIN)/triaffect bench predict --json benchmarks/results/predict.json
@@ -32,6 +32,7 @@ bench: $(READY) ## Speed on this machine, into benchmarks/results
 		told=benchmarks/results/$$(basename $$script .py).txt; \
 		$(BIN)/python $$script > $$told && cat $$told || exit 1; \
 	done
+	$(BIN)/python benchmarks/table.py
 
 venv: $(READY)
 

@@ -1,6 +1,6 @@
 """Memory and speed of loading at the size of Aff-Wild2.
 
-    python benchmarks/bench_scale.py [--sources 600] [--folder DIR]
+    python benchmarks/bench_scale.py [--sources 600] [--folder DIR] [--json FILE]
 
 3.6 million labelled rows over 2.7 million frames: a store of random features of the paper's
 dimensions (512 for a face, 1000 for a voice, float16) is made, 4 GB, and deleted at the end.
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from triaffect.cli.measure import Measurement, report
 from triaffect.cli.paper_store import FACE, FRAME_RATE, VOICE_SPAN_S, random_moments
 from triaffect.features.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
@@ -43,7 +44,8 @@ VOICE_HOP_S = 0.25
 VOICE = ExtractorSpec(
     "random_voice", "builtin-1", 1000, "float16", 22_050, Window(VOICE_SPAN_S, VOICE_HOP_S)
 )
-EPOCHS = 2
+EPOCHS = ("first", "next")
+RESULT = Path(__file__).parent / "results" / "scale.json"
 POLL_S = 0.005
 KINDS = ("RssAnon", "RssFile")
 
@@ -94,29 +96,38 @@ def told(memory: dict[str, float]) -> str:
     return f"{memory['RssAnon']:7,.0f} MB of its own, {memory['RssFile']:7,.0f} MB of files"
 
 
-def measure(path: Path) -> None:
+def measure(path: Path, result: Path) -> None:
+    """Open, find windows, make batches; the JSON file has the whole's time and largest memory."""
     recipe = load_recipe("paper_as_published")
     data = recipe.data
     set_threads(1)
     print(f"before            {told(resident())}")
+    begun = time.perf_counter()
     with peaks() as memory:
-        started = time.perf_counter()
         store = FeatureStore.open(path)
         samples = build_samples(data, store, TASKS)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - begun
     print(f"open, find windows{told(memory)}, {seconds:.1f} s")
     print(f"                  {len(store.moments):,} labelled rows, {len(samples.rows):,} of them")
     print(f"                  with whole windows, over {len(store.face):,} frames")
     print(f"kept              {told(resident())}")
     pools = {kind: samples.rows.where("train", sets) for kind, sets in data.pools.items()}
-    for epoch in range(EPOCHS):
+    own_mb, measured = [memory["RssAnon"]], [Measurement("scale.open", "seconds", (seconds,))]
+    for epoch, name in enumerate(EPOCHS):
         with peaks() as memory:
             plan = plan_epoch(pools, data.batch_size, data.min_batch, (0, epoch))
             started, done = time.perf_counter(), 0
             for _, kind, rows in plan.updates(list(pools)):
                 done += len(make_batch(samples, kind, rows).rows)
             rate = done / (time.perf_counter() - started)
-        print(f"epoch {epoch}           {told(memory)}, {rate:,.0f} of {done:,} moments/s")
+        print(f"{name:5} epoch       {told(memory)}, {rate:,.0f} of {done:,} moments/s")
+        own_mb.append(memory["RssAnon"])
+        measured.append(Measurement(f"scale.{name}_epoch", "moments/s", (rate,)))
+    total_s = time.perf_counter() - begun
+    measured.insert(0, Measurement("scale", "seconds", (total_s,)))
+    measured.insert(0, Measurement("scale", "peak MB", (max(own_mb),)))
+    settings = {"sources": len(store.entries), "rows": len(store.moments), "threads": 1}
+    report("scale", measured, {**settings, "frames": len(store.face)}, result)
 
 
 def main() -> None:
@@ -125,9 +136,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to make the store; default: temporary")
     parser.add_argument("--store", type=Path, help="measure this one and make none")
+    parser.add_argument("--json", type=Path, default=RESULT, help="where to write the numbers")
     options = parser.parse_args()
     if options.store:
-        measure(options.store)
+        measure(options.store, options.json)
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         path = Path(folder) / "store"
@@ -136,7 +148,8 @@ def main() -> None:
         size = sum(file.stat().st_size for file in path.iterdir()) / 1e9
         seconds = time.perf_counter() - started
         print(f"written           {size:.1f} GB in {seconds:.0f} s", flush=True)
-        subprocess.run([sys.executable, __file__, "--store", path], check=True)
+        again = [sys.executable, __file__, "--store", path, "--json", options.json]
+        subprocess.run(again, check=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import json
 import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
+from tests.architecture.repository import ROOT
 from tests.inference.tiny_model import write_tiny_model
 from triaffect.cli import product_floor
 from triaffect.cli.app import app
-from triaffect.cli.measure import Measurement, machine, measure
+from triaffect.cli.measure import Measurement, machine, measure, report
 from triaffect.cli.paper_store import BATCHES, make_paper_store
 from triaffect.nets.paper import PaperNet
 from triaffect.recipes.load import load_recipe
@@ -143,3 +146,61 @@ def test_median_ignores_one_disturbed_measurement():
 
 def test_machine_does_not_name_the_computer():
     assert platform.node() not in json.dumps(machine())
+
+
+def make_result(path, name, numbers, processor="A Processor"):
+    measured = [Measurement(f"{name} {k}", "rows/s", tuple(each)) for k, each in enumerate(numbers)]
+    report(name, measured, {"seed": 0}, path)
+    content = json.loads(path.read_text())
+    content["machine"]["processor"] = processor
+    path.write_text(json.dumps(content))
+
+
+def one_table(folder):
+    script = ROOT / "benchmarks" / "table.py"
+    return subprocess.run(
+        [sys.executable, script, "--folder", folder], capture_output=True, text=True, check=False
+    )
+
+
+def test_one_table_of_all_benchmarks_with_the_machine(tmp_path):
+    make_result(tmp_path / "b.json", "train", [(1.0, 2.0, 570_829.4), (0.851, 0.852, 0.853)])
+    make_result(tmp_path / "a.json", "load", [(7.0,)])
+    done = one_table(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.split() for line in done.stdout.replace("│", " ").splitlines()]
+    at = lines.index(["load", "load", "0", "7", "7", "7", "rows/s"])
+    assert at < lines.index(["train", "train", "0", "2", "1", "570,829", "rows/s"])
+    assert ["train", "1", "0.852", "0.851", "0.853", "rows/s"] in lines
+    assert done.stdout.count("A Processor, ") == 1
+    assert f"Python {platform.python_version()}" in done.stdout
+
+
+def test_numbers_of_two_machines_are_told_apart(tmp_path):
+    make_result(tmp_path / "a.json", "load", [(7.0,)])
+    make_result(tmp_path / "b.json", "train", [(8.0,)], "Another")
+    lines = one_table(tmp_path).stdout.replace("│", " ").splitlines()
+    assert ["load", "load", "0", "7", "7", "7", "rows/s", "1"] in [line.split() for line in lines]
+    assert ["train", "train", "0", "8", "8", "8", "rows/s", "2"] in [line.split() for line in lines]
+    assert [line.split(",")[0] for line in lines if line.startswith(("1:", "2:"))] == [
+        "1: A Processor", "2: Another",
+    ]  # fmt: skip
+
+
+def test_a_table_of_nothing_is_told(tmp_path):
+    done = one_table(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"no JSON files in {tmp_path}: run make bench, or give --folder\n"
+
+
+def test_loading_at_scale_writes_its_numbers(tmp_path):
+    """With a few videos; its true size is for those who have the time and the disk."""
+    script, out = ROOT / "benchmarks" / "bench_scale.py", tmp_path / "scale.json"
+    subprocess.run([sys.executable, script, "--sources", "5", "--folder", tmp_path, "--json", out],
+                   check=True, capture_output=True)  # fmt: skip
+    found = json.loads(out.read_text())
+    assert found["benchmark"] == "scale"
+    assert found["settings"]["rows"] == 30_000
+    assert {"scale.peak_mb", "scale.seconds", "scale.open.seconds"} <= found["keys"].keys()
+    assert 50 < found["keys"]["scale.peak_mb"] < 2000
+    assert found["keys"]["scale.seconds"] > found["keys"]["scale.open.seconds"] > 0

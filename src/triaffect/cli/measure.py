@@ -35,7 +35,7 @@ class Measurement:
     @property
     def key(self) -> str:
         """Name and unit as one word, such as ``teacher.samples_per_s``."""
-        return f"{self.name}.{self.unit}".replace("/", "_per_").replace(" ", "_")
+        return f"{self.name}.{self.unit}".replace("/", "_per_").replace(" ", "_").lower()
 
     @property
     def median(self) -> float:
@@ -144,6 +144,11 @@ def _version(package: str) -> str:
         return ""
 
 
+def shown(number: float) -> str:
+    """A number to four digits, a large one to its last before the point."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"  # noqa: PLR2004
+
+
 def report(
     benchmark: str,
     measured: Sequence[Measurement],
@@ -166,7 +171,7 @@ def report(
     table = Table("", "median", "lowest", "highest", "unit", title=f"{benchmark} ({where})")
     for each in measured:
         numbers = (each.median, min(each.values), max(each.values))
-        table.add_row(each.name, *(f"{number:,.4g}" for number in numbers), each.unit)
+        table.add_row(each.name, *map(shown, numbers), each.unit)
     Console().print(table)
     if json_file is not None:
         results = [each.to_json() for each in measured]
