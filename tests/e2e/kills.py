@@ -66,6 +66,15 @@ def train_work(store: Path, folder: Path) -> None:
     export_run(run, opened)
 
 
+def export_work(store: Path, folder: Path) -> None:
+    """The model folder of a run that has been trained."""
+    from triaffect.features.store import FeatureStore  # noqa: PLC0415
+    from triaffect.training.export import export_run  # noqa: PLC0415
+    from triaffect.training.run_folder import RunFolder  # noqa: PLC0415
+
+    export_run(RunFolder(folder), FeatureStore.open(store))
+
+
 def extract_work(corpus: MadeCorpus, networks: Path, workers: int, folder: Path) -> None:
     """A store of every source that can be read."""
     from triaffect.features import store_writer  # noqa: PLC0415

@@ -1,9 +1,11 @@
 """Killed at any moment, or out of room, and begun again: the end is the same to the bit."""
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,16 @@ from tests.e2e.kills import (
     do_killed,
     do_limited,
     do_whole,
+    export_work,
     made_extract,
     made_train,
     warm_up,
 )
+from tests.inference.tiny_model import write_tiny_model
+from tests.training.recipes import small
+from tests.training.stores import made_store
 from triaffect.errors import RunError
+from triaffect.training.loop import train
 from triaffect.training.run_folder import alone
 
 MAKE = {
@@ -56,6 +63,26 @@ def test_work_without_room_says_so_and_goes_on_later(done, tmp_path):
     assert list(folder.rglob("*.part")) == []
     assert do_limited(work, folder, 2**40) == "0 "
     assert differences(whole.content, contents(folder)) == []
+
+
+def test_an_export_without_room_keeps_the_model_that_was_there(tmp_path):
+    """Whether the first file has no room or a later one."""
+    store, run = made_store(tmp_path / "store", videos=4, frames=60), tmp_path / "run"
+    train(small("default", "data.batch_size=32"), store, run)
+    export, model = partial(export_work, store.path), run / "model"
+    assert do_limited(export, run, 2**40) == "0 "
+    whole = contents(run)
+    shutil.rmtree(model)
+    write_tiny_model(model)
+    before = contents(run)
+    sizes = {len(content) for name, content in whole.items() if name.startswith("model/")}
+    assert len(sizes) == 3
+    for size in sizes:
+        told = do_limited(export, run, size - 1)
+        assert told.startswith(f"2 {model}: expected a file that can be written, got File too")
+        assert differences(before, contents(run)) == []
+    assert do_limited(export, run, 2**40) == "0 "
+    assert differences(whole, contents(run)) == []
 
 
 def test_a_run_folder_is_one_process_s(tmp_path):

@@ -1,11 +1,14 @@
 """Model folders: written whole, read back equal, and every kind of damage named."""
 
+import errno
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-from triaffect.errors import ModelError
+from triaffect.errors import DiskError, ModelError
 from triaffect.features.manifest import FacePart, FusionPart, Manifest, VoicePart
 from triaffect.features.model_folder import copy_part, load_model_folder, write_model_folder
 from triaffect.types import Window
@@ -146,3 +149,25 @@ def test_damage_to_the_files(folder, tmp_path):
     folder.path.mkdir()
     with pytest.raises(ModelError, match="a folder without one"):
         load_model_folder(folder.path)
+
+
+@pytest.mark.parametrize("failing", [{1}, {2}, {2, 3}])
+def test_a_rename_without_room_keeps_what_was_there(folder, monkeypatch, failing):
+    """A full disk may have no room even for a name; and later it has."""
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    replace_, done = Path.replace, []
+
+    def full(self, target):
+        done.append(target)
+        if len(done) in failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        return replace_(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(DiskError, match="No space left"):
+        write_model_folder(folder.path, MANIFEST, {**FILES, "face.onnx": b"new"})
+    if 3 in failing:  # not even back
+        with pytest.raises(ModelError, match="voice network"):
+            write_model_folder(folder.path, MANIFEST, {"face.onnx": b"new"})
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
+    assert [path.name for path in folder.path.parent.iterdir()] == ["model"]

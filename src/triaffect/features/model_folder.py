@@ -153,7 +153,8 @@ def write_model_folder(
                 _swap(aside, old, path)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            if path.exists():  # else it is all there is, and the next call puts it back
+                shutil.rmtree(old, ignore_errors=True)
     return ModelFolder(path, filled)
 
 
@@ -241,7 +242,12 @@ def _swap(aside: Path, old: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.replace(old)
-    aside.replace(path)
+    try:
+        aside.replace(path)
+    except BaseException:
+        if old.exists():
+            old.replace(path)
+        raise
     sync_folder(path.parent)
 
 
