@@ -156,3 +156,16 @@ def test_a_folder_without_labels(tmp_path):
     assert fact(result, "mistakes and broken files") == "0"
     (tmp_path / "a.mp4").write_bytes(b"no video")
     assert check(tmp_path).exit_code == 2
+
+
+def test_people_who_differ_in_capitals_only(tmp_path):
+    film(tmp_path / "a.mp4")
+    rows = ("anna,train", "Anna,test", "ben,train", "ANNA,train", "Zoe,train", "zoe,train")
+    lines = "".join(f"a.mp4,{k},{k / 30},{row},0.5\n" for k, row in enumerate(rows))
+    (tmp_path / "labels.csv").write_text("clip,frame,time_s,person,split,valence\n" + lines)
+    result = check(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert (
+        fact(result, "people alike but for capitals") == "2 (ANNA and Anna and anna, Zoe and zoe)"
+    )
+    assert result.stdout.count("alike") == 1

@@ -235,3 +235,14 @@ def test_delays(text, seconds):
 def test_what_is_no_delay(text):
     with pytest.raises(TriaffectError, match="--va-delay: expected a delay from 0 to 10 s"):
         read_delay(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [("0,4s", "write 0.4s"), (" 0,4", "write 0.4"), ("400,5ms", "write 400.5ms"), ("11,5s", ""),
+     ("0,4,1", ""), ("none", "")],
+)  # fmt: skip
+def test_a_decimal_comma_is_told_how_to_be_written(text, remedy):
+    with pytest.raises(TriaffectError) as error:
+        read_delay(text)
+    assert error.value.remedy == remedy

@@ -108,7 +108,7 @@ def test_everything_can_be_written_as_json(folder):
     assert found["labels"]["valence"]["train"] == {"count": 2, "mean": 0.0, "deviation": 0.5}
     assert "AU26" not in found["labels"]
     assert found["classes"]["p_happiness"] == {"train": 2}
-    assert found["people"] == {"count": 2, "shared": {}}
+    assert found["people"] == {"count": 2, "shared": {}, "alike": []}
     assert len(found["mistakes"]) == 1
 
 

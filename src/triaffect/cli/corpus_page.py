@@ -141,6 +141,9 @@ def _leaks(found: Survey) -> Iterator[Text]:
     yield from _named("LEAK: videos in several splits", _with_splits(videos))
     if people or videos:
         yield _shown("", "train refuses them without --drop-leak or --allow-leak")
+    yield from _named(
+        "people alike but for capitals", [" and ".join(p) for p in found.alike_people]
+    )
 
 
 def _with_splits(splits: Mapping[str, Sequence[str]]) -> list[str]:

@@ -169,9 +169,16 @@ def read_delay(text: str) -> float:
     Raises:
         TriaffectError: It is no such text, or longer than any rater's delay.
     """
-    found = _DELAY.fullmatch(text.strip().lower())
-    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1) if found else math.nan
+    seconds = _seconds(text)
     if not seconds <= LONGEST_S:
         expected = f"a delay from 0 to {LONGEST_S:g} s, such as 0.4s or 400ms"
-        raise TriaffectError(expected, repr(text), where="--va-delay")
+        pointed = text.strip().replace(",", ".")
+        remedy = f"write {pointed}" if _seconds(pointed) <= LONGEST_S else ""
+        raise TriaffectError(expected, repr(text), remedy, where="--va-delay")
     return seconds
+
+
+def _seconds(text: str) -> float:
+    """Seconds that a text says; NaN if it says none."""
+    found = _DELAY.fullmatch(text.strip().lower())
+    return float(found[1]) / (1000 if found[2] == "ms" else 1) if found else math.nan

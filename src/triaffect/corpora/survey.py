@@ -101,6 +101,14 @@ class Survey:
         return _in_several(self.people)
 
     @property
+    def alike_people(self) -> list[list[str]]:
+        """People whose names differ in capitals only: perhaps one person, in two splits."""
+        alike: defaultdict[str, list[str]] = defaultdict(list)
+        for name in sorted(self.people):
+            alike[name.casefold()].append(name)
+        return [names for names in alike.values() if len(names) > 1]
+
+    @property
     def shared_videos(self) -> dict[str, list[str]]:
         """Splits of the videos that occur in more than one."""
         return _in_several(self.videos)
@@ -119,7 +127,11 @@ class Survey:
             },
             "labels": _by_split({k: v.to_json() for k, v in self.columns.items() if v.count}),
             "classes": _by_split(self.classes),
-            "people": {"count": len(self.people), "shared": self.shared_people},
+            "people": {
+                "count": len(self.people),
+                "shared": self.shared_people,
+                "alike": self.alike_people,
+            },
             "videos": {"count": len(self.videos), "shared": self.shared_videos},
             "without_media": self.without_media,
             "without_sound": self.without_sound,
