@@ -155,3 +155,20 @@ def test_a_folder_without_labels(typed, tmp_path):
     assert len(store.moments) == 0
     _, out, _ = typed(*words)
     assert "2 were there" in out
+
+
+def test_a_mistyped_clip_is_told_once_with_its_row(typed, tmp_path):
+    write_sound(tmp_path / "anna.wav", 1.0)
+    lines = "clip,frame,valence\nanna.wav,0,0.5\nana.wav,0,0.5\n"
+    (tmp_path / "labels.csv").write_text(lines)
+    _, out, err = typed("extract", tmp_path, "--out", tmp_path / "s", "--face", "none",
+                        "--voice", "logmel64", "--jobs", 1)  # fmt: skip
+    assert "added 1 sources" in out
+    place = tmp_path / "labels.csv"
+    told = f"table/ana.wav is left out: labels: {place}, row 2, column clip: expected a file in"
+    assert told in err
+    assert err.endswith("got 'ana.wav'; did you mean anna.wav?\n")
+    assert err.count("\n") == 1
+    code, _, err = typed("corpus", "check", tmp_path, "--jobs", 1)
+    assert code == 2
+    assert err.count("row 2, column clip") == 1

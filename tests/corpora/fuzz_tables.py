@@ -252,6 +252,7 @@ def reference(content: bytes) -> Wrong | dict[str, Wrong | list[tuple[object, ..
     if some_shares and "expression" not in rows[0] and not set(SHARES) <= rows[0].keys():
         wrong.add(0)
     moments: dict[str, list[tuple[int, dict[str, object]]]] = {}
+    first: dict[str, int] = {}
     labelled = False
     for number, row in enumerate(rows, 1):
         if not any(cell.strip() for cell in row.values()):
@@ -262,6 +263,7 @@ def reference(content: bytes) -> Wrong | dict[str, Wrong | list[tuple[object, ..
             wrong.add(number)
             continue
         found = moments.setdefault(str(moment["clip"]), [])
+        first.setdefault(str(moment["clip"]), number)
         if any(each is not None for each in moment["labels"].values()):
             labelled = True
             found.append((number, moment))
@@ -269,7 +271,7 @@ def reference(content: bytes) -> Wrong | dict[str, Wrong | list[tuple[object, ..
         wrong.add(0)
     if wrong:
         return frozenset(wrong)
-    return {f"table/{clip}": outcome(clip, found) for clip, found in moments.items()}
+    return {f"table/{clip}": outcome(clip, found, first[clip]) for clip, found in moments.items()}
 
 
 def read_row(row: dict[str, str]) -> dict[str, object]:
@@ -298,8 +300,10 @@ def read_row(row: dict[str, str]) -> dict[str, object]:
             "track": -1 if face is None else int(face), "labels": labels}  # fmt: skip
 
 
-def outcome(clip: str, moments: list[tuple[int, dict]]) -> Wrong | list[tuple[object, ...]]:
-    """Rows of a clip, or the refusals that its file asks for."""
+def outcome(
+    clip: str, moments: list[tuple[int, dict]], first: int
+) -> Wrong | list[tuple[object, ...]]:
+    """Rows of a clip, or the refusals that its file asks for; its first row if it is not there."""
     kind, wrong, rows = kind_of(clip), set(), []
     said: dict[object, object] = {}
     against: set[int] = set()
@@ -307,7 +311,7 @@ def outcome(clip: str, moments: list[tuple[int, dict]]) -> Wrong | list[tuple[ob
     half_given = untimed or any(moment["time_s"] is None for _, moment in moments)
     unread = clip not in CLIPS and (untimed if kind == "sound" else half_given)
     if kind != "picture" and unread:
-        return frozenset({0})
+        return frozenset({first})
     for number, moment in moments:
         place = moment["frame"], moment["time_s"], moment["track"]
         try:

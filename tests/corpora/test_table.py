@@ -7,7 +7,7 @@ import pytest
 from tests.features.made_corpus import write_sound
 from triaffect.corpora.corpus import open_corpus
 from triaffect.corpora.table import LabelTable
-from triaffect.errors import MediaError, TableError
+from triaffect.errors import AnnotationError, TableError
 from triaffect.media.write import write_video
 from triaffect.types import Moments, SourceKind
 
@@ -68,6 +68,8 @@ def test_optional_columns(tmp_path):
 def test_kinds_of_clip(tmp_path):
     path = table(tmp_path, "clip,frame,AU1", "c.PNG,0,1", "a.mp4,0,1", "b.flac,0,1")
     cv2.imwrite(str(tmp_path / "c.PNG"), np.full((8, 8, 3), (0, 0, 250), np.uint8))
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "b.flac").touch()
     corpus = LabelTable(path)
     video, sound, image = corpus.sources()
     assert (video.kind, video.video, video.sound) == (
@@ -80,13 +82,38 @@ def test_kinds_of_clip(tmp_path):
     ((frame, rgb),) = corpus.images(image)
     assert frame == 0
     assert rgb[0, 0].tolist() == [250, 0, 0]
+    assert list(corpus.images(sound)) == []
     assert list(corpus.images(video)) == []
 
 
-def test_a_clip_that_is_not_there(tmp_path):
-    table(tmp_path, "clip,frame,AU1", "a.mp4,0,1")
-    with pytest.raises(MediaError, match=r"a\.mp4"):
-        rows(open_corpus(tmp_path), "a.mp4")
+def test_a_clip_that_is_not_there_is_named_with_its_row(tmp_path):
+    (tmp_path / "talk").mkdir()
+    (tmp_path / "talk" / "anna.mp4").write_bytes(b"no video")
+    path = table(
+        tmp_path, "clip,frame,AU1", "talk/anna.mp4,0,1", ",,", "tlak/anna.mp4,0,",
+        "tlak/anna.mp4,0,1", "c.wav,3,1", "Talk/Anna.MP4,0,1",
+    )  # fmt: skip
+    corpus = open_corpus(tmp_path)
+    typo, sound, capitals = (
+        f"{path}, row {row}, column clip: expected a file in {tmp_path}, got {clip!r}; {remedy}"
+        for row, clip, remedy in (
+            (3, "tlak/anna.mp4", "did you mean talk/anna.mp4?"),
+            (5, "c.wav", "check the path"),
+            (6, "Talk/Anna.MP4", "did you mean talk/anna.mp4?"),
+        )
+    )
+    assert [str(problem) for problem in corpus.problems()] == [typo, sound, capitals]
+    sources = {source.source_id: source for source in corpus.sources()}
+    for ask in (corpus.moments, corpus.clock, corpus.frame_rate):
+        with pytest.raises(AnnotationError) as error:
+            ask(sources["table/tlak/anna.mp4"])
+        assert str(error.value) == typo, "once in the list of what is wrong"
+    with pytest.raises(AnnotationError, match=r"row 5, column clip.*got 'c\.wav'"):
+        corpus.frame_rate(sources["table/c.wav"])
+    assert rows(corpus, "c.wav")["time_s"].tolist() == [0.1]
+    (tmp_path / "b.mp4").touch()
+    whole = table(tmp_path, "clip,frame,AU1", "b.mp4,0,1", name="whole.csv")
+    assert LabelTable(whole).problems() == []
 
 
 @pytest.mark.parametrize(

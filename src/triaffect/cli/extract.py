@@ -88,8 +88,10 @@ def extract(
     for kind, messages in (("left out", report.failures), ("incomplete", report.problems)):
         for source, message in messages.items():
             sys.stderr.write(f"triaffect: warning: {source} is {kind}: {message}\n")
+    told = {message.partition(": ")[2] for message in report.failures.values()}
     for mistake in report.mistakes:
-        sys.stderr.write(f"triaffect: warning: {mistake}\n")
+        if mistake not in told:
+            sys.stderr.write(f"triaffect: warning: {mistake}\n")
     if not report.added + report.there:
         raise MediaError(
             "a source that can be read", "none", "see the warnings above", where=corpus

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from triaffect.corpora.own_media import OwnMedia
+from triaffect.corpora.own_media import OwnMedia, media_in
 from triaffect.corpora.rows import join_moments
 from triaffect.corpora.table_file import CSV, PARQUET
 from triaffect.corpora.table_rows import can_be_clip
 from triaffect.errors import AnnotationError
-from triaffect.media.suffixes import MEDIA
 from triaffect.tasks.columns import shown
 from triaffect.types import Moments, Source
 
@@ -32,7 +31,7 @@ class MediaFolder(OwnMedia):
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
-        files = sorted(path.relative_to(root).as_posix() for path in _media(root))
+        files = sorted(path.relative_to(root).as_posix() for path in media_in(root))
         self._files = [file for file in files if can_be_clip(file)]
         self._unnameable = [file for file in files if not can_be_clip(file)]
 
@@ -41,7 +40,7 @@ class MediaFolder(OwnMedia):
         """Whether it is a folder of media beside which lies no table, perhaps of labels."""
         if not root.is_dir() or any(path.suffix.lower() in (CSV, PARQUET) for path in _in(root)):
             return False
-        return any(True for _ in _media(root))
+        return any(True for _ in media_in(root))
 
     def sources(self) -> list[Source]:
         """List one source a file, sorted by id."""
@@ -63,11 +62,3 @@ class MediaFolder(OwnMedia):
 
 def _in(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def _media(root: Path) -> Iterator[Path]:
-    """Media files in a folder and in those in it, in any order."""
-    for path in root.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if path.suffix.lower() in MEDIA and not hidden and path.is_file():
-            yield path

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.clock import FrameClock, video_clock
-from triaffect.corpora.rows import source_frame_rate
+from triaffect.corpora.rows import DEFAULT_RATE, source_frame_rate
 from triaffect.errors import AnnotationError
 from triaffect.media.source import read_image
-from triaffect.media.suffixes import kind_by_name
+from triaffect.media.suffixes import MEDIA, kind_by_name
 from triaffect.types import Source, SourceKind
 
 
@@ -33,8 +33,10 @@ class OwnMedia:
         """Yield frame 0 and the picture of a source that is one; nothing for another.
 
         Raises:
+            AnnotationError: A label file names it, and it is not there.
             MediaError: The picture cannot be read.
         """
+        self._check_there(source)
         if source.images is not None:
             yield 0, read_image(source.images)
 
@@ -42,18 +44,22 @@ class OwnMedia:
         """Average frames/s of a video, 30 for anything else.
 
         Raises:
+            AnnotationError: A label file names it, and it is not there.
             MediaError: The video cannot be read.
         """
+        self._check_there(source)
         return source_frame_rate(source)
 
     def clock(self, source: Source) -> FrameClock:
         """Every frame's own time stamp; of what is no video, 30 frames/s.
 
         Raises:
+            AnnotationError: A label file names it, and it is not there.
             MediaError: The video cannot be read.
         """
         if source.video is None:
-            return FrameClock(self.frame_rate(source))
+            return FrameClock(DEFAULT_RATE)
+        self._check_there(source)
         if source.source_id not in self._clocks:
             self._clocks[source.source_id] = video_clock(source.video)
         return self._clocks[source.source_id]
@@ -61,6 +67,9 @@ class OwnMedia:
     def problems(self) -> list[AnnotationError]:
         """List nothing: what is wrong is told with its source, or when the corpus is opened."""
         return []
+
+    def _check_there(self, source: Source) -> None:
+        """Tell in the corpus's own words that a source's file is not there; here, in none."""
 
     def _source(self, folder: Path, file: str) -> Source:
         """The source that is a file of a folder."""
@@ -71,3 +80,11 @@ class OwnMedia:
         if kind is SourceKind.SOUND:
             return Source(source_id, kind, sound=path)
         return Source(source_id, kind, video=path, sound=path)
+
+
+def media_in(root: Path) -> Iterator[Path]:
+    """Media files in a folder and in those in it, in any order; hidden ones are none."""
+    for path in root.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path.suffix.lower() in MEDIA and not hidden and path.is_file():
+            yield path

@@ -22,6 +22,8 @@ A row with labels of one task belongs to that task's label set, one with more to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from triaffect.corpora.clock import FrameClock
-from triaffect.corpora.own_media import OwnMedia
+from triaffect.corpora.own_media import OwnMedia, media_in
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
     NO_FACE_TRACK,
@@ -48,10 +50,10 @@ from triaffect.corpora.table_rows import (
     votes_as_shares,
     whole_numbers,
 )
-from triaffect.errors import TableError
+from triaffect.errors import AnnotationError, TableError
 from triaffect.media.container import duration_s, opened
 from triaffect.media.suffixes import kind_by_name
-from triaffect.tasks.columns import cell, need_columns
+from triaffect.tasks.columns import cell, need_columns, shown
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import (
@@ -69,6 +71,9 @@ FILE_NAMES = ("labels.csv", "labels.parquet")
 _NUMBERS, _TEXTS = ("frame", "time_s", "face_id"), ("clip", "person", "split")
 _PREDICTED = ("box_x", "box_y", "box_w", "box_h", "detection", "face_seen", "voice_heard")
 """What else a prediction table has."""
+
+_GUESSED = 20
+"""Of so many clips that are not there it is guessed which file may be meant."""
 
 _SLACK_S = 1.0
 """A time so long after the end of a clip is of another clip, or in other units than seconds."""
@@ -139,25 +144,49 @@ class LabelTable(OwnMedia):
         """Labels of one clip.
 
         Raises:
-            MediaError: Frame or time is not given and the clip that would tell cannot be read.
+            AnnotationError: Frame or time is not given and the clip that would tell is not there.
+            MediaError: Or it cannot be read.
             TableError: A frame or time that the clip does not have, or rows of one moment
                 whose labels contradict each other.
         """
         rows = self._rows[source.source_id.removeprefix(f"{self.name}/")]
         rows = rows[self._labelled[rows]]
         labels = {key: values[rows] for key, values in self._labels.items()}
-        frames, times_s, shown = self._places(source, rows)
+        frames, times_s, seen = self._places(source, rows)
         refuse_contradictions(labels, (frames, times_s, self._tracks[rows]), rows, str(self._path))
         keys: dict[str, Key] = {
             "source": source.source_id,
             "person": [self._persons[row] or source.source_id for row in rows],
-            "track": np.where(shown, self._tracks[rows], NO_FACE_TRACK).astype(np.int32),
+            "track": np.where(seen, self._tracks[rows], NO_FACE_TRACK).astype(np.int32),
             "frame": frames.astype(np.int32),
             "time_s": times_s,
             "split": [self._splits[row] for row in rows],
             "label_set": _label_sets(labels, len(rows)),
         }
         return build_moments(len(rows), keys, labels, LabelOrigin.HUMAN, self._tasks)
+
+    def problems(self) -> list[AnnotationError]:
+        """List the clips that are not there, each with its first row."""
+        return list(self._missing.values())
+
+    @cached_property
+    def _missing(self) -> dict[str, AnnotationError]:
+        """What is wrong with each clip that is not there."""
+        folder = self._path.parent
+        missing: dict[str, AnnotationError] = {}
+        absent = [clip for clip in self._rows if not (folder / clip).exists()]
+        there = [file.relative_to(folder).as_posix() for file in media_in(folder)] if absent else []
+        for clip in absent:
+            near = get_close_matches(clip, there, 1) if len(missing) < _GUESSED else []
+            remedy = f"did you mean {near[0]}?" if near else "check the path"
+            where = cell(str(self._path), int(self._rows[clip][0]), "clip")
+            missing[clip] = AnnotationError(f"a file in {folder}", shown(clip), remedy, where=where)
+        return missing
+
+    def _check_there(self, source: Source) -> None:
+        clip = source.source_id.removeprefix(f"{self.name}/")
+        if clip in self._missing:
+            raise self._missing[clip]
 
     def _pictures(self, count: int) -> BoolArray:
         """Which rows are of a picture, shape (rows,)."""
@@ -171,20 +200,20 @@ class LabelTable(OwnMedia):
     ) -> tuple[IntArray, NDArray[np.float64], BoolArray]:
         """Frame, time and whether there is a picture then, of each row of a clip."""
         frames, times_s = self._frames[rows], self._times_s[rows]
-        shown = np.ones(len(rows), np.bool_)
+        seen = np.ones(len(rows), np.bool_)
         if source.images is not None:
-            return np.zeros(len(rows), np.int64), np.zeros(len(rows)), shown
+            return np.zeros(len(rows), np.int64), np.zeros(len(rows)), seen
         timed, framed = ~np.isnan(times_s), ~np.isnan(frames)
         if timed.all() and framed.all():
-            return frames.astype(np.int64), times_s, shown
+            return frames.astype(np.int64), times_s, seen
         clock = self.clock(source)
         self._check_frames(clock, frames, rows)
         if (timed & ~framed).any():
             self._check_times(source, clock, times_s, rows)
-        shown[~framed] = clock.is_shown(times_s[~framed])
+        seen[~framed] = clock.is_shown(times_s[~framed])
         frames[~framed] = clock.frames(times_s[~framed])
         times_s[~timed] = clock.times(frames[~timed].astype(np.int64))
-        return frames.astype(np.int64), times_s, shown
+        return frames.astype(np.int64), times_s, seen
 
     def _check_frames(self, clock: FrameClock, frames: NDArray[np.float64], rows: IntArray) -> None:
         after = np.flatnonzero(frames >= len(clock.times_s))
@@ -196,6 +225,7 @@ class LabelTable(OwnMedia):
     def _check_times(
         self, source: Source, clock: FrameClock, times_s: NDArray[np.float64], rows: IntArray
     ) -> None:
+        self._check_there(source)
         end_s = _end_s(source, clock)
         # The length of a sound without an index is estimated from its first seconds.
         latest_s = (end_s or np.inf) * (1 if len(clock.times_s) else 2) + _SLACK_S
