@@ -68,7 +68,7 @@ def test_a_broken_file_is_named_and_the_rest_is_done(typed, voices, tmp_path):
     (voices / "08a01Wb.wav").write_bytes(b"not a sound")
     code, out, err = typed("extract", voices, "--out", tmp_path / "s", "--face", "none",
                            "--voice", "logmel64", "--jobs", 1)  # fmt: skip
-    assert code == 0
+    assert code == 1, "not all was done"
     assert "warning: emodb/08a01Wb is left out" in err
     assert "added 2 sources" in out
     assert "1 left out" in out
@@ -146,15 +146,17 @@ def test_a_folder_without_labels(typed, tmp_path):
     (folder / "c.wav").write_bytes(b"no sound")
     words = ("extract", folder, "--out", tmp_path / "s", "--face", "gray64", "--voice", "logmel64",
              "--jobs", 1)  # fmt: skip
-    _, out, err = typed(*words)
+    code, out, err = typed(*words)
+    assert code == 1, "one of them is broken"
     assert "no label file of a known form; each of its 3 files is a source without labels" in err
     assert "warning: media/c.wav is left out" in err
     assert "added 2 sources (1 face rows, 100 voice rows, 0 labelled moments)" in out
     store = FeatureStore.open(tmp_path / "s")
     assert store.sources == ["media/a.wav", "media/b.png"]
     assert len(store.moments) == 0
-    _, out, _ = typed(*words)
-    assert "2 were there" in out
+    (folder / "c.wav").unlink()
+    code, out, _ = typed(*words)
+    assert (code, "2 were there" in out) == (0, True)
 
 
 def test_a_mistyped_clip_is_told_once_with_its_row(typed, tmp_path):

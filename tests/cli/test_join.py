@@ -126,8 +126,11 @@ def test_what_was_not_joined_is_named(page, place, tmp_path):
     (tmp_path / "v01.npy").write_bytes(b"broken")
     np.save(tmp_path / "stranger.npy", np.zeros((5, 2)))
     done = triaffect("join", "STORE", tmp_path, "--name", "some", "--per-frame", cwd=place)
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert "made/v01 is left out" in done.stderr
     assert "2 sources without features: made/v02, made/v03" in done.stderr
     assert "1 files or names without a source: stranger.npy" in done.stderr
     assert done.stdout.count("\n") == 1
+    (tmp_path / "v01.npy").unlink()
+    done = triaffect("join", "STORE", tmp_path, "--name", "some", "--per-frame", cwd=place)
+    assert done.returncode == 0, "what has no features is no failure"

@@ -66,7 +66,7 @@ def extract(
 
     Sources that the store has already are skipped, so an interrupted extraction is resumed by
     running it again; but one whose files or labels have changed since is refused. A source that
-    cannot be read is named at the end.
+    cannot be read is named at the end, and makes the exit code 1.
     """
     from triaffect.corpora.corpus import open_corpus
     from triaffect.corpora.delay import DelayedRatings, read_delay
@@ -101,6 +101,8 @@ def extract(
         f"rows, {report.moments} labelled moments) in {report.seconds:.1f} s; "
         f"{report.there} were there; {len(report.failures)} left out"
     )
+    if report.failures:
+        raise typer.Exit(1)
 
 
 def _engine(name: EngineName, ray_address: str | None, jobs: int | None) -> Engine:

@@ -54,7 +54,7 @@ def join(
     """Join features that another program made to a store, as a stream for recipes to use.
 
     A file is named by its source's id, or the last part of it. What is joined already is skipped,
-    so run it again to resume; a broken file is named and the rest joined.
+    so run it again to resume; a broken file is named and the rest joined, with exit code 1.
     """
     from triaffect.features.external_join import join as run
     from triaffect.features.external_join import stream_spec
@@ -68,6 +68,8 @@ def join(
     with progress_bar() as told:
         report = run(opened, features, spec, replace, told)
     _tell(report, opened, name)
+    if report.mistakes:
+        raise typer.Exit(1)
 
 
 def _tell(report: Report, store: FeatureStore, name: str) -> None:
