@@ -101,6 +101,30 @@ def test_what_is_done_about_leaks_is_told(place):
     assert json.loads((place / "dropped" / "run.json").read_text())["leaks"] == "drop"
 
 
+def test_what_was_chosen_about_leaks_is_remembered(place):
+    """Resuming need not say it again, and may say nothing else."""
+    run = place / "resumed"
+    command = ["train", "default", "--store", place / "leaky", "--out", run, *FAST]
+    done = triaffect(*command, "--drop-leak")
+    assert done.returncode == 0, done.stderr
+    before = {path: path.read_bytes() for path in run.rglob("*.safetensors")}
+    done = triaffect(*command, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in run.rglob("*.safetensors")} == before
+    assert json.loads((run / "run.json").read_text())["leaks"] == "drop"
+    done = triaffect(*command, "--resume", "--allow-leak")
+    assert done.returncode == 2
+    assert "expected the run's own leaks drop, got allow; resume with" in done.stderr
+
+
+def test_a_new_run_remembers_nothing(place):
+    command = ["train", "default", "--store", place / "leaky", "--out", place / "new", "--resume"]
+    done = triaffect(*command, *FAST)
+    assert done.returncode == 2
+    assert "got 1 people (p0) in several; --drop-leak" in done.stderr
+    assert not (place / "new").exists()
+
+
 def mistakes(place, run):
     half = place / "half"
     if not half.exists():

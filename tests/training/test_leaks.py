@@ -21,6 +21,7 @@ from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.tasks.registry import TASKS
 from triaffect.training.leaks import LEFT_OUT, LeakChoice, find_leaks, settle, told
 from triaffect.training.loop import train
+from triaffect.training.run_folder import leaks_of
 from triaffect.types import FeatureSeries, Moments
 
 POOLS = {"ALL": SETS}
@@ -259,9 +260,14 @@ def test_a_resumed_run_keeps_the_event_and_refuses_another_choice(leaky, tmp_pat
         )
     with pytest.raises(RunError, match="own leaks drop"):
         train(recipe, leaky, out, resume=True, leaks=LeakChoice.ALLOW)
-    folder = train(recipe, leaky, out, resume=True, leaks=LeakChoice.DROP)
+    folder = train(recipe, leaky, out, resume=True)  # it remembers
     events = [json.loads(line)["event"] for line in folder.journal.read_text().splitlines()]
     assert events == ["leaks", "epoch", "epoch"]
+    assert leaks_of(out, resume=True) is LeakChoice.DROP
+    assert leaks_of(out, resume=False) is LeakChoice.REFUSE
+    folder.about.write_text(folder.about.read_text().replace('"drop"', '"maybe"'))
+    with pytest.raises(RunError, match=r"expected leaks: refuse or allow or drop .*got 'maybe'"):
+        train(recipe, leaky, out, resume=True)
 
 
 def test_a_store_without_leaks_has_no_event(tmp_path):

@@ -89,8 +89,7 @@ def train(
     place = Place.named(device)
     if allow_leak and drop_leak:
         raise RunError("--allow-leak or --drop-leak", "both")
-    leaks = LeakChoice.ALLOW if allow_leak else LeakChoice.REFUSE
-    leaks = LeakChoice.DROP if drop_leak else leaks
+    leaks = LeakChoice.ALLOW if allow_leak else LeakChoice.DROP if drop_leak else None
     set_threads(threads)
     resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)
     initial = find_initial(init, resolved, opened) if init else None

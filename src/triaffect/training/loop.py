@@ -36,7 +36,15 @@ from triaffect.training.journal import Journal, Listener
 from triaffect.training.leaks import LeakChoice, find_leaks, settle, told
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.place import ON_PROCESSOR, Place
-from triaffect.training.run_folder import Initial, RunFolder, alone, begin, read_about, read_recipe
+from triaffect.training.run_folder import (
+    Initial,
+    RunFolder,
+    alone,
+    begin,
+    leaks_of,
+    read_about,
+    read_recipe,
+)
 from triaffect.training.scoring import predict_rows, score_pools, truth_of
 from triaffect.training.stage_run import StageRun, Work, load_weights
 from triaffect.training.thresholds import best_thresholds, read_thresholds
@@ -77,7 +85,7 @@ def train(
     known: Sequence[Task] = TASKS,
     *,
     initial: Initial | None = None,
-    leaks: LeakChoice = LeakChoice.REFUSE,
+    leaks: LeakChoice | None = None,
     place: Place = ON_PROCESSOR,
 ) -> RunFolder:
     """Train every stage of a recipe and score the result.
@@ -94,7 +102,8 @@ def train(
             with one.
         known: Every task that a recipe may name.
         initial: Weights that every stage starts from; see `triaffect.training.initial`.
-        leaks: What to do about people and videos in several splits.
+        leaks: What to do about people and videos in several splits; None for what the run was
+            begun with, and a new one refuses them.
         place: Where to compute.
 
     Returns:
@@ -108,6 +117,7 @@ def train(
     """
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     found = find_leaks(store, recipe.data.pools)
+    leaks = leaks or leaks_of(out, resume)
     settled = settle(store, found, leaks)
     learnt = hide_labels(settled, recipe.data.hide_labels, tasks, seed)
     learnt = hold_out(learnt, recipe.data.held_out)

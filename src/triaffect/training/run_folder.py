@@ -159,6 +159,26 @@ def begin(
     return folder
 
 
+def leaks_of(root: Path, resume: bool) -> LeakChoice:
+    """What a run was told to do about leaks; to refuse them where none is resumed.
+
+    Args:
+        root: The run folder, or where it will be.
+        resume: Whether to go on with the run that is there.
+
+    Raises:
+        RunError: Its ``run.json`` is damaged.
+    """
+    if not (resume and RunFolder(root).about.exists()):
+        return LeakChoice.REFUSE
+    begun = read_about(root).get("leaks")
+    try:
+        return LeakChoice(str(begun))
+    except ValueError:
+        known = " or ".join(LeakChoice)
+        raise RunError(f"leaks: {known} in run.json", repr(begun), where=root) from None
+
+
 def read_about(root: Path) -> dict[str, Any]:
     """Contents of ``run.json``.
 
