@@ -59,8 +59,12 @@ def test_a_table_beside_media_is_no_folder_without_labels(folder):
     with pytest.raises(AnnotationError, match="a known form"):
         open_corpus(folder)
     assert len(open_corpus(table).sources()) == 1
-    table.rename(folder / "labels.csv")
+    table = table.rename(folder / "labels.csv")
     assert open_corpus(folder).name == "table"
+    for suffix in (".tsv", ".XLSX"):
+        table = table.rename(table.with_suffix(suffix))
+        with pytest.raises(AnnotationError, match="a known form"):
+            open_corpus(folder)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".hidden.mp4"])

@@ -17,6 +17,9 @@ from triaffect.errors import AnnotationError
 from triaffect.tasks.columns import shown
 from triaffect.types import Moments, Source
 
+TABLES = (CSV, PARQUET, ".tsv", ".xlsx", ".ods")
+"""Endings of files that may hold labels, readable or not."""
+
 
 class MediaFolder(OwnMedia):
     """Reader of a folder without labels.
@@ -26,7 +29,7 @@ class MediaFolder(OwnMedia):
     """
 
     name = "media"
-    form = f"folder of videos, pictures or sounds without labels, and no {CSV} or {PARQUET} in it"
+    form = f"folder of videos, pictures or sounds without labels, and no {', '.join(TABLES)} in it"
 
     def __init__(self, root: Path) -> None:
         super().__init__()
@@ -38,7 +41,7 @@ class MediaFolder(OwnMedia):
     @classmethod
     def recognises(cls, root: Path) -> bool:
         """Whether it is a folder of media beside which lies no table, perhaps of labels."""
-        if not root.is_dir() or any(path.suffix.lower() in (CSV, PARQUET) for path in _in(root)):
+        if not root.is_dir() or any(path.suffix.lower() in TABLES for path in _in(root)):
             return False
         return any(True for _ in media_in(root))
 
