@@ -7,6 +7,7 @@ import sys
 import typer
 
 from triaffect.cli.bench import bench_app
+from triaffect.cli.compare import compare
 from triaffect.cli.corpus import corpus_app
 from triaffect.cli.demo import demo
 from triaffect.cli.evaluate import evaluate
@@ -39,6 +40,7 @@ app.command()(extract)
 app.command()(join)
 app.command()(train)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(submit)
 app.command("submit-check")(submit_check)
 app.command()(predict)

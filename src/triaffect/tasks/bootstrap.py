@@ -81,13 +81,13 @@ def _resampled(statistics: Statistics, resamples: int, seed: int) -> dict[str, N
     """Sums over the units of each resample, shape (resamples, S) by task key."""
     units = len(next(iter(statistics.values())))
     sums: dict[str, list[NDArray[np.float64]]] = {key: [] for key in statistics}
-    for counts in _drawn(units, resamples, seed):
+    for counts in draws(units, resamples, seed):
         for key, values in statistics.items():
             sums[key].append(counts @ values)
     return {key: np.concatenate(each) for key, each in sums.items()}
 
 
-def _drawn(units: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def draws(units: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """How often each unit is drawn, shape (some resamples, units), until there are enough."""
     rng = np.random.default_rng(seed)
     most = max(1, _BLOCK // max(units, 1))
