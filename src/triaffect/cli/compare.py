@@ -49,6 +49,7 @@ def compare(
         int, typer.Option("--bootstrap", min=0, help="Resamples; 0: no intervals.")
     ] = RESAMPLES,
     json_: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to look at here.")] = None,
 ) -> None:
     """Train what is missing, and tell recipes or runs apart: scores, spread, differences, cost."""
     from triaffect.features.store import FeatureStore
@@ -57,7 +58,7 @@ def compare(
     from triaffect.training.entries import find_entries
     from triaffect.training.evaluate import Resampling
 
-    for path in filter(None, (json_,)):
+    for path in filter(None, (json_, html)):
         need_place(path)
     opened = FeatureStore.open(store)
     entries = find_entries(what, opened, out, range(first_seed, first_seed + seeds), set_ or ())
@@ -73,6 +74,8 @@ def compare(
     _print(found)
     if json_ is not None:
         write_json_file(json_, found)
+    if html is not None:
+        _write_page(html, found)
     if found["failed"]:
         raise typer.Exit(1)
 
@@ -138,3 +141,12 @@ def _print(found: dict[str, Any]) -> None:
         console = Console(highlight=False, width=_FILE_WIDTH)
     for table in tables(found):
         console.print(table, "")
+
+
+def _write_page(path: Path, found: dict[str, Any]) -> None:
+    from triaffect.features.disk import make_folder, writing
+    from triaffect.report.compared import compared_page
+
+    make_folder(path.absolute().parent)
+    with writing(path):
+        compared_page(found).write(path)

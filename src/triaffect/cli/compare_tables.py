@@ -7,7 +7,15 @@ from typing import Any
 
 from rich.table import Table
 
-from triaffect.cli.evaluate_tables import FEW_UNITS
+from triaffect.report.compared_words import (
+    COST_HEADS,
+    cost_cells,
+    difference_cells,
+    explained,
+    mark,
+    score_names,
+    with_deviation,
+)
 
 _WIDTH = 7
 """Letters of a part's name above its column."""
@@ -27,67 +35,16 @@ def tables(found: Mapping[str, Any]) -> Iterator[Table | str]:
     yield _cost(systems)
 
 
-def score_names(systems: Mapping[str, Any]) -> list[str]:
-    """Every score that any system has, in order; parts have a dot in their names."""
-    return list(dict.fromkeys(name for each in systems.values() for name in each["mean"]))
-
-
-def explained(found: Mapping[str, Any]) -> str:
-    """What was scored, and what stands in the tables."""
-    rows, how = found["rows"], found["bootstrap"]
-    told = [f"{rows:,} rows of {found['units']:,} videos (stills: people), split {found['split']}."]
-    more = [f"{name} {count:,}" for name, count in found["asked"].items() if count > rows]
-    if more:
-        told.append(
-            "All are scored on the rows that each of them can be asked about; of the split's "
-            f"rows, some could be asked about more: {', '.join(more)}."
-        )
-    told.append("Scores are means ± standard deviations over seeds.")
-    if len(found["systems"]) > 1:
-        told.append(f"Differences are to {found['baseline']}, over the seeds that both have.")
-        if how["resamples"]:
-            told.append(
-                f"Their {how['level']:.0%} intervals: {how['resamples']:,} resamples of videos and "
-                "seeds, the same for both; * marks one without 0 in it."
-            )
-        if how["resamples"] and found["units"] < FEW_UNITS:
-            told.append("So few videos make them too narrow.")
-    return " ".join(told)
-
-
 def _score(name: str, systems: Mapping[str, Any], baseline: str) -> Table:
     table = _table(name)
     for head in ("seeds", "score", "difference", "interval", "", "better"):
         table.add_column(head, justify="left" if not head else "right", no_wrap=True)
     for system, told in systems.items():
         if name in told["mean"]:
-            table.add_row(system, *_cells(told, name, is_baseline=system == baseline))
+            score = with_deviation(told["mean"][name], told["sd"][name])
+            gap = difference_cells(told, name, is_baseline=system == baseline)
+            table.add_row(system, str(len(told["seeds"])), score, *gap)
     return table
-
-
-def _cells(told: Mapping[str, Any], name: str, *, is_baseline: bool) -> list[str]:
-    cells = [str(len(told["seeds"])), with_deviation(told["mean"][name], told["sd"][name])]
-    gap = told.get("difference", {}).get(name)
-    if gap is None:
-        return [*cells, "baseline" if is_baseline else "", "", "", ""]
-    better = f"{gap['better']} of {gap['seeds']}" if gap["seeds"] else "no seed shared"
-    return [*cells, f"{gap['mean']:+.3f}", ends_of(gap), mark(gap), better]
-
-
-def with_deviation(mean: float, sd: float | None) -> str:
-    """A mean, and the standard deviation if there is one."""
-    return f"{mean:.3f}" + (f" ± {sd:.3f}" if sd is not None else "")
-
-
-def ends_of(gap: Mapping[str, Any]) -> str:
-    """Ends of a difference's interval; nothing if there is none."""
-    return "{:+.3f} to {:+.3f}".format(*gap["interval"]) if gap["interval"] else ""
-
-
-def mark(gap: Mapping[str, Any] | None) -> str:
-    """A star if the interval of a difference does not hold 0."""
-    ends = gap and gap["interval"]
-    return "*" if ends and (ends[0] > 0 or ends[1] < 0) else ""
 
 
 def _parts(key: str, names: Sequence[str], systems: Mapping[str, Any]) -> Table:
@@ -105,12 +62,10 @@ def _parts(key: str, names: Sequence[str], systems: Mapping[str, Any]) -> Table:
 
 def _cost(systems: Mapping[str, Any]) -> Table:
     table = _table("cost, means over seeds")
-    for head in ("seconds", "with teachers", "epochs", "parameters", "rows"):
+    for head in COST_HEADS:
         table.add_column(head, justify="right")
     for system, told in systems.items():
-        cost = told["cost"]
-        seconds = (f"{cost[name]:,.1f}" for name in ("seconds", "seconds_in_all", "epochs"))
-        table.add_row(system, *seconds, f"{cost['parameters']:,}", f"{cost['rows']:,}")
+        table.add_row(system, *cost_cells(told["cost"]))
     return table
 
 

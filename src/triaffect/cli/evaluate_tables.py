@@ -7,11 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
+from triaffect.report.compared_words import FEW_UNITS
+
 COUNTS = ("support", "predicted", "rows")
 """Numbers of rows among what is told of a part."""
-
-FEW_UNITS = 60
-"""With fewer videos the intervals are noticeably too narrow; see docs/explanation/scores.md."""
 
 _CLASS_WIDTH = 7
 

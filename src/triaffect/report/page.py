@@ -1,8 +1,9 @@
 """One self-contained HTML page with plots: nothing in it is fetched from anywhere.
 
-Plotly is written into the page once. A content security policy in the page forbids every
-request and every script but the two that are named by their hashes, so that a hostile file
-name in a table can neither run nor call home. Figures are plain dicts in Plotly's own form.
+Plotly is written into the page once, if any plot needs it. A content security policy in the page
+forbids every request and every script but those two that are named by their hashes, so that a
+hostile file name in a table can neither run nor call home. Figures are plain dicts in Plotly's
+own form.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ th, td { padding: 6px 12px; text-align: right; border-bottom: 1px solid var(--li
 th { color: var(--soft); font-weight: 600; }
 th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 tr:last-child td { border-bottom: 0; }
+@media print {
+  body { background: #fff; } .card { break-inside: avoid; } h2 { break-after: avoid; }
+}
 """
 
 
@@ -88,24 +92,30 @@ class Page:
         self._body.append(f'<div class="card">{div}</div>')
         self._figures.append(figure)
 
+    def drawing(self, svg: str) -> None:
+        """Add an SVG element that was drawn here; its texts must be escaped in it."""
+        self._body.append(f'<div class="card">{svg}</div>')
+
     def html(self) -> str:
         """The whole page."""
-        plotly = get_plotlyjs()
-        allowed = " ".join(f"'sha256-{_hash(script)}'" for script in (plotly, _BOOT))
+        scripts = (get_plotlyjs(), _BOOT) if self._figures else ()
+        allowed = " ".join(f"'sha256-{_hash(script)}'" for script in scripts) or "'none'"
         policy = (
             f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
             "img-src data: blob:"
         )
-        parts = (
+        parts = [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{html.escape(self._title)}</title><style>{_STYLE}</style></head>",
             f"<body><main>{''.join(self._body)}</main>",
-            f'<script type="application/json" id="figures">{_json(self._figures)}</script>',
-            f"<script>{plotly}</script><script>{_BOOT}</script></body></html>",
-        )
-        return "\n".join(parts)
+        ]
+        if scripts:
+            figures = _json(self._figures)
+            parts.append(f'<script type="application/json" id="figures">{figures}</script>')
+        parts += [f"<script>{script}</script>" for script in scripts]
+        return "\n".join([*parts, "</body></html>"])
 
     def write(self, path: Path) -> None:
         """Write the page, whole or not at all; an existing file is replaced."""
