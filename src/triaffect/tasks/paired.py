@@ -132,6 +132,11 @@ def difference(
     return Difference(mean, low, high, better, shared)
 
 
+def drawn_seeds(seeds: int) -> int:
+    """How many of so many seeds a resample draws; see the top of this file."""
+    return max(seeds - 1, 1)
+
+
 def _mean_value(system: Mapping[int, Scored]) -> Values:
     mean: Values = np.mean([each.value for each in system.values()], axis=0)
     return mean
@@ -140,7 +145,7 @@ def _mean_value(system: Mapping[int, Scored]) -> Values:
 def _means(by_seed: Sequence[Values], rng: np.random.Generator) -> Values:
     """Mean over seeds drawn anew in each resample, from (resamples, K) of each seed."""
     seeds, resamples = len(by_seed), len(by_seed[0])
-    drawn = max(seeds - 1, 1)
+    drawn = drawn_seeds(seeds)
     places = rng.integers(seeds, size=(resamples, drawn)) + seeds * np.arange(resamples)[:, None]
     share = np.bincount(places.ravel(), minlength=resamples * seeds).reshape(resamples, seeds)
     means: Values = np.einsum("rn,nrk->rk", share / drawn, np.array(by_seed))
