@@ -34,6 +34,7 @@ def made_comparison(systems=("supervised", "<b>soft</b>/teacher", "soft/student"
                 "epochs": 7.5,
                 "parameters": 5_213_000,
                 "rows": 100_000,
+                "labels": None,
             },
             "seeds": {
                 str(k): {"scores": dict(zip(names, row.tolist(), strict=True))}

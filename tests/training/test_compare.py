@@ -22,6 +22,8 @@ from triaffect.training.compared import compared, find_baseline
 from triaffect.training.compared_runs import Job, Settings, common_rows, outcomes, sum_up
 from triaffect.training.entries import find_entries
 from triaffect.training.evaluate import Resampling
+from triaffect.training.held_out import hold_out
+from triaffect.training.hidden import hide_labels
 from triaffect.training.loop import open_run, train
 from triaffect.training.scoring import predict_rows, truth_of
 
@@ -65,10 +67,10 @@ def test_scores_are_those_of_the_rows(place):
     )
     for name, entry, seed in (("plain", "plain", 1), ("taught/student", "taught", 0)):
         folder = next(e for e in place.entries if e.name == entry).runs[seed]
-        work, nets = open_run(folder, place.store)
+        work, stages = open_run(folder, place.store)
         rows = np.flatnonzero(np.isin(work.samples.rows.moments, place.common.moments))
-        said = predict_rows(nets[-1][1], work.samples, rows, TASKS)
-        score = score_targets(truth_of(work.samples, rows), said)
+        said = predict_rows(stages[-1].net, work.samples, rows, TASKS)
+        score = score_targets(truth_of(work.samples, rows), said, stages[-1].tasks)
         told = found["systems"][name]["seeds"][str(seed)]["scores"]
         assert {k: v for k, v in told.items() if "." not in k} == pytest.approx(score.official)
         assert told["VA.arousal"] == pytest.approx(score.tasks["VA"].parts["arousal"])
@@ -131,16 +133,43 @@ def test_cost_is_what_the_journal_says(place):
     assert student["seconds_in_all"] == pytest.approx(own + teacher["seconds"], abs=0.03)
     assert teacher["seconds_in_all"] == teacher["seconds"]
     assert student["epochs"] == 2
-    assert student["rows"] == 6 * 50 * 4 - unlabelled(place)
+    rows, labels = learnt(hold_out(place.store, 0.1))
+    assert (student["rows"], student["labels"]) == (rows, labels)
+    assert rows < learnt(place.store)[0], "one of six people is held out"
     assert found["systems"]["taught/student"]["difference"]["P_VA"]["interval"] is None
 
 
-def unlabelled(place):
-    """Training rows without any label."""
-    store = place.store
-    columns = tuple(column for task in TASKS for column in task.columns)
-    labelled, _ = store.moments.labelled(columns)
-    return int((~labelled & (store.moments.words("split") == "train")).sum())
+def learnt(store):
+    """Training rows with any label, and how many tasks they have labels of."""
+    train = store.moments.words("split") == "train"
+    labelled = [store.moments.labelled(task.columns)[0] & train for task in TASKS]
+    return np.any(labelled, axis=0).sum(), sum(each.sum() for each in labelled)
+
+
+def test_hidden_labels_and_leaks_do_not_count_as_learnt(place, tmp_path):
+    recipe = load_recipe(place.files["taught"], ["data.hide_labels=0.5", "data.held_out=0"])
+    job = Job("taught", 3, recipe, tmp_path / "run")
+    (found,) = outcomes([job], Settings(place.folder / "store", place.common))
+    rows, labels = learnt(hide_labels(place.store, 0.5, TASKS, 3))
+    assert (found.stages["student"].rows, found.stages["student"].labels) == (rows, labels)
+    assert labels < 0.7 * learnt(place.store)[1]
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**about, "data": "another store's"}))
+    (tmp_path / "run" / "statistics-test.safetensors").unlink()
+    other = sum_up(tmp_path / "run", place.store, place.common)
+    assert (other["student"].rows, other["student"].labels) == (None, None)
+
+
+def test_thresholds_of_a_stage_count(place, tmp_path):
+    """And what was kept with other thresholds does not."""
+    shutil.copytree(place.entries[1].runs[0], tmp_path / "run")
+    before = sum_up(tmp_path / "run", place.store, place.common)["student"].statistics
+    every = dict.fromkeys([column for task in TASKS for column in task.threshold_columns], 0.001)
+    (tmp_path / "run/stages/student/thresholds.json").write_text(json.dumps(every))
+    after = sum_up(tmp_path / "run", place.store, place.common)["student"].statistics
+    (units,) = (task.key for task in TASKS if task.threshold_columns)
+    assert after[units].tolist() != before[units].tolist()
+    assert after["VA"].tolist() == before["VA"].tolist()
 
 
 def test_a_finished_run_is_asked_only_once(place, monkeypatch):

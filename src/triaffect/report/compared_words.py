@@ -58,10 +58,11 @@ def mark(gap: Mapping[str, Any] | None) -> str:
     return "*" if ends and (ends[0] > 0 or ends[1] < 0) else ""
 
 
-COST_HEADS = ("seconds", "with teachers", "epochs", "parameters", "rows")
+COST_HEADS = ("seconds", "with teachers", "epochs", "parameters", "rows", "labels")
 
 
 def cost_cells(cost: Mapping[str, Any]) -> list[str]:
     """What a system's training cost, under `COST_HEADS`."""
     seconds = [f"{cost[name]:,.1f}" for name in ("seconds", "seconds_in_all", "epochs")]
-    return [*seconds, f"{cost['parameters']:,}", f"{cost['rows']:,}"]
+    counts = [cost[name] for name in ("parameters", "rows", "labels")]
+    return [*seconds, *("unknown" if count is None else f"{count:,}" for count in counts)]

@@ -173,8 +173,14 @@ def _cost(entry: Entry, stage: str, runs: _Runs) -> dict[str, Any]:
         "seconds_in_all": round(float(np.mean(in_all)), 2),
         "epochs": round(float(np.mean([each.epochs for each in own])), 1),
         "parameters": own[0].parameters,
-        "rows": own[0].rows,
+        "rows": _whole_mean([each.rows for each in own]),
+        "labels": _whole_mean([each.labels for each in own]),
     }
+
+
+def _whole_mean(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return round(float(np.mean(known))) if len(known) == len(counts) else None
 
 
 def _differences(base: _Runs, own: _Runs, seed: int) -> dict[str, Any]:

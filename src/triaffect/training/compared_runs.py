@@ -12,9 +12,8 @@ import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,17 +28,22 @@ from triaffect.tasks.abaw import statistics_of
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.training.build import build_samples
 from triaffect.training.entries import Entry, is_finished
-from triaffect.training.evaluate import split_of
+from triaffect.training.evaluate import Split, split_of
 from triaffect.training.files import write_tensors
 from triaffect.training.journal import read_journal
-from triaffect.training.loop import open_run, set_threads, train
-from triaffect.training.run_folder import RunFolder, read_recipe
+from triaffect.training.leaks import LeakChoice, find_leaks, settle
+from triaffect.training.loop import learnt_from, open_run, set_threads, train
+from triaffect.training.run_folder import RunFolder, read_about, read_recipe
 from triaffect.training.scoring import predict_rows, truth_of
 from triaffect.training.stage_run import Work as RunWork
 from triaffect.types import IntArray
+from triaffect.types import Split as SplitName
 
 FORMAT = 1
 """Of the statistics that a run folder keeps."""
+
+_NO_MATTER = {"pools", "batch_size", "min_batch", "augment", "balance", "held_out", "hide_labels"}
+"""Of a recipe's data, what does not decide which rows can be asked about."""
 
 Told = Callable[[int, str], None]
 """Told how many runs are done, and a word about what is going on."""
@@ -106,7 +110,8 @@ class StageResult:
     Attributes:
         statistics: By task key, of each unit, shape (units, S).
         parameters: Numbers that its network learns.
-        rows: Training rows that it learnt from.
+        rows: Training rows that it learnt from; None if that was in another store.
+        labels: Labels that they have, one for each task that a row has any of; None likewise.
         seconds: Of its training, scores of its epochs included; of an interrupted run the
             part of an epoch before the interruption is not among them.
         epochs: How many it trained.
@@ -114,7 +119,8 @@ class StageResult:
 
     statistics: dict[str, NDArray[np.float64]]
     parameters: int
-    rows: int
+    rows: int | None
+    labels: int | None
     seconds: float = 0.0
     epochs: int = 0
 
@@ -148,31 +154,34 @@ def common_rows(
         TriaffectError: No such split.
         StoreError: There is no row that all can be asked about.
     """
-    splits, errors = {}, {}
-    known: dict[str, Any] = {}
+    asked: dict[str, IntArray] = {}
+    errors: dict[str, str] = {}
+    known: dict[str, IntArray] = {}
+    first = None
     for entry in entries:
-        data = entry.recipe.data
-        key = json.dumps([data.model_dump(mode="json"), entry.recipe.tasks])
+        key = entry.recipe.data.model_dump_json(exclude=_NO_MATTER) + str(entry.recipe.tasks)
         try:
             if key not in known:
-                tasks = [task_by_key(each) for each in entry.recipe.tasks]
-                known[key] = split_of(store, build_samples(data, store, tasks), split, tasks)
-            splits[entry.name] = known[key]
+                rows = _rows_of_split(entry.recipe, store, split)
+                known[key], first = rows.samples.rows.moments[rows.rows], first or rows
+            asked[entry.name] = known[key]
         except StoreError as error:
             errors[entry.name] = str(error)
-    if not splits:
+    if first is None:
         return None, errors
-    moments = {name: each.samples.rows.moments[each.rows] for name, each in splits.items()}
-    shared = next(iter(moments.values()))
-    for each in moments.values():
-        shared = np.intersect1d(shared, each, assume_unique=True)
+    shared = reduce(partial(np.intersect1d, assume_unique=True), known.values())
     if not len(shared):
         expected = f"rows of the split '{split}' that all entries can be asked about"
         raise StoreError(expected, "none", "compare fewer of them", where=store.path)
-    name, first = next(iter(splits.items()))
-    units = first.units()[np.searchsorted(moments[name], shared)]
+    units = first.units()[np.searchsorted(first.samples.rows.moments[first.rows], shared)]
     _, unit = np.unique(units, return_inverse=True)
-    return Common(split, shared, unit, {key: len(each) for key, each in moments.items()}), errors
+    return Common(split, shared, unit, {name: len(each) for name, each in asked.items()}), errors
+
+
+def _rows_of_split(recipe: Recipe, store: FeatureStore, split: str) -> Split:
+    """What of a split a recipe's networks can be asked about."""
+    tasks = [task_by_key(each) for each in recipe.tasks]
+    return split_of(store, build_samples(recipe.data, store, tasks), split, tasks)
 
 
 def outcomes(
@@ -260,36 +269,51 @@ def sum_up(folder: Path, store: FeatureStore, common: Common) -> dict[str, Stage
 
 
 def _ask(folder: Path, store: FeatureStore, common: Common) -> dict[str, StageResult]:
-    work, nets = open_run(folder, store)
+    work, stages = open_run(folder, store)
     rows = np.searchsorted(work.samples.rows.moments, common.moments)
     if not np.array_equal(work.samples.rows.moments[rows % len(work.samples.rows)], common.moments):
         raise RunError("a run that can be asked about the common rows", "another", where=folder)
     truth = truth_of(work.samples, rows)
-    pools = work.pools("train")
+    taught = _as_taught(work)
     found = {}
-    for name, net in nets:
-        said = predict_rows(net, work.samples, rows, work.tasks)
-        statistics = statistics_of(truth, said, work.tasks, common.unit, common.units)
-        learnt = sum(parameter.numel() for parameter in net.parameters())
-        found[name] = StageResult(dict(statistics), learnt, _rows_of(work, name, pools))
+    for stage in stages:
+        said = predict_rows(stage.net, work.samples, rows, stage.tasks)
+        statistics = statistics_of(truth, said, stage.tasks, common.unit, common.units)
+        learns = sum(parameter.numel() for parameter in stage.net.parameters())
+        amount = _amount(taught, stage.name) if taught else (None, None)
+        found[stage.name] = StageResult(dict(statistics), learns, *amount)
     return found
 
 
-def _rows_of(work: RunWork, stage: str, pools: dict[str, IntArray]) -> int:
-    """How many different training rows a stage's updates draw from."""
-    used = [pools[kind] for kind in work.recipe.stages[stage].updates if kind in pools]
-    return len(np.unique(np.concatenate(used))) if used else 0
+def _as_taught(work: RunWork) -> RunWork | None:
+    """A run's samples as it learnt from them; None if they are of another store."""
+    about, data = read_about(work.folder.root), work.recipe.data
+    if about["data"] != work.store.fingerprint(data.external):
+        return None
+    leaks = find_leaks(work.store, data.pools)
+    settled = settle(work.store, leaks, LeakChoice(about["leaks"]))
+    learnt = learnt_from(work.recipe, settled, work.tasks, work.seed)
+    return replace(work, store=learnt, samples=build_samples(data, learnt, work.tasks))
+
+
+def _amount(taught: RunWork, stage: str) -> tuple[int, int]:
+    """How many training rows a stage's updates draw from, and how many labels those have."""
+    pools = taught.pools(SplitName.TRAIN)
+    used = [pools[kind] for kind in taught.recipe.stages[stage].updates if kind in pools]
+    rows = np.unique(np.concatenate(used))
+    targets = taught.samples.rows.targets.values()
+    return len(rows), sum(int(each.valid[rows].any(axis=1).sum()) for each in targets)
 
 
 def _key(folder: Path, store: FeatureStore, common: Common) -> str:
-    """What kept statistics depend on: format, store, rows, and weights."""
+    """What kept statistics depend on: format, store, rows, weights, thresholds."""
     recipe = read_recipe(folder)
     digest = hashlib.sha256(f"{FORMAT} {store.fingerprint(recipe.data.external)}".encode())
     digest.update(common.moments.tobytes() + common.unit.tobytes())
     for stage in recipe.stages:
-        weights = RunFolder(folder).weights(stage, "best")
-        if weights.is_file():  # else opening the run says so
-            digest.update(weights.read_bytes())
+        for file in (RunFolder(folder).weights(stage, "best"), RunFolder(folder).thresholds(stage)):
+            if file.is_file():  # else opening the run says what is wrong
+                digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
@@ -299,7 +323,7 @@ def _write(path: Path, key: str, stages: dict[str, StageResult]) -> None:
         for name, stage in stages.items()
         for task, values in stage.statistics.items()
     }
-    costs = {name: [stage.parameters, stage.rows] for name, stage in stages.items()}
+    costs = {name: [stage.parameters, stage.rows, stage.labels] for name, stage in stages.items()}
     write_tensors(path, tensors, {"triaffect": json.dumps({"key": key, "costs": costs})})
 
 

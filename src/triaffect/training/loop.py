@@ -119,8 +119,7 @@ def train(
     found = find_leaks(store, recipe.data.pools)
     leaks = leaks or leaks_of(out, resume)
     settled = settle(store, found, leaks)
-    learnt = hide_labels(settled, recipe.data.hide_labels, tasks, seed)
-    learnt = hold_out(learnt, recipe.data.held_out)
+    learnt = learnt_from(recipe, settled, tasks, seed)
     samples = build_samples(recipe.data, learnt, tasks)
     work = Work(recipe, learnt, samples, tasks, RunFolder(out), seed, place)
     check_stages(work, initial)
@@ -138,6 +137,14 @@ def train(
             progress.journal_bytes = journal.size()
         write_json(folder.scores, score_run(work))
     return folder
+
+
+def learnt_from(
+    recipe: Recipe, store: FeatureStore, tasks: Sequence[Task], seed: int
+) -> FeatureStore:
+    """The store as a run learns from it: some labels hidden, some people held out."""
+    hidden = hide_labels(store, recipe.data.hide_labels, tasks, seed)
+    return hold_out(hidden, recipe.data.held_out)
 
 
 @dataclass(frozen=True)
