@@ -17,15 +17,17 @@ from triaffect.tasks.abaw import score_targets
 from triaffect.tasks.bootstrap import bootstrap
 from triaffect.tasks.paired import drawn_units, score_names, scored
 from triaffect.tasks.registry import TASKS
-from triaffect.training import compared_runs
+from triaffect.training import compared_runs, summed_up
+from triaffect.training.common_rows import common_rows
 from triaffect.training.compared import compared, find_baseline
-from triaffect.training.compared_runs import Job, Settings, common_rows, outcomes, sum_up
+from triaffect.training.compared_runs import Job, Settings, outcomes
 from triaffect.training.entries import find_entries
 from triaffect.training.evaluate import Resampling
 from triaffect.training.held_out import hold_out
 from triaffect.training.hidden import hide_labels
 from triaffect.training.loop import open_run, train
 from triaffect.training.scoring import predict_rows, truth_of
+from triaffect.training.summed_up import sum_up
 
 SEEDS = range(2)
 
@@ -175,7 +177,7 @@ def test_thresholds_of_a_stage_count(place, tmp_path):
 def test_a_finished_run_is_asked_only_once(place, monkeypatch):
     folder = place.entries[1].runs[0]
     again = next(each for each in place.done if each.job.folder == folder)
-    monkeypatch.setattr(compared_runs, "open_run", None)
+    monkeypatch.setattr(summed_up, "open_run", None)
     found = sum_up(folder, place.store, place.common)
     assert found.keys() == again.stages.keys()
     for name, stage in found.items():

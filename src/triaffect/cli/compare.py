@@ -53,8 +53,9 @@ def compare(
 ) -> None:
     """Train what is missing, and tell recipes or runs apart: scores, spread, differences, cost."""
     from triaffect.features.store import FeatureStore
+    from triaffect.training.common_rows import common_rows
     from triaffect.training.compared import compared, find_baseline
-    from triaffect.training.compared_runs import Settings, common_rows
+    from triaffect.training.compared_runs import Settings
     from triaffect.training.entries import find_entries
     from triaffect.training.evaluate import Resampling
 

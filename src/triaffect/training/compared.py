@@ -23,7 +23,8 @@ from triaffect.tasks.paired import (
 )
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
-from triaffect.training.compared_runs import Common, Outcome
+from triaffect.training.common_rows import Common
+from triaffect.training.compared_runs import Outcome
 from triaffect.training.entries import Entry
 from triaffect.training.evaluate import Resampling
 
