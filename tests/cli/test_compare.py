@@ -14,6 +14,7 @@ import torch
 from tests.cli.test_evaluate import triaffect
 from tests.training.comparisons import recipe_files
 from tests.training.stores import made_store
+from tests.training.test_leaks import SOURCES, store_of
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,27 @@ def test_one_run_that_fails_is_named(told, place):
     assert done.stderr.startswith("[2/2] taught, seed 1 failed: ")
     assert done.stderr.count("\n") == 1
     assert row_of(done.stdout, "P_VA", "taught/student").split()[1] == "1"
+
+
+def test_leaks_are_refused_dropped_or_allowed(place):
+    folder, files = place
+    store_of(folder / "leaky", *SOURCES, frames=60)
+    paths = ["--store", folder / "leaky", "--out", folder / "leaky_runs"]
+    done = triaffect("compare", files["taught"], *paths, "--seeds", 2)
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first.startswith("[1/2] taught, seed 0 failed: ")
+    assert "--drop-leak" in first
+    assert second == "[2/2] taught, seed 1 failed: likewise"
+    done = triaffect("compare", files["taught"], *paths, "--seeds", 1, "--drop-leak")
+    assert done.returncode == 0, done.stderr
+    about = json.loads((folder / "leaky_runs" / "taught" / "seed-0" / "run.json").read_text())
+    assert about["leaks"] == "drop"
+    done = triaffect("compare", files["taught"], *paths, "--seeds", 1, "--allow-leak")
+    assert done.returncode == 2
+    assert "another, by what was done about leaks" in done.stderr
+    done = triaffect("compare", files["taught"], *paths, "--allow-leak", "--drop-leak")
+    assert "got both" in done.stderr
 
 
 def mistakes(place):

@@ -10,6 +10,7 @@ import typer
 
 from triaffect.cli.evaluate import RESAMPLES
 from triaffect.cli.json_file import need_place, write_json_file
+from triaffect.cli.leak_flags import leak_choice
 from triaffect.cli.progress import progress_bar
 from triaffect.errors import RunError
 
@@ -49,6 +50,13 @@ def compare(
         int, typer.Option("--bootstrap", min=0, help="Resamples; 0: no intervals.")
     ] = RESAMPLES,
     json_: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Learn from people and videos of other splits too.")
+    ] = False,
+    drop_leak: Annotated[
+        bool,
+        typer.Option("--drop-leak", help="Leave out rows of people and videos of other splits."),
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page to look at here.")] = None,
 ) -> None:
     """Train what is missing, and tell recipes or runs apart: scores, spread, differences, cost."""
@@ -62,14 +70,16 @@ def compare(
     for path in filter(None, (json_, html)):
         need_place(path)
     opened = FeatureStore.open(store)
-    entries = find_entries(what, opened, out, range(first_seed, first_seed + seeds), set_ or ())
+    leaks = leak_choice(allow=allow_leak, drop=drop_leak)
+    wanted = range(first_seed, first_seed + seeds)
+    entries = find_entries(what, opened, out, wanted, set_ or (), leaks)
     baseline = find_baseline(entries, against)
     common, errors = common_rows(entries, opened, split)
     for name, error in errors.items():
         typer.echo(f"triaffect: {name}: {error}", err=True)
     if common is None:
         raise RunError("at least one entry that the store can serve", "none", where=store)
-    done = _work(_jobs(entries, errors), Settings(store, common, threads), jobs)
+    done = _work(_jobs(entries, errors), Settings(store, common, threads, leaks), jobs)
     found = compared(entries, done, common, baseline, Resampling(resamples))
     found = {"store": str(store), **found, "failed": _failed(done, errors)}
     _print(found)
@@ -108,17 +118,19 @@ def _work(todo: Sequence[Job], settings: Settings, processes: int) -> list[Outco
 
         with closing(outcomes(todo, settings, processes, word)) as results:
             for outcome in results:
+                line = _line(outcome, done)
                 done.append(outcome)
                 told(len(done), len(todo), f"{outcome.job.entry}, seed {outcome.job.seed}")
                 if outcome.trained or outcome.error:
-                    typer.echo(f"[{len(done)}/{len(todo)}] {_line(outcome)}", err=True)
+                    typer.echo(f"[{len(done)}/{len(todo)}] {line}", err=True)
     return done
 
 
-def _line(outcome: Outcome) -> str:
+def _line(outcome: Outcome, before: Sequence[Outcome]) -> str:
     name = f"{outcome.job.entry}, seed {outcome.job.seed}"
     if outcome.error:
-        return f"{name} failed: {outcome.error}"
+        is_known = any(each.error == outcome.error for each in before)
+        return f"{name} failed: {'likewise' if is_known else outcome.error}"
     seconds = sum(stage.seconds for stage in outcome.stages.values())
     return f"{name}: trained in {seconds:,.0f} s"
 

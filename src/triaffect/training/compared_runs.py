@@ -14,6 +14,7 @@ from triaffect.features.store import FeatureStore
 from triaffect.recipes.recipe import Recipe
 from triaffect.training.common_rows import Common
 from triaffect.training.entries import is_finished
+from triaffect.training.leaks import LeakChoice
 from triaffect.training.loop import set_threads, train
 from triaffect.training.summed_up import StageResult, sum_up
 
@@ -46,11 +47,13 @@ class Settings:
         store: The feature store.
         common: The rows to score.
         threads: Processor threads of each run.
+        leaks: What each does about people and videos in several splits.
     """
 
     store: Path
     common: Common
     threads: int = 1
+    leaks: LeakChoice = LeakChoice.REFUSE
 
 
 @dataclass(frozen=True)
@@ -125,13 +128,13 @@ class _Worker:
     def _outcome(self, job: Job) -> Outcome:
         missing = not is_finished(job.folder)
         if missing:
-            report = partial(self._report, job)
-            train(job.recipe, self._store, job.folder, job.seed, resume=True, report=report)
+            report, leaks = partial(self._report, job), self._settings.leaks
+            place = job.folder, job.seed
+            train(job.recipe, self._store, *place, resume=True, report=report, leaks=leaks)
         return Outcome(job, sum_up(job.folder, self._store, self._settings.common), missing)
 
-    def _report(self, job: Job, stage: str, done: int, total: int, loss: float) -> None:
+    def _report(self, job: Job, stage: str, done: int, total: int, _loss: float) -> None:
         if not self._wanted():
             raise Stopped
         if self._told:
-            word = f"{job.entry}, seed {job.seed}: {stage} {done}/{total}, loss {loss:.3f}"
-            self._told(self._done, word)
+            self._told(self._done, f"{job.entry}, seed {job.seed}: {stage} {done}/{total}")

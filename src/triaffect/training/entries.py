@@ -66,6 +66,7 @@ def find_entries(
     out: Path,
     seeds: Iterable[int],
     changes: Sequence[str] = (),
+    leaks: LeakChoice = LeakChoice.REFUSE,
 ) -> list[Entry]:
     """Put recipes and run folders together as entries, in the order they were given.
 
@@ -75,6 +76,7 @@ def find_entries(
         out: Where missing runs of a recipe are made, as ``<name>/seed-<seed>``.
         seeds: Of each recipe's runs; a run folder that was given takes its own seed's place.
         changes: Overrides of every recipe that was not given as a run.
+        leaks: What missing runs do about people and videos in several splits.
 
     Raises:
         RecipeError: No such recipe, two of one name, or changes without a recipe to change.
@@ -88,7 +90,7 @@ def find_entries(
     trained: dict[str, None] = {}
     for each in what:
         is_run = Path(each).is_dir()
-        entry = _of_run(Path(each)) if is_run else _of_recipe(each, changes, store)
+        entry = _of_run(Path(each)) if is_run else _of_recipe(each, changes, store, leaks)
         known = entries.setdefault(entry.name, entry)
         _need_same(known, entry)
         for seed, folder in entry.runs.items():
@@ -118,7 +120,7 @@ def _of_run(folder: Path) -> Entry:
     return Entry(recipe, identity, {seed: folder})
 
 
-def _of_recipe(name: str, changes: Sequence[str], store: FeatureStore) -> Entry:
+def _of_recipe(name: str, changes: Sequence[str], store: FeatureStore, leaks: LeakChoice) -> Entry:
     """The entry of a recipe, without runs."""
     recipe = load_recipe(name, changes)
     if not re.fullmatch(r"\w[\w.+-]*", recipe.name):
@@ -128,7 +130,7 @@ def _of_recipe(name: str, changes: Sequence[str], store: FeatureStore) -> Entry:
         data = store.fingerprint(recipe.data.external)
     except StoreError:  # each of its runs will say what the store lacks
         data = ""
-    return Entry(recipe, Identity(recipe_hash(recipe), None, LeakChoice.REFUSE, data))
+    return Entry(recipe, Identity(recipe_hash(recipe), None, str(leaks), data))
 
 
 def _identity_of(about: dict[str, str | None]) -> Identity:
