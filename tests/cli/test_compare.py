@@ -169,6 +169,12 @@ def test_mistakes_end_in_code_2(told, place):
         assert done.stdout == ""
 
 
+def test_a_file_is_no_place_for_runs(place):
+    done = compare(place, place[1]["plain"], out="plain.toml")
+    assert done.returncode == 2
+    assert "expected a folder for the runs, got a file" in done.stderr
+
+
 INTERRUPTIBLE = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs

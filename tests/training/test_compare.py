@@ -242,6 +242,7 @@ def mistakes(place, tmp_path):
         "two named taught, which differ in their",
     )
     yield RecipeError, ["taught"], {}, "'taught'"
+    yield RecipeError, ["finetune"], {}, "train --init"
     yield RecipeError, [run], {"changes": ["teacher.epochs=1"]}, "--set"
     outside = tmp_path / "outside.toml"
     outside.write_text(f'extends = "{place.files["taught"]}"\nname = "../outside"\n')

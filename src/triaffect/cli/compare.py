@@ -26,7 +26,10 @@ _FILE_WIDTH = 120
 def compare(
     what: Annotated[
         list[str],
-        typer.Argument(help="Recipe files, names of shipped recipes, folders of finished runs."),
+        typer.Argument(
+            metavar="WHAT",
+            help="Recipe files, names of shipped recipes, folders of finished runs.",
+        ),
     ],
     store: Annotated[Path, typer.Option(help="Feature store to learn from and to score on.")],
     out: Annotated[Path, typer.Option(help="Folder for the runs that are missing.")],

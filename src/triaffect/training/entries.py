@@ -10,7 +10,7 @@ from pathlib import Path
 from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.load import load_recipe, recipe_hash
-from triaffect.recipes.recipe import Recipe
+from triaffect.recipes.recipe import INITIAL, Recipe
 from triaffect.training.leaks import LeakChoice
 from triaffect.training.run_folder import RunFolder, read_about, read_recipe
 
@@ -79,7 +79,8 @@ def find_entries(
         leaks: What missing runs do about people and videos in several splits.
 
     Raises:
-        RecipeError: No such recipe, two of one name, or changes without a recipe to change.
+        RecipeError: No such recipe, two of one name, one that needs weights to begin with, or
+            changes without a recipe to change.
         RunError: A folder without a finished run, one seed twice, or a folder below ``out``
             that holds another run than it should.
     """
@@ -97,6 +98,8 @@ def find_entries(
             _add(known, seed, folder)
         if not is_run:
             trained[entry.name] = None
+    if trained and out.exists() and not out.is_dir():
+        raise RunError("a folder for the runs", "a file", "choose another --out", where=out)
     for name in trained:
         for seed in seeds:
             if seed not in entries[name].runs:
@@ -126,6 +129,13 @@ def _of_recipe(name: str, changes: Sequence[str], store: FeatureStore, leaks: Le
     if not re.fullmatch(r"\w[\w.+-]*", recipe.name):
         expected = "a recipe's name of letters, digits and . _ + -, as its folder is named so"
         raise RecipeError(expected, repr(recipe.name), where=name)
+    if any(stage.teacher == INITIAL for stage in recipe.stages.values()):
+        raise RecipeError(
+            "recipes that begin with random weights",
+            f"{recipe.name}, which learns from the model it begins with",
+            "train it with 'train --init' and give the run folders",
+            where=name,
+        )
     try:
         data = store.fingerprint(recipe.data.external)
     except StoreError:  # each of its runs will say what the store lacks
