@@ -156,6 +156,8 @@ def mistakes(place):
     yield [files["plain"], "--against", "plane"], "did you mean plain"
     yield [files["plain"], "--split", "tset"], "did you mean test"
     yield ["nosuch"], "'nosuch'"
+    if not torch.cuda.is_available():
+        yield [files["plain"], "--device", "cuda"], "CUDA"
     yield [files["plain"], "--json", folder], "a folder"
     yield [files["plain"], "--set", "net.lstm=9"], "another, by their recipes"
     yield [files["broken"]], "at least one entry"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +26,9 @@ from triaffect.training.entries import find_entries
 from triaffect.training.evaluate import Resampling
 from triaffect.training.held_out import hold_out
 from triaffect.training.hidden import hide_labels
+from triaffect.training.leaks import LeakChoice
 from triaffect.training.loop import open_run, train
+from triaffect.training.place import Place
 from triaffect.training.scoring import predict_rows, truth_of
 from triaffect.training.summed_up import sum_up
 
@@ -229,6 +232,26 @@ def test_run_folders_are_seeds_of_one_entry(place):
     )
     assert found.runs[1] == place.entries[1].runs[1]
     assert found.runs[2] == place.folder / "other" / "taught" / "seed-2"
+
+
+def test_a_folder_may_be_called_as_a_shipped_recipe(place, tmp_path, monkeypatch):
+    """As they are in the present folder when ``--out .`` is given again."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "default").mkdir()
+    (found,) = find_entries(["default"], place.store, Path(), range(1))
+    assert found.runs == {0: Path("default/seed-0")}
+
+
+def test_runs_are_trained_as_the_settings_say(place, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(compared_runs, "train", lambda *_, **options: given.update(options))
+    job = Job("taught", 0, load_recipe(place.files["taught"]), tmp_path / "run")
+    meta = Place(torch.device("meta"))
+    settings = Settings(
+        place.folder / "store", place.common, leaks=LeakChoice.DROP, place=meta, threads=1
+    )
+    list(outcomes([job], settings))
+    assert (given["place"], given["leaks"], given["resume"]) == (meta, LeakChoice.DROP, True)
 
 
 def mistakes(place, tmp_path):

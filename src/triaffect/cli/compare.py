@@ -12,6 +12,7 @@ from triaffect.cli.evaluate import RESAMPLES
 from triaffect.cli.json_file import need_place, write_json_file
 from triaffect.cli.leak_flags import leak_choice
 from triaffect.cli.progress import progress_bar
+from triaffect.cli.train import DeviceName
 from triaffect.errors import RunError
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def compare(
     ] = None,
     *,
     jobs: Annotated[int, typer.Option(min=1, help="Runs trained at a time.")] = 1,
+    device: Annotated[
+        DeviceName, typer.Option(help="Where missing runs are trained; all are scored on the cpu.")
+    ] = DeviceName.CPU,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads of each run.")] = 1,
     resamples: Annotated[
         int, typer.Option("--bootstrap", min=0, help="Resamples; 0: no intervals.")
@@ -69,10 +73,11 @@ def compare(
     from triaffect.training.compared_runs import Settings
     from triaffect.training.entries import find_entries
     from triaffect.training.evaluate import Resampling
+    from triaffect.training.place import Place
 
     for path in filter(None, (json_, html)):
         need_place(path)
-    opened = FeatureStore.open(store)
+    opened, place = FeatureStore.open(store), Place.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak)
     wanted = range(first_seed, first_seed + seeds)
     entries = find_entries(what, opened, out, wanted, set_ or (), leaks)
@@ -82,7 +87,8 @@ def compare(
         typer.echo(f"triaffect: {name}: {error}", err=True)
     if common is None:
         raise RunError("at least one entry that the store can serve", "none", where=store)
-    done = _work(_jobs(entries, errors), Settings(store, common, threads, leaks), jobs)
+    settings = Settings(store, common, threads, leaks, place)
+    done = _work(_jobs(entries, errors), settings, jobs)
     found = compared(entries, done, common, baseline, Resampling(resamples))
     found = {"store": str(store), **found, "failed": _failed(done, errors)}
     _print(found)

@@ -16,6 +16,7 @@ from triaffect.training.common_rows import Common
 from triaffect.training.entries import is_finished
 from triaffect.training.leaks import LeakChoice
 from triaffect.training.loop import set_threads, train
+from triaffect.training.place import ON_PROCESSOR, Place
 from triaffect.training.summed_up import StageResult, sum_up
 
 Told = Callable[[int, str], None]
@@ -48,12 +49,14 @@ class Settings:
         common: The rows to score.
         threads: Processor threads of each run.
         leaks: What each does about people and videos in several splits.
+        place: Where missing runs are trained; all are scored on the processor.
     """
 
     store: Path
     common: Common
     threads: int = 1
     leaks: LeakChoice = LeakChoice.REFUSE
+    place: Place = ON_PROCESSOR
 
 
 @dataclass(frozen=True)
@@ -128,9 +131,16 @@ class _Worker:
     def _outcome(self, job: Job) -> Outcome:
         missing = not is_finished(job.folder)
         if missing:
-            report, leaks = partial(self._report, job), self._settings.leaks
-            place = job.folder, job.seed
-            train(job.recipe, self._store, *place, resume=True, report=report, leaks=leaks)
+            train(
+                job.recipe,
+                self._store,
+                job.folder,
+                job.seed,
+                resume=True,
+                report=partial(self._report, job),
+                leaks=self._settings.leaks,
+                place=self._settings.place,
+            )
         return Outcome(job, sum_up(job.folder, self._store, self._settings.common), missing)
 
     def _report(self, job: Job, stage: str, done: int, total: int, _loss: float) -> None:

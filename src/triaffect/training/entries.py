@@ -9,7 +9,7 @@ from pathlib import Path
 
 from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.features.store import FeatureStore
-from triaffect.recipes.load import load_recipe, recipe_hash
+from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
 from triaffect.recipes.recipe import INITIAL, Recipe
 from triaffect.training.leaks import LeakChoice
 from triaffect.training.run_folder import RunFolder, read_about, read_recipe
@@ -84,19 +84,17 @@ def find_entries(
         RunError: A folder without a finished run, one seed twice, or a folder below ``out``
             that holds another run than it should.
     """
-    folders = [Path(each) for each in what if Path(each).is_dir()]
-    if changes and len(folders) == len(what):
+    if changes and all(_is_run(each) for each in what):
         raise RecipeError("a recipe that --set can change", "finished runs alone", where="--set")
     entries: dict[str, Entry] = {}
     trained: dict[str, None] = {}
     for each in what:
-        is_run = Path(each).is_dir()
-        entry = _of_run(Path(each)) if is_run else _of_recipe(each, changes, store, leaks)
+        entry = _of_run(Path(each)) if _is_run(each) else _of_recipe(each, changes, store, leaks)
         known = entries.setdefault(entry.name, entry)
         _need_same(known, entry)
         for seed, folder in entry.runs.items():
             _add(known, seed, folder)
-        if not is_run:
+        if not _is_run(each):
             trained[entry.name] = None
     if trained and out.exists() and not out.is_dir():
         raise RunError("a folder for the runs", "a file", "choose another --out", where=out)
@@ -111,6 +109,12 @@ def find_entries(
 def is_finished(folder: Path) -> bool:
     """Whether a run came to its end."""
     return RunFolder(folder).scores.is_file()
+
+
+def _is_run(what: str) -> bool:
+    """Whether a run folder is meant; a folder beside may be called as a shipped recipe is."""
+    path = Path(what)
+    return path.is_dir() and (RunFolder(path).about.is_file() or what not in shipped_recipes())
 
 
 def _of_run(folder: Path) -> Entry:
