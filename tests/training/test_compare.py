@@ -63,6 +63,9 @@ def test_all_are_scored_on_the_rows_that_all_can_be_asked_about(place):
     assert len({(s, u) for s, u in zip(sources, place.common.unit, strict=True)}) == 3
     alone, _ = common_rows(place.entries[1:], place.store, "test")
     assert len(alone.moments) == place.common.asked["taught"]
+    turned, _ = common_rows(place.entries[::-1], place.store, "test")
+    assert turned.moments.tolist() == place.common.moments.tolist()
+    assert turned.unit.tolist() == place.common.unit.tolist()
 
 
 def test_scores_are_those_of_the_rows(place):
@@ -102,6 +105,22 @@ def test_differences_are_of_the_same_seeds_and_videos(place):
         np.std([student["seeds"][str(k)]["scores"]["P_VA"] for k in SEEDS], ddof=1)
     )
     json.dumps(found, allow_nan=False)
+
+
+def test_systems_of_other_tasks_share_what_both_are_scored_by(place, tmp_path):
+    """The sum over other tasks is another sum."""
+    changes = ["name=fewer", 'tasks=["VA", "EXPR"]']
+    entries = find_entries([place.files["taught"]], place.store, tmp_path, [0], changes)
+    entries.append(place.entries[1])
+    common, _ = common_rows(entries, place.store, "test")
+    jobs = [Job(each.name, 0, each.recipe, each.runs[0]) for each in entries]
+    done = list(outcomes(jobs, Settings(place.folder / "store", common)))
+    assert [each.error for each in done] == ["", ""]
+    found = compared(entries, done, common, ("taught", "student"), Resampling(5))
+    fewer = found["systems"]["fewer/student"]
+    assert fewer["mean"]["P_MTL"] == pytest.approx(fewer["mean"]["P_VA"] + fewer["mean"]["P_EXPR"])
+    assert {"P_VA", "P_EXPR", "VA.valence"} < fewer["difference"].keys()
+    assert not {"P_MTL", "P_AU"} & fewer["difference"].keys()
 
 
 def test_against_itself_nothing_differs(place):
