@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -111,7 +112,8 @@ def test_systems_of_other_tasks_share_what_both_are_scored_by(place, tmp_path):
     """The sum over other tasks is another sum."""
     changes = ["name=fewer", 'tasks=["VA", "EXPR"]']
     entries = find_entries([place.files["taught"]], place.store, tmp_path, [0], changes)
-    entries.append(place.entries[1])
+    shutil.copytree(place.entries[1].runs[0], tmp_path / "copy")
+    entries.append(replace(place.entries[1], runs={0: tmp_path / "copy"}))
     common, _ = common_rows(entries, place.store, "test")
     jobs = [Job(each.name, 0, each.recipe, each.runs[0]) for each in entries]
     done = list(outcomes(jobs, Settings(place.folder / "store", common)))
