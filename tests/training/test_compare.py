@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.inference.tiny_model import write_tiny_model
 from tests.training.comparisons import recipe_files
 from tests.training.stores import made_store
-from triaffect.errors import RecipeError, RunError, TriaffectError
+from triaffect.errors import RecipeError, RunError, StoreError, TriaffectError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.abaw import score_targets
@@ -228,6 +229,14 @@ def test_what_is_kept_is_not_used_for_other_rows_or_weights(place, tmp_path):
     (folder / "statistics-test.safetensors").write_bytes(b"junk")
     again = sum_up(folder, place.store, alone)
     assert again["teacher"].statistics["VA"].tolist() == more["teacher"].statistics["VA"].tolist()
+
+
+def test_a_run_is_not_asked_about_vectors_of_other_networks(place, tmp_path):
+    shutil.copytree(place.entries[1].runs[0], tmp_path / "run")
+    write_tiny_model(tmp_path / "run" / "model")
+    (tmp_path / "run" / "statistics-test.safetensors").unlink()
+    with pytest.raises(StoreError, match="--face"):
+        sum_up(tmp_path / "run", place.store, place.common)
 
 
 def test_processes_give_the_same(place, tmp_path):

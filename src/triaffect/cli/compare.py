@@ -73,12 +73,13 @@ def compare(
     from triaffect.training.compared_runs import Settings
     from triaffect.training.entries import find_entries
     from triaffect.training.evaluate import Resampling
+    from triaffect.training.leaks import LeakChoice
     from triaffect.training.place import Place
 
     for path in filter(None, (json_, html)):
         need_place(path)
     opened, place = FeatureStore.open(store), Place.named(device)
-    leaks = leak_choice(allow=allow_leak, drop=drop_leak)
+    leaks = leak_choice(allow=allow_leak, drop=drop_leak) or LeakChoice.REFUSE
     wanted = range(first_seed, first_seed + seeds)
     entries = find_entries(what, opened, out, wanted, set_ or (), leaks)
     baseline = find_baseline(entries, against)

@@ -76,19 +76,12 @@ def score_run_folder(
     run: Path, store: FeatureStore, split: str, asked: Asked = Asked()
 ) -> dict[str, Any]:
     """Scores of each stage of a finished run on one split of a store."""
-    from triaffect.features.model_folder import DESCRIPTION, load_model_folder
-    from triaffect.features.own_networks import check_networks
     from triaffect.training.authors import pools_of_run
-    from triaffect.training.evaluate import split_of
+    from triaffect.training.evaluate import check_run, split_of
     from triaffect.training.loop import open_run
-    from triaffect.training.run_folder import RunFolder
     from triaffect.training.scoring import predict_rows
 
-    exported = RunFolder(run).model
-    if (exported / DESCRIPTION).is_file():
-        model = load_model_folder(exported)
-        if model.manifest.fusion is not None:  # else the run made a network, not used one
-            check_networks(model, store)
+    check_run(run, store)
     work, stages = open_run(run, store)
     rows = split_of(store, work.samples, split, work.tasks)
     said = {

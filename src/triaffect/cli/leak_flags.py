@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from triaffect.training.leaks import LeakChoice
 
 
-def leak_choice(*, allow: bool, drop: bool) -> LeakChoice:
-    """What to do about people and videos in several splits; to refuse them if nothing is said.
+def leak_choice(*, allow: bool, drop: bool) -> LeakChoice | None:
+    """What to do about people and videos in several splits; None if nothing is said.
 
     Raises:
         RunError: Both were given.
@@ -22,4 +22,4 @@ def leak_choice(*, allow: bool, drop: bool) -> LeakChoice:
         raise RunError("--allow-leak or --drop-leak", "both")
     if allow:
         return LeakChoice.ALLOW
-    return LeakChoice.DROP if drop else LeakChoice.REFUSE
+    return LeakChoice.DROP if drop else None

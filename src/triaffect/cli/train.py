@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from triaffect.cli.leak_flags import leak_choice
 from triaffect.cli.progress import progress_bar, training_word
-from triaffect.errors import RunError
 
 if TYPE_CHECKING:
     from triaffect.recipes.recipe import Recipe
@@ -81,15 +81,12 @@ def train(
     from triaffect.features.store import FeatureStore
     from triaffect.training.export import export_run, lacking
     from triaffect.training.initial import find_initial
-    from triaffect.training.leaks import LeakChoice
     from triaffect.training.loop import set_threads
     from triaffect.training.loop import train as run
     from triaffect.training.place import Place
 
     place = Place.named(device)
-    if allow_leak and drop_leak:
-        raise RunError("--allow-leak or --drop-leak", "both")
-    leaks = LeakChoice.ALLOW if allow_leak else LeakChoice.DROP if drop_leak else None
+    leaks = leak_choice(allow=allow_leak, drop=drop_leak)
     set_threads(threads)
     resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)
     initial = find_initial(init, resolved, opened) if init else None

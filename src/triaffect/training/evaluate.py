@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import StoreError, TriaffectError
+from triaffect.features.model_folder import DESCRIPTION, load_model_folder
+from triaffect.features.own_networks import check_networks
 from triaffect.features.store import FeatureStore
 from triaffect.samples.dataset import Samples
 from triaffect.tasks.abaw import EVERY_ROW, chance_score, score_statistics, statistics_of
 from triaffect.tasks.bootstrap import LEVEL, bootstrap
 from triaffect.tasks.task import Task
 from triaffect.training.leaks import video_of
+from triaffect.training.run_folder import RunFolder
 from triaffect.training.scoring import Predictions, truth_of
 from triaffect.types import IntArray, SourceKind, Targets
 from triaffect.types import Split as SplitName
@@ -112,6 +116,20 @@ def split_of(store: FeatureStore, samples: Samples, name: str, tasks: Sequence[T
         expected = f"labelled rows of the split '{name}'"
         raise StoreError(expected, "none", remedy, where=store.path)
     return Split(store, samples, rows, tasks)
+
+
+def check_run(root: Path, store: FeatureStore) -> None:
+    """See that a store holds vectors of the networks that a run's exported model has.
+
+    Raises:
+        StoreError: It was made with others.
+        ModelError: The model folder is damaged.
+    """
+    exported = RunFolder(root).model
+    if (exported / DESCRIPTION).is_file():
+        model = load_model_folder(exported)
+        if model.manifest.fusion is not None:  # else the run made a network, not used one
+            check_networks(model, store)
 
 
 def evaluate(split: Split, prediction: Predictions, how: Resampling) -> dict[str, Any]:

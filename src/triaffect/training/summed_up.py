@@ -22,6 +22,7 @@ from triaffect.features.store import FeatureStore
 from triaffect.tasks.abaw import statistics_of
 from triaffect.training.build import build_samples
 from triaffect.training.common_rows import Common
+from triaffect.training.evaluate import check_run
 from triaffect.training.files import write_tensors
 from triaffect.training.journal import read_journal
 from triaffect.training.leaks import LeakChoice, find_leaks, settle
@@ -62,7 +63,8 @@ def sum_up(folder: Path, store: FeatureStore, common: Common) -> dict[str, Stage
 
     Raises:
         RunError: The run is not finished, or has other weights than its recipe says.
-        StoreError: The store lacks what its networks need.
+        StoreError: The store lacks what its networks need, or was made with other networks than
+            the model that it exported.
     """
     key = _key(folder, store, common)
     kept = folder / f"statistics-{common.split}.safetensors"
@@ -75,6 +77,7 @@ def sum_up(folder: Path, store: FeatureStore, common: Common) -> dict[str, Stage
 
 
 def _ask(folder: Path, store: FeatureStore, common: Common) -> dict[str, StageResult]:
+    check_run(folder, store)
     work, stages = open_run(folder, store)
     rows = np.searchsorted(work.samples.rows.moments, common.moments)
     if not np.array_equal(work.samples.rows.moments[rows % len(work.samples.rows)], common.moments):
