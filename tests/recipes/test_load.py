@@ -2,6 +2,7 @@ import pytest
 
 from triaffect.errors import RecipeError
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
+from triaffect.recipes.recipe import Recipe
 
 FROZEN = {
     "paper_as_published": "117c1e466c643d9380d24f64485ff5fcdf728cae4a009b7df6773d7e57274152",
@@ -42,6 +43,19 @@ def test_supervised_has_no_soft_labels_and_no_discriminator():
     assert stage.adversary is None
 
 
+@pytest.mark.parametrize(
+    "override",
+    ["face.average", "face.optimizer.warmup", "face.optimizer.decay_on", "data.mix"],
+)
+def test_a_key_that_came_later_leaves_the_hash_while_it_is_off(override):
+    plain = load_recipe("light_face")
+    off, on = {"decay_on": ("all", "matrices")}.get(override.rpartition(".")[2], (0.0, 0.5))
+    assert recipe_hash(load_recipe("light_face", [f"{override}={off}"])) == recipe_hash(plain)
+    used = load_recipe("light_face", [f"{override}={on}"])
+    assert recipe_hash(used) != recipe_hash(plain)
+    assert Recipe.model_validate(used.model_dump(mode="json")) == used
+
+
 def test_overrides_reach_stages_by_name():
     recipe = load_recipe("paper_as_published", ["student.optimizer.lr=1e-3", "net.lstm=16"])
     assert recipe.stages["student"].optimizer.lr == 1e-3
@@ -64,6 +78,7 @@ def test_overrides_reach_stages_by_name():
         ("student.updates=['ALL']", "pool ALL, not in data.pools"),
         ("student.epochs", "key.path=value"),
         ("tasks.more=1", "table at tasks"),
+        ("data.mix=0.5", "mix is for crops"),
     ],
 )
 def test_what_does_not_fit_is_named(override, message):

@@ -62,6 +62,7 @@ def test_it_learns_the_same_as_on_the_processor(store, tmp_path, device, recipe,
 def test_varied_crops_and_convolutions(tmp_path):
     store = crops_store(tmp_path / "store")
     changes = (*CALM, "face.epochs=1", "face.precision=float32", "data.held_out=0")
+    changes += ("data.mix=0.5", "data.batch_size=32", "face.average=0.9")
     here = train(small("light_face", *changes), store, tmp_path / "here")
     done = trained_on(NAME, store, tmp_path / "there", "light_face", *changes)
     assert done.returncode == 0, done.stderr[-3000:]

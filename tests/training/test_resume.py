@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.recipes import small
-from tests.training.stores import made_store
+from tests.training.stores import crops_store, made_store
 from triaffect.errors import RunError
 from triaffect.training.loop import train
 
@@ -34,10 +34,19 @@ def killing(after):
 
 @pytest.mark.parametrize("name", ["default", "paper_as_coded"])
 def test_a_killed_run_ends_as_one_that_was_not(store, tmp_path, name):
-    recipe = small(name)
+    ends_the_same(small(name), store, tmp_path, (3, 11, 17))
+
+
+def test_a_killed_run_keeps_its_average_and_its_mixtures(tmp_path):
+    changes = ["data.held_out=0", "data.batch_size=32", "data.mix=0.5", "face.average=0.9"]
+    recipe = small("light_face", *changes, "face.optimizer.warmup=1.5")
+    ends_the_same(recipe, crops_store(tmp_path / "store"), tmp_path, (2, 3))
+
+
+def ends_the_same(recipe, store, tmp_path, kills):
     torch.set_num_threads(1)
     whole = train(recipe, store, tmp_path / "whole", seed=4)
-    for after in (3, 11, 17):
+    for after in kills:
         with pytest.raises(KilledError):
             train(
                 recipe,

@@ -1,16 +1,20 @@
 """What a stage does with its recipe's words."""
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.training.recipes import small
-from tests.training.stores import made_store
+from tests.training.stores import crops_store, made_store
 from triaffect.errors import RunError, StoreError
+from triaffect.samples.loader import make_batch
 from triaffect.tasks.registry import TASKS
+from triaffect.tasks.registry import task as task_by_key
 from triaffect.training.build import build_samples
 from triaffect.training.checkpoint import read_progress
 from triaffect.training.checks import check_stages
@@ -34,8 +38,9 @@ def coded(store, tmp_path_factory):
 
 
 def work(store, recipe, folder=Path("nowhere")):
-    samples = build_samples(recipe.data, store, TASKS)
-    return Work(recipe, store, samples, TASKS, RunFolder(folder), 0)
+    tasks = [task_by_key(key) for key in recipe.tasks]
+    samples = build_samples(recipe.data, store, tasks)
+    return Work(recipe, store, samples, tasks, RunFolder(folder), 0)
 
 
 @pytest.mark.parametrize("which", ["best", "last"])
@@ -116,6 +121,73 @@ def test_training_stops_early(store, tmp_path):
     best = max(line["epoch"] for line in epochs if line["best"])
     assert len(epochs) == min(9, best + 3)
     assert len(epochs) < 9
+
+
+def test_the_rate_rises_then_falls(store):
+    changes = ("optimizer.lr=0.5", "epochs=4", "optimizer.schedule=cosine", "optimizer.warmup=1")
+    run = StageRun(work(store, small("supervised", *(f"supervised.{each}" for each in changes))), 0)
+    rates = []
+    for done in (0, 4, 9, 20, 39):
+        run.set_rate(done, 10)
+        rates.append(run.optimizer.param_groups[0]["lr"])
+    wanted = [0.25 * (1 + math.cos(math.pi * done / 40)) for done in (0, 4, 9, 20, 39)]
+    assert rates == pytest.approx([wanted[0] / 10, wanted[1] / 2, *wanted[2:]])
+
+
+def test_decay_may_spare_all_but_matrices(store):
+    changes = ["supervised.optimizer.decay=0.5", "supervised.optimizer.lr=0.1"]
+    before, after = [], []
+    for spared in ("all", "matrices"):
+        recipe = small("supervised", *changes, f"supervised.optimizer.decay_on={spared}")
+        run = StageRun(work(store, recipe), 0)
+        with torch.no_grad():
+            for parameter in run.net.parameters():
+                parameter.fill_(1.0)
+                parameter.grad = torch.zeros_like(parameter)
+        run.optimizer.step()
+        ends = {p.ndim > 1: float(p.mean().detach()) for p in run.net.parameters()}
+        before.append(ends[True])
+        after.append(ends[False])
+    assert before == pytest.approx([0.95, 0.95])
+    assert after == pytest.approx([0.95, 1.0])
+
+
+def test_the_average_is_what_is_scored_and_kept(tmp_path):
+    store = crops_store(tmp_path / "store", rows=64)
+    changes = ["data.held_out=0", "data.batch_size=16", "face.average=0.9", "face.epochs=1"]
+    recipe = small("light_face", *changes, "face.precision=float32")
+    torch.set_num_threads(1)
+    folder = train(recipe, store, tmp_path / "run")
+    run = StageRun(work(store, recipe, folder.root), 0)
+    run.load(folder.checkpoint)
+    kept = load_file(folder.weights("face", "last"))
+    assert all(torch.equal(run.average.net.state_dict()[key], kept[key]) for key in kept)
+    assert not all(torch.equal(run.net.state_dict()[key], kept[key]) for key in kept)
+    told = json.loads(folder.journal.read_text().splitlines()[0])["validation"]["ALL"]
+    assert run.score("validation")["ALL"].official == pytest.approx(told)
+    forget(run.net)
+    assert run.score("validation")["ALL"].official == pytest.approx(told)
+    forget(run.average.net)
+    assert run.score("validation")["ALL"].official != pytest.approx(told)
+
+
+@torch.no_grad()
+def forget(net):
+    for parameter in net.parameters():
+        parameter.zero_()
+
+
+def test_a_mixed_batch_is_learnt_from(tmp_path):
+    store = crops_store(tmp_path / "store", rows=64)
+    recipe = small("light_face", "data.mix=1", "data.augment=false", "data.held_out=0")
+    run = StageRun(work(store, recipe), 0)
+    assert run.work.samples.inputs(np.arange(2))["crop"].dtype == np.uint8
+    (_, kind, rows), *_ = run.plan(0).updates(run.kinds)
+    batch = make_batch(run.work.samples, kind, rows)
+    mixed, shown = run._shown(batch, (0, 0, 0))
+    assert not np.array_equal(shown["crop"].numpy(), batch.inputs["crop"])
+    assert not np.array_equal(mixed.targets["EXPR"].values, batch.targets["EXPR"].values)
+    np.testing.assert_array_equal(batch.rows, mixed.rows)
 
 
 def test_a_store_without_validation_is_refused(tmp_path):

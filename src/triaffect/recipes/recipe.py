@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,6 +18,11 @@ FACE, VOICE = "face", "voice"
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _added(off: Any, **limits: Any) -> Any:  # noqa: ANN401 - a field of any type
+    """A key that came later: while it is off it is not written, so old recipes keep their hash."""
+    return Field(default=off, exclude_if=lambda value: value == off, **limits)
 
 
 class About(_Strict):
@@ -65,6 +70,8 @@ class DataSpec(_Strict):
         stills_as_video: Hold some training pictures for their whole window, and let some
             speak with a voice of the same expression; for windows only.
         augment: Vary crops and spectra while training.
+        mix: Share of the batches in which every crop is mixed with another one, and its labels
+            likewise; see `triaffect.samples.mix`. For crops only.
         face: What fills the windows: "face" is the store's face extractor, any other name a
             stream of external features that was joined to the store.
         voice: What gives the voice vector: "voice", or a stream likewise.
@@ -87,6 +94,7 @@ class DataSpec(_Strict):
     single_task_frame_offset: int = 0
     stills_as_video: bool = False
     augment: bool = False
+    mix: float = _added(0.0, ge=0, le=1)
     balance: tuple[str, ...] = ()
     face: str = FACE
     voice: str = VOICE
@@ -99,6 +107,12 @@ class DataSpec(_Strict):
         """Names of the streams of external features that are read, each once."""
         used = (self.face, self.voice, *self.extra)
         return tuple(dict.fromkeys(name for name in used if name not in (FACE, VOICE)))
+
+    @model_validator(mode="after")
+    def _mixes_crops(self) -> DataSpec:
+        if self.mix and self.input != "crops":
+            raise ValueError("mix is for crops")
+        return self
 
     @model_validator(mode="after")
     def _streams_fit(self) -> DataSpec:
@@ -165,13 +179,17 @@ class OptimizerSpec(_Strict):
     ``keras_adam`` has its epsilon outside the bias correction, skips parameters without a
     gradient and counts steps globally; ``shared`` hands that count on from stage to stage,
     and ``reset_on_best`` zeroes the moments at each new best score, both as in the authors'
-    program. ``decay`` is decoupled weight decay (``adam`` only).
+    program. ``decay`` is decoupled weight decay (``adam`` only) of all parameters, or of
+    ``matrices`` alone: not of biases, nor of the scales and shifts of batch norms. ``warmup``
+    is for how many epochs, from the first on, the rate rises linearly to what it then is.
     """
 
     kind: Literal["adam", "keras_adam"] = "adam"
     lr: float = Field(default=1e-4, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
+    warmup: float = _added(0.0, ge=0)
     decay: float = Field(default=0.0, ge=0)
+    decay_on: Literal["all", "matrices"] = _added("all")
     shared: bool = False
     reset_on_best: bool = False
 
@@ -242,6 +260,8 @@ class Stage(_Strict):
         frozen_statistics: Batch norms keep the statistics that the network starts with; for
             small tables that are unlike what it learnt from.
         stagnation: Growth of a task's weight with each epoch it did not improve; 0 is off.
+        average: Largest decay of a moving average of the weights, which is scored, kept and
+            taught from in place of the weights; see `triaffect.training.average`. 0 is off.
     """
 
     teacher: str | None = None
@@ -257,6 +277,7 @@ class Stage(_Strict):
     precision: Literal["float32", "bfloat16"] = "float32"
     frozen_statistics: bool = False
     stagnation: float = Field(default=0.0, ge=0)
+    average: float = _added(0.0, ge=0, lt=1)
 
 
 class Recipe(_Strict):

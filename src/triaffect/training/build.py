@@ -164,7 +164,13 @@ def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimize
     """The stage's optimiser over all parameters."""
     if spec.kind == "keras_adam":
         return KerasAdam(net.parameters(), lr=spec.lr)
-    return torch.optim.AdamW(net.parameters(), lr=spec.lr, weight_decay=spec.decay, fused=True)
+    if spec.decay_on == "all":
+        return torch.optim.AdamW(net.parameters(), lr=spec.lr, weight_decay=spec.decay, fused=True)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": spec.decay},
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=spec.lr, fused=True)
 
 
 def build_objectives(stage: Stage, rows: Rows, training: IntArray) -> list[Objective]:

@@ -15,12 +15,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from triaffect.errors import RunError
+from triaffect.training.average import WeightAverage
 from triaffect.training.files import write_tensors
 from triaffect.training.place import Place
 
 
 def save_checkpoint(
-    path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]
+    path: Path,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: dict[str, Any],
+    average: WeightAverage | None = None,
 ) -> None:
     """Write a checkpoint aside and rename it.
 
@@ -29,10 +34,13 @@ def save_checkpoint(
         net: Network with its statistics.
         optimizer: Optimiser with its moments.
         progress: Anything JSON can say about where the run is.
+        average: Of the network's weights, if one is kept.
     """
     moments, settings = _flatten(optimizer.state_dict())
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
+    if average is not None:
+        tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
     tensors |= Place.of(net).random_states()
     described = {"progress": progress, "optimizer": settings}
     write_tensors(path, tensors, {"triaffect": json.dumps(described)})
@@ -47,7 +55,12 @@ def read_progress(path: Path) -> dict[str, Any]:
     return dict(_described(path)["progress"])
 
 
-def load_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def load_checkpoint(
+    path: Path,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None = None,
+) -> None:
     """Put a checkpoint's tensors and random states back; the network is where it was saved."""
     described = _described(path)
     with safe_open(path, "pt") as file:
@@ -55,7 +68,21 @@ def load_checkpoint(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer
     net.load_state_dict(_under("net.", tensors))
     moments = _under("optimizer.", tensors)
     optimizer.load_state_dict(_unflatten(moments, described["optimizer"]))
+    _lay_out(optimizer)
+    if average is not None:
+        average.load_state_dict(_under("average.", tensors))
     Place.of(net).set_random_states(tensors)
+
+
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Give the moments the memory layout of their parameters: files know one layout only.
+
+    Fused optimisers walk through all of them side by side.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _described(path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_samples
-from triaffect.training.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from triaffect.training.checkpoint import read_progress
 from triaffect.training.checks import check_stages
 from triaffect.training.files import write_json, write_tensors
 from triaffect.training.held_out import HELD_OUT, hold_out
@@ -237,7 +237,7 @@ class _Runner:
         if isinstance(self.stage.optimizer, KerasAdam) and self.stage.stage.optimizer.shared:
             self.stage.optimizer.carry_step(progress.step)
         if work.folder.checkpoint.is_file() and self._is_mine():
-            load_checkpoint(work.folder.checkpoint, self.stage.net, self.stage.optimizer)
+            self.stage.load(work.folder.checkpoint)
             self.stage.stagnation.load_state_dict(progress.stagnation)
 
     def _is_mine(self) -> bool:
@@ -312,7 +312,7 @@ class _Runner:
         sums: defaultdict[str, float] = defaultdict(float, at.sums)
         for iteration, updates in _by_iteration(plan.updates(self.stage.kinds, at.iteration)):
             done = at.epoch * plan.iterations + iteration
-            self.stage.set_rate(done / total)
+            self.stage.set_rate(done, plan.iterations)
             loss = 0.0
             for kind, rows in updates:
                 terms = self.stage.update(at.epoch, iteration, kind, rows)
@@ -354,14 +354,12 @@ class _Runner:
     def _checkpoint(self) -> None:
         self.at.journal_bytes = self.journal.size()
         self.at.stagnation = dict(self.stage.stagnation.state_dict())
-        save_checkpoint(
-            self.work.folder.checkpoint, self.stage.net, self.stage.optimizer, asdict(self.at)
-        )
+        self.stage.save(self.work.folder.checkpoint, asdict(self.at))
         self.saved_s = time.monotonic()
 
     def _save_weights(self, which: str) -> None:
         path = self.work.folder.weights(self.stage.name, which)
-        write_tensors(path, self.stage.net.state_dict())
+        write_tensors(path, self.stage.learnt.state_dict())
 
 
 def _official(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +24,12 @@ from triaffect.recipes.recipe import INITIAL, Recipe, Stage
 from triaffect.samples.augment import vary_crops, vary_logmel
 from triaffect.samples.dataset import Samples
 from triaffect.samples.loader import EpochPlan, make_batch, plan_epoch
+from triaffect.samples.mix import mix_crops
 from triaffect.tasks.abaw import Score
 from triaffect.tasks.task import Task
+from triaffect.training.average import WeightAverage
 from triaffect.training.build import build_net, build_objectives, build_optimizer
+from triaffect.training.checkpoint import load_checkpoint, save_checkpoint
 from triaffect.training.held_out import HELD_OUT
 from triaffect.training.initial import fill
 from triaffect.training.optimizers import KerasAdam
@@ -34,7 +39,8 @@ from triaffect.training.scoring import score_pools
 from triaffect.training.teacher import Raw, StoredTeacher
 from triaffect.types import Batch, IntArray, Split
 
-VARIATIONS = {"crop": vary_crops, "logmel": vary_logmel}
+CROP = "crop"
+VARIATIONS = {CROP: vary_crops, "logmel": vary_logmel}
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,20 @@ class StageRun:
         self.net = work.net(self.stage)
         if self.starts_trained:
             fill(self.net, work.folder.initial)
+        self.average: WeightAverage | None = None
+        if self.stage.average:
+            self.average = WeightAverage(self.net, work.net(self.stage), self.stage.average)
         self.optimizer = build_optimizer(self.stage.optimizer, self.net)
         rows = np.unique(np.concatenate([self.training[kind] for kind in self.kinds]))
         self.objectives = build_objectives(self.stage, work.samples.rows, rows)
         self.stagnation = StagnationWeights((t.key for t in work.tasks), self.stage.stagnation)
         self.teacher = self._load_teacher()
         self.stored = self._store_teacher()
+
+    @property
+    def learnt(self) -> nn.Module:
+        """What is scored and kept: the network, or the average of its weights."""
+        return self.net if self.average is None else self.average.net
 
     @property
     def starts_trained(self) -> bool:
@@ -122,7 +136,7 @@ class StageRun:
     def update(self, epoch: int, iteration: int, kind: str, rows: IntArray) -> dict[str, float]:
         """Do one update; return the terms of its loss and their sum by name."""
         batch = make_batch(self.work.samples, kind, rows)
-        inputs = self._inputs(batch, (epoch, iteration, self.kinds.index(kind)))
+        batch, inputs = self._shown(batch, (epoch, iteration, self.kinds.index(kind)))
         self.net.train()
         if self.stage.frozen_statistics:
             freeze_statistics(self.net)
@@ -136,15 +150,28 @@ class StageRun:
             losses = torch.stack(list(terms.values()))
             losses.sum().backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
+            if self.average is not None:
+                self.average.update(self.net)
             values = dict(zip(terms, losses.tolist(), strict=True))  # one wait for the device
         return {**values, "loss": sum(values.values())}
 
-    def set_rate(self, done: float) -> None:
-        """Set the learning rate for this share of the stage's updates done, in [0, 1]."""
-        spec = self.stage.optimizer
+    def set_rate(self, done: int, iterations: int) -> None:
+        """Set the learning rate after ``done`` iterations of the stage, so many an epoch."""
+        spec, rate = self.stage.optimizer, self.stage.optimizer.lr
         if spec.schedule == "cosine":
-            for group in self.optimizer.param_groups:
-                group["lr"] = spec.lr * 0.5 * (1 + math.cos(math.pi * done))
+            rate *= 0.5 * (1 + math.cos(math.pi * (done / (iterations * self.stage.epochs))))
+        if spec.warmup:
+            rate *= min(1.0, (done + 1) / (spec.warmup * iterations))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def save(self, path: Path, progress: dict[str, Any]) -> None:
+        """Write a checkpoint; see `triaffect.training.checkpoint.save_checkpoint`."""
+        save_checkpoint(path, self.net, self.optimizer, progress, self.average)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        load_checkpoint(path, self.net, self.optimizer, self.average)
 
     def score(self, split: str) -> dict[str, Score]:
         """Score of every pool of a split that is a task's own or the one selected by."""
@@ -152,7 +179,7 @@ class StageRun:
         pools = {name: rows for name, rows in self.work.pools(split).items() if name in wanted}
         metric, size = self.stage.selection.metric, self.work.recipe.data.batch_size
         return score_pools(
-            self.net,
+            self.learnt,
             self.work.samples,
             pools,
             self.work.tasks,
@@ -200,22 +227,27 @@ class StageRun:
 
     def _store_teacher(self) -> StoredTeacher | None:
         """The teacher's memory; none if it is shown another variation of a row each time."""
-        if self.teacher is None or not self.taught_kinds or self.work.recipe.data.augment:
+        data = self.work.recipe.data
+        if self.teacher is None or not self.taught_kinds or data.augment or data.mix:
             return None
         rows = np.unique(np.concatenate([self.training[kind] for kind in self.taught_kinds]))
         path = self.work.folder.weights(self.name, "last").with_name("teacher.float32")
         return StoredTeacher(self.teacher, self.work.samples, rows, self.work.tasks, path)
 
-    def _inputs(self, batch: Batch, turn: tuple[int, ...]) -> dict[str, Tensor]:
-        """A batch's inputs, varied on the processor, where the run computes."""
-        if not self.work.recipe.data.augment:
-            return self.work.place.tensors(batch.inputs)
+    def _shown(self, batch: Batch, turn: tuple[int, ...]) -> tuple[Batch, dict[str, Tensor]]:
+        """A batch's labels, and its inputs where the run computes, varied on the processor."""
+        data = self.work.recipe.data
+        if not (data.augment or data.mix):
+            return batch, self.work.place.tensors(batch.inputs)
         rng = np.random.default_rng((self.work.seed, self.index, *turn))
-        varied = {
-            name: VARIATIONS[name](value, rng) if name in VARIATIONS else value
-            for name, value in ON_PROCESSOR.tensors(batch.inputs).items()
-        }
-        return {name: value.to(self.work.place.device) for name, value in varied.items()}
+        shown = ON_PROCESSOR.tensors(batch.inputs)
+        if data.augment:
+            for name in [each for each in shown if each in VARIATIONS]:
+                shown[name] = VARIATIONS[name](shown[name], rng)
+        if data.mix and rng.random() < data.mix:
+            crops, targets = mix_crops(shown[CROP].float(), batch.targets, rng)
+            shown, batch = {**shown, CROP: crops}, replace(batch, targets=targets)
+        return batch, {name: value.to(self.work.place.device) for name, value in shown.items()}
 
     def _load_teacher(self) -> nn.Module | None:
         """The teaching stage's network, frozen and in evaluation mode."""

@@ -1,0 +1,76 @@
+"""Crops mixed with one another, and their labels likewise: mixup and CutMix.
+
+Zhang et al. 2018 (arXiv:1710.09412) blend two pictures; Yun et al. 2019 (arXiv:1905.04899) paste
+a rectangle of one into the other. A label then says how much of each there is to see.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triaffect.types import IntArray, Targets
+
+
+def mix_crops(
+    crops: Tensor, targets: Mapping[str, Targets], rng: np.random.Generator
+) -> tuple[Tensor, dict[str, Targets]]:
+    """Mix every crop with another one of the batch, all in the same way and proportion.
+
+    Only rows that have labels of the same outputs are mixed; one that has no such partner stays
+    as it is. What is mixed of labels is their weight as well, so that a loss linear in the label,
+    as cross-entropy is, becomes the mixture of the two rows' losses.
+
+    Args:
+        crops: Gray levels, shape (N, H, H), float32.
+        targets: Labels by task key.
+        rng: Where the random numbers come from.
+
+    Returns:
+        Crops and labels of the same shapes and types.
+    """
+    partner = partners(targets, rng)
+    share = float(rng.beta(1.0, 1.0))
+    if rng.random() < 0.5:  # noqa: PLR2004
+        mixed = torch.lerp(crops[partner], crops, share)
+    else:
+        mixed, share = _paste(crops, partner, share, rng)
+    return mixed, {key: _mixed(each, partner, share) for key, each in targets.items()}
+
+
+def partners(targets: Mapping[str, Targets], rng: np.random.Generator) -> IntArray:
+    """For each row a random one, itself at times, with labels of the same outputs, shape (N,)."""
+    valid = np.concatenate([each.valid for each in targets.values()], axis=1)
+    kind = np.unique(valid, axis=0, return_inverse=True)[1].reshape(-1)
+    partner = np.arange(len(kind))
+    for one in range(kind.max(initial=-1) + 1):
+        rows = np.flatnonzero(kind == one)
+        partner[rows] = rng.permutation(rows)
+    return partner
+
+
+def _paste(
+    crops: Tensor, partner: IntArray, share: float, rng: np.random.Generator
+) -> tuple[Tensor, float]:
+    """Crops with a square of their partners, and what share of each is its own."""
+    height = crops.shape[-1]
+    side = int(height * math.sqrt(1 - share))
+    top, left = rng.integers(0, height - side + 1, 2).tolist()
+    mixed = crops.clone()
+    square = (slice(None), slice(top, top + side), slice(left, left + side))
+    mixed[square] = crops[partner][square]
+    return mixed, 1 - (side / height) ** 2
+
+
+def _mixed(targets: Targets, partner: IntArray, share: float) -> Targets:
+    """Values weighted by share and row weight; the weights by share."""
+    own, other = share * targets.weight, (1 - share) * targets.weight[partner]
+    weight = own + other
+    part = np.where(weight > 0, own / np.where(weight > 0, weight, 1), share)[:, None]
+    values = part * targets.values + (1 - part) * targets.values[partner]
+    kept = np.where(targets.valid, values, targets.values)
+    return Targets(kept.astype(np.float32), targets.valid, weight.astype(np.float32))
