@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from triaffect.samples.camera import blur, compress, light
+from triaffect.samples.cover import cover
+
 ROTATION_DEG, SCALE, SHIFT = 12.0, 0.12, 0.08
 """Largest rotation, relative scale and relative shift of a crop."""
 GAIN_LOG = 1.5
@@ -19,21 +22,25 @@ MASK_SHARE = 0.15
 
 
 def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mirror, turn, scale, shift, relight and partly hide faces.
+    """Mirror, turn, scale and shift faces, and let them look as bad cameras see them.
+
+    In the order in which it happens to a picture: things before the face, its pose, light, focus,
+    noise, compression; at the end a block of some is hidden.
 
     Args:
-        crops: Gray levels in [0, 255], shape (N, H, W), any dtype.
+        crops: Gray levels in [0, 255], shape (N, H, H), any dtype; aligned faces.
         rng: Where the random numbers come from.
 
     Returns:
-        Gray levels, shape (N, H, W), float32.
+        Gray levels in [0, 255], shape (N, H, H), float32.
     """
     count, side = len(crops), crops.shape[-1]
-    moved = _move(crops.float().unsqueeze(1), rng).squeeze(1)
-    gamma = _uniform(rng, count, 0.7, 1.4)
-    moved = 255 * (moved / 255).clamp(1e-3, 1) ** gamma[:, None, None]
-    noise = torch.from_numpy(rng.standard_normal(moved.shape, dtype=np.float32))
-    moved = moved + noise * _uniform(rng, count, 0, 6)[:, None, None]
+    moved = _move(cover(crops.float(), rng).unsqueeze(1), rng).squeeze(1)
+    moved = blur(light(moved, rng), rng)
+    fast = torch.Generator().manual_seed(int(rng.integers(1 << 32)))
+    noise = torch.empty_like(moved).normal_(generator=fast)
+    moved = moved + noise.mul_(_uniform(rng, count, 0, 6)[:, None, None])
+    moved = compress(moved, rng).clamp_(0, 255)
     hidden = (
         _block(rng, count, side, side)
         & torch.from_numpy(rng.random(count) < 0.5)[  # noqa: PLR2004
