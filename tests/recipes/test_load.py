@@ -45,11 +45,18 @@ def test_supervised_has_no_soft_labels_and_no_discriminator():
 
 @pytest.mark.parametrize(
     "override",
-    ["face.average", "face.optimizer.warmup", "face.optimizer.decay_on", "data.mix"],
+    [
+        "face.average",
+        "face.optimizer.warmup",
+        "face.optimizer.decay_on",
+        "data.mix",
+        "net.attention",
+    ],
 )
 def test_a_key_that_came_later_leaves_the_hash_while_it_is_off(override):
     plain = load_recipe("light_face")
-    off, on = {"decay_on": ("all", "matrices")}.get(override.rpartition(".")[2], (0.0, 0.5))
+    words = {"decay_on": ("all", "matrices"), "attention": ("none", "channel")}
+    off, on = words.get(override.rpartition(".")[2], (0.0, 0.5))
     assert recipe_hash(load_recipe("light_face", [f"{override}={off}"])) == recipe_hash(plain)
     used = load_recipe("light_face", [f"{override}={on}"])
     assert recipe_hash(used) != recipe_hash(plain)

@@ -11,14 +11,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from triaffect.nets.attention import Attention, attention
 from triaffect.nets.outputs import Outputs
 from triaffect.tasks.task import Task
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, on maps of shape (N, C, H, W)."""
+    """Two 3x3 convolutions, and attention, beside a shortcut, on maps of shape (N, C, H, W)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, attending: Attention = "none"
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
@@ -27,6 +30,7 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
+        self.attention = attention(attending, outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
@@ -35,17 +39,19 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, inputs, H, W) to (N, outputs, H/stride, W/stride)."""
-        return torch.relu(self.body(x) + self.shortcut(x))
+        return torch.relu(self.attention(self.body(x)) + self.shortcut(x))
 
 
-def residual_stages(stem: int, widths: Sequence[int], blocks: Sequence[int]) -> nn.Sequential:
+def residual_stages(
+    stem: int, widths: Sequence[int], blocks: Sequence[int], attending: Attention = "none"
+) -> nn.Sequential:
     """Stages of residual blocks; every stage but the first halves the map."""
     layers: list[nn.Module] = []
     channels = stem
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
         for block in range(count):
             stride = 2 if stage > 0 and block == 0 else 1
-            layers.append(ResidualBlock(channels, width, stride))
+            layers.append(ResidualBlock(channels, width, stride, attending))
             channels = width
     return nn.Sequential(*layers)
 
@@ -64,6 +70,7 @@ class LightFace(nn.Module):
         blocks: Residual blocks of each stage.
         features: Length D of the feature vector.
         dropout: On the features, before the heads.
+        attention: Of every block: none, to channels, or to channels and then to places.
     """
 
     def __init__(
@@ -73,12 +80,13 @@ class LightFace(nn.Module):
         blocks: Sequence[int] = (1, 2, 2, 1),
         features: int = 128,
         dropout: float = 0.3,
+        attention: Attention = "none",
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
-        self.stages = residual_stages(widths[0], widths, blocks)
+        self.stages = residual_stages(widths[0], widths, blocks, attention)
         self.embed = nn.Sequential(nn.Linear(widths[-1], features), nn.BatchNorm1d(features))
         self.dropout = nn.Dropout(dropout)
         self.heads = linear_heads(features, tasks)

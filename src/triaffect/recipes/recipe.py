@@ -150,13 +150,17 @@ class DefaultNetSpec(_Strict):
 
 
 class LightFaceSpec(_Strict):
-    """A small residual network on single 64x64 gray crops."""
+    """A small residual network on single 64x64 gray crops.
+
+    ``attention`` weighs, in every block, its channels, or its channels and then its places.
+    """
 
     kind: Literal["light_face"]
     widths: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (1, 2, 2, 1)
     features: int = 128
     dropout: float = 0.3
+    attention: Literal["none", "channel", "channel_spatial"] = _added("none")
 
 
 class LightVoiceSpec(_Strict):
