@@ -95,7 +95,7 @@ class FerPlus:
             "split": split[rows],
             "label_set": EXPRESSION.key,
         }
-        amounts = _expression_votes(votes[rows], self._vote_columns)
+        amounts = expression_votes(votes[rows], self._vote_columns)
         labels = amounts / amounts.sum(1, keepdims=True)
         return build_moments(len(rows), keys, {EXPRESSION.key: labels}, LabelOrigin.HUMAN)
 
@@ -121,7 +121,7 @@ class FerPlus:
 
     @cached_property
     def _arrays(self) -> FerPlusArrays:
-        return _read_arrays(self._path)
+        return read_arrays(self._path)
 
     @property
     def _vote_columns(self) -> list[str]:
@@ -152,20 +152,26 @@ def _array_file(root: Path) -> Path:
     return root / FILE_NAME if root.is_dir() else root
 
 
-def _expression_votes(votes: NDArray[np.uint8], columns: list[str]) -> FloatArray:
+def expression_votes(votes: NDArray[np.integer], columns: list[str]) -> FloatArray:
+    """Votes (N, 10) added up by the expression they mean, shape (N, 8); no others count."""
     named = [k for k, name in enumerate(columns) if name not in NO_EXPRESSION]
     return fold(votes[:, named], [columns[k] for k in named])
 
 
 def _shows_expression(votes: NDArray[np.uint8], columns: list[str]) -> BoolArray:
     """Whether an expression has votes, and no fewer than "unknown" or "not a face"."""
-    best = _expression_votes(votes, columns).max(1)
+    best = expression_votes(votes, columns).max(1)
     none = votes[:, [columns.index(name) for name in NO_EXPRESSION]].max(1)
     shows: BoolArray = (best > 0) & (best >= none)
     return shows
 
 
-def _read_arrays(path: Path) -> FerPlusArrays:
+def read_arrays(path: Path) -> FerPlusArrays:
+    """Read the file.
+
+    Raises:
+        AnnotationError: It lacks an array, or one has the wrong shape or unknown names.
+    """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = FerPlusArrays(*(file[name] for name in FerPlusArrays._fields))
