@@ -7,12 +7,11 @@ processor time; then what compiling costs. Without a C++ compiler it says so and
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
 from torch._dynamo.exc import TorchDynamoException
 
+from triaffect.cli.bench import updates
 from triaffect.cli.measure import measure_in_turns, report, share
 from triaffect.cli.paper_store import BATCHES, make_paper_store
 from triaffect.recipes.load import load_recipe
@@ -24,19 +23,6 @@ from triaffect.training.stage_run import StageRun, Work
 
 RESULT = Path(__file__).parent / "results" / "compile.json"
 RECIPE, ITERATIONS, SOURCES, SECONDS, REPEATS, SEED = "paper_as_published", 8, 6, 3.0, 5, 0
-
-
-def updates(run: StageRun) -> Callable[[], int]:
-    """One iteration, the updates of every kind; gives the number of rows."""
-    plan, turn = run.plan(0), count()
-
-    def step() -> int:
-        iteration = next(turn) % plan.iterations
-        for kind, rows in plan.rows.items():
-            run.update(0, iteration, kind, rows[iteration])
-        return sum(rows.shape[1] for rows in plan.rows.values())
-
-    return step
 
 
 def main() -> None:

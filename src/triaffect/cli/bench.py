@@ -68,7 +68,7 @@ def train(
         work = _paper_work(Path(folder), TRAIN_ITERATIONS, TRAIN_SOURCES, seed)
         runs = list(_stages(work))
         steps = {"floor": floor_step(runs[0].net, BATCHES, WINDOW)}
-        steps |= {run.name: _updates(run) for run in runs}
+        steps |= {run.name: updates(run) for run in runs}
         clock = process_time if cpu_time else perf_counter
         rates = measure_in_turns(steps, "samples/s", seconds, repeats, clock)
     shares = [share(rates[run.name], rates["floor"]) for run in runs]
@@ -199,7 +199,7 @@ def _stages(work: Work) -> Iterator[StageRun]:
         write_tensors(work.folder.weights(name, "best"), run.net.state_dict())
 
 
-def _updates(run: StageRun) -> Callable[[], int]:
+def updates(run: StageRun) -> Callable[[], int]:
     """One iteration, the updates of every kind; gives the number of rows."""
     plan, turn = run.plan(0), count()
 
