@@ -10,7 +10,7 @@ import typer
 
 from triaffect.cli.evaluate import RESAMPLES
 from triaffect.cli.json_file import need_place, write_json_file
-from triaffect.cli.leak_flags import leak_choice
+from triaffect.cli.leak_flags import AllowLeak, DropLeak, leak_choice
 from triaffect.cli.progress import progress_bar
 from triaffect.cli.train import DeviceName
 from triaffect.errors import RunError
@@ -57,13 +57,8 @@ def compare(
         int, typer.Option("--bootstrap", min=0, help="Resamples; 0: no intervals.")
     ] = RESAMPLES,
     json_: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
-    allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Learn from people and videos of other splits too.")
-    ] = False,
-    drop_leak: Annotated[
-        bool,
-        typer.Option("--drop-leak", help="Leave out rows of people and videos of other splits."),
-    ] = False,
+    allow_leak: AllowLeak = False,
+    drop_leak: DropLeak = False,
     html: Annotated[Path | None, typer.Option(help="Write a page to look at here.")] = None,
 ) -> None:
     """Train what is missing, and tell recipes or runs apart: scores, spread, differences, cost."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from triaffect.errors import RunError
 
 if TYPE_CHECKING:
     from triaffect.training.leaks import LeakChoice
+
+
+AllowLeak = Annotated[
+    bool, typer.Option("--allow-leak", help="Learn from people and videos of other splits too.")
+]
+DropLeak = Annotated[
+    bool, typer.Option("--drop-leak", help="Leave out rows of people and videos of other splits.")
+]
 
 
 def leak_choice(*, allow: bool, drop: bool) -> LeakChoice | None:

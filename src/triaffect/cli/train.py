@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triaffect.cli.leak_flags import leak_choice
+from triaffect.cli.leak_flags import AllowLeak, DropLeak, leak_choice
 from triaffect.cli.progress import progress_bar, training_word
 
 if TYPE_CHECKING:
@@ -56,13 +56,8 @@ def train(
             show_default="random weights",
         ),
     ] = None,
-    allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Learn from people and videos of other splits too.")
-    ] = False,
-    drop_leak: Annotated[
-        bool,
-        typer.Option("--drop-leak", help="Leave out rows of people and videos of other splits."),
-    ] = False,
+    allow_leak: AllowLeak = False,
+    drop_leak: DropLeak = False,
     *,
     precision: Annotated[
         Precision | None,
