@@ -56,9 +56,16 @@ def train(
             show_default="random weights",
         ),
     ] = None,
+    *,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN",
+            help="Finished run whose answers a stage learns from; may be repeated: their mean.",
+        ),
+    ] = None,
     allow_leak: AllowLeak = False,
     drop_leak: DropLeak = False,
-    *,
     precision: Annotated[
         Precision | None,
         typer.Option(
@@ -75,6 +82,7 @@ def train(
     """
     from triaffect.features.store import FeatureStore
     from triaffect.training.export import export_run, lacking
+    from triaffect.training.given import find_teachers
     from triaffect.training.initial import find_initial
     from triaffect.training.loop import set_threads
     from triaffect.training.loop import train as run
@@ -85,6 +93,7 @@ def train(
     set_threads(threads)
     resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)
     initial = find_initial(init, resolved, opened) if init else None
+    teachers = find_teachers(teacher or (), resolved)
     with progress_bar() as told:
 
         def report(stage: str, done: int, total: int, loss: float) -> None:
@@ -101,6 +110,7 @@ def train(
             initial=initial,
             leaks=leaks,
             place=place,
+            teachers=teachers,
         )
     missing = lacking(resolved)
     if missing is None:

@@ -71,6 +71,7 @@ class LightFace(nn.Module):
         features: Length D of the feature vector.
         dropout: On the features, before the heads.
         attention: Of every block: none, to channels, or to channels and then to places.
+        mirror: In evaluation mode, average the features with those of the mirror image.
     """
 
     def __init__(
@@ -81,8 +82,11 @@ class LightFace(nn.Module):
         features: int = 128,
         dropout: float = 0.3,
         attention: Attention = "none",
+        *,
+        mirror: bool = False,
     ) -> None:
         super().__init__()
+        self.mirror = mirror
         self.stem = nn.Sequential(
             nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
@@ -96,8 +100,14 @@ class LightFace(nn.Module):
         x = crops.float().unsqueeze(1)
         mean = x.mean((2, 3), keepdim=True)
         deviation = (x - mean).square().mean((2, 3), keepdim=True).sqrt()
-        x = self.stages(self.stem((x - mean) / (deviation + 8.0)))
-        return torch.relu(self.embed(x.mean((2, 3))))
+        x = (x - mean) / (deviation + 8.0)
+        if self.training or not self.mirror:
+            return self._look(x)
+        return (self._look(x) + self._look(x.flip(3))) / 2
+
+    def _look(self, x: Tensor) -> Tensor:
+        """Standardised crops (N, 1, 64, 64) to features (N, D)."""
+        return torch.relu(self.embed(self.stages(self.stem(x)).mean((2, 3))))
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """``crop`` (N, 64, 64) to raw outputs of every task and the features."""

@@ -40,7 +40,7 @@ class Distillation:
     name: str = "teacher"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
-        """Terms ``teacher.<task key>``.
+        """Terms ``teacher.<task key>``, of the tasks that the teacher knows.
 
         Raises:
             TriaffectError: There is no teacher.
@@ -49,10 +49,11 @@ class Distillation:
             return {}
         if context.teacher is None:
             raise TriaffectError("a teacher to distil from", "none", "name the stage that teaches")
-        rows = {task.key: self._rows(task, context) for task in context.tasks}
+        known = [task for task in context.tasks if task.key in context.teacher]
+        rows = {task.key: self._rows(task, context) for task in known}
         return {
             f"{self.name}.{task.key}": self._term(task, context, context.teacher, rows[task.key])
-            for task in context.tasks
+            for task in known
             if len(rows[task.key]) > 1  # a CCC needs two
         }
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Reading = Literal["conventional", "as_coded"]
 
 
-INITIAL = "initial"
-"""As a stage's teacher: the weights that training starts from."""
+INITIAL, GIVEN = "initial", "given"
+"""As a stage's teacher: the weights that training starts from; finished runs that it is given."""
 
 FACE, VOICE = "face", "voice"
 """As a stream: what the store's own extractor of that name made."""
@@ -79,6 +79,10 @@ class DataSpec(_Strict):
         held_out: Share of the training people, with their videos, that is not learnt from:
             epochs are chosen and thresholds set on their rows, and validation only reports.
             0 chooses on validation, as published.
+        refit: Learn from validation rows too and keep the last epoch, for a last training of
+            what was chosen before. Nobody is held out, and nothing is chosen.
+        test_people: Names of people who are tested in place of their corpora's own test
+            people, who are then learnt from; for cross-validation.
         hide_labels: Share of the training people whose labels of a task are hidden, for each
             task by itself: to see what learning does where more is missing.
     """
@@ -101,6 +105,8 @@ class DataSpec(_Strict):
     extra: tuple[str, ...] = ()
     held_out: float = Field(default=0.0, ge=0, le=0.5)
     hide_labels: float = Field(default=0.0, ge=0, lt=1)
+    refit: bool = _added(off=False)
+    test_people: tuple[str, ...] = _added(())
 
     @property
     def external(self) -> tuple[str, ...]:
@@ -112,6 +118,12 @@ class DataSpec(_Strict):
     def _mixes_crops(self) -> DataSpec:
         if self.mix and self.input != "crops":
             raise ValueError("mix is for crops")
+        return self
+
+    @model_validator(mode="after")
+    def _refits_on_all(self) -> DataSpec:
+        if self.refit and self.held_out:
+            raise ValueError("refit learns from everybody: set held_out to 0")
         return self
 
     @model_validator(mode="after")
@@ -153,6 +165,7 @@ class LightFaceSpec(_Strict):
     """A small residual network on single 64x64 gray crops.
 
     ``attention`` weighs, in every block, its channels, or its channels and then its places.
+    ``mirror``: after training, a face's features are the mean of its own and its mirror image's.
     """
 
     kind: Literal["light_face"]
@@ -161,6 +174,7 @@ class LightFaceSpec(_Strict):
     features: int = 128
     dropout: float = 0.3
     attention: Literal["none", "channel", "channel_spatial"] = _added("none")
+    mirror: bool = _added(off=False)
 
 
 class LightVoiceSpec(_Strict):
@@ -254,8 +268,9 @@ class Stage(_Strict):
     """One generation of training.
 
     Attributes:
-        teacher: Earlier stage whose outputs are the soft labels, or "initial" for the model
-            that training starts from; None for no teacher.
+        teacher: Earlier stage whose outputs are the soft labels, "initial" for the model that
+            training starts from, or "given" for finished runs handed to it, whose outputs are
+            averaged; None for no teacher.
         teacher_weights: Its best epoch, or as in the authors' program its last.
         updates: The updates of one iteration, in order; names of pools.
         epochs: At most so many.
@@ -302,7 +317,7 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Recipe:
-        seen = [INITIAL]
+        seen = [INITIAL, GIVEN]
         for name, stage in self.stages.items():
             if stage.teacher is not None and stage.teacher not in seen:
                 raise ValueError(f"stage {name} learns from {stage.teacher}, no earlier stage")
@@ -311,5 +326,7 @@ class Recipe(_Strict):
             for pool in (*stage.updates, stage.selection.pool):
                 if pool not in self.data.pools:
                     raise ValueError(f"stage {name} names pool {pool}, not in data.pools")
+            if self.data.refit and (stage.stagnation or stage.selection.thresholds):
+                raise ValueError(f"stage {name} needs scores, which data.refit does without")
             seen.append(name)
         return self

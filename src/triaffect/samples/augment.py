@@ -12,13 +12,21 @@ from torch.nn import functional as F
 
 from triaffect.samples.camera import blur, compress, light
 from triaffect.samples.cover import cover
+from triaffect.samples.draws import stripe, uniform
+from triaffect.samples.microphone import clip, codec, microphone, noise, room
 
 ROTATION_DEG, SCALE, SHIFT = 12.0, 0.12, 0.08
 """Largest rotation, relative scale and relative shift of a crop."""
 GAIN_LOG = 1.5
 """Largest change of log power of a spectrum: about 6.5 dB."""
 MASK_SHARE = 0.15
-"""Largest share of a side that a hidden block covers."""
+"""Largest share of a side that a hidden block or stripe covers."""
+HIDDEN_STRIPES = 2
+"""Stripes of time, and as many of bands, that are hidden in a spectrum."""
+TEMPO, LATER = 0.15, 0.12
+"""Largest change of tempo, and largest shift in time as a share of the stretch."""
+SIZE, HIGHER = 0.05, 0.03
+"""Largest stretch and shift of the bands, as shares of all of them."""
 
 
 def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
@@ -39,7 +47,7 @@ def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
     moved = blur(light(moved, rng), rng)
     fast = torch.Generator().manual_seed(int(rng.integers(1 << 32)))
     noise = torch.empty_like(moved).normal_(generator=fast)
-    moved = moved + noise.mul_(_uniform(rng, count, 0, 6)[:, None, None])
+    moved = moved + noise.mul_(uniform(rng, count, 0, 6)[:, None, None])
     moved = compress(moved, rng).clamp_(0, 255)
     hidden = (
         _block(rng, count, side, side)
@@ -51,7 +59,10 @@ def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def vary_logmel(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Shift in time and pitch, change loudness, hide bands and stretches of time.
+    """Let voices be quicker, higher or later, and heard in other rooms by other microphones.
+
+    In the order in which it happens to a sound: the speaker, the room, noise, the microphone,
+    the line; at the end bands and moments of some are hidden.
 
     Args:
         logmel: Log power, shape (N, T, B).
@@ -61,26 +72,36 @@ def vary_logmel(logmel: Tensor, rng: np.random.Generator) -> Tensor:
         Log power, shape (N, T, B), float32.
     """
     count, length, bands = logmel.shape
-    gain = _uniform(rng, count, -GAIN_LOG, GAIN_LOG)[:, None, None]
-    varied = logmel.float() + gain
-    time = torch.from_numpy(rng.integers(-length // 8, length // 8 + 1, count))
-    pitch = torch.from_numpy(rng.integers(-2, 3, count))
-    rows = (torch.arange(length) + time[:, None]).clamp(0, length - 1)
-    columns = (torch.arange(bands) + pitch[:, None]).clamp(0, bands - 1)
-    varied = varied.gather(1, rows[:, :, None].expand(-1, -1, bands))
-    varied = varied.gather(2, columns[:, None, :].expand(-1, length, -1))
-    floor = varied.mean((1, 2), keepdim=True)
-    hidden = _stripe(rng, count, length)[:, :, None] | _stripe(rng, count, bands)[:, None, :]
-    return torch.where(hidden, floor, varied)
+    heard = noise(room(_speak(logmel.float(), rng), rng), rng)
+    heard = heard + uniform(rng, count, -GAIN_LOG, GAIN_LOG)[:, None, None]
+    varied = codec(microphone(clip(heard, rng), rng), rng)
+    hidden = torch.zeros(count, length, bands, dtype=torch.bool)
+    for _ in range(HIDDEN_STRIPES):
+        hidden |= stripe(rng, count, length, MASK_SHARE)[:, :, None]
+        hidden |= stripe(rng, count, bands, MASK_SHARE)[:, None, :]
+    return torch.where(hidden, varied.mean((1, 2), keepdim=True), varied)
+
+
+def _speak(logmel: Tensor, rng: np.random.Generator) -> Tensor:
+    """Random tempo, time, height of the voice, and size of the speaker, of spectra (N, T, B)."""
+    count = len(logmel)
+    tempo, size = 1 + uniform(rng, count, -TEMPO, TEMPO), 1 + uniform(rng, count, -SIZE, SIZE)
+    later = uniform(rng, count, -LATER, LATER) * 2
+    higher = uniform(rng, count, -HIGHER, HIGHER) * 2
+    none = torch.zeros(count)
+    rows = [torch.stack([size, none, higher], 1), torch.stack([none, tempo, later], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), [count, 1, *logmel.shape[1:]], align_corners=False)
+    moved = F.grid_sample(logmel.unsqueeze(1), grid, padding_mode="border", align_corners=False)
+    return moved.squeeze(1)
 
 
 def _move(crops: Tensor, rng: np.random.Generator) -> Tensor:
     """Random similarity and mirror image of maps (N, 1, H, W)."""
     count = len(crops)
-    angle = torch.deg2rad(_uniform(rng, count, -ROTATION_DEG, ROTATION_DEG))
-    scale = 1 + _uniform(rng, count, -SCALE, SCALE)
+    angle = torch.deg2rad(uniform(rng, count, -ROTATION_DEG, ROTATION_DEG))
+    scale = 1 + uniform(rng, count, -SCALE, SCALE)
     mirror = torch.where(torch.from_numpy(rng.random(count) < 0.5), -1.0, 1.0)  # noqa: PLR2004
-    shift = 2 * torch.stack([_uniform(rng, count, -SHIFT, SHIFT) for _ in range(2)], 1)
+    shift = 2 * torch.stack([uniform(rng, count, -SHIFT, SHIFT) for _ in range(2)], 1)
     cos, sin = scale * angle.cos(), scale * angle.sin()
     rows = [
         torch.stack([cos * mirror, -sin, shift[:, 0]], 1),
@@ -90,21 +111,9 @@ def _move(crops: Tensor, rng: np.random.Generator) -> Tensor:
     return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
 
 
-def _uniform(rng: np.random.Generator, count: int, low: float, high: float) -> Tensor:
-    return torch.from_numpy(rng.uniform(low, high, count).astype(np.float32))
-
-
-def _stripe(rng: np.random.Generator, count: int, length: int) -> Tensor:
-    """One run of hidden places in each row, shape (count, length)."""
-    width = (_uniform(rng, count, 0, MASK_SHARE) * length)[:, None]
-    start = (_uniform(rng, count, 0, 1)[:, None]) * (length - width)
-    place = torch.arange(length)[None]
-    return (place >= start) & (place < start + width)
-
-
 def _block(rng: np.random.Generator, count: int, height: int, width: int) -> Tensor:
     """One hidden rectangle in each map, shape (count, height, width)."""
     return (
-        _stripe(rng, count, 2 * height)[:, :height, None]
-        & _stripe(rng, count, 2 * width)[:, None, :width]
+        stripe(rng, count, 2 * height, MASK_SHARE)[:, :height, None]
+        & stripe(rng, count, 2 * width, MASK_SHARE)[:, None, :width]
     )

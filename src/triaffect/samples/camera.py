@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triaffect.samples.draws import uniform
+from triaffect.samples.draws import some, uniform
 
 DARK, BLOWN_OUT, SIDE_LIGHT = 0.12, 0.12, 0.2
 """Share of the crops with too little light, too much, and light from one side."""
@@ -51,7 +51,7 @@ def light(crops: Tensor, rng: np.random.Generator) -> Tensor:
     gain = torch.where(kind < DARK, uniform(rng, count, 0.06, 0.5), gain)
     gain = torch.where(kind > 1 - BLOWN_OUT, uniform(rng, count, 1.2, 2.2), gain)
     levels = (crops / 255).clamp_(1e-3, 1).pow_(gamma).mul_(255 * gain[:, None, None])
-    rows = _some(rng, count, SIDE_LIGHT)
+    rows = some(rng, count, SIDE_LIGHT)
     levels[rows] *= _slope(len(rows), crops.shape[-1], rng)
     return levels.clamp_(0, 255)
 
@@ -64,7 +64,7 @@ def blur(crops: Tensor, rng: np.random.Generator) -> Tensor:
         rng: Where the random numbers come from.
     """
     count = len(crops)
-    rows = _some(rng, count, BLURRED + MOVING)
+    rows = some(rng, count, BLURRED + MOVING)
     if not len(rows):
         return crops
     wide, narrow = uniform(rng, len(rows), 0.5, 2.4), uniform(rng, len(rows), 0.1, 0.4)
@@ -85,7 +85,7 @@ def compress(crops: Tensor, rng: np.random.Generator) -> Tensor:
         rng: Where the random numbers come from.
     """
     count, side = len(crops), crops.shape[-1]
-    rows = _some(rng, count, COMPRESSED)
+    rows = some(rng, count, COMPRESSED)
     if not len(rows):
         return crops
     quality = uniform(rng, len(rows), *QUALITY)
@@ -101,11 +101,6 @@ def compress(crops: Tensor, rng: np.random.Generator) -> Tensor:
     back = rounded.transpose(2, 3).reshape(-1, side, side) + MIDDLE
     compressed[rows] = back.roll((-down, -across), (1, 2))
     return compressed
-
-
-def _some(rng: np.random.Generator, count: int, share: float) -> Tensor:
-    """Numbers of the rows drawn, each with this chance."""
-    return torch.from_numpy(np.flatnonzero(rng.random(count) < share))
 
 
 def _slope(count: int, side: int, rng: np.random.Generator) -> Tensor:

@@ -18,3 +18,8 @@ def stripe(rng: np.random.Generator, count: int, length: int, share: float) -> T
     start = (uniform(rng, count, 0, 1)[:, None]) * (length - width)
     place = torch.arange(length)[None]
     return (place >= start) & (place < start + width)
+
+
+def some(rng: np.random.Generator, count: int, share: float) -> Tensor:
+    """Numbers of the rows drawn, each with this chance, shape (drawn,)."""
+    return torch.from_numpy(np.flatnonzero(rng.random(count) < share))

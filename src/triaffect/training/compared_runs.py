@@ -13,10 +13,10 @@ from triaffect.features.pool import Stopped, Work
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.recipe import Recipe
 from triaffect.training.common_rows import Common
-from triaffect.training.entries import is_finished
 from triaffect.training.leaks import LeakChoice
 from triaffect.training.loop import set_threads, train
 from triaffect.training.place import ON_PROCESSOR, Place
+from triaffect.training.run_folder import is_finished
 from triaffect.training.summed_up import StageResult, sum_up
 
 Told = Callable[[int, str], None]

@@ -10,13 +10,14 @@ from pathlib import Path
 from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
-from triaffect.recipes.recipe import INITIAL, Recipe
+from triaffect.recipes.recipe import GIVEN, INITIAL, Recipe
 from triaffect.training.leaks import LeakChoice
-from triaffect.training.run_folder import RunFolder, read_about, read_recipe
+from triaffect.training.run_folder import RunFolder, is_finished, read_about, read_recipe
 
 _WORDS = {
     "recipe": "their recipes",
     "initial": "the weights they began with",
+    "teachers": "the runs that taught them",
     "leaks": "what was done about leaks",
     "data": "the store they learnt from",
 }
@@ -30,12 +31,14 @@ class Identity:
     Attributes:
         recipe: Hash of the resolved recipe.
         initial: Hash of the weights they began with, if they were given any.
+        teachers: Hashes of the finished runs that taught them.
         leaks: What was done about people and videos in several splits.
         data: Fingerprint of the store they learnt from; empty if it lacks what the recipe reads.
     """
 
     recipe: str
     initial: str | None
+    teachers: tuple[str, ...]
     leaks: str
     data: str
 
@@ -106,11 +109,6 @@ def find_entries(
     return list(entries.values())
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether a run came to its end."""
-    return RunFolder(folder).scores.is_file()
-
-
 def _is_run(what: str) -> bool:
     """Whether a run folder is meant; a folder beside may be called as a shipped recipe is."""
     path = Path(what)
@@ -133,23 +131,24 @@ def _of_recipe(name: str, changes: Sequence[str], store: FeatureStore, leaks: Le
     if not re.fullmatch(r"\w[\w.+-]*", recipe.name):
         expected = "a recipe's name of letters, digits and . _ + -, as its folder is named so"
         raise RecipeError(expected, repr(recipe.name), where=name)
-    if any(stage.teacher == INITIAL for stage in recipe.stages.values()):
+    if any(stage.teacher in {INITIAL, GIVEN} for stage in recipe.stages.values()):
         raise RecipeError(
-            "recipes that begin with random weights",
-            f"{recipe.name}, which learns from the model it begins with",
-            "train it with 'train --init' and give the run folders",
+            "recipes that need no other weights",
+            f"{recipe.name}, which learns from a model or runs that it is given",
+            "train it with 'train --init' or 'train --teacher' and give the run folders",
             where=name,
         )
     try:
         data = store.fingerprint(recipe.data.external)
     except StoreError:  # each of its runs will say what the store lacks
         data = ""
-    return Entry(recipe, Identity(recipe_hash(recipe), None, str(leaks), data))
+    return Entry(recipe, Identity(recipe_hash(recipe), None, (), str(leaks), data))
 
 
 def _identity_of(about: dict[str, str | None]) -> Identity:
     initial, leaks = about.get("initial"), about.get("leaks") or LeakChoice.REFUSE
-    return Identity(str(about["recipe_hash"]), initial, str(leaks), str(about["data"]))
+    teachers = tuple(about.get("teachers") or ())
+    return Identity(str(about["recipe_hash"]), initial, teachers, str(leaks), str(about["data"]))
 
 
 def _need_same(known: Entry, other: Entry) -> None:

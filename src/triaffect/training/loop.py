@@ -37,6 +37,7 @@ from triaffect.training.leaks import LeakChoice, find_leaks, settle, told
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.place import ON_PROCESSOR, Place
 from triaffect.training.run_folder import (
+    GivenTeacher,
     Initial,
     RunFolder,
     alone,
@@ -46,6 +47,7 @@ from triaffect.training.run_folder import (
     read_recipe,
 )
 from triaffect.training.scoring import predict_rows, score_pools, truth_of
+from triaffect.training.splits import split_anew
 from triaffect.training.stage_run import StageRun, Work, load_weights
 from triaffect.training.thresholds import best_thresholds, read_thresholds
 from triaffect.types import Split
@@ -87,6 +89,7 @@ def train(
     initial: Initial | None = None,
     leaks: LeakChoice | None = None,
     place: Place = ON_PROCESSOR,
+    teachers: Sequence[GivenTeacher] = (),
 ) -> RunFolder:
     """Train every stage of a recipe and score the result.
 
@@ -105,6 +108,7 @@ def train(
         leaks: What to do about people and videos in several splits; None for what the run was
             begun with, and a new one refuses them.
         place: Where to compute.
+        teachers: Finished runs to learn from; see `triaffect.training.given`.
 
     Returns:
         The run folder with journal, weights and ``scores.json``.
@@ -122,10 +126,10 @@ def train(
     learnt = learnt_from(recipe, settled, tasks, seed)
     samples = build_samples(recipe.data, learnt, tasks)
     work = Work(recipe, learnt, samples, tasks, RunFolder(out), seed, place)
-    check_stages(work, initial)
+    check_stages(work, initial, teachers)
     data = store.fingerprint(recipe.data.external)
     with alone(out):
-        folder = begin(out, recipe, seed, data, resume, initial, leaks, place.name)
+        folder = begin(out, recipe, seed, data, resume, initial, leaks, place.name, teachers)
         progress = _resumed(folder)
         journal = Journal(folder.journal, listener)
         journal.cut(progress.journal_bytes)
@@ -142,8 +146,8 @@ def train(
 def learnt_from(
     recipe: Recipe, store: FeatureStore, tasks: Sequence[Task], seed: int
 ) -> FeatureStore:
-    """The store as a run learns from it: some labels hidden, some people held out."""
-    hidden = hide_labels(store, recipe.data.hide_labels, tasks, seed)
+    """The store as a run learns from it: its splits, some labels hidden, some people held out."""
+    hidden = hide_labels(split_anew(store, recipe.data), recipe.data.hide_labels, tasks, seed)
     return hold_out(hidden, recipe.data.held_out)
 
 
@@ -247,7 +251,8 @@ class _Runner:
     def run(self) -> None:
         """Do the stage's remaining epochs, then leave its last weights for those it teaches."""
         spec = self.stage.stage
-        if self.stage.starts_trained and self.at.best is None and self.at.iteration == 0:
+        fresh = self.at.best is None and self.at.iteration == 0
+        if self.stage.starts_trained and fresh and not self.work.recipe.data.refit:
             self._start()
         while not self.at.finished and self.at.epoch < spec.epochs:
             self._ask_teacher()
@@ -328,9 +333,13 @@ class _Runner:
 
     def _end_epoch(self, losses: dict[str, float]) -> None:
         at, selection = self.at, self.stage.stage.selection
-        scores = self.stage.score(self.work.choosing)
-        value = scores[selection.pool].official["P_MTL"]
-        self.stage.stagnation.update(self.stage.task_values(scores))
+        scores: dict[str, Score] = {}
+        if self.work.recipe.data.refit:
+            value = float(at.epoch)  # so that the last one is the best
+        else:
+            scores = self.stage.score(self.work.choosing)
+            value = scores[selection.pool].official["P_MTL"]
+            self.stage.stagnation.update(self.stage.task_values(scores))
         better = at.best is None or value > at.best
         if better:
             at.best, at.best_epoch = value, at.epoch

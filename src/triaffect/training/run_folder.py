@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,21 @@ class Initial:
 
 
 @dataclass(frozen=True)
+class GivenTeacher:
+    """The last stage of a finished run.
+
+    Attributes:
+        recipe: What it trained.
+        weights: Safetensors file of that stage's best weights.
+        sha256: Its hash.
+    """
+
+    recipe: Recipe
+    weights: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """Names of the files of a run.
 
@@ -68,6 +83,15 @@ class RunFolder:
     def initial(self) -> Path:
         """The weights that every stage starts from, if the run was given any."""
         return self.root / "initial.safetensors"
+
+    @property
+    def teachers(self) -> Path:
+        """Weights of the finished runs that teach, if the run was given any."""
+        return self.root / "teachers"
+
+    def teacher(self, number: int) -> Path:
+        """Weights of one of them."""
+        return self.teachers / f"{number}.safetensors"
 
     @property
     def scores(self) -> Path:
@@ -115,6 +139,7 @@ def begin(
     initial: Initial | None = None,
     leaks: LeakChoice = LeakChoice.REFUSE,
     device: str = PROCESSOR,
+    teachers: Sequence[GivenTeacher] = (),
 ) -> RunFolder:
     """Begin a run in its folder, or check that the one that is there can go on.
 
@@ -127,10 +152,11 @@ def begin(
         initial: Weights to start from; the run keeps a copy.
         leaks: What to do about people and videos in several splits.
         device: Name of the device that computes.
+        teachers: Finished runs to learn from; the run keeps a copy of their weights.
 
     Raises:
         RunError: The folder holds a run and ``resume`` is off, or it holds another recipe,
-            seed, data, initial weights, choice about leaks or device.
+            seed, data, initial weights, teachers, choice about leaks or device.
     """
     folder = RunFolder(root)
     about = {
@@ -143,6 +169,7 @@ def begin(
         "initial_thresholds": dict(initial.thresholds) if initial else {},
         "leaks": leaks,
         "device": device,
+        "teachers": [one.sha256 for one in teachers],
     }
     if folder.about.exists():
         if not resume:
@@ -155,8 +182,23 @@ def begin(
     else:
         with writing(folder.initial):
             folder.initial.unlink(missing_ok=True)  # of another start, killed before its run.json
-    write_json(folder.about, {**about, "recipe": recipe.model_dump(mode="json")})
+    _keep_teachers(folder, teachers)
+    recipes = {
+        "recipe": recipe.model_dump(mode="json"),
+        "teachers_recipes": [one.recipe.model_dump(mode="json") for one in teachers],
+    }
+    write_json(folder.about, {**about, **recipes})
     return folder
+
+
+def _keep_teachers(folder: RunFolder, teachers: Sequence[GivenTeacher]) -> None:
+    """Copy their weights, in place of any of another start that was killed before its run.json."""
+    with writing(folder.teachers):
+        shutil.rmtree(folder.teachers, ignore_errors=True)
+    for number, teacher in enumerate(teachers):
+        make_folder(folder.teachers)
+        with replacing(folder.teacher(number)) as aside:
+            shutil.copyfile(teacher.weights, aside)
 
 
 def leaks_of(root: Path, resume: bool) -> LeakChoice:
@@ -210,20 +252,38 @@ def read_recipe(root: Path) -> Recipe:
         raise RunError("the run's recipe", str(error)[:100], where=root) from None
 
 
+def recipes_of_teachers(root: Path) -> list[Recipe]:
+    """The recipes of the finished runs that teach a run.
+
+    Raises:
+        RunError: No run folder, or a recipe that this version does not know.
+    """
+    try:
+        return [Recipe.model_validate(one) for one in read_about(root)["teachers_recipes"]]
+    except (ValidationError, KeyError) as error:
+        raise RunError("the recipes of the run's teachers", str(error)[:100], where=root) from None
+
+
+def is_finished(root: Path) -> bool:
+    """Whether a run came to its end."""
+    return RunFolder(root).scores.is_file()
+
+
 def _check_place(folder: RunFolder) -> None:
     """See that a folder holds a run, or nothing but what a start leaves that was killed."""
     if folder.root.is_file():
         raise RunError("a folder for the run", "a file", "choose another --out", where=folder.root)
     if not folder.root.is_dir() or folder.about.exists():
         return
-    started = {folder.root / LOCK, folder.initial, aside_of(folder.initial), aside_of(folder.about)}
+    started = {folder.root / LOCK, folder.initial, aside_of(folder.initial)}
+    started |= {folder.teachers, aside_of(folder.about)}
     if not started.issuperset(folder.root.iterdir()):
         raise RunError("a new or empty run folder", "one with other files", where=folder.root)
 
 
 def _check_same(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
-    old = {"device": PROCESSOR, **old}  # older runs do not say it, and had no other
-    for key in ("recipe_hash", "seed", "data", "initial", "leaks", "device"):
+    old = {"device": PROCESSOR, "teachers": [], **old}  # older runs had no others, and do not say
+    for key in ("recipe_hash", "seed", "data", "initial", "teachers", "leaks", "device"):
         if old.get(key) != new[key]:
             raise RunError(
                 f"the run's own {key} {old.get(key)!s:.16}",

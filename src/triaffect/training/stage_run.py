@@ -20,7 +20,7 @@ from triaffect.nets.keras_layers import KerasBatchNorm
 from triaffect.nets.outputs import Outputs
 from triaffect.objectives.objective import StepContext
 from triaffect.objectives.weighting import StagnationWeights
-from triaffect.recipes.recipe import INITIAL, Recipe, Stage
+from triaffect.recipes.recipe import GIVEN, INITIAL, Recipe, Stage
 from triaffect.samples.augment import vary_crops, vary_logmel
 from triaffect.samples.dataset import Samples
 from triaffect.samples.loader import EpochPlan, make_batch, plan_epoch
@@ -30,6 +30,7 @@ from triaffect.tasks.task import Task
 from triaffect.training.average import WeightAverage
 from triaffect.training.build import build_net, build_objectives, build_optimizer
 from triaffect.training.checkpoint import load_checkpoint, save_checkpoint
+from triaffect.training.given import known_to_teachers, open_teachers
 from triaffect.training.held_out import HELD_OUT
 from triaffect.training.initial import fill
 from triaffect.training.optimizers import KerasAdam
@@ -221,9 +222,9 @@ class StageRun:
             return None
         if self.stored is not None:
             return self.stored.raw(batch.rows)
-        with torch.no_grad():
-            raw: Raw = self.teacher(inputs).raw
-        return raw
+        with torch.no_grad(), self.work.place.autocast(self.stage.precision):
+            said: Outputs = self.teacher(inputs)
+        return in_float32(said).raw
 
     def _store_teacher(self) -> StoredTeacher | None:
         """The teacher's memory; none if it is shown another variation of a row each time."""
@@ -232,7 +233,10 @@ class StageRun:
             return None
         rows = np.unique(np.concatenate([self.training[kind] for kind in self.taught_kinds]))
         path = self.work.folder.weights(self.name, "last").with_name("teacher.float32")
-        return StoredTeacher(self.teacher, self.work.samples, rows, self.work.tasks, path)
+        tasks = self.work.tasks
+        if self.stage.teacher == GIVEN:
+            tasks = known_to_teachers(self.work.folder, tasks)
+        return StoredTeacher(self.teacher, self.work.samples, rows, tasks, path)
 
     def _shown(self, batch: Batch, turn: tuple[int, ...]) -> tuple[Batch, dict[str, Tensor]]:
         """A batch's labels, and its inputs where the run computes, varied on the processor."""
@@ -253,6 +257,9 @@ class StageRun:
         """The teaching stage's network, frozen and in evaluation mode."""
         if self.stage.teacher is None:
             return None
+        if self.stage.teacher == GIVEN:
+            work = self.work
+            return open_teachers(work.folder, work.store, work.tasks, work.place)
         if self.stage.teacher == INITIAL:
             teacher = self.work.net(self.stage)
             fill(teacher, self.work.folder.initial)
