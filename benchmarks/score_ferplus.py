@@ -6,7 +6,9 @@ MODEL is a model folder with a face and a fusing network, "default" for the ship
 folder of a face network, of which the last stage's best weights are scored. FERPLUS is
 ``ferplus.npz`` or its folder. Every image is scored, from its face alone, once and not flipped: it
 passes through the detector and alignment that extraction has for small pictures, whole where no
-face is found.
+face is found. With ``--split validation`` it is the tenth of ``Training`` on which decisions are
+made; with ``--with MODEL`` (again and again) the mean of the answers of several; with ``--mirror``
+of each crop and its mirror image.
 
 An image counts if, after single votes are struck out, more than half of the votes that are left,
 those for "unknown" and "not a face" included, are for one of the eight emotions; contempt is
@@ -28,29 +30,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from asked import DEFAULT, Asked, chosen
 from numpy.typing import NDArray
 
 from triaffect.cli.json_file import write_json_file
-from triaffect.corpora.ferplus import FerPlusArrays, expression_votes, read_arrays
+from triaffect.corpora.ferplus import FerPlus, FerPlusArrays, expression_votes, read_arrays
 from triaffect.errors import TriaffectError
 from triaffect.features.crops import PictureFaces, batches
-from triaffect.features.model_folder import load_model_folder
-from triaffect.features.networks import OnnxFace
 from triaffect.features.runners import gray64
-from triaffect.inference.fusion import Fusion
-from triaffect.inference.memory import FaceMemory
-from triaffect.inference.predictor import model_folder
-from triaffect.inference.table import Instants
 from triaffect.nets.light_face import LightFace
 from triaffect.recipes.recipe import LightFaceSpec
-from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
-from triaffect.tasks.metrics import f1, outcome_table, outcomes_of_classes
-from triaffect.tasks.registry import TASKS, task
+from triaffect.tasks.answers import scores, told
+from triaffect.tasks.expression import EXPRESSION
+from triaffect.tasks.registry import task
 from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.training.stage_run import load_weights
+from triaffect.types import Split
 
-SPLIT = "PublicTest"
-RESAMPLES, LEVEL, SEED, RATERS, BATCH = 2000, 0.95, 0, 10, 32
+TEST, VALIDATION = "PublicTest", "validation"
+SEED, RATERS, BATCH = 0, 10, 32
 
 Votes = NDArray[np.integer]
 Answers = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
@@ -98,31 +96,19 @@ def crops_of(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def answers_of(model: str) -> Answers:
     """What to ask about crops."""
-    path = None if model == "default" else Path(model)
-    if path is not None and (path / "run.json").is_file():
+    path = Path(model)
+    if model != DEFAULT and (path / "run.json").is_file():
         asked = _face_run(path)
         if asked is not None:
             return asked
-    return _model_folder(model_folder(path))
+    return _model_folder(chosen(model))
 
 
 def _model_folder(path: Path) -> Answers:
-    folder = load_model_folder(path)
-    fusion, face = Fusion(folder, TASKS), OnnxFace(folder)
-    if EXPRESSION.key not in [each.key for each in fusion.tasks]:
+    model = Asked(path)
+    if EXPRESSION.key not in [each.key for each in model.fusion.tasks]:
         raise SystemExit(f"{path} says nothing of expressions")
-
-    def answer(crops: NDArray[np.uint8]) -> NDArray[np.floating]:
-        count, part = len(crops), fusion.part
-        number, at_s = np.arange(count), np.zeros(count)
-        boxes = np.zeros((count, 4), np.float32)
-        instants = Instants(number, at_s, number, boxes, np.ones(count, np.float32))
-        memory = FaceMemory(part.window, part.face_dim)
-        memory.add(instants, np.asarray(face(crops), np.float32))
-        silence = np.zeros((count, part.voice_dim), np.float32), np.zeros(count, np.bool_)
-        return fusion(*memory.windows(instants), *silence)[EXPRESSION.key]
-
-    return answer
+    return lambda crops: model.faces_alone(crops)[EXPRESSION.key]
 
 
 def _face_run(root: Path) -> Answers | None:
@@ -143,44 +129,30 @@ def _face_run(root: Path) -> Answers | None:
     return answer
 
 
-def scores(truth: NDArray[np.int64], said: NDArray[np.int64]) -> dict[str, Any]:
-    """Accuracy, macro F1 and mean recall with intervals, each class, and the confusion."""
-    classes = len(EXPRESSIONS)
-    confusion = np.bincount(truth * classes + said, minlength=classes**2)
-    drawn = np.random.default_rng(SEED).multinomial(
-        len(truth), confusion / len(truth), RESAMPLES
-    )  # as drawing images: all that matters of one is its cell
-    cells = np.concatenate([confusion[None], drawn]).reshape(-1, classes, classes).astype(float)
-    none_unanswered = np.concatenate([cells, np.zeros((*cells.shape[:2], 1))], axis=2)
-    outcomes = outcomes_of_classes(none_unanswered)
-    support = cells.sum(2)
-    recall = np.diagonal(cells, axis1=1, axis2=2) / np.maximum(support, 1)
-    values = {
-        "accuracy": np.diagonal(cells, axis1=1, axis2=2).sum(1) / len(truth),
-        "macro_f1": f1(outcomes).mean(1),
-        "mean_recall": recall.sum(1) / (support > 0).sum(1),
-    }
-    told = {name: _with_interval(each) for name, each in values.items()}
-    table = outcome_table(outcomes[0])
-    for row in table:
-        del row["rows"]
-    return {
-        "n": len(truth),
-        **told,
-        "classes": dict(zip(EXPRESSIONS, table, strict=True)),
-        "confusion": cells[0].astype(int).tolist(),
-    }
+def both_sides(answer: Answers) -> Answers:
+    """What to ask for the mean of the answers to crops and to their mirror images."""
+    return lambda crops: (answer(crops) + answer(np.ascontiguousarray(crops[:, :, ::-1]))) / 2
 
 
-def _with_interval(values: NDArray[np.floating]) -> dict[str, Any]:
-    """The first value, and where the middle 95 % of the others lie."""
-    low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {"value": float(values[0]), "interval": [float(low), float(high)]}
+def mean_of(answers: list[Answers]) -> Answers:
+    """What to ask for the mean of several answers."""
+    return lambda crops: np.mean([answer(crops) for answer in answers], axis=0)
 
 
-def evaluate(answer: Answers, arrays: FerPlusArrays) -> dict[str, Any]:
-    """Everything there is to say of a model on the split."""
-    test = arrays.split == SPLIT
+def rows_of(path: Path, arrays: FerPlusArrays, split: str) -> NDArray[np.int64]:
+    """Rows of the file that belong to a split."""
+    if split == TEST:
+        return np.flatnonzero(arrays.split == TEST)
+    corpus = FerPlus(path)
+    moments = corpus.moments(corpus.sources()[0])
+    mine = moments.words("split") == Split.VALIDATION
+    return moments.column("frame").astype(np.int64)[mine]
+
+
+def evaluate(
+    answer: Answers, arrays: FerPlusArrays, test: NDArray[np.int64], split: str = TEST
+) -> dict[str, Any]:
+    """Everything there is to say of a model on some rows of the file."""
     votes, columns = arrays.votes[test].astype(np.int64), [str(c) for c in arrays.vote_columns]
     groups = batches(arrays.images[test], BATCH)
     answers = np.concatenate([answer(crops_of(np.stack(each))).argmax(1) for each in groups])
@@ -188,7 +160,7 @@ def evaluate(answer: Answers, arrays: FerPlusArrays) -> dict[str, Any]:
     counted = truth >= 0
     rng = np.random.default_rng(SEED)
     return {
-        "split": SPLIT,
+        "split": split,
         "images": len(votes),
         **scores(truth[counted], answers[counted]),
         "votes_for_emotions_alone": {
@@ -205,38 +177,36 @@ def evaluate(answer: Answers, arrays: FerPlusArrays) -> dict[str, Any]:
 def tell(found: dict[str, Any]) -> None:
     """Print what `evaluate` found."""
     print(f"{found['split']}: {found['n']:,} of {found['images']:,} images have a strict majority")
-    for name in ("accuracy", "macro_f1", "mean_recall"):
-        low, high = found[name]["interval"]
-        print(f"{name:12} {found[name]['value']:.3f}  95 % over images {low:.3f} to {high:.3f}")
+    print(told(found))
     alone, people = found["votes_for_emotions_alone"], found["people"]
     print(f"by the votes for emotions alone: accuracy {alone['accuracy']:.3f}, n {alone['n']:,}")
     print(
         f"people (simulated): one rater {people['one_rater']:.3f}, "
         f"ten raters {people['ten_raters']:.3f}"
     )
-    print(f"\n{'':10} {'n':>5} {'precision':>9} {'recall':>7} {'f1':>6}   said, in columns")
-    for name, row, said in zip(
-        EXPRESSIONS, found["classes"].values(), found["confusion"], strict=True
-    ):
-        numbers = " ".join(f"{each:5d}" for each in said)
-        shares = f"{row['precision']:9.3f} {row['recall']:7.3f} {row['f1']:6.3f}"
-        print(f"{name:10} {row['support']:5d} {shares}   {numbers}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("ferplus", type=Path)
+    parser.add_argument("--split", choices=(TEST, VALIDATION), default=TEST)
+    parser.add_argument("--with", dest="others", action="append", default=[], metavar="MODEL")
+    parser.add_argument("--mirror", action="store_true")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     path = asked.ferplus / "ferplus.npz" if asked.ferplus.is_dir() else asked.ferplus
     try:
-        found = evaluate(answers_of(asked.model), read_arrays(path))
+        arrays = read_arrays(path)
+        answers = [answers_of(model) for model in (asked.model, *asked.others)]
+        answer = mean_of([both_sides(each) if asked.mirror else each for each in answers])
+        found = evaluate(answer, arrays, rows_of(path, arrays, asked.split), asked.split)
     except TriaffectError as error:
         raise SystemExit(str(error)) from error
     tell(found)
     if asked.json is not None:
-        write_json_file(asked.json, {"model": asked.model, **found})
+        how = {"model": asked.model, "with": asked.others, "mirror": asked.mirror}
+        write_json_file(asked.json, {**how, **found})
 
 
 if __name__ == "__main__":

@@ -41,22 +41,24 @@ def predict(path: str | Path) -> pd.DataFrame:
     return shipped().predict(path)
 
 
-def load(path: str | Path | None = None, device: str = "cpu") -> Predictor:
+def load(path: str | Path | None = None, device: str = "cpu", sound: bool = True) -> Predictor:
     """Load a model to predict with.
 
     Args:
         path: A model folder; None for the shipped weights.
         device: "cpu" or "cuda".
+        sound: Whether the sound of videos is heard; if not, faces alone are judged.
 
     Returns:
         A `Predictor` with ``predict(path)``, and ``stream(path)`` for files of any length.
 
     Raises:
-        ModelError: The folder is missing, damaged or incomplete, or the device is not there.
+        ModelError: The folder is missing, damaged or incomplete, the device is not there, or
+            the model cannot do without sound.
     """
     from triaffect.inference.predictor import load as load_model  # noqa: PLC0415 - heavy
 
-    return load_model(path, device)
+    return load_model(path, device, sound)
 
 
 def score(

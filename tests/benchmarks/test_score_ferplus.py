@@ -1,6 +1,5 @@
 """Scoring a face model on FER+: which images count, and what is said of them."""
 
-import importlib.util
 import json
 import sys
 
@@ -11,25 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from tests.architecture.repository import ROOT
+from tests.benchmarks.scripts import load
 from tests.corpora.test_ferplus import COLUMNS, write
 from tests.inference.tiny_model import write_tiny_model
 from tests.training.recipes import small
 from tests.training.stores import crops_store
 from triaffect.corpora.ferplus import read_arrays
+from triaffect.tasks.answers import scores
 from triaffect.tasks.expression import EXPRESSIONS
 from triaffect.training.loop import train
 
-
-def load_script():
-    path = ROOT / "benchmarks" / "score_ferplus.py"
-    spec = importlib.util.spec_from_file_location("score_ferplus", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load_script()
+script = load("score_ferplus")
 
 
 def votes(**given):
@@ -93,7 +84,7 @@ def test_scores_are_those_of_another_program():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 8, 500)
     said = np.where(rng.random(500) < 0.6, truth, rng.integers(0, 8, 500))
-    found = script.scores(truth, said)
+    found = scores(truth, said)
     wanted = {
         "accuracy": accuracy_score(truth, said),
         "macro_f1": f1_score(truth, said, average="macro"),
@@ -128,7 +119,8 @@ def test_every_image_of_the_split_is_asked_about(ferplus):
         asked.append(crops.shape)
         return np.tile(np.eye(8)[EXPRESSIONS.index("happiness")], (len(crops), 1))
 
-    found = script.evaluate(happy, read_arrays(ferplus / "ferplus.npz"))
+    arrays = read_arrays(ferplus / "ferplus.npz")
+    found = script.evaluate(happy, arrays, script.rows_of(ferplus, arrays, script.TEST))
     assert asked == [(4, 112, 112, 3)]
     assert (found["images"], found["n"]) == (4, 3)
     assert found["accuracy"]["value"] == pytest.approx(1 / 3)

@@ -11,6 +11,7 @@ import skimage.io
 from tests.inference.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from tests.media.made import encode
 from triaffect.cli.app import main
+from triaffect.corpora.synthetic.voice import utter
 from triaffect.inference import many
 
 
@@ -68,6 +69,19 @@ def test_a_broken_file_among_others_is_told_at_the_end(run, tmp_path):
         ["triaffect", " warning", " missing.mp4"],
     ]
     assert set(pd.read_csv("t.csv")["clip"]) == {"good.wav"}
+
+
+def test_sound_can_be_left_out(run, tmp_path):
+    voice = utter(2.0, valence=0.5, arousal=0.5)
+    write_clip(tmp_path / "clip.mp4", 5, sound=voice)
+    write_sound(tmp_path / "voice.wav", voice)
+    for option, heard in (([], True), (["--no-sound"], False)):
+        code, _, err = run("clip.mp4", "voice.wav", "-o", "t.csv", *option)
+        assert code == 0
+        assert ("voice.wav: expected a video or picture" in err) is not heard
+        table = pd.read_csv("t.csv")
+        assert table["face_seen"][:5].all()
+        assert table["voice_heard"].any() == heard
 
 
 def test_a_cut_off_video_is_told(run, tmp_path):

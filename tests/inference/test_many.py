@@ -93,6 +93,16 @@ def test_parts_of_another_model_or_of_a_changed_file_are_not_used(files, model, 
     assert computed[4:] == ["a.wav", "b.wav", "c.wav"]
 
 
+def test_parts_with_sound_are_not_used_without(files, model, tmp_path, computed):
+    output = tmp_path / "t.csv"
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(files, output, model, told=interrupted_after(4))
+    results = predict_files(files, output, model, sound=False)
+    assert computed[4:] == [path.name for path in files]
+    assert [r.path.name for r in results if r.error is None] == ["clip.mp4"]
+    assert not pd.read_csv(output)["voice_heard"].any()
+
+
 def test_a_cut_off_file_is_told_even_when_its_rows_were_kept(model, tmp_path):
     whole = encode(tmp_path / "whole.mkv", range(0, 2400, 40), source=("rgb24", portrait()))
     cut = tmp_path / "cut.mkv"

@@ -4,11 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triaffect.inference.memory import FaceMemory, Loudness, VoiceMemory
+from triaffect.inference.hearing import Hearing
+from triaffect.inference.memory import FaceMemory, VoiceMemory
 from triaffect.inference.table import Instants
 from triaffect.types import FeatureSeries, Window
 
 RATE = 1000
+"""Another than a log-mel network's: whatever is loud counts as heard."""
 
 
 def instants(frames, tracks, rate=25.0):
@@ -43,15 +45,15 @@ def test_a_window_never_holds_another_track():
 
 
 def voice_of(series, loud_samples, window):
-    loudness = Loudness(RATE)
-    chunks = loudness.watch(iter([loud_samples]))
+    hearing = Hearing(RATE)
+    chunks = hearing.watch(iter([loud_samples]))
 
     def rows():
         for _ in chunks:
             pass
         yield from series
 
-    return VoiceMemory(rows(), loudness, window, 1)
+    return VoiceMemory(rows(), hearing, window, 1)
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 7))
@@ -78,41 +80,8 @@ def test_voice_rows_do_not_depend_on_how_they_come_and_are_forgotten(sizes, step
 
 
 def test_without_sound_there_is_no_voice():
-    memory = VoiceMemory(iter(()), Loudness(RATE), Window(1.0, 0.2), 4)
+    memory = VoiceMemory(iter(()), Hearing(RATE), Window(1.0, 0.2), 4)
     values, present = memory.at(np.array([0.0, 1.0]))
     assert values.shape == (2, 4)
     assert not present.any()
     memory.forget(1.0)
-
-
-@given(st.lists(st.integers(1, 700), min_size=1, max_size=20), st.booleans())
-def test_loudness_does_not_depend_on_the_chunks(sizes, causal):
-    sound = np.zeros(sum(sizes), np.float32)
-    sound[len(sound) // 2] = -0.01  # a click
-    whole, cut = Loudness(RATE), Loudness(RATE)
-    list(whole.watch(iter([sound])))
-    passed = list(cut.watch(iter(np.split(sound, np.cumsum(sizes)[:-1]))))
-    assert np.array_equal(np.concatenate(passed), sound)
-    window, at_s = Window(0.4, 0.1, causal), np.arange(0, len(sound) / RATE, 0.1)
-    heard = whole.heard(at_s, window)
-    assert np.array_equal(heard, cut.heard(at_s, window))
-    click_s = len(sound) // 2 / RATE
-    low = at_s - (0.4 if causal else 0.2)
-    inside = (low + 1e-3 < click_s) & (click_s < low + 0.399)  # the edges are a matter of rounding
-    assert heard[inside].all()
-    near = (low - 0.11 <= click_s) & (click_s <= low + 0.51)
-    assert not heard[~near].any()
-
-
-def test_loudness_forgets_without_forgetting_where_it_is():
-    loudness, window = Loudness(RATE), Window(0.5, 0.1)
-    sound = np.zeros(20 * RATE, np.float32)
-    sound[15 * RATE] = 0.5
-    for number, _ in enumerate(loudness.watch(iter(np.split(sound, 20)))):
-        loudness.forget(number - 0.5)
-        assert len(loudness._peaks) <= 16
-    assert loudness.heard(np.array([15.2, 14.9]), window).tolist() == [False, False]
-    loudness = Loudness(RATE)
-    for number, _ in enumerate(loudness.watch(iter(np.split(sound, 20)))):
-        loudness.forget(min(number, 14) - 0.5)
-    assert loudness.heard(np.array([15.2, 14.9]), window).tolist() == [True, False]

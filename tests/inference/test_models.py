@@ -63,6 +63,8 @@ def test_a_network_of_complete_windows_leaves_the_other_moments_blank(tmp_path, 
     assert loose["valence"].notna().all()
     np.testing.assert_array_equal(table["valence"][~blank], loose["valence"][~blank])
     assert (table["voice_heard"] == loose["voice_heard"]).all()
+    with pytest.raises(ModelError, match="face alone"):
+        triaffect.load(tmp_path / "model", sound=False)
 
 
 def test_networks_that_do_not_fit_together_are_refused(tmp_path):

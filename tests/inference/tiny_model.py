@@ -9,6 +9,7 @@ import onnx
 import skimage.data
 from onnx import TensorProto, helper, numpy_helper
 
+from triaffect.corpora.synthetic.voice import utter
 from triaffect.features.manifest import FacePart, FusionPart, Manifest, VoicePart
 from triaffect.features.model_folder import write_model_folder
 from triaffect.media.write import write_video
@@ -126,11 +127,14 @@ def portrait():
     return np.ascontiguousarray(skimage.data.astronaut()[::2, ::2])
 
 
-def tone(seconds, rate=16_000):
-    """A voice-like sound: a gliding pitch with harmonics."""
-    t = np.arange(round(seconds * rate)) / rate
-    pitch = 2 * np.pi * (140 * t + 30 * np.sin(2 * t))
-    return (0.2 * np.sin(pitch) + 0.1 * np.sin(2 * pitch)).astype(np.float32)
+@cache
+def _talk():
+    return utter(6.0, valence=0.2, arousal=0.4)
+
+
+def tone(seconds):
+    """A rendered voice, 16 kHz; the first seconds of always the same."""
+    return _talk()[: round(seconds * 16_000)]
 
 
 def write_clip(path, frames=30, rate=25, *, sound=True, faceless=(), copies=1):

@@ -171,6 +171,19 @@ def test_distillation_needs_a_teacher():
     assert Distillation()(made_context("MTL", teacher=None)) == {}
 
 
+def test_a_teacher_is_silent_on_what_it_does_not_know():
+    """It gives no term and no gradient there; what it knows is taught as ever."""
+    whole = made_context("ALL")
+    context = made_context("ALL", teacher={"EXPR": whole.teacher["EXPR"]})
+    terms = Distillation(on=("ALL",))(context)
+    assert set(terms) == {"teacher.EXPR"}
+    near(terms["teacher.EXPR"], Distillation(on=("ALL",))(whole)["teacher.EXPR"])
+    sum(terms.values()).backward()
+    assert context.outputs.raw["EXPR"].grad.any()
+    assert context.outputs.raw["AU"].grad is None
+    assert Distillation(on=("ALL",))(made_context("ALL", teacher={})) == {}
+
+
 def test_a_task_without_a_label_gets_no_term_and_no_gradient():
     context = made_context("MTL")
     empty = context.targets["EXPR"]

@@ -43,22 +43,28 @@ def test_supervised_has_no_soft_labels_and_no_discriminator():
     assert stage.adversary is None
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "face.average",
-        "face.optimizer.warmup",
-        "face.optimizer.decay_on",
-        "data.mix",
-        "net.attention",
-    ],
-)
-def test_a_key_that_came_later_leaves_the_hash_while_it_is_off(override):
-    plain = load_recipe("light_face")
-    words = {"decay_on": ("all", "matrices"), "attention": ("none", "channel")}
-    off, on = words.get(override.rpartition(".")[2], (0.0, 0.5))
-    assert recipe_hash(load_recipe("light_face", [f"{override}={off}"])) == recipe_hash(plain)
-    used = load_recipe("light_face", [f"{override}={on}"])
+LATER = {
+    "face.average": ("0.0", "0.5"),
+    "face.optimizer.warmup": ("0.0", "0.5"),
+    "face.optimizer.decay_on": ("all", "matrices"),
+    "data.mix": ("0.0", "0.5"),
+    "data.refit": ("false", "true"),
+    "data.test_people": ("[]", "['emodb/03']"),
+    "net.attention": ("none", "channel"),
+    "net.mirror": ("false", "true"),
+}
+"""Keys that came later, each with its value while it is off and another."""
+
+
+@pytest.mark.parametrize("key", LATER)
+def test_a_key_that_came_later_leaves_the_hash_while_it_is_off(key):
+    all_off = ["data.held_out=0", *(f"{each}={off}" for each, (off, _) in LATER.items())]
+    plain = load_recipe("light_face", all_off)
+    written = plain.model_dump(mode="json")
+    for part in ["stages", *key.split(".")] if key.startswith("face.") else key.split("."):
+        assert part != key.rpartition(".")[2] or part not in written
+        written = written.get(part, {})
+    used = load_recipe("light_face", [*all_off, f"{key}={LATER[key][1]}"])
     assert recipe_hash(used) != recipe_hash(plain)
     assert Recipe.model_validate(used.model_dump(mode="json")) == used
 
@@ -85,12 +91,27 @@ def test_overrides_reach_stages_by_name():
         ("student.updates=['ALL']", "pool ALL, not in data.pools"),
         ("student.epochs", "key.path=value"),
         ("tasks.more=1", "table at tasks"),
-        ("data.mix=0.5", "mix is for crops"),
+        ("data.mix=0.5", "mix is for crops and logmel"),
     ],
 )
 def test_what_does_not_fit_is_named(override, message):
     with pytest.raises(RecipeError, match=message):
         load_recipe("paper_as_published", [override])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["data.held_out=0.1"], "set held_out to 0"),
+        (["student.stagnation=0.5"], "stage student needs scores, which data.refit"),
+        (["teacher.selection.thresholds=true"], "stage teacher needs scores, which data.refit"),
+    ],
+)
+def test_what_learns_from_everybody_chooses_nothing(changes, message):
+    plain = ["data.refit=true", "student.stagnation=0"]
+    assert load_recipe("paper_as_published", plain).data.refit
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("paper_as_published", [*plain, *changes])
 
 
 def test_a_file_states_its_differences(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triaffect.samples.mix import mix_crops, partners
+from triaffect.samples.mix import mix_crops, mix_spectra, partners
 from triaffect.tasks.losses import Reading, categorical
 from triaffect.types import Targets
 
@@ -43,12 +43,13 @@ def test_partners_have_labels_of_the_same_outputs(seed):
         np.testing.assert_array_equal(each.valid, each.valid[partner])
 
 
-@given(st.integers(0, 10_000))
+@pytest.mark.parametrize("mix", [mix_crops, mix_spectra])
+@given(seed=st.integers(0, 10_000))
 @settings(deadline=None)
-def test_labels_are_mixed_as_the_pixels_are(seed):
+def test_labels_are_mixed_as_the_pixels_are(mix, seed):
     crops, targets = made(seed)
     partner = partners(targets, np.random.default_rng(seed))
-    mixed, labels = mix_crops(crops, targets, np.random.default_rng(seed))
+    mixed, labels = mix(crops, targets, np.random.default_rng(seed))
     there = mixed.mean((1, 2)).numpy()
     apart = partner != np.arange(len(partner))
     own = np.arange(len(partner))
@@ -87,13 +88,14 @@ def test_the_loss_is_the_mixture_of_the_losses():
     torch.testing.assert_close(got[has], wanted[has], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("mix", [mix_crops, mix_spectra])
 @pytest.mark.parametrize("blended", [True, False])
-def test_both_ways_of_mixing_come_about(blended):
+def test_both_ways_of_mixing_come_about(mix, blended):
     crops, targets = made(1)
     partner_rows = np.arange(len(crops))
     found = False
     for seed in range(20):
-        mixed, _ = mix_crops(crops, targets, np.random.default_rng(seed))
+        mixed, _ = mix(crops, targets, np.random.default_rng(seed))
         whole = np.isin(mixed.numpy(), partner_rows).all()
         uniform = (mixed == mixed[:, :1, :1]).all()
         found |= bool(uniform and not whole) if blended else bool(whole and not uniform)
@@ -105,3 +107,16 @@ def test_it_follows_from_the_generator():
     one, same, other = (mix_crops(crops, targets, np.random.default_rng(s))[0] for s in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_spectra_get_whole_moments_of_each_other():
+    """A stretch of time, of all bands: a part of the bands would be nobody's voice."""
+    spectra, targets = made(4)
+    found = 0
+    for seed in range(20):
+        mixed, _ = mix_spectra(spectra, targets, np.random.default_rng(seed))
+        assert (mixed == mixed[:, :, :1]).all()
+        changes = (mixed[:, 1:, 0] != mixed[:, :-1, 0]).sum(1)
+        assert changes.max() <= 2, "one stretch of the other"
+        found += int(changes.max() > 0)
+    assert found > 3

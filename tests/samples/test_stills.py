@@ -1,21 +1,24 @@
+"""Pictures shown as moments of a video: who is held, who speaks, and with whose voice."""
+
 import numpy as np
+import pytest
 
 from tests.samples.words import words_of
 from triaffect.samples.dataset import Rows
-from triaffect.samples.stills import as_video
+from triaffect.samples.stills import AGREEING, HELD, SPOKEN, as_video
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.types import Targets
 
-N, W = 400, 3
+N, W = 12_000, 3
 
 
 def made():
-    """Per class 1 and 2: 100 pictures with rows from 0, 100 voices with rows from 1000."""
+    """Of each of two classes 3000 pictures with rows from 0, 3000 voices with rows from 100,000."""
     label = np.tile([1, 2], N // 2)
     picture = np.arange(N) < N // 2
     faces = np.full((N, W), -1)
     faces[picture, -1] = np.arange(N // 2)
-    voices = np.where(picture, -1, 1000 + np.arange(N))
+    voices = np.where(picture, -1, 100_000 + np.arange(N))
     values = np.eye(8, dtype=np.float32)[label]
     targets = Targets(values, np.ones((N, 8), bool), np.ones(N, np.float32))
     split = words_of(np.where(np.arange(N) % 4 < 2, "train", "test"))
@@ -24,17 +27,25 @@ def made():
     return rows, faces, voices, label, picture
 
 
-def test_some_training_pictures_are_held_and_some_speak_in_their_expression():
-    rows, faces, voices, label, picture = made()
+def test_some_training_pictures_are_held_and_some_speak_each_apart_from_the_other():
+    rows, faces, voices, _, picture = made()
     held, spoken = as_video(rows, faces, voices, [EXPRESSION])
     training = picture & (rows.split == "train")
-    filled = (held >= 0).all(1)
-    assert 0.3 < filled[training].mean() < 0.7
+    filled, speaks = (held >= 0).all(1), training & (spoken >= 0)
+    assert filled[training].mean() == pytest.approx(HELD, abs=0.03)
     assert (held[filled] == held[filled][:, -1:]).all()
-    speaks = training & (spoken >= 0)
-    assert 0.3 < speaks[training].mean() < 0.7
-    assert (label[spoken[speaks] - 1000] == label[speaks]).all()
-    assert (rows.split[spoken[speaks] - 1000] == "train").all()
+    assert speaks[training].mean() == pytest.approx(SPOKEN, abs=0.03)
+    assert (filled & speaks)[training].mean() == pytest.approx(HELD * SPOKEN, abs=0.03)
+    assert (rows.split[spoken[speaks] - 100_000] == "train").all()
+
+
+def test_a_voice_is_of_the_same_expression_no_more_often_than_it_should():
+    """Else the voice tells the label, and a sound track changes what is read from a face."""
+    rows, faces, voices, label, picture = made()
+    _, spoken = as_video(rows, faces, voices, [EXPRESSION])
+    speaks = picture & (rows.split == "train") & (spoken >= 0)
+    same = label[spoken[speaks] - 100_000] == label[speaks]
+    assert same.mean() == pytest.approx(AGREEING + (1 - AGREEING) / 2, abs=0.04)
 
 
 def test_nothing_else_changes():
@@ -46,5 +57,10 @@ def test_nothing_else_changes():
     again = as_video(rows, faces, voices, [EXPRESSION])
     np.testing.assert_array_equal(held, again[0])
     np.testing.assert_array_equal(spoken, again[1])
-    held, spoken = as_video(rows, faces, voices, [])
-    np.testing.assert_array_equal(spoken, voices)
+
+
+def test_without_anybody_who_speaks_nobody_is_given_a_voice():
+    rows, faces, voices, _, picture = made()
+    voices[:] = -1
+    faces[~picture, -1] = 0
+    assert (as_video(rows, faces, voices, [EXPRESSION])[1] == -1).all()

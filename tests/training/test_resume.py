@@ -8,6 +8,7 @@ from tests.training.recipes import small
 from tests.training.stores import crops_store, made_store
 from triaffect.errors import RunError
 from triaffect.training.loop import train
+from triaffect.training.run_folder import read_recipe
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +44,9 @@ def test_a_killed_run_keeps_its_average_and_its_mixtures(tmp_path):
     ends_the_same(recipe, crops_store(tmp_path / "store"), tmp_path, (2, 3))
 
 
-def ends_the_same(recipe, store, tmp_path, kills):
+def ends_the_same(recipe, store, tmp_path, kills, **more):
     torch.set_num_threads(1)
-    whole = train(recipe, store, tmp_path / "whole", seed=4)
+    whole = train(recipe, store, tmp_path / "whole", seed=4, **more)
     for after in kills:
         with pytest.raises(KilledError):
             train(
@@ -56,9 +57,14 @@ def ends_the_same(recipe, store, tmp_path, kills):
                 resume=True,
                 report=killing(after),
                 checkpoint_every_s=0,
+                **more,
             )
-    resumed = train(recipe, store, tmp_path / "killed", seed=4, resume=True)
-    for stage in recipe.stages:
+    same_end(whole, train(recipe, store, tmp_path / "killed", seed=4, resume=True, **more))
+
+
+def same_end(whole, resumed):
+    """Weights, journal and scores of two runs are the same, to the bit."""
+    for stage in read_recipe(whole.root).stages:
         for which in ("best", "last"):
             one, other = (load_file(f.weights(stage, which)) for f in (whole, resumed))
             assert one.keys() == other.keys()

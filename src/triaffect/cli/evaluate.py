@@ -83,7 +83,7 @@ def score_run_folder(
 
     check_run(run, store)
     work, stages = open_run(run, store)
-    rows = split_of(store, work.samples, split, work.tasks)
+    rows = split_of(work.store, work.samples, split, work.tasks)
     said = {
         stage.name: (
             replace(rows, tasks=stage.tasks),

@@ -44,6 +44,9 @@ def predict(
     report: Annotated[
         Path | None, typer.Option(help="Also write a page to look at.", show_default=False)
     ] = None,
+    no_sound: Annotated[
+        bool, typer.Option("--no-sound", help="Judge faces alone; leave the sound of videos out.")
+    ] = False,
 ) -> None:
     """Predict valence, arousal, expression and action units for every frame and face.
 
@@ -66,6 +69,7 @@ def predict(
             jobs or min(_MOST_JOBS, os.cpu_count() or 1, len(files)),
             lambda done, word: bar(done, len(files), word),
             page.add if page else None,
+            not no_sound,
         )
     _tell(results, output)
     if page and report:

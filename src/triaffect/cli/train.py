@@ -161,7 +161,8 @@ def _tell_epoch(line: dict[str, Any]) -> None:
     if line["event"] == "epoch":
         when = f"epoch {line['epoch'] + 1}, {line['seconds']:.0f} s"
     best = " *" if line.get("best") else ""
-    typer.echo(f"{line['stage']} {when}: {scores}{best}", err=True)
+    told = f": {scores}" if scores else ""
+    typer.echo(f"{line['stage']} {when}{told}{best}", err=True)
 
 
 def _told(scores: Mapping[str, Mapping[str, float]]) -> str:

@@ -30,6 +30,8 @@ _LEAD = (_FRAME - _HOP) // 2
 """Samples that a row's window reaches out on each side of its own 10 ms."""
 _BLOCK = ROWS_PER_S
 """Rows computed at once. Always as many, so that chunk sizes never change a result."""
+_NEED = (_BLOCK - 1) * _HOP + _FRAME
+"""Samples that a block looks at."""
 
 
 def log_mel(sound: FloatArray) -> FloatArray:
@@ -50,20 +52,40 @@ def log_mel_stream(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
     Yields:
         Consecutive rows, shape (T, 64); together equal to `log_mel` of the joined chunks.
     """
-    need = (_BLOCK - 1) * _HOP + _FRAME
-    held, samples, rows = np.zeros(_LEAD, np.float32), 0, 0
+    spectrum = LogMel()
     for chunk in chunks:
-        samples += len(chunk)
-        held = np.concatenate([held, chunk])
-        while len(held) >= need:
-            yield _block(held[:need])
-            rows += _BLOCK
-            held = held[_BLOCK * _HOP :]
-    while rows < -(-samples // _HOP):
-        left = min(_BLOCK, -(-samples // _HOP) - rows)
-        yield _block(np.pad(held[:need], (0, max(0, need - len(held)))))[:left]
-        rows += _BLOCK
-        held = held[_BLOCK * _HOP :]
+        yield from spectrum.push(chunk)
+    yield from spectrum.finish()
+
+
+class LogMel:
+    """Log-mel spectrum of a sound that is pushed chunk by chunk, for one who watches it go by.
+
+    Blocks of rows are cut at the same places whatever the chunks: 100 rows each, the last fewer.
+    """
+
+    def __init__(self) -> None:
+        self._held = np.zeros(_LEAD, np.float32)
+        self._samples = self._rows = 0
+
+    def push(self, chunk: FloatArray) -> Iterator[FloatArray]:
+        """Take samples (N,); yield the blocks, shape (100, 64), that they complete."""
+        self._samples += len(chunk)
+        self._held = np.concatenate([self._held, chunk])
+        while len(self._held) >= _NEED:
+            yield self._next()
+
+    def finish(self) -> Iterator[FloatArray]:
+        """Yield the rows that are left, shape (T, 64) each, when no more samples will come."""
+        while (left := -(-self._samples // _HOP) - self._rows) > 0:
+            self._held = np.pad(self._held, (0, max(0, _NEED - len(self._held))))
+            yield self._next()[:left]
+
+    def _next(self) -> FloatArray:
+        block = _block(self._held[:_NEED])
+        self._held = self._held[_BLOCK * _HOP :]
+        self._rows += _BLOCK
+        return block
 
 
 def _block(sound: FloatArray) -> FloatArray:

@@ -1,9 +1,9 @@
 """Many files to one table: in parallel, in order, and going on where it was interrupted.
 
 Each finished file's rows are kept in ``<output>.parts/`` under a name made of the path, size and
-time of change of the file, and of the model, the device and the version; what is there already
-is not computed again. When all is done they are joined in the order of the inputs and the
-folder is removed, so the table does not depend on the number of processes.
+time of change of the file, and of the model, the device, the version and whether sound is heard;
+what is there already is not computed again. When all is done they are joined in the order of the
+inputs and the folder is removed, so the table does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -57,17 +57,20 @@ class Settings:
         model: Model folder.
         device: Where its networks run.
         parts: Folder of the finished files' rows.
+        sound: Whether the sound of videos is heard.
         identity: What a part depends on apart from its file.
     """
 
     model: Path
     device: str
     parts: Path
+    sound: bool = True
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
         model = file_hash(self.model / DESCRIPTION)  # which holds the hashes of the networks
-        object.__setattr__(self, "identity", f"{__version__} {self.device} {model}")
+        heard = "" if self.sound else " no sound"
+        object.__setattr__(self, "identity", f"{__version__} {self.device} {model}{heard}")
 
     def part(self, path: Path) -> Path:
         """Where the rows of a file are kept."""
@@ -107,6 +110,7 @@ def predict_files(
     jobs: int = 1,
     told: Told | None = None,
     listener: Callable[[pa.Table], None] | None = None,
+    sound: bool = True,
 ) -> list[FileResult]:
     """Predict files into one table.
 
@@ -118,6 +122,7 @@ def predict_files(
         jobs: Processes; with 1 all is done in this one.
         told: Told of progress.
         listener: Given the rows of each file that did not fail, in order.
+        sound: Whether the sound of videos is heard; if not, files of sound alone fail.
 
     Returns:
         What became of each file, in order. A file that fails does not stop the others.
@@ -127,8 +132,8 @@ def predict_files(
         ModelError: The model or the device does not work.
     """
     check_output(output)
-    schema = Predictor(model, device).schema  # before any work: does the model load?
-    settings = Settings(model, device, output.with_name(output.name + ".parts"))
+    schema = Predictor(model, device, sound=sound).schema  # before any work: does the model load?
+    settings = Settings(model, device, output.with_name(output.name + ".parts"), sound)
     settings.parts.mkdir(exist_ok=True)
     results = []
     for result in _results(files, settings, jobs, told or _no_one):
@@ -184,7 +189,7 @@ class _Worker:
         self, settings: Settings, told: Told | None, done: int, wanted: Callable[[], bool]
     ) -> None:
         self._settings, self._told, self._done, self._wanted = settings, told, done, wanted
-        self._predictor = Predictor(settings.model, settings.device)
+        self._predictor = Predictor(settings.model, settings.device, sound=settings.sound)
 
     def __call__(self, path: Path) -> FileResult:
         """Predict one file; only what would fail for every file is raised."""

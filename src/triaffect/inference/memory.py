@@ -1,28 +1,19 @@
-"""The recent past of a stream: face vectors by track, voice rows, loudness.
+"""The recent past of a stream: face vectors by track, voice rows.
 
 Each forgets what no later moment can look at, so memory does not grow with the video.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.features.windows import voice_rows, window_rows
+from triaffect.inference.hearing import Hearing
 from triaffect.inference.table import NO_FACE, Instants
 from triaffect.types import BoolArray, FeatureSeries, FloatArray, Window
-
-_QUIET = 1e-4
-"""Largest sample (of 1) of a sound in which nothing is heard: -80 dB, a muted microphone."""
-
-_STEP_S = 0.1
-"""Loudness is kept for stretches of this length."""
-
-_SLACK = 1e-6
-"""Part of a stretch by which an edge may be off because times are sums of floats."""
 
 
 class FaceMemory:
@@ -86,61 +77,21 @@ class FaceMemory:
         self._tracks = kept
 
 
-class Loudness:
-    """Watches sound go by and tells where something could be heard.
-
-    Args:
-        rate: Samples per second.
-    """
-
-    def __init__(self, rate: int) -> None:
-        self._step = max(1, round(rate * _STEP_S))
-        self._peaks: deque[float] = deque()
-        self._first = 0  # number of the stretch that the oldest peak belongs to
-
-    def watch(self, chunks: Iterator[FloatArray]) -> Iterator[FloatArray]:
-        """Pass chunks of any size on, noting how loud they are."""
-        held = np.empty(0, np.float32)
-        for chunk in chunks:
-            held = np.concatenate([held, np.abs(chunk)])
-            whole = len(held) // self._step * self._step
-            self._peaks.extend(held[:whole].reshape(-1, self._step).max(axis=1).tolist())
-            held = held[whole:]
-            yield chunk
-        if len(held):
-            self._peaks.append(float(held.max()))
-
-    def heard(self, time_s: NDArray[np.float64], window: Window) -> BoolArray:
-        """Whether anything sounds in the windows (N,) whose sound has gone by."""
-        loud = np.array([0, *np.cumsum(np.array(self._peaks) > _QUIET)])
-        low = time_s - (window.span_s if window.causal else window.span_s / 2)
-        start, end = low / _STEP_S + _SLACK, (low + window.span_s) / _STEP_S - _SLACK
-        edges = np.stack([np.floor(start), np.ceil(end)]) - self._first
-        first, last = np.clip(edges, 0, len(loud) - 1).astype(int)
-        return np.asarray(loud[last] > loud[first], np.bool_)
-
-    def forget(self, before_s: float) -> None:
-        """Drop what lies before this time."""
-        while self._peaks and (self._first + 1) * _STEP_S <= before_s:
-            self._peaks.popleft()
-            self._first += 1
-
-
 class VoiceMemory:
     """Voice rows pulled from a stream as far as they are needed, and no farther back.
 
     Args:
         rows: Rows in order of time; none for a source without sound.
-        loudness: What the sound behind those rows was watched by.
+        hearing: What the sound behind those rows was watched by.
         window: How the rows were made.
         dim: Width of a row.
     """
 
     def __init__(
-        self, rows: Iterator[FeatureSeries], loudness: Loudness, window: Window, dim: int
+        self, rows: Iterator[FeatureSeries], hearing: Hearing, window: Window, dim: int
     ) -> None:
         self._rows: Iterator[FeatureSeries] | None = rows
-        self._loudness, self._window = loudness, window
+        self._hearing, self._window = hearing, window
         self._times_s = np.empty(0)
         self._values = np.empty((0, dim), np.float32)
         self._heard = np.empty(0, np.bool_)
@@ -172,9 +123,9 @@ class VoiceMemory:
             if series is None:
                 self._rows = None
                 return
-            heard = self._loudness.heard(series.times_s, self._window)
+            heard = self._hearing.heard(series.times_s, self._window)
             self._times_s = np.concatenate([self._times_s, series.times_s])
             self._values = np.concatenate([self._values, series.values.astype(np.float32)])
             self._heard = np.concatenate([self._heard, heard])
             if len(series.times_s):
-                self._loudness.forget(float(series.times_s[-1]) - self._window.span_s)
+                self._hearing.forget(float(series.times_s[-1]) - self._window.span_s)

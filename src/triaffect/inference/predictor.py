@@ -5,8 +5,9 @@ is aligned and becomes a vector; the vectors of the same track around the moment
 window, nearest frame within half a hop) and the voice row nearest in time go into the fusing
 network. A video's sound is read alongside, just as far ahead as the voice's windows need, so
 memory does not grow with the length. A frame without a face gets one row, from the voice
-alone if there is sound that can be heard. A picture is one frame at time 0. A sound without
-pictures gets a row at every hop of the voice network, numbered from 0 at time 0.
+alone if one can be heard (`triaffect.inference.hearing`). A picture is one frame at time 0. A
+sound without pictures gets a row at every hop of the voice network, numbered from 0 at time 0.
+A predictor that was told to leave sound out sees every video as a mute one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from triaffect.features.networks import OnnxFace, OnnxVoice
 from triaffect.features.registry import SHIPPED
 from triaffect.features.session import CPU
 from triaffect.inference.fusion import Fusion
-from triaffect.inference.memory import FaceMemory, Loudness, VoiceMemory
+from triaffect.inference.hearing import Hearing
+from triaffect.inference.memory import FaceMemory, VoiceMemory
 from triaffect.inference.sight import watch
 from triaffect.inference.table import Instants, build_table, table_schema, to_pandas
 from triaffect.media.audio import sound_chunks
@@ -54,6 +56,7 @@ class Predictor:
         folder: The model folder; it needs a face, a voice and a fusing network.
         device: Where the networks run, "cpu" or "cuda". Faces are found on the CPU.
         tasks: The tasks that a model may predict.
+        sound: Whether the sound of videos is heard; if not, faces alone are judged.
 
     Attributes:
         tasks: The tasks that this model predicts.
@@ -61,17 +64,27 @@ class Predictor:
         thresholds: Action units count as present from these probabilities on, by column.
 
     Raises:
-        ModelError: The folder is missing, damaged or incomplete, or the device is not there.
+        ModelError: The folder is missing, damaged or incomplete, the device is not there, or
+            sound is left out of a model that cannot do without.
     """
 
     def __init__(
-        self, folder: str | Path, device: str = CPU, tasks: Sequence[Task] = TASKS
+        self,
+        folder: str | Path,
+        device: str = CPU,
+        tasks: Sequence[Task] = TASKS,
+        sound: bool = True,
     ) -> None:
         cv2.setNumThreads(1)
         model = load_model_folder(Path(folder))
         self._fusion = Fusion(model, tasks, device)
         self._face, self._voice = OnnxFace(model, device), OnnxVoice(model, device)
         self._detector: FaceDetector = CenterFace()
+        self._sound = sound
+        if not sound and self._fusion.part.complete:
+            expected = "a model that can judge a face alone"
+            remedy = "do not leave the sound out"
+            raise ModelError(expected, "one that needs a voice as well", remedy, where=model.path)
         self.tasks = self._fusion.tasks
         self.schema = table_schema(self.tasks)
         self.thresholds = dict(model.manifest.thresholds)
@@ -145,14 +158,17 @@ class Predictor:
         return build_table(str(path), instants, predictions, heard, self.tasks)
 
     def _from_sound(self, path: str | Path) -> Iterator[pa.Table]:
+        if not self._sound:
+            expected = "a video or picture, as sound is left out"
+            raise MediaError(expected, "a file of sound alone", where=path)
         window, rows_given = self._voice_window, 0
         faces = FaceMemory(self._fusion.part.window, self._fusion.part.face_dim)
-        rows, loudness = self._listen(path)
+        rows, hearing = self._listen(path)
         for series in rows:
             frame = np.round(series.times_s / window.hop_s).astype(np.int64)
             instants = Instants.faceless(frame, series.times_s)
-            heard = loudness.heard(series.times_s, window)
-            loudness.forget(float(series.times_s[-1]) - window.span_s)
+            heard = hearing.heard(series.times_s, window)
+            hearing.forget(float(series.times_s[-1]) - window.span_s)
             sound = np.where(heard[:, None], series.values, 0).astype(np.float32)
             predictions = self._fusion(*faces.windows(instants), sound, heard)
             rows_given += len(frame)
@@ -167,15 +183,15 @@ class Predictor:
         assert window is not None  # noqa: S101 - every voice extractor has one
         return window
 
-    def _listen(self, path: str | Path) -> tuple[Iterator[FeatureSeries], Loudness]:
-        loudness = Loudness(self._voice.spec.rate)
-        chunks = loudness.watch(sound_chunks(path, self._voice.spec.rate))
-        return self._voice.stream(chunks), loudness
+    def _listen(self, path: str | Path) -> tuple[Iterator[FeatureSeries], Hearing]:
+        hearing = Hearing(self._voice.spec.rate)
+        chunks = hearing.watch(sound_chunks(path, self._voice.spec.rate))
+        return self._voice.stream(chunks), hearing
 
     def _hear(self, path: str | Path, has_sound: bool) -> VoiceMemory:
-        rows, loudness = self._listen(path)
-        source = rows if has_sound else iter(())
-        return VoiceMemory(source, loudness, self._voice_window, self._fusion.part.voice_dim)
+        rows, hearing = self._listen(path)
+        source = rows if has_sound and self._sound else iter(())
+        return VoiceMemory(source, hearing, self._voice_window, self._fusion.part.voice_dim)
 
 
 def model_folder(path: str | Path | None) -> Path:
@@ -202,17 +218,19 @@ def model_folder(path: str | Path | None) -> Path:
     return folder
 
 
-def load(path: str | Path | None = None, device: str = CPU) -> Predictor:
+def load(path: str | Path | None = None, device: str = CPU, sound: bool = True) -> Predictor:
     """Load a model.
 
     Args:
         path: Its folder; None for the weights that come with the package.
         device: "cpu" or "cuda".
+        sound: Whether the sound of videos is heard.
 
     Raises:
-        ModelError: It is missing, damaged or incomplete, or the device is not there.
+        ModelError: It is missing, damaged or incomplete, the device is not there, or it cannot
+            do without sound.
     """
-    return Predictor(model_folder(path), device)
+    return Predictor(model_folder(path), device, sound=sound)
 
 
 @lru_cache(maxsize=1)

@@ -1,11 +1,13 @@
 """A small residual network on stretches of log-mel spectrum.
 
 Input: natural-log mel power as `triaffect.features.logmel` computes it, 100 rows a second of 64
-bands. The scale is fixed, not the stretch's own, because loudness says something of arousal.
+bands. A stretch is seen relative to its loudest place, and nothing below 45 dB under that: how loud
+a recording is, and how quiet the room, says more of the microphone than of who speaks.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,8 +17,10 @@ from triaffect.nets.light_face import linear_heads, residual_stages
 from triaffect.nets.outputs import Outputs
 from triaffect.tasks.task import Task
 
-TYPICAL_LEVEL, TYPICAL_SPREAD = -6.0, 4.0
-"""Rough mean and deviation of log-mel power of speech; they only centre the input."""
+RANGE = 4.5 * math.log(10)
+"""What is seen below the loudest place, in natural-log power: 45 dB."""
+TYPICAL_SPREAD = RANGE / 4
+"""Rough deviation of what is left; it only scales the input."""
 
 
 class LightVoice(nn.Module):
@@ -47,7 +51,9 @@ class LightVoice(nn.Module):
 
     def encode(self, logmel: Tensor) -> Tensor:
         """Log-mel stretches (N, T, 64) to features (N, D), never negative."""
-        x = ((logmel.float() - TYPICAL_LEVEL) / TYPICAL_SPREAD).unsqueeze(1)
+        x = logmel.float()
+        above = (x - x.amax((1, 2), keepdim=True) + RANGE).clamp(min=0)
+        x = ((above - RANGE / 2) / TYPICAL_SPREAD).unsqueeze(1)
         x = self.stages(self.stem(x)).mean(3)
         mean = x.mean(2, keepdim=True)
         spread = ((x - mean).square().mean(2) + 1e-5).sqrt()

@@ -70,8 +70,8 @@ class DataSpec(_Strict):
         stills_as_video: Hold some training pictures for their whole window, and let some
             speak with a voice of the same expression; for windows only.
         augment: Vary crops and spectra while training.
-        mix: Share of the batches in which every crop is mixed with another one, and its labels
-            likewise; see `triaffect.samples.mix`. For crops only.
+        mix: Share of the batches in which every crop or spectrum is mixed with another one, and
+            its labels likewise; see `triaffect.samples.mix`. Not for windows.
         face: What fills the windows: "face" is the store's face extractor, any other name a
             stream of external features that was joined to the store.
         voice: What gives the voice vector: "voice", or a stream likewise.
@@ -115,9 +115,9 @@ class DataSpec(_Strict):
         return tuple(dict.fromkeys(name for name in used if name not in (FACE, VOICE)))
 
     @model_validator(mode="after")
-    def _mixes_crops(self) -> DataSpec:
-        if self.mix and self.input != "crops":
-            raise ValueError("mix is for crops")
+    def _mixes_inputs(self) -> DataSpec:
+        if self.mix and self.input == "windows":
+            raise ValueError("mix is for crops and logmel")
         return self
 
     @model_validator(mode="after")

@@ -12,9 +12,13 @@ from torch.nn import functional as F
 
 from triaffect.samples.camera import blur, compress, light
 from triaffect.samples.cover import cover
-from triaffect.samples.draws import stripe, uniform
+from triaffect.samples.draws import some, stripe, uniform
 from triaffect.samples.microphone import clip, codec, microphone, noise, room
 
+BADLY_SEEN = 0.3
+"""Share of the crops that are covered, relit, blurred or compressed, as far as their draws say."""
+HIDDEN = 0.25
+"""Share of the crops that have a hidden block."""
 ROTATION_DEG, SCALE, SHIFT = 12.0, 0.12, 0.08
 """Largest rotation, relative scale and relative shift of a crop."""
 GAIN_LOG = 1.5
@@ -25,15 +29,16 @@ HIDDEN_STRIPES = 2
 """Stripes of time, and as many of bands, that are hidden in a spectrum."""
 TEMPO, LATER = 0.15, 0.12
 """Largest change of tempo, and largest shift in time as a share of the stretch."""
-SIZE, HIGHER = 0.05, 0.03
+SIZE, HIGHER = 0.1, 0.05
 """Largest stretch and shift of the bands, as shares of all of them."""
 
 
 def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mirror, turn, scale and shift faces, and let them look as bad cameras see them.
+    """Mirror, turn, scale and shift faces, and let some look as bad cameras see them.
 
     In the order in which it happens to a picture: things before the face, its pose, light, focus,
-    noise, compression; at the end a block of some is hidden.
+    noise, compression; at the end a block of some is hidden. Covers, light, focus and compression
+    are those of a share of the crops, `BADLY_SEEN`; the others stay sharp.
 
     Args:
         crops: Gray levels in [0, 255], shape (N, H, H), any dtype; aligned faces.
@@ -43,18 +48,18 @@ def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
         Gray levels in [0, 255], shape (N, H, H), float32.
     """
     count, side = len(crops), crops.shape[-1]
-    moved = _move(cover(crops.float(), rng).unsqueeze(1), rng).squeeze(1)
-    moved = blur(light(moved, rng), rng)
+    bad = some(rng, count, BADLY_SEEN)
+    moved = crops.float().clone()
+    moved[bad] = cover(moved[bad], rng)
+    moved = _move(moved.unsqueeze(1), rng).squeeze(1)
+    moved[bad] = blur(light(moved[bad], rng), rng)
     fast = torch.Generator().manual_seed(int(rng.integers(1 << 32)))
     noise = torch.empty_like(moved).normal_(generator=fast)
     moved = moved + noise.mul_(uniform(rng, count, 0, 6)[:, None, None])
-    moved = compress(moved, rng).clamp_(0, 255)
-    hidden = (
-        _block(rng, count, side, side)
-        & torch.from_numpy(rng.random(count) < 0.5)[  # noqa: PLR2004
-            :, None, None
-        ]
-    )
+    moved[bad] = compress(moved[bad], rng)
+    moved = moved.clamp_(0, 255)
+    drawn = torch.from_numpy(rng.random(count) < HIDDEN)[:, None, None]
+    hidden = _block(rng, count, side, side) & drawn
     return torch.where(hidden, moved.mean((1, 2), keepdim=True), moved)
 
 

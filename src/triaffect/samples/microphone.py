@@ -96,7 +96,7 @@ def clip(logmel: Tensor, rng: np.random.Generator) -> Tensor:
     leak = uniform(rng, len(rows), -5, -2.5)[:, None, None]
     loud = logmel[rows].logsumexp(2, keepdim=True)
     over = (loud - (loud.amax(1, keepdim=True) - lost)).clamp(min=0)
-    spread = torch.where(over > 0, loud + leak, math.log(FLOOR))
+    spread = torch.where(over > 0, loud + leak, -math.inf)
     clipped = logmel.clone()
     clipped[rows] = torch.logaddexp(logmel[rows] - 0.7 * over, spread)
     return clipped
@@ -110,7 +110,7 @@ def codec(logmel: Tensor, rng: np.random.Generator) -> Tensor:
     hidden = uniform(rng, len(rows), 4, 9)[:, None, None]
     step = uniform(rng, len(rows), 0.2, 1.0)[:, None, None]
     before = logmel[rows]
-    rounded = (before / step).round_() * step
+    rounded = ((before / step).round_() * step).clamp_(min=math.log(FLOOR))
     kept = before > before.amax(2, keepdim=True) - hidden
     coded = logmel.clone()
     coded[rows] = torch.where(kept, rounded, math.log(FLOOR))

@@ -1,19 +1,23 @@
-"""Crops mixed with one another, and their labels likewise: mixup and CutMix.
+"""Crops or spectra mixed with one another, and their labels likewise: mixup and CutMix.
 
 Zhang et al. 2018 (arXiv:1710.09412) blend two pictures; Yun et al. 2019 (arXiv:1905.04899) paste
-a rectangle of one into the other. A label then says how much of each there is to see.
+a rectangle of one into the other. A label then says how much of each there is to see. Spectra are
+blended, or get a stretch of time of the other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from triaffect.types import IntArray, Targets
+
+_Join = Callable[[Tensor, IntArray, float, np.random.Generator], tuple[Tensor, float]]
+"""Of inputs, partners and a share: joined inputs, and the share of each row that is its own."""
 
 
 def mix_crops(
@@ -33,12 +37,35 @@ def mix_crops(
     Returns:
         Crops and labels of the same shapes and types.
     """
+    return _mix(crops, targets, rng, _paste)
+
+
+def mix_spectra(
+    logmel: Tensor, targets: Mapping[str, Targets], rng: np.random.Generator
+) -> tuple[Tensor, dict[str, Targets]]:
+    """Mix every spectrum with another one of the batch; see `mix_crops`.
+
+    Args:
+        logmel: Log power, shape (N, T, B), float32.
+        targets: Labels by task key.
+        rng: Where the random numbers come from.
+
+    Returns:
+        Spectra and labels of the same shapes and types.
+    """
+    return _mix(logmel, targets, rng, _splice)
+
+
+def _mix(
+    inputs: Tensor, targets: Mapping[str, Targets], rng: np.random.Generator, join: _Join
+) -> tuple[Tensor, dict[str, Targets]]:
+    """Blend all rows with their partners, or join parts of both."""
     partner = partners(targets, rng)
     share = float(rng.beta(1.0, 1.0))
     if rng.random() < 0.5:  # noqa: PLR2004
-        mixed = torch.lerp(crops[partner], crops, share)
+        mixed = torch.lerp(inputs[partner], inputs, share)
     else:
-        mixed, share = _paste(crops, partner, share, rng)
+        mixed, share = join(inputs, partner, share, rng)
     return mixed, {key: _mixed(each, partner, share) for key, each in targets.items()}
 
 
@@ -64,6 +91,18 @@ def _paste(
     square = (slice(None), slice(top, top + side), slice(left, left + side))
     mixed[square] = crops[partner][square]
     return mixed, 1 - (side / height) ** 2
+
+
+def _splice(
+    logmel: Tensor, partner: IntArray, share: float, rng: np.random.Generator
+) -> tuple[Tensor, float]:
+    """Spectra with a stretch of time of their partners, and what share of each is its own."""
+    length = logmel.shape[1]
+    other = int(length * (1 - share))
+    start = int(rng.integers(0, length - other + 1))
+    mixed = logmel.clone()
+    mixed[:, start : start + other] = logmel[partner, start : start + other]
+    return mixed, 1 - other / length
 
 
 def _mixed(targets: Targets, partner: IntArray, share: float) -> Targets:

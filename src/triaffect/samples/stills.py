@@ -3,7 +3,9 @@
 A picture fills one place of a window and has no voice; a moment of a video fills all and mostly
 has one. A network that learns expression from pictures and from voices apart has never seen
 real ones together. So some pictures are held for their whole window, as if the face had kept
-still, and some are given the voice of a person who speaks in the same expression.
+still, and some are given a voice: of a person who speaks in the same expression, or of anybody.
+Were it always the same expression, the voice would tell the label as surely as the face does,
+and a sound track would change what is read from a face.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import numpy as np
 
 from triaffect.samples.dataset import Rows
 from triaffect.tasks.task import Task
-from triaffect.types import RowNumbers, Split
+from triaffect.types import BoolArray, RowNumbers, Split
 
-HELD, SPOKEN = 0.5, 0.5
-"""Shares of the pictures that are held, and, drawn apart from that, that get a voice."""
+HELD, SPOKEN, AGREEING = 0.5, 0.5, 0.3
+"""Shares of the pictures that are held, and, drawn apart from that, that get a voice; and of those
+voices the share of the same expression for certain."""
 
 
 def as_video(
@@ -43,11 +46,20 @@ def as_video(
     face_rows[held] = face_rows[held, -1:]
     speakers = training & ~silent & ~has_face.any(1)
     spoken = still & (rng.random(len(rows)) < SPOKEN)
+    agreeing = spoken & (rng.random(len(rows)) < AGREEING)
+    voices = voice_row[speakers]
     for label in _labels(rows, tasks):
-        voices = voice_row[speakers & label]
-        if len(voices):
-            voice_row[spoken & label] = rng.choice(voices, int((spoken & label).sum()))
+        _speak(voice_row, agreeing & label, voice_row[speakers & label], rng)
+    _speak(voice_row, spoken & ~agreeing, voices, rng)
     return face_rows, voice_row
+
+
+def _speak(
+    voice_row: RowNumbers, rows: BoolArray, voices: RowNumbers, rng: np.random.Generator
+) -> None:
+    """Give each of some rows one of the voices, if there are any."""
+    if len(voices):
+        voice_row[rows] = rng.choice(voices, int(rows.sum()))
 
 
 def _labels(rows: Rows, tasks: Sequence[Task]) -> list[np.ndarray]:

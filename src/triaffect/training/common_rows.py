@@ -10,11 +10,11 @@ import numpy as np
 
 from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
-from triaffect.recipes.recipe import Recipe
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.training.build import build_samples
 from triaffect.training.entries import Entry
 from triaffect.training.evaluate import Split, split_of
+from triaffect.training.splits import split_as_learnt
 from triaffect.types import IntArray
 
 _NO_MATTER = {"pools", "batch_size", "min_batch", "augment", "balance", "held_out", "hide_labels"}
@@ -61,9 +61,10 @@ def common_rows(
     first = None
     for entry in entries:
         key = entry.recipe.data.model_dump_json(exclude=_NO_MATTER) + str(entry.recipe.tasks)
+        key += entry.identity.data
         try:
             if key not in known:
-                rows = _rows_of_split(entry.recipe, store, split)
+                rows = _rows_of_split(entry, store, split)
                 known[key], first = rows.samples.rows.moments[rows.rows], first or rows
             asked[entry.name] = known[key]
         except StoreError as error:
@@ -79,7 +80,9 @@ def common_rows(
     return Common(split, shared, unit, {name: len(each) for name, each in asked.items()}), errors
 
 
-def _rows_of_split(recipe: Recipe, store: FeatureStore, split: str) -> Split:
-    """What of a split a recipe's networks can be asked about."""
+def _rows_of_split(entry: Entry, store: FeatureStore, split: str) -> Split:
+    """What of a split an entry's networks can be asked about."""
+    recipe = entry.recipe
+    store = split_as_learnt(store, recipe.data, entry.identity.data)
     tasks = [task_by_key(each) for each in recipe.tasks]
     return split_of(store, build_samples(recipe.data, store, tasks), split, tasks)

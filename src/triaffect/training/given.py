@@ -11,7 +11,7 @@ from triaffect.errors import RunError
 from triaffect.features.model_folder import file_hash
 from triaffect.features.store import FeatureStore
 from triaffect.nets.ensemble import Ensemble
-from triaffect.recipes.recipe import Recipe
+from triaffect.recipes.recipe import GIVEN, Recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
@@ -22,6 +22,7 @@ from triaffect.training.run_folder import (
     GivenTeacher,
     RunFolder,
     is_finished,
+    read_about,
     read_recipe,
     recipes_of_teachers,
 )
@@ -39,6 +40,25 @@ def find_teachers(runs: Sequence[Path], recipe: Recipe) -> list[GivenTeacher]:
             knows none of the recipe's tasks.
     """
     return [_find_teacher(run, recipe) for run in runs]
+
+
+def kept_teachers(root: Path, recipe: Recipe, resume: bool) -> list[GivenTeacher]:
+    """The teachers that a run keeps, so that it goes on without the runs that they come from.
+
+    Args:
+        root: The run folder, or where it will be.
+        recipe: What is trained.
+        resume: Whether to go on with the run that is there.
+
+    Raises:
+        RunError: Its ``run.json`` is damaged.
+    """
+    listens = any(stage.teacher == GIVEN for stage in recipe.stages.values())
+    if not (listens and resume and RunFolder(root).about.exists()):
+        return []
+    hashes = read_about(root).get("teachers", [])
+    kept = enumerate(zip(recipes_of_teachers(root), hashes, strict=True))
+    return [GivenTeacher(theirs, RunFolder(root).teacher(n), sha) for n, (theirs, sha) in kept]
 
 
 def _find_teacher(run: Path, recipe: Recipe) -> GivenTeacher:

@@ -30,6 +30,7 @@ from triaffect.training.build import build_samples
 from triaffect.training.checkpoint import read_progress
 from triaffect.training.checks import check_stages
 from triaffect.training.files import write_json, write_tensors
+from triaffect.training.given import kept_teachers
 from triaffect.training.held_out import HELD_OUT, hold_out
 from triaffect.training.hidden import hide_labels
 from triaffect.training.journal import Journal, Listener
@@ -47,7 +48,7 @@ from triaffect.training.run_folder import (
     read_recipe,
 )
 from triaffect.training.scoring import predict_rows, score_pools, truth_of
-from triaffect.training.splits import split_anew
+from triaffect.training.splits import split_anew, split_as_learnt
 from triaffect.training.stage_run import StageRun, Work, load_weights
 from triaffect.training.thresholds import best_thresholds, read_thresholds
 from triaffect.types import Split
@@ -108,7 +109,8 @@ def train(
         leaks: What to do about people and videos in several splits; None for what the run was
             begun with, and a new one refuses them.
         place: Where to compute.
-        teachers: Finished runs to learn from; see `triaffect.training.given`.
+        teachers: Finished runs to learn from; see `triaffect.training.given`. A run that goes on
+            has copies of its own and needs none.
 
     Returns:
         The run folder with journal, weights and ``scores.json``.
@@ -120,12 +122,14 @@ def train(
         DiskError: The folder cannot be written to; the run can go on later.
     """
     tasks = [task_by_key(key, known) for key in recipe.tasks]
-    found = find_leaks(store, recipe.data.pools)
+    split = split_anew(store, recipe.data)
+    found = find_leaks(split, recipe.data.pools)
     leaks = leaks or leaks_of(out, resume)
-    settled = settle(store, found, leaks)
+    settled = settle(split, found, leaks)
     learnt = learnt_from(recipe, settled, tasks, seed)
     samples = build_samples(recipe.data, learnt, tasks)
     work = Work(recipe, learnt, samples, tasks, RunFolder(out), seed, place)
+    teachers = teachers or kept_teachers(out, recipe, resume)
     check_stages(work, initial, teachers)
     data = store.fingerprint(recipe.data.external)
     with alone(out):
@@ -134,7 +138,7 @@ def train(
         journal = Journal(folder.journal, listener)
         journal.cut(progress.journal_bytes)
         if found and not journal.size():
-            journal.write("leaks", choice=leaks, **told(store, settled, found))
+            journal.write("leaks", choice=leaks, **told(split, settled, found))
         while progress.stage < len(work.names):
             _Runner(work, progress, journal, report, checkpoint_every_s).run()
             progress = Progress(stage=progress.stage + 1, step=progress.step)
@@ -146,8 +150,8 @@ def train(
 def learnt_from(
     recipe: Recipe, store: FeatureStore, tasks: Sequence[Task], seed: int
 ) -> FeatureStore:
-    """The store as a run learns from it: its splits, some labels hidden, some people held out."""
-    hidden = hide_labels(split_anew(store, recipe.data), recipe.data.hide_labels, tasks, seed)
+    """The store as a run learns from it: some labels hidden, some people held out."""
+    hidden = hide_labels(store, recipe.data.hide_labels, tasks, seed)
     return hold_out(hidden, recipe.data.held_out)
 
 
@@ -169,7 +173,7 @@ class Trained:
 def open_run(
     root: Path, store: FeatureStore, known: Sequence[Task] = TASKS
 ) -> tuple[Work, list[Trained]]:
-    """Open a finished run to score it on a store.
+    """Open a finished run to score it on a store: on its own, with the splits that it had.
 
     Returns:
         What its stages share, and what each stage has learnt.
@@ -178,10 +182,11 @@ def open_run(
         RunError: The folder holds no run, or an unfinished one.
         StoreError: The store lacks what the networks need.
     """
-    recipe = read_recipe(root)
+    recipe, about = read_recipe(root), read_about(root)
     tasks = [task_by_key(key, known) for key in recipe.tasks]
+    store = split_as_learnt(store, recipe.data, about.get("data"))
     samples = build_samples(recipe.data, store, tasks)
-    work = Work(recipe, store, samples, tasks, RunFolder(root), int(read_about(root)["seed"]))
+    work = Work(recipe, store, samples, tasks, RunFolder(root), int(about["seed"]))
     nets = _trained(work)
     if not work.folder.scores.is_file():
         raise RunError(

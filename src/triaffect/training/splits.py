@@ -32,6 +32,19 @@ def split_anew(store: FeatureStore, data: DataSpec) -> FeatureStore:
     return store
 
 
+def split_as_learnt(store: FeatureStore, data: DataSpec, learnt: str | None) -> FeatureStore:
+    """A store to score a run on: with the run's own splits, if it is what the run learnt from.
+
+    Args:
+        store: The store; it is not changed.
+        data: Of the run's recipe.
+        learnt: Fingerprint of the store that the run learnt from.
+    """
+    if not (data.refit or data.test_people) or store.fingerprint(data.external) != learnt:
+        return store
+    return split_anew(store, data)
+
+
 def with_test_people(store: FeatureStore, people: Sequence[str]) -> FeatureStore:
     """The store where these people are their corpora's test split, and what was it is learnt from.
 

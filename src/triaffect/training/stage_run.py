@@ -24,7 +24,7 @@ from triaffect.recipes.recipe import GIVEN, INITIAL, Recipe, Stage
 from triaffect.samples.augment import vary_crops, vary_logmel
 from triaffect.samples.dataset import Samples
 from triaffect.samples.loader import EpochPlan, make_batch, plan_epoch
-from triaffect.samples.mix import mix_crops
+from triaffect.samples.mix import mix_crops, mix_spectra
 from triaffect.tasks.abaw import Score
 from triaffect.tasks.task import Task
 from triaffect.training.average import WeightAverage
@@ -40,8 +40,8 @@ from triaffect.training.scoring import score_pools
 from triaffect.training.teacher import Raw, StoredTeacher
 from triaffect.types import Batch, IntArray, Split
 
-CROP = "crop"
-VARIATIONS = {CROP: vary_crops, "logmel": vary_logmel}
+CROP, LOGMEL = "crop", "logmel"
+VARIATIONS = {CROP: vary_crops, LOGMEL: vary_logmel}
 
 
 @dataclass(frozen=True)
@@ -249,8 +249,9 @@ class StageRun:
             for name in [each for each in shown if each in VARIATIONS]:
                 shown[name] = VARIATIONS[name](shown[name], rng)
         if data.mix and rng.random() < data.mix:
-            crops, targets = mix_crops(shown[CROP].float(), batch.targets, rng)
-            shown, batch = {**shown, CROP: crops}, replace(batch, targets=targets)
+            name, mix = (CROP, mix_crops) if CROP in shown else (LOGMEL, mix_spectra)
+            mixed, targets = mix(shown[name].float(), batch.targets, rng)
+            shown, batch = {**shown, name: mixed}, replace(batch, targets=targets)
         return batch, {name: value.to(self.work.place.device) for name, value in shown.items()}
 
     def _load_teacher(self) -> nn.Module | None:

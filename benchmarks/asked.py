@@ -1,0 +1,100 @@
+"""A model folder's networks, asked about faces and sounds that lie in memory.
+
+The scripts beside this one share it. Everything between a face's crop, or a sound, and an answer
+is the package's own; what is left out is the looking for faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.features.model_folder import load_model_folder
+from triaffect.features.networks import OnnxFace, OnnxVoice
+from triaffect.inference.fusion import Fusion
+from triaffect.inference.hearing import Hearing
+from triaffect.inference.memory import FaceMemory
+from triaffect.inference.predictor import model_folder
+from triaffect.inference.table import Instants
+from triaffect.tasks.registry import TASKS
+from triaffect.types import BoolArray, FloatArray
+
+DEFAULT = "default"
+
+Answers = dict[str, NDArray[np.floating]]
+"""Activated predictions by task key, shape (N, K)."""
+
+
+def chosen(model: str) -> Path:
+    """The folder of a model as it is named on the command line."""
+    return model_folder(None if model == DEFAULT else Path(model))
+
+
+class Asked:
+    """The three networks of a model folder.
+
+    Args:
+        path: The folder.
+
+    Attributes:
+        fusion: The fusing network: faces over a window, and voices, to answers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        folder = load_model_folder(path)
+        self.fusion, self._face = Fusion(folder, TASKS), OnnxFace(folder)
+        self._voice = OnnxVoice(folder) if folder.manifest.voice else None
+
+    def stills(self, crops: NDArray[np.uint8], held: bool = False) -> tuple[FloatArray, BoolArray]:
+        """The windows of faces (N, 112, 112, 3) that are seen for one frame, or all the time.
+
+        Returns:
+            Vectors, shape (N, W, dim), and presence, shape (N, W).
+        """
+        part, vectors = self.fusion.part, np.asarray(self._face(crops), np.float32)
+        memory = FaceMemory(part.window, part.face_dim)
+        for time_s in part.window.offsets_s() if held else [0.0]:
+            memory.add(_at(time_s, len(crops)), vectors)
+        return memory.windows(_at(0.0, len(crops)))
+
+    def silence(self, count: int) -> tuple[FloatArray, BoolArray]:
+        """The voice of moments without one."""
+        return np.zeros((count, self.fusion.part.voice_dim), np.float32), np.zeros(count, np.bool_)
+
+    def faces_alone(self, crops: NDArray[np.uint8]) -> Answers:
+        """Answers to faces, each seen for one frame without a sound."""
+        return self.fusion(*self.stills(crops), *self.silence(len(crops)))
+
+    @property
+    def rate(self) -> int:
+        """Samples per second that `voices` takes."""
+        assert self._voice is not None, "a model that has no voice network"
+        return self._voice.spec.rate
+
+    def voices(self, sound: Iterable[FloatArray]) -> tuple[FloatArray, BoolArray]:
+        """Rows of a sound, and in which of them a voice is heard.
+
+        Args:
+            sound: Mono, in [-1, 1], in chunks of any size, at `rate`.
+
+        Returns:
+            Rows, shape (T, dim), and presence, shape (T,).
+        """
+        assert self._voice is not None, "a model that has no voice network"
+        window = self._voice.spec.window
+        assert window is not None
+        hearing = Hearing(self.rate)
+        rows, heard = [np.empty((0, self._voice.spec.dim), np.float32)], [np.empty(0, np.bool_)]
+        for series in self._voice.stream(hearing.watch(iter(sound))):
+            rows.append(series.values.astype(np.float32))
+            heard.append(hearing.heard(series.times_s, window))
+        return np.concatenate(rows), np.concatenate(heard)
+
+
+def _at(time_s: float, count: int) -> Instants:
+    """Moments at one time, each of another face."""
+    number, boxes = np.arange(count), np.zeros((count, 4), np.float32)
+    return Instants(number, np.full(count, time_s), number, boxes, np.ones(count, np.float32))

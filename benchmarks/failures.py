@@ -1,0 +1,180 @@
+"""Where a face model is wrong, to look at: python benchmarks/failures.py FERPLUS OUT.png.
+
+    python benchmarks/failures.py shared/data/ferplus ../failures.png
+
+A sheet of FER+'s ``PublicTest``, of images with a strict majority: for each of the commonest
+confusions the mistakes that the model is surest of, and for each class the right answers that it
+is least sure of. Under a face: what was said and its probability; the probability of what was
+right, where that is another; and the votes, by the first two letters of what they are for (?
+unknown, x not a face).
+
+**To look at, never to commit**: these are faces of people who were not asked. Nothing is written
+inside the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from asked import DEFAULT
+from numpy.typing import NDArray
+from score_ferplus import BATCH, TEST, answers_of, crops_of, majority, rows_of
+
+from triaffect.corpora.ferplus import read_arrays
+from triaffect.errors import TriaffectError
+from triaffect.features.crops import batches
+from triaffect.tasks.expression import EXPRESSIONS
+
+ROOT = Path(__file__).resolve().parents[1]
+FACE_PX, TILE_W, TILE_H, ACROSS, HEADING_H = 96, 120, 142, 12, 30
+SHOWN = 24
+SHORT = {"unknown": "?", "NF": "x"}
+WHITE, BLACK, GRAY = (255, 255, 255), (20, 20, 20), (110, 110, 110)
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Images, what they show and what was said.
+
+    Attributes:
+        images: Gray, shape (N, 48, 48).
+        votes: Shape (N, 10).
+        columns: What the votes are for.
+        truth: Classes, shape (N,).
+        answers: Probabilities, shape (N, 8).
+    """
+
+    images: Picture
+    votes: NDArray[np.int64]
+    columns: list[str]
+    truth: NDArray[np.int64]
+    answers: NDArray[np.floating]
+
+    @property
+    def said(self) -> NDArray[np.int64]:
+        """The likeliest class, shape (N,)."""
+        return self.answers.argmax(1)
+
+
+def ask(path: Path, model: str) -> Asked:
+    """What a model says of every image that has a strict majority."""
+    arrays = read_arrays(path / "ferplus.npz" if path.is_dir() else path)
+    columns = [str(each) for each in arrays.vote_columns]
+    rows = rows_of(path, arrays, TEST)
+    truth = majority(arrays.votes[rows].astype(np.int64), columns)
+    rows, truth, answer = rows[truth >= 0], truth[truth >= 0], answers_of(model)
+    groups = batches(arrays.images[rows], BATCH)
+    answers = np.concatenate([answer(crops_of(np.stack(each))) for each in groups])
+    return Asked(arrays.images[rows], arrays.votes[rows].astype(int), columns, truth, answers)
+
+
+def sections(asked: Asked, pairs: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """A heading, and the rows to show under it."""
+    said, truth = asked.said, asked.truth
+    surest = asked.answers.max(1)
+    wrong = Counter(zip(truth[truth != said], said[truth != said], strict=True))
+    for (shows, says), count in wrong.most_common(pairs):
+        rows = np.flatnonzero((truth == shows) & (said == says))
+        heading = f"{EXPRESSIONS[shows]}, taken for {EXPRESSIONS[says]}: the surest of {count}"
+        yield heading, rows[np.argsort(-surest[rows], kind="stable")][:SHOWN]
+    for shows, name in enumerate(EXPRESSIONS):
+        rows = np.flatnonzero((truth == shows) & (said == shows))
+        if len(rows):
+            heading = f"{name}, rightly: the least sure of {len(rows)}"
+            yield heading, rows[np.argsort(surest[rows], kind="stable")][:SHOWN]
+
+
+def caption(asked: Asked, row: int) -> tuple[str, str, str]:
+    """Three lines to go under a face."""
+    said, truth, answer = int(asked.said[row]), int(asked.truth[row]), asked.answers[row]
+    other = "" if said == truth else f"not {EXPRESSIONS[truth]} {answer[truth]:.2f}"
+    return f"{EXPRESSIONS[said]} {answer[said]:.2f}", other, votes_in_words(asked, row)
+
+
+def votes_in_words(asked: Asked, row: int) -> str:
+    """The votes, most first, as in ``7ha 2ne 1?``."""
+    order = np.argsort(-asked.votes[row], kind="stable")
+    names = [(int(asked.votes[row, k]), asked.columns[k]) for k in order]
+    return " ".join(f"{count}{SHORT.get(name, name[:2])}" for count, name in names if count)
+
+
+def sheet(asked: Asked, pairs: int) -> Picture:
+    """All sections, one below the other."""
+    parts = []
+    for heading, rows in sections(asked, pairs):
+        strip = np.full((HEADING_H, ACROSS * TILE_W, 3), WHITE, np.uint8)
+        parts += [_write(strip, heading, (6, 22), 0.6), *_tiles(asked, rows)]
+    return np.concatenate(parts)
+
+
+def _tiles(asked: Asked, rows: NDArray[np.int64]) -> Iterator[Picture]:
+    """Strips of faces with their captions."""
+    for start in range(0, len(rows), ACROSS):
+        strip = np.full((TILE_H, ACROSS * TILE_W, 3), WHITE, np.uint8)
+        for k, row in enumerate(rows[start : start + ACROSS]):
+            strip[:, k * TILE_W : (k + 1) * TILE_W] = _tile(asked, int(row))
+        yield strip
+
+
+def _tile(asked: Asked, row: int) -> Picture:
+    tile = np.full((TILE_H, TILE_W, 3), WHITE, np.uint8)
+    large = cv2.resize(asked.images[row], (FACE_PX, FACE_PX), interpolation=cv2.INTER_CUBIC)
+    tile[2 : FACE_PX + 2, 2 : FACE_PX + 2] = large[:, :, None]
+    colours = (BLACK, GRAY, BLACK)
+    for k, (line, colour) in enumerate(zip(caption(asked, row), colours, strict=True)):
+        _write(tile, line, (2, FACE_PX + 14 + 13 * k), 0.36, colour)
+    return tile
+
+
+def _write(
+    picture: Picture,
+    words: str,
+    at: tuple[int, int],
+    size: float,
+    colour: tuple[int, int, int] = BLACK,
+) -> Picture:
+    cv2.putText(picture, words, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+    return picture
+
+
+def place(path: Path) -> Path:
+    """Where the sheet may be written.
+
+    Raises:
+        SystemExit: Inside the repository, or not as a PNG file.
+    """
+    if path.resolve().is_relative_to(ROOT):
+        raise SystemExit(f"{path}: expected a place outside {ROOT}, as no face may be committed")
+    if path.suffix.lower() != ".png":
+        raise SystemExit(f"{path}: expected a .png file")
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("ferplus", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--model", default=DEFAULT)
+    parser.add_argument("--pairs", type=int, default=12, help="confusions to show")
+    given = parser.parse_args()
+    out = place(given.out)
+    try:
+        asked = ask(given.ferplus, given.model)
+    except TriaffectError as error:
+        raise SystemExit(str(error)) from error
+    if not cv2.imwrite(str(out), sheet(asked, given.pairs)):
+        raise SystemExit(f"{out}: cannot be written")
+    right = (asked.said == asked.truth).mean()
+    print(f"{out}: {len(asked.truth):,} images asked about, {right:.3f} right")
+
+
+if __name__ == "__main__":
+    main()

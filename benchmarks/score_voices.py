@@ -1,0 +1,140 @@
+"""Expressions of whole recordings scored: python benchmarks/score_voices.py CORPUS MODEL...
+
+    python benchmarks/score_voices.py shared/data/ravdess_speech default
+    python benchmarks/score_voices.py shared/data/emodb FOLD0 FOLD1 FOLD2 FOLD3
+
+CORPUS is the folder of RAVDESS or EMO-DB. MODEL is a model folder with a voice and a fusing
+network, "default" for the shipped one, or the run folder of a voice network, of which the last
+stage's best weights answer. A run is asked about the people that its recipe kept for testing
+(`data.test_people`), or else, like a model folder, about the corpus's own test people; ``--people``
+names others. Recordings of several models are counted together, as folds of one system.
+
+The answer to a recording is the expression of the largest mean probability over its rows, of a
+model folder over those in which a voice is heard, as `triaffect predict` gives them. Calm is
+neutral, and boredom is other. The mean recall (unweighted average recall) is over the classes
+that the corpus has. Intervals resample recordings; with few people they are too narrow, so each
+person's accuracy is given as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from triaffect.cli.json_file import write_json_file
+from triaffect.corpora.corpus import Corpus
+from triaffect.corpora.emodb import EmoDb
+from triaffect.corpora.ravdess import Ravdess
+from triaffect.errors import TriaffectError
+from triaffect.features.model_folder import load_model_folder
+from triaffect.features.networks import OnnxVoice
+from triaffect.inference.predictor import Predictor, model_folder
+from triaffect.media.audio import sound_chunks
+from triaffect.recipes.recipe import LightVoiceSpec
+from triaffect.tasks.answers import scores, told
+from triaffect.tasks.expression import EXPRESSION
+from triaffect.training.run_folder import RunFolder, read_recipe
+from triaffect.types import Split
+
+Answer = Callable[[Path], NDArray[np.floating]]
+"""From a sound file to the mean probabilities of the expressions, (8,); zeros for no answer."""
+
+Recording = tuple[Path, str, int]
+"""File, person, class."""
+
+
+def open_corpus(root: Path) -> Corpus:
+    """The corpus in a folder."""
+    for form in (Ravdess, EmoDb):
+        if form.recognises(root):
+            return form(root)
+    raise SystemExit(f"{root} is neither RAVDESS nor EMO-DB")
+
+
+def recordings(corpus: Corpus, people: Iterable[str]) -> Iterator[Recording]:
+    """The recordings of some people, or of the corpus's test people if none are named."""
+    wanted = set(people)
+    for source in corpus.sources():
+        moments = corpus.moments(source)
+        person, split = moments.words("person")[:][0], moments.words("split")[:][0]
+        if person in wanted or (not wanted and split == Split.TEST):
+            label = moments.targets(EXPRESSION.key, EXPRESSION.columns).values[0].argmax()
+            if source.sound is not None:  # acted speech has nothing else
+                yield source.sound, str(person), int(label)
+
+
+def answer_of(model: str) -> tuple[Answer, tuple[str, ...]]:
+    """What to ask about recordings, and the people that a run kept for testing."""
+    path = None if model == "default" else Path(model)
+    if path is not None and (path / "run.json").is_file():
+        recipe = read_recipe(path)
+        if isinstance(recipe.net, LightVoiceSpec):
+            return _voice_run(path, list(recipe.stages)[-1]), recipe.data.test_people
+    predictor = Predictor(model_folder(path))
+
+    def answer(file: Path) -> NDArray[np.floating]:
+        rows = predictor.predict(file)
+        rows = rows[rows["voice_heard"]]
+        columns = rows[list(EXPRESSION.columns)].to_numpy(float)
+        return columns.mean(0) if len(columns) else np.zeros(EXPRESSION.width)
+
+    return answer, ()
+
+
+def _voice_run(root: Path, stage: str) -> Answer:
+    """The voice network that a run has trained, with its head."""
+    voice = OnnxVoice(load_model_folder(RunFolder(root).model))
+    weights = load_file(RunFolder(root).weights(stage, "best"))
+    matrix = weights[f"heads.{EXPRESSION.key}.weight"].astype(np.float64)
+    bias = weights[f"heads.{EXPRESSION.key}.bias"].astype(np.float64)
+
+    def answer(file: Path) -> NDArray[np.floating]:
+        rows = [each.values for each in voice.stream(sound_chunks(file, voice.spec.rate))]
+        raw = np.concatenate(rows).astype(np.float64) @ matrix.T + bias
+        odds = np.exp(raw - raw.max(1, keepdims=True))
+        return (odds / odds.sum(1, keepdims=True)).mean(0)
+
+    return answer
+
+
+def evaluate(corpus: Corpus, models: list[str], people: list[str]) -> dict[str, Any]:
+    """Scores of all recordings together, and the accuracy of each person."""
+    who, truth, said = [], [], []
+    for model in models:
+        answer, kept = answer_of(model)
+        mine = [name for name in kept if name.startswith(f"{corpus.name}/")]
+        for file, person, label in recordings(corpus, people or mine):
+            who.append(person)
+            truth.append(label)
+            said.append(int(answer(file).argmax()))
+    right = np.array(truth) == np.array(said)
+    each = {name: float(right[np.array(who) == name].mean()) for name in sorted(set(who))}
+    return {"corpus": corpus.name, **scores(np.array(truth), np.array(said)), "people": each}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("model", nargs="+")
+    parser.add_argument("--people", action="append", default=[], metavar="NAME")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    try:
+        found = evaluate(open_corpus(asked.corpus), asked.model, asked.people)
+    except TriaffectError as error:
+        raise SystemExit(str(error)) from error
+    print(f"{found['corpus']}: {found['n']} recordings of {len(found['people'])} people")
+    print(told(found))
+    print("accuracy by person: " + ", ".join(f"{k} {v:.3f}" for k, v in found["people"].items()))
+    if asked.json is not None:
+        write_json_file(asked.json, {"models": asked.model, **found})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The sheet of mistakes: which faces are on it, what stands under them, where it may lie."""
+
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.architecture.repository import ROOT
+from tests.benchmarks.scripts import load
+from tests.corpora.test_ferplus import COLUMNS, write
+from tests.inference.tiny_model import write_tiny_model
+from triaffect.tasks.expression import EXPRESSIONS
+
+script = load("failures")
+NEUTRAL, ANGER = EXPRESSIONS.index("neutral"), EXPRESSIONS.index("anger")
+
+
+def sure(said, probability):
+    answer = np.full(8, (1 - probability) / 7)
+    answer[said] = probability
+    return answer
+
+
+@pytest.fixture
+def asked():
+    """Three neutral faces: taken for anger surely and less surely, and rightly."""
+    votes = np.zeros((3, 10), np.int64)
+    votes[:, COLUMNS.index("neutral")], votes[:, COLUMNS.index("unknown")] = 7, 3
+    answers = np.stack([sure(ANGER, 0.5), sure(ANGER, 0.9), sure(NEUTRAL, 0.4)])
+    images = np.full((3, 48, 48), 90, np.uint8)
+    return script.Asked(images, votes, COLUMNS, np.full(3, NEUTRAL), answers)
+
+
+def test_the_surest_mistakes_come_first_and_the_least_sure_right_ones_after(asked):
+    found = [(heading, rows.tolist()) for heading, rows in script.sections(asked, 5)]
+    assert found == [
+        ("neutral, taken for anger: the surest of 2", [1, 0]),
+        ("neutral, rightly: the least sure of 1", [2]),
+    ]
+
+
+def test_what_stands_under_a_face(asked):
+    assert script.caption(asked, 1) == ("anger 0.90", "not neutral 0.01", "7ne 3?")
+    assert script.caption(asked, 2) == ("neutral 0.40", "", "7ne 3?")
+
+
+def test_the_sheet_is_a_picture(asked):
+    sheet = script.sheet(asked, 5)
+    assert sheet.shape == (
+        2 * (script.HEADING_H + script.TILE_H),
+        script.ACROSS * script.TILE_W,
+        3,
+    )
+    assert sheet.min() < 50
+
+
+@pytest.mark.parametrize("place", ["sheet.png", "runs/sheet.png", "docs/images/sheet.png"])
+def test_nothing_is_written_inside_the_repository(place):
+    with pytest.raises(SystemExit, match="may be committed"):
+        script.place(ROOT / place)
+
+
+def test_a_model_is_asked(tmp_path, monkeypatch, capsys):
+    write(tmp_path, [(60, {"happiness": 10}, "PublicTest"), (90, {"anger": 9}, "PublicTest")])
+    model, out = write_tiny_model(tmp_path / "tiny"), tmp_path / "sheet.png"
+    monkeypatch.setattr(sys, "argv", ["x", str(tmp_path), str(out), "--model", str(model)])
+    script.main()
+    assert "2 images asked about" in capsys.readouterr().out
+    assert cv2.imread(str(out)).shape[1] == script.ACROSS * script.TILE_W
+    with pytest.raises(SystemExit, match=r"\.png"):
+        script.place(tmp_path / "sheet.txt")
