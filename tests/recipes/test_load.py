@@ -92,6 +92,7 @@ def test_overrides_reach_stages_by_name():
         ("student.epochs", "key.path=value"),
         ("tasks.more=1", "table at tasks"),
         ("data.mix=0.5", "mix is for crops and logmel"),
+        ("teacher.teacher=given", "given teachers but no distillation"),
     ],
 )
 def test_what_does_not_fit_is_named(override, message):

@@ -233,6 +233,6 @@ def test_runs_of_other_teachers_are_other_systems(store, runs, tmp_path):
 
 def test_a_recipe_that_needs_teachers_is_compared_by_its_runs_alone(store, tmp_path):
     mine = tmp_path / "mine.toml"
-    mine.write_text('extends = "light_face"\nname = "mine"\n[stages.face]\nteacher = "given"\n')
+    mine.write_text('extends = "light_face_student"\nname = "mine"\n')
     with pytest.raises(RecipeError, match=r"mine, which learns from a model or runs .*--teacher"):
         find_entries([str(mine)], store, tmp_path / "runs", [0])

@@ -323,6 +323,8 @@ class Recipe(_Strict):
                 raise ValueError(f"stage {name} learns from {stage.teacher}, no earlier stage")
             if stage.distillation is not None and stage.teacher is None:
                 raise ValueError(f"stage {name} distils but names no teacher")
+            if stage.distillation is None and stage.teacher == GIVEN:
+                raise ValueError(f"stage {name} has given teachers but no distillation")
             for pool in (*stage.updates, stage.selection.pool):
                 if pool not in self.data.pools:
                     raise ValueError(f"stage {name} names pool {pool}, not in data.pools")

@@ -27,9 +27,9 @@ MASK_SHARE = 0.15
 """Largest share of a side that a hidden block or stripe covers."""
 HIDDEN_STRIPES = 2
 """Stripes of time, and as many of bands, that are hidden in a spectrum."""
-TEMPO, LATER = 0.15, 0.12
+TEMPO, LATER = 0.15, 0.15
 """Largest change of tempo, and largest shift in time as a share of the stretch."""
-SIZE, HIGHER = 0.1, 0.05
+SIZE, HIGHER = 0.07, 0.03
 """Largest stretch and shift of the bands, as shares of all of them."""
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from triaffect.samples.draws import some, uniform
 
-ECHOING, NOISY, NARROW, CODED, CLIPPED = 0.3, 0.45, 0.15, 0.15, 0.1
+ECHOING, NOISY, NARROW, CODED, CLIPPED = 0.15, 0.3, 0.1, 0.1, 0.05
 """Share of the stretches in a room that echoes, with noise, over a telephone's band, through a
 codec, and too loud for their microphone."""
 
@@ -74,7 +74,7 @@ def noise(logmel: Tensor, rng: np.random.Generator) -> Tensor:
 def microphone(logmel: Tensor, rng: np.random.Generator) -> Tensor:
     """Colour every stretch a little, and cut some down to a telephone's band."""
     count, _, bands = logmel.shape
-    points = torch.from_numpy(rng.normal(0, 0.5, (count, 1, 6)).astype(np.float32))
+    points = torch.from_numpy(rng.normal(0, 0.4, (count, 1, 6)).astype(np.float32))
     curve = F.interpolate(points, bands, mode="linear", align_corners=True)
     heard = logmel + curve
     rows = some(rng, count, NARROW)
@@ -93,7 +93,7 @@ def clip(logmel: Tensor, rng: np.random.Generator) -> Tensor:
     if not len(rows):
         return logmel
     lost = uniform(rng, len(rows), 0.5, 3)[:, None, None]
-    leak = uniform(rng, len(rows), -5, -2.5)[:, None, None]
+    leak = uniform(rng, len(rows), -8, -5)[:, None, None]
     loud = logmel[rows].logsumexp(2, keepdim=True)
     over = (loud - (loud.amax(1, keepdim=True) - lost)).clamp(min=0)
     spread = torch.where(over > 0, loud + leak, -math.inf)

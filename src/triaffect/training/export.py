@@ -27,6 +27,7 @@ from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, in_seconds
+from triaffect.training.compact import halve
 from triaffect.training.run_folder import RunFolder, alone, read_about
 from triaffect.training.stage_run import load_weights
 from triaffect.training.thresholds import read_thresholds
@@ -36,6 +37,9 @@ from triaffect.version import __version__
 OPSET = 18
 SHORTEST = 64
 """Least length of an input whose length is free."""
+APART, HALF_APART = 1e-3, 1e-2
+"""How far an exported network may be from the one trained, of its largest answer; with weights in
+half precision."""
 LICENCE = "research use; see LICENSE"
 VOICE_HOP_S = 0.25
 
@@ -142,7 +146,7 @@ def _parts(
     if isinstance(recipe.net, LightFaceSpec):
         face = FacePart("face.onnx", recipe.net.kind, "gray64", recipe.net.features)
         crops = torch.zeros((2, 64, 64), dtype=torch.uint8)
-        files["face.onnx"] = to_onnx(_Features(net), {"crops": crops}, ["features"])
+        files["face.onnx"] = to_onnx(_Features(net), {"crops": crops}, ["features"], half=True)
         files["face.safetensors"] = _half(net)
         return replace(manifest, face=face), files
     if isinstance(recipe.net, LightVoiceSpec):
@@ -150,7 +154,7 @@ def _parts(
         window = Window(span, VOICE_HOP_S, causal=False)
         voice = VoicePart("voice.onnx", recipe.net.kind, "logmel64", recipe.net.features, window)
         logmel = torch.zeros((2, round(100 * span), 64))
-        files["voice.onnx"] = to_onnx(_Features(net), {"logmel": logmel}, ["features"])
+        files["voice.onnx"] = to_onnx(_Features(net), {"logmel": logmel}, ["features"], half=True)
         files["voice.safetensors"] = _half(net)
         return replace(manifest, voice=voice), files
     return _with_fusion(manifest, recipe, net, store, tasks)
@@ -188,7 +192,12 @@ def _with_fusion(
 
 
 def to_onnx(
-    net: nn.Module, example: dict[str, Tensor], outputs: Sequence[str], *, free_length: bool = False
+    net: nn.Module,
+    example: dict[str, Tensor],
+    outputs: Sequence[str],
+    *,
+    free_length: bool = False,
+    half: bool = False,
 ) -> bytes:
     """Export with a free number of rows; the result is checked against the network.
 
@@ -197,6 +206,7 @@ def to_onnx(
         example: An input by each name.
         outputs: Names of what it gives.
         free_length: Whether an input's last axis is free too.
+        half: Keep the weights in half precision; see `triaffect.training.compact`.
 
     Raises:
         RunError: The exported network answers differently.
@@ -219,8 +229,9 @@ def to_onnx(
             verbose=False,
         )
     buffer = io.BytesIO()
-    onnx.save(without_traces(program.model_proto), buffer)
-    _check(net, example, buffer.getvalue())
+    model = without_traces(program.model_proto)
+    onnx.save(halve(model) if half else model, buffer)
+    _check(net, example, buffer.getvalue(), HALF_APART if half else APART)
     return buffer.getvalue()
 
 
@@ -252,7 +263,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _check(net: nn.Module, example: dict[str, Tensor], graph: bytes) -> None:
+def _check(net: nn.Module, example: dict[str, Tensor], graph: bytes, apart: float) -> None:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(0)
     varied = {name: _like(value, generator) for name, value in example.items()}
@@ -263,7 +274,7 @@ def _check(net: nn.Module, example: dict[str, Tensor], graph: bytes) -> None:
     for one, other in zip(expected, got, strict=True):
         difference = float(np.abs(one.numpy() - other).max())
         # Large answers, such as class scores in the hundreds, are less exact in single precision.
-        if difference > 1e-3 * max(1.0, float(one.abs().max())):
+        if difference > apart * max(1.0, float(one.abs().max())):
             raise RunError("an exported network that answers alike", f"{difference:.2g} apart")
 
 
