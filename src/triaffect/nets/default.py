@@ -72,8 +72,18 @@ def dense(inputs: int, outputs: int, dropout: float = 0.0) -> nn.Sequential:
     )
 
 
+def _nothing_yet(face_dim: int, task: Task) -> nn.Linear:
+    """From a face vector to a task, nothing at first."""
+    made = nn.Linear(face_dim, task.width, bias=False)
+    nn.init.zeros_(made.weight)
+    return made
+
+
 class DefaultNet(nn.Module):
     """Window of face vectors, one voice vector and maybe further ones to all tasks.
+
+    The moment's own face also speaks directly: a linear layer from its vector, as the face network
+    had while it learnt, adds to each task's answer, so that what it reads of a still face is kept.
 
     Args:
         face_dim: Length of a face vector.
@@ -111,7 +121,8 @@ class DefaultNet(nn.Module):
         super().__init__()
         self.drop_face, self.drop_voice, self.drop_extra = drop_face, drop_voice, drop_extra
         further = dict(scales or {})
-        self.face = PresentOr(face_dim, width, further.pop("face", None))
+        self.face_scale = further.pop("face", None)
+        self.face = PresentOr(face_dim, width, self.face_scale)
         self.voice = PresentOr(voice_dim, width, further.pop("voice", None))
         self.names = tuple(further)
         self.extra = nn.ModuleList(
@@ -126,6 +137,7 @@ class DefaultNet(nn.Module):
                 for task in tasks
             }
         )
+        self.direct = nn.ModuleDict({task.key: _nothing_yet(face_dim, task) for task in tasks})
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
         )
@@ -148,9 +160,15 @@ class DefaultNet(nn.Module):
         voice = self.voice(inputs["voice"], voice_present)
         extras = self._extras(inputs, face_present.any(1) | voice_present)
         features = self.trunk(torch.cat([memory, faces[:, -1], voice, *extras], 1))
-        raw = {key: head(features) for key, head in self.heads.items()}
+        seen = self._now(inputs["face"][:, -1], face_present[:, -1])
+        raw = {key: head(features) + self.direct[key](seen) for key, head in self.heads.items()}
         domain = None if self.discriminator is None else self.discriminator(features)
         return Outputs(raw=raw, domain=domain, features=features)
+
+    def _now(self, face: Tensor, present: Tensor) -> Tensor:
+        """The moment's own face vector as the face network gave it, zero where there is none."""
+        scaled = face if self.face_scale is None else self.face_scale(face)
+        return torch.where(present.unsqueeze(1), scaled, 0)
 
     def _extras(self, inputs: dict[str, Tensor], others: Tensor) -> list[Tensor]:
         """Each further stream's projected vectors; ``others``: rows with a face or a voice."""
