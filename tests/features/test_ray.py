@@ -68,6 +68,7 @@ def nodes():
     """Two nodes of a processor each, on this machine."""
     ray = pytest.importorskip("ray.cluster_utils", reason=NOT_THERE)
     folder = tempfile.mkdtemp(prefix="ray")  # names of sockets must be short
+    Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # ray writes there wherever it works
     head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder}
     made = ray.Cluster(initialize_head=True, head_node_args=head)
     made.add_node(num_cpus=1)

@@ -108,7 +108,6 @@ def test_bad_faces_are_answered_less_surely():
     assert np.mean(list(sure.values())) < clean, sure
 
 
-@pytest.mark.xfail(reason="the voice network is surer of bad sound than of good", strict=True)
 def test_bad_voices_are_answered_less_surely(spoken):
     sure = {}
     for kind, tables in spoken.items():
