@@ -13,7 +13,6 @@ below about 0.01 are luck.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -22,8 +21,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
+from answers import scores
 from score_ferplus import majority
 
 from triaffect.cli.json_file import write_json_file
@@ -33,7 +31,6 @@ from triaffect.nets.light_face import LightFace
 from triaffect.recipes.load import load_recipe
 from triaffect.samples import augment
 from triaffect.samples.single import CropSamples
-from triaffect.tasks.answers import scores
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.training.loop import set_threads, train
 from triaffect.training.run_folder import RunFolder
@@ -49,8 +46,8 @@ VARIANTS: dict[str, list[str]] = {
     "turned, moved, mirrored, hidden; no cameras": [],
     "nothing mixed": ["data.mix=0.0"],
     "everything mixed": ["data.mix=1.0"],
-    "weights not averaged": ["teacher.average=0.0"],
-    "constant rate": ["teacher.optimizer.schedule=constant"],
+    "weights not averaged": ["face.average=0.0"],
+    "constant rate": ["face.optimizer.schedule=constant"],
     "attention to channels and places": ["net.attention=channel_spatial"],
 }
 CAMERAS = ("cover", "light", "blur", "compress")
@@ -89,8 +86,8 @@ def run(name: str, store: FeatureStore, out: Path, epochs: int, seed: int) -> Li
     changes = [
         *HALF,
         *VARIANTS[name],
-        f"teacher.epochs={epochs}",
-        f"teacher.selection.patience={epochs}",
+        f"face.epochs={epochs}",
+        f"face.selection.patience={epochs}",
     ]
     recipe = load_recipe("light_face_teacher", changes)
     given = with_majority(store) if name.startswith("majority") else store
@@ -98,7 +95,7 @@ def run(name: str, store: FeatureStore, out: Path, epochs: int, seed: int) -> Li
     with without_cameras(name.endswith("no cameras")):
         train(recipe, given, folder, seed, resume=True)
     net = LightFace([EXPRESSION], **recipe.net.model_dump(exclude={"kind"}))
-    load_weights(net, RunFolder(folder), "teacher", "best")
+    load_weights(net, RunFolder(folder), "face", "best")
     return net.eval()
 
 

@@ -2,7 +2,7 @@
 
 Exported as for a model folder and run by onnxruntime on one thread, one crop and 32 crops at a
 time, by processor time, all in turns. Random weights: they change no speed. Prints the size of the
-exported file beside them. The first has the shipped sizes; "same sizes" shows what attention
+exported file beside them. The first has the sizes of the first shipped weights; "same sizes" shows what attention
 costs; the others are made narrower, deeper or wider so that 32 crops cost about the same.
 """
 
@@ -24,18 +24,18 @@ from triaffect.training.export import _Features, to_onnx
 
 RESULT = Path(__file__).parent / "results" / "face_nets.json"
 SECONDS, REPEATS, SEED = 0.5, 5, 0
-SHIPPED = LightFaceSpec(kind="light_face")
+PLAIN = LightFaceSpec(kind="light_face")
 NETS = {
-    "plain": SHIPPED,
-    "channel, same sizes": SHIPPED.model_copy(update={"attention": "channel"}),
-    "channel_spatial, same sizes": SHIPPED.model_copy(update={"attention": "channel_spatial"}),
-    "channel_spatial": SHIPPED.model_copy(
+    "plain": PLAIN,
+    "channel, same sizes": PLAIN.model_copy(update={"attention": "channel"}),
+    "channel_spatial, same sizes": PLAIN.model_copy(update={"attention": "channel_spatial"}),
+    "channel_spatial": PLAIN.model_copy(
         update={"attention": "channel_spatial", "widths": (24, 48, 104, 184)}
     ),
-    "wide and shallow": SHIPPED.model_copy(
+    "wide and shallow": PLAIN.model_copy(
         update={"widths": (36, 76, 144, 248), "blocks": (1, 1, 1, 1)}
     ),
-    "narrow and deep": SHIPPED.model_copy(
+    "narrow and deep": PLAIN.model_copy(
         update={"widths": (24, 44, 88, 144), "blocks": (1, 3, 4, 2)}
     ),
 }

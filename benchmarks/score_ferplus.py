@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from answers import scores, told
 from asked import DEFAULT, Asked, chosen
 from numpy.typing import NDArray
 
@@ -40,7 +41,6 @@ from triaffect.features.crops import PictureFaces, batches
 from triaffect.features.runners import gray64
 from triaffect.nets.light_face import LightFace
 from triaffect.recipes.recipe import LightFaceSpec
-from triaffect.tasks.answers import scores, told
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.registry import task
 from triaffect.training.run_folder import RunFolder, read_recipe

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from answers import scores, told
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
@@ -37,7 +38,6 @@ from triaffect.features.networks import OnnxVoice
 from triaffect.inference.predictor import Predictor, model_folder
 from triaffect.media.audio import sound_chunks
 from triaffect.recipes.recipe import LightVoiceSpec
-from triaffect.tasks.answers import scores, told
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.types import Split

@@ -16,11 +16,10 @@ from tests.inference.tiny_model import write_tiny_model
 from tests.training.recipes import small
 from tests.training.stores import crops_store
 from triaffect.corpora.ferplus import read_arrays
-from triaffect.tasks.answers import scores
 from triaffect.tasks.expression import EXPRESSIONS
 from triaffect.training.loop import train
 
-script = load("score_ferplus")
+script, answers = load("score_ferplus"), load("answers")
 
 
 def votes(**given):
@@ -84,7 +83,7 @@ def test_scores_are_those_of_another_program():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 8, 500)
     said = np.where(rng.random(500) < 0.6, truth, rng.integers(0, 8, 500))
-    found = scores(truth, said)
+    found = answers.scores(truth, said)
     wanted = {
         "accuracy": accuracy_score(truth, said),
         "macro_f1": f1_score(truth, said, average="macro"),

@@ -68,7 +68,7 @@ class DataSpec(_Strict):
             features are looked up; the authors' program is off by one there (-1).
         balance: Tasks of exclusive classes whose rare classes weigh more.
         stills_as_video: Hold some training pictures for their whole window, and let some
-            speak with a voice of the same expression; for windows only.
+            speak, see `triaffect.samples.stills`; for windows only.
         augment: Vary crops and spectra while training.
         mix: Share of the batches in which every crop or spectrum is mixed with another one, and
             its labels likewise; see `triaffect.samples.mix`. Not for windows.
