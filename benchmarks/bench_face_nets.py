@@ -2,8 +2,9 @@
 
 Exported as for a model folder and run by onnxruntime on one thread, one crop and 32 crops at a
 time, by processor time, all in turns. Random weights: they change no speed. Prints the size of the
-exported file beside them. The first has the sizes of the first shipped weights; "same sizes" shows what attention
-costs; the others are made narrower, deeper or wider so that 32 crops cost about the same.
+exported file beside them. The first has the sizes of the first shipped weights; "same sizes" shows
+what attention costs; the others are made narrower, deeper or wider so that 32 crops cost about the
+same.
 """
 
 import sys
