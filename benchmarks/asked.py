@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.features.listening import Hearing
 from triaffect.features.model_folder import load_model_folder
 from triaffect.features.networks import OnnxFace, OnnxVoice
 from triaffect.inference.fusion import Fusion
-from triaffect.inference.hearing import Hearing
 from triaffect.inference.memory import FaceMemory
 from triaffect.inference.predictor import model_folder
 from triaffect.inference.table import Instants

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from triaffect.corpora.synthetic.sounds import KINDS, RATE, make
 from triaffect.features import hearing
-from triaffect.inference.hearing import Hearing
+from triaffect.features.listening import Hearing
 from triaffect.media.audio import read_sound
 from triaffect.types import FloatArray, Window
 

@@ -91,12 +91,8 @@ def test_a_fourth_task_goes_from_labels_to_page(corpus, tmp_path):
     assert "pain" in page
 
 
-def test_the_model_answers_as_training_scored_it(corpus, tmp_path, monkeypatch):
-    """Extract, train, export and predict see the same windows and the same numbers.
-
-    A store keeps the rows of every sound, prediction those of a voice; here any sound is one.
-    """
-    monkeypatch.setattr("triaffect.inference.hearing._Likeness", lambda: None)
+def test_the_model_answers_as_training_scored_it(corpus, tmp_path):
+    """Extract, train, export and predict see the same windows and the same numbers."""
     torch.set_num_threads(1)
     networks = str(write_tiny_model(tmp_path / "tiny"))
     extract(LabelTable(corpus), tmp_path / "store", networks, networks)

@@ -13,6 +13,8 @@ import pytest
 
 from tests.features.made_corpus import MadeCorpus, write_ferplus, write_pictures, write_sound
 from tests.features.networks import face_folder, voice_folder
+from tests.inference.tiny_model import tone
+from tests.inference.tiny_model import write_sound as write_samples
 from tests.shared import SHARED, needs_shared
 from triaffect.corpora.ferplus import FerPlus
 from triaffect.corpora.table import LabelTable
@@ -165,16 +167,34 @@ def test_what_could_be_read_of_a_source_is_kept(corpus, tmp_path):
 
 def test_networks_are_copied_into_the_store(corpus, tmp_path):
     face, _ = face_folder(tmp_path / "face")
-    voice, _ = voice_folder(tmp_path / "voice", Window(0.3, 0.1, causal=False))
+    voice, _ = voice_folder(tmp_path / "voice", Window(1.0, 0.25, causal=False))
+    write_samples(corpus.root / "c.wav", tone(3.0))
     store, _ = run(corpus, tmp_path / "s", str(face.path), str(voice.path), workers=2)
     assert (store.face.shape, store.face.dtype) == ((21, 5), np.float16)
-    np.testing.assert_allclose(store.voice_time_s[store.voice_source == 2], np.arange(6) / 10)
+    times_s = store.voice_time_s[store.voice_source == 2]
+    np.testing.assert_allclose(times_s, np.arange(times_s[0], times_s[-1] + 0.1, 0.25))
+    assert times_s[0] <= 0.5
+    assert times_s[-1] >= 2.5
     kept = load_model_folder(tmp_path / "s" / "extractors" / "face")
     assert kept.manifest.face.sha256 == store.face_spec.sha256 == face.manifest.face.sha256
     retrained, _ = face_folder(tmp_path / "again", seed=5)
     with pytest.raises(StoreError, match="face extractor toy_face"):
         run(corpus, tmp_path / "s", str(retrained.path), str(voice.path))
     assert load_model_folder(tmp_path / "s" / "extractors" / "face") == kept
+
+
+def test_rows_of_a_network_are_kept_where_a_voice_is_heard(corpus, tmp_path):
+    """As prediction takes them; a spectrum, which voice networks learn from, is kept whole."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 16_000 * 4).astype(np.float32)
+    write_samples(corpus.root / "c.wav", np.concatenate([tone(3.0), noise]))
+    voice, _ = voice_folder(tmp_path / "voice", Window(1.0, 0.25, causal=False))
+    store, _ = run(corpus, tmp_path / "s", "none", str(voice.path))
+    times_s = store.voice_time_s[store.voice_source == 2]
+    assert ((times_s > 0.5) & (times_s < 2.5)).sum() == 7
+    assert times_s.max() < 4
+    assert not (store.voice_source == 0).any(), "a second of noise"
+    whole, _ = run(corpus, tmp_path / "whole", "none", "logmel64")
+    assert (whole.voice_source == 2).sum() == 700
 
 
 def test_a_network_that_does_not_work_ends_the_extraction(corpus, tmp_path):

@@ -18,6 +18,8 @@ import pytest
 from tests.features.made_corpus import MadeCorpus, write_pictures, write_sound
 from tests.features.networks import face_folder, voice_folder
 from tests.features.test_extract import same_files
+from tests.inference.tiny_model import tone
+from tests.inference.tiny_model import write_sound as write_samples
 from triaffect.errors import ModelError, TriaffectError
 from triaffect.features.compute import Job, Outcome, Settings, Worker, spill_folder
 from triaffect.features.engines import node
@@ -282,9 +284,10 @@ def test_a_missing_ray_is_told(whole, tmp_path, monkeypatch):
 
 def test_a_node_needs_the_corpus_alone_and_sends_rows_in_pieces(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(node, "PIECE_BYTES", 100)
-    corpus = MadeCorpus(whole[0])
+    corpus = MadeCorpus(shutil.copytree(whole[0], tmp_path / "corpus"))
+    write_samples(corpus.root / "a.wav", tone(2.5))
     face, _ = face_folder(tmp_path / "face")
-    voice, _ = voice_folder(tmp_path / "voice", Window(0.3, 0.1, causal=False))
+    voice, _ = voice_folder(tmp_path / "voice", Window(1.0, 0.25, causal=False))
     settings = Settings(corpus, str(face.path), str(voice.path), tmp_path / "pending")
     job = Job(0, corpus.sources()[0])
     expected = Worker(settings, lambda: True)(job)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triaffect.inference.hearing import Hearing
+from triaffect.features.listening import Hearing
 from triaffect.inference.memory import FaceMemory, VoiceMemory
 from triaffect.inference.table import Instants
 from triaffect.types import FeatureSeries, Window

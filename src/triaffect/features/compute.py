@@ -14,6 +14,9 @@ from triaffect.corpora.corpus import Corpus
 from triaffect.errors import DiskError, ModelError, TriaffectError
 from triaffect.features.crops import Crops
 from triaffect.features.disk import writing
+from triaffect.features.listening import heard_rows
+from triaffect.features.logmel import RATE
+from triaffect.features.networks import OnnxVoice
 from triaffect.features.pool import Stopped
 from triaffect.features.registry import face_extractor, voice_extractor
 from triaffect.features.rows import RowFile, map_rows
@@ -156,11 +159,24 @@ class Worker:
             RowFile(folder / VOICE_TIMES, TIME_DTYPE, 0) as times,
             self._noting("voice"),
         ):
-            for series in self._voice.stream(sound_chunks(source.sound, spec.rate)):
+            for series in self._heard(source.sound):
                 self._check_wanted()
                 values.append(series.values)
                 times.append(series.times_s)
         return times.count
+
+    def _heard(self, sound: Path) -> Iterator[FeatureSeries]:
+        """Rows of a sound; of a network only those with a voice, as prediction takes them.
+
+        A spectrum is kept whole: a voice network's stretches begin and end in its silence.
+        """
+        voice = self._voice
+        assert voice is not None  # noqa: S101 - whoever asks has looked
+        chunks = sound_chunks(sound, voice.spec.rate)
+        if isinstance(voice, OnnxVoice) and voice.spec.rate == RATE:
+            yield from heard_rows(voice, chunks)
+        else:
+            yield from voice.stream(chunks)
 
     def _check_wanted(self) -> None:
         if not self._wanted():

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.features.listening import Hearing
 from triaffect.features.windows import voice_rows, window_rows
-from triaffect.inference.hearing import Hearing
 from triaffect.inference.table import NO_FACE, Instants
 from triaffect.types import BoolArray, FeatureSeries, FloatArray, Window
 

@@ -5,7 +5,7 @@ is aligned and becomes a vector; the vectors of the same track around the moment
 window, nearest frame within half a hop) and the voice row nearest in time go into the fusing
 network. A video's sound is read alongside, just as far ahead as the voice's windows need, so
 memory does not grow with the length. A frame without a face gets one row, from the voice
-alone if one can be heard (`triaffect.inference.hearing`). A picture is one frame at time 0. A
+alone if one can be heard (`triaffect.features.listening`). A picture is one frame at time 0. A
 sound without pictures gets a row at every hop of the voice network, numbered from 0 at time 0.
 A predictor that was told to leave sound out sees every video as a mute one.
 """
@@ -26,12 +26,12 @@ from triaffect.errors import MediaError, ModelError
 from triaffect.faces.detect import CenterFace, FaceDetector
 from triaffect.faces.track import Tracker
 from triaffect.features.external import streams_of_run
+from triaffect.features.listening import Hearing
 from triaffect.features.model_folder import DESCRIPTION, load_model_folder
 from triaffect.features.networks import OnnxFace, OnnxVoice
 from triaffect.features.registry import SHIPPED
 from triaffect.features.session import CPU
 from triaffect.inference.fusion import Fusion
-from triaffect.inference.hearing import Hearing
 from triaffect.inference.memory import FaceMemory, VoiceMemory
 from triaffect.inference.sight import watch
 from triaffect.inference.table import Instants, build_table, table_schema, to_pandas

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from triaffect.features import logmel
 from triaffect.features.hearing import HOP_S, NOTHING, ROWS, Seconds, voice_scores
-from triaffect.types import BoolArray, FloatArray, Window
+from triaffect.features.networks import OnnxVoice
+from triaffect.types import BoolArray, FeatureSeries, FloatArray, Window
 
 _QUIET = 1e-4
 """Largest sample (of 1) of a sound in which nothing is heard: -80 dB, a muted microphone."""
@@ -64,6 +65,22 @@ class Hearing:
         self._loudness.forget(before_s)
         if self._likeness:
             self._likeness.forget(before_s)
+
+
+def heard_rows(voice: OnnxVoice, chunks: Iterator[FloatArray]) -> Iterator[FeatureSeries]:
+    """The rows of a voice network's windows in which a voice is heard.
+
+    Args:
+        voice: The network.
+        chunks: A sound at its rate.
+    """
+    window, hearing = voice.spec.window, Hearing(voice.spec.rate)
+    assert window is not None  # noqa: S101 - every voice extractor has one
+    for series in voice.stream(hearing.watch(chunks)):
+        heard = hearing.heard(series.times_s, window)
+        yield FeatureSeries(series.values[heard], series.times_s[heard])
+        if len(series.times_s):
+            hearing.forget(float(series.times_s[-1]) - window.span_s)
 
 
 class _Loudness:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.shared import SHARED, needs_shared
 from triaffect.corpora.synthetic.sounds import make
 from triaffect.corpora.synthetic.voice import utter
-from triaffect.inference.hearing import Hearing
+from triaffect.features.listening import Hearing
 from triaffect.media.audio import read_sound
 from triaffect.types import Window
 
