@@ -1,8 +1,9 @@
 """Valence-arousal, expression and action units from faces and voices in video.
 
 `predict` is all that most need; `load` gives a predictor for another model or for parts of a
-long file; `score` compares a table of predictions with a table of labels. Importing the package
-loads nothing heavy; the first call does.
+long file; `smooth`, `compare_with_own`, `rename` and `summarise` do to a table what the options of
+the command line do; `score` compares a table of predictions with a table of labels. Importing the
+package loads nothing heavy; the first call does.
 """
 
 from __future__ import annotations
@@ -20,14 +21,27 @@ if TYPE_CHECKING:
     from triaffect.inference.predictor import Predictor
     from triaffect.tasks.abaw import Score
 
-__all__ = ["__version__", "load", "predict", "score"]
+__all__ = [
+    "__version__",
+    "compare_with_own",
+    "load",
+    "predict",
+    "rename",
+    "score",
+    "smooth",
+    "summarise",
+]
 
 
-def predict(path: str | Path) -> pd.DataFrame:
+def predict(
+    path: str | Path, smooth: str = "off", baseline: str | float | None = None
+) -> pd.DataFrame:
     """Predict a video, picture or sound with the shipped weights.
 
     Args:
         path: The file.
+        smooth: Add smoothed columns, as `smooth` does; "off" adds none.
+        baseline: Add columns relative to each face's own beginning, as `compare_with_own` does.
 
     Returns:
         The prediction table: a row for each frame and face; a frame without a face has one row.
@@ -35,10 +49,91 @@ def predict(path: str | Path) -> pd.DataFrame:
     Raises:
         MediaError: The file cannot be read.
         ModelError: The package came without weights.
+        TableError: No such smoothing or baseline.
     """
-    from triaffect.inference.predictor import shipped  # noqa: PLC0415 - heavy
+    from triaffect.inference.form import TableForm  # noqa: PLC0415 - heavy
+    from triaffect.inference.frames import form_frame  # noqa: PLC0415
+    from triaffect.inference.predictor import shipped  # noqa: PLC0415
 
-    return shipped().predict(path)
+    form = TableForm.parse(smooth, baseline)
+    return form_frame(shipped().predict(path), form)
+
+
+def smooth(table: pd.DataFrame, how: str = "causal") -> pd.DataFrame:
+    """Add columns smoothed over real time, within each clip and face; the raw ones stay.
+
+    Args:
+        table: A prediction table, clip by clip and rising in time.
+        how: "causal", an exponential mean of what came before, or "centred", a mean under a
+            raised cosine; either with its time constant or width, as in "causal:0.4s".
+
+    Returns:
+        The table with further columns ending in ``_smooth``.
+
+    Raises:
+        TableError: It is no prediction table, or there is no such smoothing.
+    """
+    from triaffect.inference.form import TableForm  # noqa: PLC0415 - heavy
+    from triaffect.inference.frames import form_frame  # noqa: PLC0415
+
+    return form_frame(table, TableForm.parse(how))
+
+
+def compare_with_own(table: pd.DataFrame, baseline: str | float = "5s") -> pd.DataFrame:
+    """Add how far values are above the face's own beginning.
+
+    Args:
+        table: A prediction table, clip by clip and rising in time.
+        baseline: How long the beginning is whose median is subtracted, "5s" or a number of
+            seconds.
+
+    Returns:
+        The table with further columns ending in ``_above_own``, blank until the beginning is
+        over.
+
+    Raises:
+        TableError: It is no prediction table, or the time is none from 0.1 s to 600 s.
+    """
+    from triaffect.inference.form import TableForm  # noqa: PLC0415 - heavy
+    from triaffect.inference.frames import form_frame  # noqa: PLC0415
+
+    return form_frame(table, TableForm.parse(baseline=baseline))
+
+
+def rename(
+    table: pd.DataFrame, program: str, thresholds: Mapping[str, float] | None = None
+) -> pd.DataFrame:
+    """Tell what is comparable under the column names of another program.
+
+    Args:
+        table: A prediction table.
+        program: "openface" or "pyfeat".
+        thresholds: Probability from which an action unit counts as present, by column, such
+            as a predictor's ``thresholds``; 0.5 for one not named.
+
+    Raises:
+        TableError: It is no prediction table, or there is no such program.
+    """
+    from triaffect.inference.form import TableForm  # noqa: PLC0415 - heavy
+    from triaffect.inference.frames import form_frame  # noqa: PLC0415
+
+    return form_frame(table, TableForm.parse(columns=program), thresholds)
+
+
+def summarise(table: pd.DataFrame, thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """Sum a prediction table up, in a row for each clip and face.
+
+    Args:
+        table: A prediction table, clip by clip and rising in time.
+        thresholds: Probability from which an action unit counts as present, by column, such
+            as a predictor's ``thresholds``; 0.5 for one not named.
+
+    Raises:
+        TableError: It is no prediction table.
+    """
+    from triaffect.inference.frames import summary_frame  # noqa: PLC0415 - heavy
+
+    return summary_frame(table, thresholds)
 
 
 def load(path: str | Path | None = None, device: str = "cpu", sound: bool = True) -> Predictor:

@@ -1,5 +1,6 @@
 """``triaffect predict`` as a user meets it: files, messages, exit codes."""
 
+import json
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import skimage.io
 
+import triaffect
 from tests.inference.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from tests.media.made import encode
 from triaffect.cli.app import main
@@ -54,7 +56,7 @@ def test_files_and_folders_become_one_table_and_a_page(run, tmp_path):
     assert code == 0
     assert np.allclose(pd.read_parquet("t.parquet")["valence"], table["valence"])
     assert {p.name for p in tmp_path.iterdir()} == {
-        *("clips", "one.png", "t.csv", "t.parquet", "page.html")
+        *("clips", "one.png", "t.csv", "t.csv.meta.json", "t.parquet", "page.html")
     }
 
 
@@ -82,6 +84,29 @@ def test_sound_can_be_left_out(run, tmp_path):
         table = pd.read_csv("t.csv")
         assert table["face_seen"][:5].all()
         assert table["voice_heard"].any() == heard
+
+
+def test_the_table_comes_in_many_forms(run, tmp_path, model):
+    write_clip(tmp_path / "clip.mp4", 30)
+    more = ["--smooth", "centred:0.2s", "--baseline", "400ms", "--summary", "sum.jsonl"]
+    code, _, err = run("clip.mp4", "-o", "t.jsonl", *more)
+    assert (code, err) == (0, "")
+    told = pd.read_json("t.jsonl", lines=True).astype({"face_id": "Int64"})
+    raw = triaffect.load(model).predict("clip.mp4")
+    expected = triaffect.compare_with_own(triaffect.smooth(raw, "centred:0.2s"), 0.4)
+    pd.testing.assert_frame_equal(told, expected, check_dtype=False)
+    assert (expected["valence_smooth"] != raw["valence"]).any()
+    assert expected["valence_above_own"].notna().any()
+    summed = pd.read_json("sum.jsonl", lines=True)
+    assert summed["rows"].sum() == len(raw)
+    code, _, _ = run("clip.mp4", "-o", "t.csv", "--columns", "openface")
+    assert code == 0
+    told = pd.read_csv("t.csv", dtype={"face_id": "Int64"})
+    expected = triaffect.rename(raw, "openface", triaffect.load(model).thresholds)
+    pd.testing.assert_frame_equal(told, expected, check_dtype=False)
+    about = json.loads((tmp_path / "t.csv.meta.json").read_text("utf-8"))
+    assert about["options"]["columns"] == "openface"
+    assert about["thresholds"]["AU1"] == 0.4
 
 
 def test_a_cut_off_video_is_told(run, tmp_path):
@@ -120,6 +145,10 @@ def test_only_bad_inputs_are_code_2(run, tmp_path):
         (["one.png", "-o", "t.csv", "--device", "cuda"], ["onnxruntime-gpu"]),
         (["one.png", "-o", "t.csv", "--model", "nowhere"], ["nowhere", "model.json"]),
         (["empty", "-o", "t.csv"], ["empty", "none in it"]),
+        (["one.png", "-o", "t.csv", "--smooth", "much"], ["smooth", "causal", "'much'"]),
+        (["one.png", "-o", "t.csv", "--baseline", "1h"], ["baseline", "'1h'"]),
+        (["one.png", "-o", "t.csv", "--columns", "facet"], ["openface, pyfeat", "'facet'"]),
+        (["one.png", "-o", "t.csv", "--summary", "no/s.csv"], ["no/s.csv", "no such folder"]),
     ],
 )
 def test_mistakes_are_told_before_any_work(run, tmp_path, arguments, words):

@@ -1,14 +1,19 @@
 """Many files: the same table whatever the processes, failures and interruptions."""
 
+import json
 import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+import triaffect
 from tests.inference.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from tests.media.made import encode
 from triaffect.errors import MediaError, ModelError
+from triaffect.inference import many
+from triaffect.inference.form import TableForm
 from triaffect.inference.many import find_media, predict_files
 from triaffect.inference.predictor import Predictor
 
@@ -49,7 +54,9 @@ def test_the_table_does_not_depend_on_the_processes(files, model, predictor, tmp
     whole = pd.concat([predictor.predict(path) for path in good], ignore_index=True)
     assert np.allclose(table["valence"], whole["valence"], equal_nan=True)
     assert [bool(r.error) for r in one] == [path.name == "bad.mp4" for path in files]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.csv", "two.csv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("one.csv", "one.csv.meta.json", "two.csv", "two.csv.meta.json")
+    ]
 
 
 def interrupted_after(count):
@@ -103,6 +110,29 @@ def test_parts_with_sound_are_not_used_without(files, model, tmp_path, computed)
     assert not pd.read_csv(output)["voice_heard"].any()
 
 
+def test_parts_that_are_there_serve_any_form(files, model, tmp_path, computed):
+    output, some = tmp_path / "t.csv", [files[2], *files[3:]]
+    smooth = TableForm.parse("centred", "0.1s", None, tmp_path / "summary.csv")
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(some, output, model, told=interrupted_after(3))
+    predict_files(some, output, model, form=smooth)
+    assert computed == [path.name for path in some]
+    table = pd.read_csv(output, dtype={"face_id": "Int64"})
+    predict_files(some, tmp_path / "plain.csv", model)
+    plain = pd.read_csv(tmp_path / "plain.csv", dtype={"face_id": "Int64"})
+    pd.testing.assert_frame_equal(table[plain.columns], plain)
+    expected = triaffect.compare_with_own(triaffect.smooth(table, "centred"), 0.1)
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
+    thresholds = Predictor(model).thresholds
+    assert thresholds
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "summary.csv", dtype={"face_id": "Int64"}),
+        triaffect.summarise(table, thresholds),
+        check_dtype=False,
+        atol=2e-6,
+    )
+
+
 def test_a_cut_off_file_is_told_even_when_its_rows_were_kept(model, tmp_path):
     whole = encode(tmp_path / "whole.mkv", range(0, 2400, 40), source=("rgb24", portrait()))
     cut = tmp_path / "cut.mkv"
@@ -114,6 +144,8 @@ def test_a_cut_off_file_is_told_even_when_its_rows_were_kept(model, tmp_path):
     assert 0 < results[0].rows < 60
     assert "could be decoded" in results[0].problem
     assert not results[1].problem
+    about = json.loads((tmp_path / "t.csv.meta.json").read_text("utf-8"))
+    assert about["partial"] == {str(cut): results[0].problem}
 
 
 def test_no_table_is_written_if_every_file_fails(files, model, tmp_path):
@@ -140,3 +172,17 @@ def test_folders_give_their_media_sorted_and_each_file_once(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(MediaError, match="none in it"):
         find_media([tmp_path / "empty"])
+
+
+def test_a_finished_file_is_not_held_while_it_is_read(tmp_path):
+    part, rng = tmp_path / "part.parquet", np.random.default_rng(0)
+    schema = pa.schema([(f"c{k}", pa.float64()) for k in range(10)])
+    with pa.parquet.ParquetWriter(part, schema) as sink:
+        for _ in range(30):
+            sink.write(pa.table(list(rng.uniform(size=(10, 2000))), schema))
+    before, most, rows = pa.total_allocated_bytes(), 0, 0
+    for table in many._rows(part):
+        most = max(most, pa.total_allocated_bytes() - before)
+        rows += len(table)
+    assert rows == 60_000
+    assert most < part.stat().st_size / 3

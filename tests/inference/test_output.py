@@ -1,5 +1,7 @@
 """Tables as files: equal to the table in memory, whole or not there."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -58,7 +60,42 @@ def test_many_small_parts_become_few_row_groups(tmp_path):
     assert pa.parquet.ParquetFile(tmp_path / "t.parquet").num_row_groups == 1
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_json_lines_read_back_as_the_same_table(tmp_path):
+    write(tmp_path / "t.jsonl", made_table(5), made_table(4, "c.mp4"))
+    lines = (tmp_path / "t.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert rows == pa.concat_tables([made_table(5), made_table(4, "c.mp4")]).to_pylist()
+    assert rows[0]["face_id"] is rows[0]["valence"] is rows[0]["expression"] is None
+    assert '"face_seen": false' in lines[0]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_what_is_told_lies_beside_a_plain_file(tmp_path, name):
+    told = {"tool": "triaffect", "columns": {"clip": "café"}}
+    with table_writer(tmp_path / name, table_schema(TASKS), told) as append:
+        append(made_table(2))
+    assert json.loads((tmp_path / f"{name}.meta.json").read_text("utf-8")) == told
+    assert len(list(tmp_path.iterdir())) == 2
+    assert b"tool" not in (tmp_path / name).read_bytes()
+
+
+def test_what_is_told_lies_within_parquet(tmp_path):
+    told = {"tool": "triaffect", "columns": {"clip": "café"}}
+    with table_writer(tmp_path / "t.parquet", table_schema(TASKS), told) as append:
+        append(made_table(2))
+    metadata = pa.parquet.read_schema(tmp_path / "t.parquet").metadata
+    assert json.loads(metadata[b"triaffect"]) == told
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_whole_number_stays_whole_where_others_are_blank(tmp_path):
+    schema = pa.schema([pa.field("n", pa.int64())])
+    with table_writer(tmp_path / "t.csv", schema) as append:
+        append(pa.table({"n": [1, None]}, schema))
+    assert (tmp_path / "t.csv").read_text() == 'n\n1\n""\n'
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.jsonl"])
 def test_an_interrupted_write_leaves_what_was_there(tmp_path, name):
     (tmp_path / name).write_text("old")
     with pytest.raises(TypeError):

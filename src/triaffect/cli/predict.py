@@ -28,10 +28,14 @@ def predict(
             show_default=False,
         ),
     ],
+    *,
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="The table, .csv or .parquet; replaced.", show_default=False
+            "--output",
+            "-o",
+            help="The table, .csv, .parquet or .jsonl; replaced.",
+            show_default=False,
         ),
     ],
     model: Annotated[
@@ -47,6 +51,36 @@ def predict(
     no_sound: Annotated[
         bool, typer.Option("--no-sound", help="Judge faces alone; leave the sound of videos out.")
     ] = False,
+    smooth: Annotated[
+        str,
+        typer.Option(
+            metavar="off|causal|centred[:TIME]",
+            help="Add columns smoothed over time within each face; the raw ones stay.",
+        ),
+    ] = "off",
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Add columns relative to the median of each face's first TIME, such as 5s.",
+            show_default=False,
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="openface|pyfeat",
+            help="Write what is comparable under the column names of that program.",
+            show_default=False,
+        ),
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write a table with a row a clip and face, by ending as OUTPUT.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Predict valence, arousal, expression and action units for every frame and face.
 
@@ -54,10 +88,12 @@ def predict(
     one. A file that cannot be read is named at the end and does not stop the others. If
     interrupted, run it again: files that were finished are kept in OUTPUT.parts until then.
     """
+    from triaffect.inference.form import TableForm
     from triaffect.inference.many import find_media, predict_files
     from triaffect.inference.predictor import model_folder
     from triaffect.report.prediction import PredictionPage
 
+    form = TableForm.parse(smooth, baseline, columns, summary)
     files = find_media(inputs)
     page = PredictionPage() if report else None
     with progress_bar() as bar:
@@ -70,6 +106,7 @@ def predict(
             lambda done, word: bar(done, len(files), word),
             page.add if page else None,
             not no_sound,
+            form,
         )
     _tell(results, output)
     if page and report:

@@ -24,9 +24,14 @@ from triaffect.errors import MediaError, ModelError, TriaffectError
 from triaffect.features.model_folder import DESCRIPTION, file_hash
 from triaffect.features.pool import Stopped, Work
 from triaffect.features.session import CPU
-from triaffect.inference.output import check_output, table_writer
+from triaffect.inference.about import about_run
+from triaffect.inference.form import PLAIN, TableForm, check_outputs, form_writer
+from triaffect.inference.output import table_writer
 from triaffect.inference.predictor import PartialMediaWarning, Predictor
 from triaffect.media.suffixes import MEDIA
+
+_ROWS_AT_ONCE = 4096
+"""Rows of a finished file that are held at a time."""
 
 Told = Callable[[int, str], None]
 """Told how many files are done, and a word about what is going on."""
@@ -111,18 +116,20 @@ def predict_files(
     told: Told | None = None,
     listener: Callable[[pa.Table], None] | None = None,
     sound: bool = True,
+    form: TableForm = PLAIN,
 ) -> list[FileResult]:
     """Predict files into one table.
 
     Args:
         files: Videos, pictures, sounds.
-        output: The table, ``.csv`` or ``.parquet``; not written if every file failed.
+        output: The table, ``.csv``, ``.parquet`` or ``.jsonl``; not written if every file failed.
         model: Model folder.
         device: "cpu" or "cuda".
         jobs: Processes; with 1 all is done in this one.
         told: Told of progress.
         listener: Given the rows of each file that did not fail, in order.
         sound: Whether the sound of videos is heard; if not, files of sound alone fail.
+        form: How the table is written; parts that are there serve any form.
 
     Returns:
         What became of each file, in order. A file that fails does not stop the others.
@@ -131,8 +138,8 @@ def predict_files(
         TableError: The output cannot be written there.
         ModelError: The model or the device does not work.
     """
-    check_output(output)
-    schema = Predictor(model, device, sound=sound).schema  # before any work: does the model load?
+    check_outputs(output, form)
+    predictor = Predictor(model, device, sound=sound)  # before any work: does the model load?
     settings = Settings(model, device, output.with_name(output.name + ".parts"), sound)
     settings.parts.mkdir(exist_ok=True)
     results = []
@@ -140,7 +147,7 @@ def predict_files(
         results.append(result)
         (told or _no_one)(len(results), result.path.name)
     if any(result.error is None for result in results):
-        _join(results, settings, output, schema, listener)
+        _join(results, settings, output, predictor, listener, form)
     shutil.rmtree(settings.parts)
     return results
 
@@ -232,13 +239,24 @@ def _join(
     results: Sequence[FileResult],
     settings: Settings,
     output: Path,
-    schema: pa.Schema,
+    predictor: Predictor,
     listener: Callable[[pa.Table], None] | None,
+    form: TableForm,
 ) -> None:
-    with table_writer(output, schema) as append:
+    tasks = [task.with_thresholds(predictor.thresholds) for task in predictor.tasks]
+    broken = {str(result.path): result.problem for result in results if result.problem}
+    options = {"device": settings.device, "sound": settings.sound, **form.options()}
+    about = about_run(settings.model, options, tasks, broken)
+    with form_writer(output, predictor.schema, form, tasks, about) as add:
         for part in (settings.part(result.path) for result in results if result.error is None):
-            with pyarrow.parquet.ParquetFile(part) as rows:
-                for batch in rows.iter_batches():
-                    append(pa.Table.from_batches([batch], schema))
+            add(partial(_rows, part))
             if listener:
                 listener(pyarrow.parquet.read_table(part))
+
+
+def _rows(part: Path) -> Iterator[pa.Table]:
+    """The rows of a finished file, in pieces."""
+    # buffered ahead, the whole file would be held until its end
+    with pyarrow.parquet.ParquetFile(part, pre_buffer=False) as rows:
+        for batch in rows.iter_batches(_ROWS_AT_ONCE):
+            yield pa.Table.from_batches([batch])

@@ -1,20 +1,19 @@
-"""Prediction tables as files: CSV or Parquet, whole or not at all."""
+"""Prediction tables as files: CSV, Parquet or JSON lines, whole or not at all."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 
 from triaffect.errors import TableError
-from triaffect.inference.table import to_pandas
+from triaffect.inference.sinks import SINKS, describe_beside, described
 
-FORMATS = (".csv", ".parquet")
+FORMATS = tuple(SINKS)
 _ROWS_AT_ONCE = 4096
 """Rows are gathered up to this many before they are written: small Parquet groups are slow."""
 
@@ -47,18 +46,22 @@ def check_place(path: Path) -> Path:
 
 
 @contextmanager
-def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+def table_writer(
+    path: Path, schema: pa.Schema, about: Mapping[str, Any] | None = None
+) -> Iterator[Callable[[pa.Table], None]]:
     """Write a table part by part to a file aside, which takes its place if all goes well.
 
     Args:
         path: Where the table goes; its suffix decides the form. What is there is replaced.
         schema: Schema of every part.
+        about: What is told about the table: Parquet holds it as metadata, beside another file
+            it goes into ``<path>.meta.json``.
 
     Yields:
         A function that appends rows.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    kind = _CsvSink if path.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
+    kind = SINKS[path.suffix.lower()]
     held: list[pa.Table] = []
 
     def append(table: pa.Table) -> None:
@@ -68,27 +71,11 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table],
             held.clear()
 
     try:
-        with closing(kind(aside, schema)) as sink:
+        with closing(kind(aside, described(path, schema, about))) as sink:
             yield append
             if held:
                 sink.write(pa.concat_tables(held))
         aside.replace(path)
+        describe_beside(path, about)
     finally:
         aside.unlink(missing_ok=True)
-
-
-class _CsvSink:
-    """CSV with quotes only where needed, ``true`` and ``false``, and nothing for a blank."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._file.write(",".join(schema.names) + "\n")
-
-    def write(self, table: pa.Table) -> None:
-        frame = to_pandas(table)
-        for name in frame.select_dtypes(bool).columns:
-            frame[name] = np.where(frame[name], "true", "false")
-        frame.to_csv(self._file, header=False, index=False, lineterminator="\n")
-
-    def close(self) -> None:
-        self._file.close()

@@ -122,11 +122,22 @@ def build_table(
         "voice_heard": pa.array(voice_heard),
     }
     for task in tasks:
-        for name, values in task.decode(predictions[task.key]).items():
-            is_text = values.dtype == object
-            columns[name] = pa.array(values, pa.string()) if is_text else _numbers(values)
+        columns |= task_columns(task, predictions[task.key])
     schema = table_schema(tasks)
     return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def task_columns(task: Task, prediction: NDArray[np.floating]) -> dict[str, pa.Array]:
+    """A task's columns from activated predictions (N, K), rounded; a NaN row is blank."""
+    return {
+        name: pa.array(values, pa.string()) if values.dtype == object else _numbers(values)
+        for name, values in task.decode(prediction).items()
+    }
+
+
+def number_columns(names: Sequence[str], values: NDArray[np.floating]) -> dict[str, pa.Array]:
+    """Columns of numbers (N, K) by name, rounded, blank where NaN."""
+    return {name: _numbers(column) for name, column in zip(names, values.T, strict=True)}
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:

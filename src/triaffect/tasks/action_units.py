@@ -35,6 +35,12 @@ class ActionUnits(Task):
     columns = tuple(f"AU{n}" for n in (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26))
     part_names = columns
     threshold_columns = columns
+    elsewhere = MappingProxyType(
+        {
+            "openface": {name: f"AU{int(name[2:]):02d}_c" for name in columns if name != "AU24"},
+            "pyfeat": {name: f"AU{int(name[2:]):02d}" for name in columns},
+        }
+    )
     display_range = (0.0, 1.0)
     metric = "F1"
 
@@ -47,6 +53,11 @@ class ActionUnits(Task):
             if not 0 < thresholds.get(name, PRESENT) < 1:
                 raise TableError("a threshold between 0 and 1", f"{thresholds[name]}", where=name)
         return ActionUnits(thresholds)
+
+    @property
+    @override
+    def present_from(self) -> dict[str, float]:
+        return dict(zip(self.columns, self.thresholds.tolist(), strict=True))
 
     @override
     def activate(self, raw: Tensor) -> Tensor:

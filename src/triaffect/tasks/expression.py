@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,9 @@ class Expression(Task):
     metric = "F1"
     part_names = EXPRESSIONS
     exclusive = True
+    elsewhere = MappingProxyType(
+        {"pyfeat": {f"p_{name}": name for name in EXPRESSIONS if name != "other"}}
+    )
 
     @override
     def activate(self, raw: Tensor) -> Tensor:

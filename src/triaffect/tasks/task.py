@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +89,7 @@ class Task(ABC):
         part_names: What the score is the plain mean of, in order.
         exclusive: The columns are classes of which one is right.
         threshold_columns: Columns of which the probability decides "present" or not.
+        elsewhere: By program, what it calls the columns of ours that mean the same there.
     """
 
     key: str
@@ -98,6 +100,7 @@ class Task(ABC):
     part_names: tuple[str, ...]
     threshold_columns: tuple[str, ...] = ()
     exclusive: bool = False
+    elsewhere: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
     @property
     def width(self) -> int:
@@ -215,6 +218,11 @@ class Task(ABC):
                 not named. Columns of other tasks are left to them.
         """
         return self
+
+    @property
+    def present_from(self) -> dict[str, float]:
+        """Lowest probability of "present" of each of the threshold columns."""
+        return {}
 
     @property
     def prediction_columns(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ class ValenceArousal(Task):
     part_names = columns
     display_range = (-1.0, 1.0)
     metric = "CCC"
+    elsewhere = MappingProxyType({"pyfeat": {name: name for name in columns}})
 
     @override
     def activate(self, raw: Tensor) -> Tensor:

@@ -1,0 +1,104 @@
+"""The forms of file that a table can be written to, part by part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from triaffect.features.disk import write_text
+
+KEY = "triaffect"
+"""Name of what is told about a table among a Parquet file's metadata."""
+
+
+class Sink(Protocol):
+    """A file that takes rows."""
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class CsvSink:
+    """CSV with quotes only where needed, ``true`` and ``false``, and nothing for a blank."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._file.write(",".join(schema.names) + "\n")
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
+        frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        for name in frame.select_dtypes(bool).columns:
+            frame[name] = np.where(frame[name], "true", "false")
+        frame.to_csv(self._file, header=False, index=False, lineterminator="\n")
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+class JsonLinesSink:
+    """A JSON object a row and line; a blank is ``null``."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
+        for row in table.to_pylist():
+            self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+class ParquetSink:
+    """Parquet with what is told about the table in its schema's metadata."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._writer = pyarrow.parquet.ParquetWriter(path, schema)
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
+        self._writer.write(table)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+
+
+SINKS: dict[str, Callable[[Path, pa.Schema], Sink]] = {
+    ".csv": CsvSink,
+    ".parquet": ParquetSink,
+    ".jsonl": JsonLinesSink,
+}
+"""By the ending of the file's name."""
+
+
+def described(path: Path, schema: pa.Schema, about: Mapping[str, Any] | None) -> pa.Schema:
+    """The schema to write a file with: of Parquet it holds what is told about the table."""
+    if about is None or path.suffix.lower() != ".parquet":
+        return schema
+    return schema.with_metadata({KEY: json.dumps(about, ensure_ascii=False)})
+
+
+def describe_beside(path: Path, about: Mapping[str, Any] | None) -> None:
+    """Write what is told about a table into a file beside it, unless it is Parquet.
+
+    Raises:
+        DiskError: It cannot be written.
+    """
+    if about is not None and path.suffix.lower() != ".parquet":
+        text = json.dumps(about, ensure_ascii=False, indent=1)
+        write_text(path.with_name(path.name + ".meta.json"), text + "\n")
