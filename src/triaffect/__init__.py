@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 from triaffect.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from triaffect.inference.predictor import Predictor
     from triaffect.tasks.abaw import Score
 
-__all__ = ["__version__", "load", "predict", "score"]
+__all__ = ["__version__", "load", "predict", "predict_frames", "score"]
 
 
 def predict(path: str | Path) -> pd.DataFrame:
@@ -39,6 +41,27 @@ def predict(path: str | Path) -> pd.DataFrame:
     from triaffect.inference.predictor import shipped  # noqa: PLC0415 - heavy
 
     return shipped().predict(path)
+
+
+def predict_frames(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> pd.DataFrame:
+    """Predict frames of a camera or another program with the shipped weights.
+
+    Args:
+        frames: Time in seconds and RGB pixels (uint8, (height, width, 3)) of each frame, in
+            order of time. `Predictor.frames` gives rows while they still come.
+
+    Returns:
+        The prediction table; its ``clip`` is ``frames``.
+
+    Raises:
+        MediaError: There is no frame, or one is not as said.
+        ModelError: The package came without weights.
+    """
+    import pandas as pd  # noqa: PLC0415 - heavy
+
+    from triaffect.inference.predictor import shipped  # noqa: PLC0415 - heavy
+
+    return pd.concat(shipped().frames(frames), ignore_index=True)
 
 
 def load(path: str | Path | None = None, device: str = "cpu", sound: bool = True) -> Predictor:

@@ -13,7 +13,7 @@ from triaffect.cli.progress import progress_bar
 from triaffect.errors import MediaError
 
 if TYPE_CHECKING:
-    from triaffect.inference.many import FileResult
+    from triaffect.inference.results import FileResult, Interrupted
 
 _MOST_JOBS = 2
 """Processes unless more are asked for: each holds a model and a decoded frame."""
@@ -24,7 +24,7 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help="Videos, pictures, sounds, or folders of them.",
+            help="Videos, pictures, sounds, folders of them, patterns in quotes, or webcam:0.",
             show_default=False,
         ),
     ],
@@ -47,37 +47,71 @@ def predict(
     no_sound: Annotated[
         bool, typer.Option("--no-sound", help="Judge faces alone; leave the sound of videos out.")
     ] = False,
+    images_as_video: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="FPS",
+            help="A folder's pictures, in order of their names, are one video of so many a second.",
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="How long to watch a camera.", show_default="until Ctrl-C"),
+    ] = None,
 ) -> None:
     """Predict valence, arousal, expression and action units for every frame and face.
 
     One row a frame and face; a frame without a face has one row, from the voice if there is
-    one. A file that cannot be read is named at the end and does not stop the others. If
-    interrupted, run it again: files that were finished are kept in OUTPUT.parts until then.
+    one. A file that cannot be read is named at the end and does not stop the others; exit
+    code 1. If interrupted, run it again: files that were finished are kept in OUTPUT.parts
+    until then, and what there is so far in a table whose name ends in .partial.
     """
-    from triaffect.inference.many import find_media, predict_files
+    from triaffect.inference.many import predict_files
+    from triaffect.inference.opening import Opening, check_alone
     from triaffect.inference.predictor import model_folder
+    from triaffect.inference.results import Interrupted
+    from triaffect.media.find import find_media
     from triaffect.report.prediction import PredictionPage
 
-    files = find_media(inputs)
+    files = find_media(inputs, images_as_video is not None)
+    check_alone(files)
     page = PredictionPage() if report else None
-    with progress_bar() as bar:
-        results = predict_files(
-            files,
-            output,
-            model_folder(model),
-            device,
-            jobs or min(_MOST_JOBS, os.cpu_count() or 1, len(files)),
-            lambda done, word: bar(done, len(files), word),
-            page.add if page else None,
-            not no_sound,
-        )
-    _tell(results, output)
+    try:
+        with progress_bar() as bar:
+            results = predict_files(
+                files,
+                output,
+                model_folder(model),
+                device,
+                jobs or min(_MOST_JOBS, os.cpu_count() or 1, len(files)),
+                lambda done, word: bar(done, len(files), word),
+                page.add if page else None,
+                not no_sound,
+                Opening(images_as_video, seconds),
+            )
+    except Interrupted as stop:
+        _tell_interrupted(stop)
+        raise
+    failed = _tell(results, output)
     if page and report:
         page.write(report)
+    if failed:
+        raise typer.Exit(1)
 
 
-def _tell(results: list[FileResult], output: Path) -> None:
+def _tell_interrupted(stop: Interrupted) -> None:
+    if stop.output:
+        rows = sum(result.rows for result in stop.results)
+        sys.stderr.write(f"triaffect: {rows} rows so far are in {stop.output}\n")
+
+
+def _tell(results: list[FileResult], output: Path) -> int:
     """Say what was done and what was not.
+
+    Returns:
+        How many files failed, if others did not.
 
     Raises:
         TriaffectError: Nothing could be done.
@@ -93,4 +127,7 @@ def _tell(results: list[FileResult], output: Path) -> None:
         raise MediaError("a file that can be read", f"none among {len(results)}", remedy)
     rows = sum(result.rows for result in results)
     left_out = f"; {len(failed)} left out" if failed else ""
-    typer.echo(f"{output}: {rows} rows from {len(results) - len(failed)} files{left_out}")
+    broken = sum(bool(result.problem) for result in results)
+    partial = f"; {broken} only in part" if broken else ""
+    typer.echo(f"{output}: {rows} rows from {len(results) - len(failed)} files{left_out}{partial}")
+    return len(failed)

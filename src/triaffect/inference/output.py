@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from triaffect.errors import TableError
+from triaffect.features.disk import writing
 from triaffect.inference.table import to_pandas
 
 FORMATS = (".csv", ".parquet")
@@ -56,6 +57,9 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table],
 
     Yields:
         A function that appends rows.
+
+    Raises:
+        DiskError: There is no room, or it cannot be written; what was there stays.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     kind = _CsvSink if path.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
@@ -64,15 +68,17 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table],
     def append(table: pa.Table) -> None:
         held.append(table)
         if sum(len(part) for part in held) >= _ROWS_AT_ONCE:
-            sink.write(pa.concat_tables(held))
-            held.clear()
+            ready = pa.concat_tables(held)
+            held.clear()  # first, so that Ctrl-C here cannot write rows twice
+            sink.write(ready)
 
     try:
-        with closing(kind(aside, schema)) as sink:
+        with writing(path), closing(kind(aside, schema)) as sink:
             yield append
             if held:
                 sink.write(pa.concat_tables(held))
-        aside.replace(path)
+        with writing(path):
+            aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 

@@ -71,7 +71,11 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """
     path = check_file(Path(path))
     # decoding from memory, because imread cannot open every name
-    bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error) as error:
+        got = getattr(error, "strerror", None) or "a picture that cannot be"
+        raise MediaError("a picture that decodes", got, where=path) from error
     if bgr is None:
         return next(iter(VideoFrames(path))).rgb
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
