@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 
 import cv2
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from triaffect.errors import MediaError
-from triaffect.media.camera import CameraFrames
+from triaffect.media.camera import CameraFrames, ctrl_c
 
 
 class MadeCapture:
@@ -70,14 +69,15 @@ def test_it_stops_after_the_seconds_given():
 def test_ctrl_c_ends_the_recording_and_breaks_nothing_off():
     before = signal.getsignal(signal.SIGINT)
     camera, seen = watched(capture := MadeCapture()), []
-    for frame in camera:
-        if frame.index >= 3 and len(seen) >= 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        seen.append(frame.index)
+    with ctrl_c(camera.stop):
+        for frame in camera:
+            if len(seen) == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            seen.append(frame.index)
+    assert 3 < len(seen) < 20
     assert camera.problem is None
     assert capture.released
     assert signal.getsignal(signal.SIGINT) is before
-    assert threading.active_count() < 10
 
 
 def test_leaving_early_closes_the_camera():

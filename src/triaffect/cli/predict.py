@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from triaffect.errors import MediaError
 
 if TYPE_CHECKING:
     from triaffect.inference.results import FileResult, Interrupted
+    from triaffect.report.annotate import Annotator
 
 _MOST_JOBS = 2
 """Processes unless more are asked for: each holds a model and a decoded frame."""
@@ -47,6 +49,13 @@ def predict(
     no_sound: Annotated[
         bool, typer.Option("--no-sound", help="Judge faces alone; leave the sound of videos out.")
     ] = False,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write copies of the videos with the answers drawn: an .mp4, or a folder.",
+            show_default=False,
+        ),
+    ] = None,
     images_as_video: Annotated[
         float | None,
         typer.Option(
@@ -78,8 +87,9 @@ def predict(
     files = find_media(inputs, images_as_video is not None)
     check_alone(files)
     page = PredictionPage() if report else None
+    drawn = _annotator(annotate, files, model, images_as_video)
     try:
-        with progress_bar() as bar:
+        with progress_bar() as bar, drawn as viewer:
             results = predict_files(
                 files,
                 output,
@@ -90,6 +100,7 @@ def predict(
                 page.add if page else None,
                 not no_sound,
                 Opening(images_as_video, seconds),
+                viewer.add if viewer else None,
             )
     except Interrupted as stop:
         _tell_interrupted(stop)
@@ -99,6 +110,19 @@ def predict(
         page.write(report)
     if failed:
         raise typer.Exit(1)
+
+
+def _annotator(
+    place: Path | None, files: list[Path], model: Path | None, images_rate: float | None
+) -> AbstractContextManager[Annotator | None]:
+    from triaffect.features.model_folder import load_model_folder
+    from triaffect.inference.predictor import model_folder
+    from triaffect.report.annotate import Annotator
+
+    if place is None:
+        return nullcontext()
+    thresholds = load_model_folder(model_folder(model)).manifest.thresholds
+    return Annotator(place, files, thresholds, images_rate)
 
 
 def _tell_interrupted(stop: Interrupted) -> None:

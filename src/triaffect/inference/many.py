@@ -41,6 +41,11 @@ from triaffect.inference.results import (
     partial_name,
 )
 
+Viewer = Callable[[pa.Table, Path], None]
+"""Given the next rows, and the file that they are of."""
+
+_ROWS_AT_ONCE = 4096
+
 Told = Callable[[int, str], None]
 """Told how many files are done, and a word about what is going on."""
 
@@ -87,6 +92,7 @@ def predict_files(
     listener: Callable[[pa.Table], None] | None = None,
     sound: bool = True,
     opening: Opening = SINGLE_FILES,
+    viewer: Viewer | None = None,
 ) -> list[FileResult]:
     """Predict files into one table.
 
@@ -100,6 +106,8 @@ def predict_files(
         listener: Given the rows of each file that did not fail, in order.
         sound: Whether the sound of videos is heard; if not, files of sound alone fail.
         opening: How inputs that are no single files are read.
+        viewer: Given the rows of the files that did not fail, part by part, in order, once the
+            table is written.
 
     Returns:
         What became of each file, in order. A file that fails does not stop the others.
@@ -125,6 +133,7 @@ def predict_files(
     if any(result.error is None for result in results):
         _join(results, settings, output, schema, listener)
         mark(output, results)
+        _show(results, settings, told or _no_one, viewer)
     shutil.rmtree(settings.parts)
     for old in (partial_name(output), meta_name(partial_name(output))):
         old.unlink(missing_ok=True)
@@ -147,6 +156,17 @@ def _interrupted(
     _join([result for result in known if result.rows], settings, partial_output, schema, None)
     mark(partial_output, known)
     return Interrupted(partial_output, known)
+
+
+def _show(
+    results: Sequence[FileResult], settings: Settings, told: Told, viewer: Viewer | None
+) -> None:
+    for result in results if viewer else ():
+        if viewer and result.error is None:
+            told(len(results), f"drawing {result.path.name}")
+            with pyarrow.parquet.ParquetFile(settings.part(result.path)) as rows:
+                for batch in rows.iter_batches(_ROWS_AT_ONCE):
+                    viewer(pa.Table.from_batches([batch]), result.path)
 
 
 def _no_one(done: int, word: str) -> None:

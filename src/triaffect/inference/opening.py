@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from triaffect.errors import MediaError
 from triaffect.inference.predictor import Predictor
-from triaffect.media.camera import CameraFrames
+from triaffect.media.camera import CameraFrames, ctrl_c
 from triaffect.media.find import camera_number, pictures_in
 from triaffect.media.footage import ImageFrames
 
@@ -35,7 +35,9 @@ class Opening:
         """
         number = camera_number(path)
         if number is not None:
-            yield from predictor.watch(CameraFrames(number, self.seconds), path)
+            camera = CameraFrames(number, self.seconds)
+            with ctrl_c(camera.stop):  # what was seen until then is a whole recording
+                yield from predictor.watch(camera, path)
         elif self.images_rate is not None and path.is_dir():
             yield from predictor.watch(ImageFrames(path, self.images_rate), path)
         else:

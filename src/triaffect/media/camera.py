@@ -68,10 +68,7 @@ def open_camera(number: int) -> Capture:
 
 
 class CameraFrames:
-    """The frames of a camera until Ctrl-C, or for some seconds.
-
-    Ctrl-C during a loop in the main thread ends the loop, and what was seen until then is a
-    whole recording.
+    """The frames of a camera until it is told to stop, or for some seconds.
 
     Args:
         number: Which camera, from 0.
@@ -97,6 +94,11 @@ class CameraFrames:
         told = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = told if 1 <= told <= 1000 else DEFAULT_RATE  # noqa: PLR2004 - some say 0
         self.problem: str | None = None
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """End the loop over the frames after the one that is being looked at."""
+        self._stop.set()
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the newest frame each time.
@@ -104,20 +106,19 @@ class CameraFrames:
         Raises:
             MediaError: The camera gives none.
         """
-        stop = threading.Event()
         shots: queue.Queue[_Shot | None] = queue.Queue(1)
-        reader = threading.Thread(target=_read, args=(self._capture, shots, stop), daemon=True)
-        with _ctrl_c(stop):
-            reader.start()
-            try:
-                yield from self._frames(shots, stop)
-            finally:
-                stop.set()
-                reader.join(_PATIENCE_S)
-                if not reader.is_alive():
-                    self._capture.release()
+        given = (self._capture, shots, self._stop)
+        reader = threading.Thread(target=_read, args=given, daemon=True)
+        reader.start()
+        try:
+            yield from self._frames(shots)
+        finally:
+            self._stop.set()
+            reader.join(_PATIENCE_S)
+            if not reader.is_alive():
+                self._capture.release()
 
-    def _frames(self, shots: queue.Queue[_Shot | None], stop: threading.Event) -> Iterator[Frame]:
+    def _frames(self, shots: queue.Queue[_Shot | None]) -> Iterator[Frame]:
         start_s = None
         while (shot := shots.get()) is not None:
             number, at_s, bgr = shot
@@ -126,10 +127,10 @@ class CameraFrames:
                 return
             rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
             yield Frame(number, at_s - start_s, rgb)
-        if start_s is None and not stop.is_set():
+        if start_s is None and not self._stop.is_set():
             where = f"webcam:{self._number}"
             raise MediaError("a camera that gives pictures", "none", where=where)
-        if not stop.is_set():
+        if not self._stop.is_set():
             self.problem = "the camera stopped giving pictures"
 
 
@@ -154,15 +155,18 @@ def _replace(shots: queue.Queue[_Shot | None], shot: _Shot | None) -> None:
 
 
 @contextmanager
-def _ctrl_c(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C set an event instead of breaking off what is being done."""
+def ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C call a function instead of breaking off what is being done.
+
+    Elsewhere than in the main thread, which alone hears of it, nothing is changed.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def told(number: int, frame: FrameType | None) -> None:
         del number, frame
-        stop.set()
+        stop()
 
     before = signal.signal(signal.SIGINT, told)
     try:
