@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import warnings
 from fractions import Fraction
 
 import av
@@ -17,6 +18,7 @@ from tests.inference.tiny_model import portrait, tone, write_clip, write_sound
 from tests.media.made import encode
 from triaffect.errors import DiskError, MediaError
 from triaffect.inference.many import predict_files
+from triaffect.inference.predictor import PartialMediaWarning
 from triaffect.media.write import write_video
 
 TIMES = range(0, 120, 40)
@@ -152,6 +154,28 @@ def test_sound_of_any_rate(predictor, tmp_path, rate):
     wanted = predictor.predict(write_sound(tmp_path / "b.wav", tone(2.0)))
     assert table["time_s"].tolist() == wanted["time_s"].tolist()
     assert (table["voice_heard"] == wanted["voice_heard"]).all()
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.jpg"])
+def test_what_a_sound_or_picture_lacks_is_told(predictor, tmp_path, name):
+    path = tmp_path / name
+    if name == "a.jpg":
+        skimage.io.imsave(path, portrait())
+    else:
+        made = write_sound(tmp_path / "made.wav", tone(4.0))
+        with av.open(str(made)) as source, av.open(str(path), "w") as container:
+            codec = "flac" if name == "a.flac" else "pcm_s16le"
+            stream = container.add_stream(codec, rate=16000, layout="mono")
+            for frame in source.decode(audio=0):
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = predictor.predict(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.warns(PartialMediaWarning, match=name):
+        cut = predictor.predict(path)
+    assert 0 < len(cut) <= len(whole)
 
 
 @pytest.mark.parametrize(("down", "right"), [(-40, 0), (0, -80), (0, 110), (180, 110), (-60, -90)])

@@ -38,7 +38,7 @@ from triaffect.inference.sight import watch
 from triaffect.inference.table import Instants, build_table, table_schema, to_pandas
 from triaffect.media.audio import sound_chunks
 from triaffect.media.footage import Footage, GivenFrames
-from triaffect.media.source import probe, read_image
+from triaffect.media.source import picture_problem, probe, read_image
 from triaffect.media.video import DEFAULT_RATE, Frame, VideoFrames
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
@@ -153,11 +153,12 @@ class Predictor:
         elif info.kind is SourceKind.IMAGES:
             still = [Frame(0, 0.0, read_image(path))]
             yield from self._from_frames(path, still, Tracker(), self._silence())
+            _warn_of(picture_problem(path), path)
         else:
-            video = VideoFrames(path)
-            tracker = Tracker(video.info.frame_rate)
-            yield from self._from_frames(path, video, tracker, self._hear(path, info.has_sound))
-            _warn_of(video.problem, path)
+            video, heard = VideoFrames(path), list[str]()
+            tracker, voice = Tracker(video.info.frame_rate), self._hear(path, info.has_sound, heard)
+            yield from self._from_frames(path, video, tracker, voice)
+            _warn_of("; ".join(filter(None, [video.problem, *heard])), path)
 
     def _from_frames(
         self, path: str | Path, frames: Iterable[Frame], tracker: Tracker, voice: VoiceMemory
@@ -191,7 +192,8 @@ class Predictor:
             raise MediaError(expected, "a file of sound alone", where=path)
         window, rows_given = self._voice_window, 0
         faces = FaceMemory(self._fusion.part.window, self._fusion.part.face_dim)
-        rows, hearing = self._listen(path)
+        problems: list[str] = []
+        rows, hearing = self._listen(path, problems)
         for series in rows:
             frame = np.round(series.times_s / window.hop_s).astype(np.int64)
             instants = Instants.faceless(frame, series.times_s)
@@ -204,6 +206,7 @@ class Predictor:
         if not rows_given:
             expected = f"a sound of at least {window.span_s:g} s for this model"
             raise MediaError(expected, "a shorter one", where=path)
+        _warn_of("; ".join(problems), path)
 
     @property
     def _voice_window(self) -> Window:
@@ -211,13 +214,15 @@ class Predictor:
         assert window is not None  # noqa: S101 - every voice extractor has one
         return window
 
-    def _listen(self, path: str | Path) -> tuple[Iterator[FeatureSeries], Hearing]:
+    def _listen(
+        self, path: str | Path, problems: list[str]
+    ) -> tuple[Iterator[FeatureSeries], Hearing]:
         hearing = Hearing(self._voice.spec.rate)
-        chunks = hearing.watch(sound_chunks(path, self._voice.spec.rate))
+        chunks = hearing.watch(sound_chunks(path, self._voice.spec.rate, problems))
         return self._voice.stream(chunks), hearing
 
-    def _hear(self, path: str | Path, has_sound: bool) -> VoiceMemory:
-        rows, hearing = self._listen(path)
+    def _hear(self, path: str | Path, has_sound: bool, problems: list[str]) -> VoiceMemory:
+        rows, hearing = self._listen(path, problems)
         source = rows if has_sound and self._sound else iter(())
         return VoiceMemory(source, hearing, self._voice_window, self._fusion.part.voice_dim)
 
