@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from triaffect.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from triaffect.inference.predictor import Predictor
     from triaffect.tasks.abaw import Score
@@ -26,6 +28,7 @@ __all__ = [
     "compare_with_own",
     "load",
     "predict",
+    "predict_frames",
     "rename",
     "score",
     "smooth",
@@ -134,6 +137,27 @@ def summarise(table: pd.DataFrame, thresholds: Mapping[str, float] | None = None
     from triaffect.inference.frames import summary_frame  # noqa: PLC0415 - heavy
 
     return summary_frame(table, thresholds)
+
+
+def predict_frames(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> pd.DataFrame:
+    """Predict frames of a camera or another program with the shipped weights.
+
+    Args:
+        frames: Time in seconds and RGB pixels (uint8, (height, width, 3)) of each frame, in
+            order of time. `Predictor.frames` gives rows while they still come.
+
+    Returns:
+        The prediction table; its ``clip`` is ``frames``.
+
+    Raises:
+        MediaError: There is no frame, or one is not as said.
+        ModelError: The package came without weights.
+    """
+    import pandas as pd  # noqa: PLC0415 - heavy
+
+    from triaffect.inference.predictor import shipped  # noqa: PLC0415 - heavy
+
+    return pd.concat(shipped().frames(frames), ignore_index=True)
 
 
 def load(path: str | Path | None = None, device: str = "cpu", sound: bool = True) -> Predictor:

@@ -15,6 +15,7 @@ from tests.media.made import encode
 from triaffect.cli.app import main
 from triaffect.corpora.synthetic.voice import utter
 from triaffect.inference import many
+from triaffect.media.video import VideoFrames
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_a_broken_file_among_others_is_told_at_the_end(run, tmp_path):
     write_sound(tmp_path / "good.wav", tone(1.0))
     (tmp_path / "bad.mp4").write_bytes(b"")
     code, out, err = run("bad.mp4", "missing.mp4", "good.wav", "-o", "t.csv")
-    assert code == 0
+    assert code == 1
     assert "1 files; 2 left out" in out
     assert [line.split(":")[:3] for line in err.splitlines()] == [
         ["triaffect", " warning", " bad.mp4"],
@@ -73,13 +74,69 @@ def test_a_broken_file_among_others_is_told_at_the_end(run, tmp_path):
     assert set(pd.read_csv("t.csv")["clip"]) == {"good.wav"}
 
 
+def test_patterns_and_folders_of_pictures(run, tmp_path):
+    for name in ("s/1.png", "s/2.png", "t/1.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ("s/1.png", "s/2.png"):
+        skimage.io.imsave(tmp_path / name, portrait())
+    write_sound(tmp_path / "t" / "1.wav", tone(1.0))
+    code, _, err = run("*/*.png", "-o", "t.csv")
+    assert (code, err) == (0, "")
+    table = pd.read_csv("t.csv")
+    assert table["clip"].tolist() == ["s/1.png", "s/2.png"]
+    code, _, err = run("s", "**/*.wav", "-o", "t.csv", "--images-as-video", "4")
+    assert (code, err) == (0, "")
+    table = pd.read_csv("t.csv")
+    assert table["clip"].drop_duplicates().tolist() == ["s", "t/1.wav"]
+    assert table["time_s"][:2].tolist() == [0.0, 0.25]
+    for pattern, words in (
+        ("*.mp4", "matches media"),
+        ("webcam:99", "a camera that can be opened"),
+    ):
+        code, _, err = run(pattern, "-o", "u.csv", "--seconds", "1")
+        assert code == 2
+        assert words in err
+
+
+def test_copies_are_drawn(run, tmp_path):
+    write_clip(tmp_path / "clip.mp4", 5)
+    write_sound(tmp_path / "a.wav", tone(1.0))
+    code, _, err = run("clip.mp4", "-o", "t.csv", "--annotate", "drawn.mp4")
+    assert (code, err) == (0, "")
+    code, _, err = run("clip.mp4", "a.wav", "-o", "t.csv", "--annotate", "drawn")
+    assert (code, err) == (0, "")
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["clip.annotated.mp4"]
+    for path in ("drawn.mp4", "drawn/clip.annotated.mp4"):
+        assert len(list(VideoFrames(tmp_path / path))) == 5
+    code, _, err = run("clip.mp4", "-o", "t.csv", "--annotate", "clip.mp4")
+    assert code == 2
+    assert "the input itself" in err
+
+
+def test_what_is_lost_is_marked_beside_the_table(run, tmp_path):
+    path = encode(tmp_path / "whole.mkv", range(0, 2400, 40), source=("rgb24", portrait()))
+    (tmp_path / "cut.mkv").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (tmp_path / "bad.mp4").write_bytes(b"words")
+    code, out, _ = run("cut.mkv", "bad.mp4", "-o", "t.csv")
+    assert code == 1
+    assert "1 left out; 1 only in part" in out
+    told = json.loads((tmp_path / "t.csv.meta.json").read_text())["problems"]
+    assert [(each["clip"], each["state"]) for each in told] == [
+        *(("cut.mkv", "partial"), ("bad.mp4", "failed"))
+    ]
+    assert told[0]["rows"] == len(pd.read_csv("t.csv"))
+    code, *_ = run("whole.mkv", "-o", "t.csv")
+    assert code == 0
+    assert json.loads((tmp_path / "t.csv.meta.json").read_text())["problems"] == []
+
+
 def test_sound_can_be_left_out(run, tmp_path):
     voice = utter(2.0, valence=0.5, arousal=0.5)
     write_clip(tmp_path / "clip.mp4", 5, sound=voice)
     write_sound(tmp_path / "voice.wav", voice)
     for option, heard in (([], True), (["--no-sound"], False)):
         code, _, err = run("clip.mp4", "voice.wav", "-o", "t.csv", *option)
-        assert code == 0
+        assert code == (0 if heard else 1)
         assert ("voice.wav: expected a video or picture" in err) is not heard
         table = pd.read_csv("t.csv")
         assert table["face_seen"][:5].all()

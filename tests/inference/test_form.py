@@ -32,6 +32,8 @@ FORMS = [
     TableForm.parse(columns="pyfeat"),
 ]
 
+PROBLEM = {"clip": "1.mp4", "state": "partial", "rows": 3, "problem": "cut off"}
+
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form.options()))
 def test_the_schema_is_known_beforehand_and_every_column_is_explained(form):
@@ -66,7 +68,7 @@ def test_table_and_summary_are_written_and_described(tmp_path, name, model):
     output, summary = tmp_path / name, tmp_path / f"sum_{name}"
     form = TableForm.parse("causal", "1s", None, summary)
     clips = [made_rows(30, seed=k, clip=f"{k}.mp4") for k in range(2)]
-    about = about_run(model, {"sound": True, **form.options()}, TASKS, {"1.mp4": "cut off"})
+    about = about_run(model, {"sound": True, **form.options()}, TASKS, [PROBLEM])
     with form_writer(output, clips[0].schema, form, TASKS, about) as add:
         for clip in clips:
             add(lambda clip=clip: iter(cut(clip, {3, 7})))
@@ -87,7 +89,7 @@ def test_table_and_summary_are_written_and_described(tmp_path, name, model):
             "columns": "triaffect",
         }
         assert told["thresholds"]["AU12"] == 0.5
-        assert told["partial"] == {"1.mp4": "cut off"}
+        assert told["problems"] == [PROBLEM]
     assert "causal:0.3s" in told_of(output)["columns"]["valence_smooth"]
 
 

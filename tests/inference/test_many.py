@@ -14,8 +14,9 @@ from tests.media.made import encode
 from triaffect.errors import MediaError, ModelError
 from triaffect.inference import many
 from triaffect.inference.form import TableForm
-from triaffect.inference.many import find_media, predict_files
+from triaffect.inference.many import predict_files
 from triaffect.inference.predictor import Predictor
+from triaffect.inference.results import problems
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,9 @@ def test_the_table_does_not_depend_on_the_processes(files, model, predictor, tmp
     whole = pd.concat([predictor.predict(path) for path in good], ignore_index=True)
     assert np.allclose(table["valence"], whole["valence"], equal_nan=True)
     assert [bool(r.error) for r in one] == [path.name == "bad.mp4" for path in files]
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
+    assert {p.name for p in tmp_path.iterdir()} == {
         *("one.csv", "one.csv.meta.json", "two.csv", "two.csv.meta.json")
-    ]
+    }
 
 
 def interrupted_after(count):
@@ -73,6 +74,13 @@ def test_an_interrupted_run_goes_on_where_it_was(files, model, tmp_path, compute
         predict_files(files, output, model, told=interrupted_after(4))
     assert not output.exists()
     assert computed == [path.name for path in files[:4]]
+    so_far = pd.read_csv(tmp_path / "t.partial.csv")
+    assert so_far["clip"].drop_duplicates().tolist() == [str(files[k]) for k in (0, 2, 3)]
+    told = json.loads((tmp_path / "t.partial.csv.meta.json").read_text())["problems"]
+    assert [(each["clip"], each["state"]) for each in told] == [
+        (str(files[1]), "failed"),
+        *((str(path), "not started") for path in files[4:]),
+    ]
     computed.clear()
     results = predict_files(files, output, model)
     # the broken one is tried again: it may have been repaired
@@ -80,7 +88,9 @@ def test_an_interrupted_run_goes_on_where_it_was(files, model, tmp_path, compute
     assert sum(result.rows for result in results) == len(pd.read_csv(output))
     predict_files(files, tmp_path / "u.csv", model)
     assert output.read_bytes() == (tmp_path / "u.csv").read_bytes()
-    assert not output.with_name("t.csv.parts").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("t.csv", "t.csv.meta.json", "u.csv", "u.csv.meta.json")
+    }
 
 
 def test_parts_of_another_model_or_of_a_changed_file_are_not_used(files, model, tmp_path, computed):
@@ -145,7 +155,7 @@ def test_a_cut_off_file_is_told_even_when_its_rows_were_kept(model, tmp_path):
     assert "could be decoded" in results[0].problem
     assert not results[1].problem
     about = json.loads((tmp_path / "t.csv.meta.json").read_text("utf-8"))
-    assert about["partial"] == {str(cut): results[0].problem}
+    assert about["problems"] == problems(results)
 
 
 def test_no_table_is_written_if_every_file_fails(files, model, tmp_path):
@@ -160,18 +170,6 @@ def test_a_model_that_does_not_work_ends_it_at_once(files, tmp_path):
     with pytest.raises(ModelError):
         predict_files(files, tmp_path / "t.csv", tmp_path / "nothing")
     assert not list(tmp_path.iterdir())
-
-
-def test_folders_give_their_media_sorted_and_each_file_once(tmp_path):
-    for name in ("b/2.MP4", "b/1.wav", "a.jpg", "notes.txt", "b/.hidden.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = find_media([tmp_path / "b" / "2.MP4", tmp_path, tmp_path / "notes.txt"])
-    names = [str(path.relative_to(tmp_path)) for path in found]
-    assert names == ["b/2.MP4", "a.jpg", "b/1.wav", "notes.txt"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(MediaError, match="none in it"):
-        find_media([tmp_path / "empty"])
 
 
 def test_a_finished_file_is_not_held_while_it_is_read(tmp_path):

@@ -63,7 +63,9 @@ def centred_loop(times, values, width_s):
 
 
 @pytest.mark.parametrize(
-    ("smoothing", "loop"), [(BOTH[0], causal_loop), (BOTH[1], centred_loop)], ids=str
+    ("smoothing", "loop"),
+    [(BOTH[0], causal_loop), (BOTH[1], centred_loop)],
+    ids=["causal", "centred"],
 )
 @pytest.mark.parametrize("seed", range(3))
 def test_it_equals_a_plain_loop(smoothing, loop, seed):

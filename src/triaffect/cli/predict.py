@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,8 @@ from triaffect.cli.progress import progress_bar
 from triaffect.errors import MediaError
 
 if TYPE_CHECKING:
-    from triaffect.inference.many import FileResult
+    from triaffect.inference.results import FileResult, Interrupted
+    from triaffect.report.annotate import Annotator
 
 _MOST_JOBS = 2
 """Processes unless more are asked for: each holds a model and a decoded frame."""
@@ -24,7 +26,7 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help="Videos, pictures, sounds, or folders of them.",
+            help="Videos, pictures, sounds, folders of them, patterns in quotes, or webcam:0.",
             show_default=False,
         ),
     ],
@@ -81,40 +83,96 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write copies of the videos with the answers drawn: an .mp4, or a folder.",
+            show_default=False,
+        ),
+    ] = None,
+    images_as_video: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="FPS",
+            help="A folder's pictures, in order of their names, are one video of so many a second.",
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="How long to watch a camera.", show_default="until Ctrl-C"),
+    ] = None,
 ) -> None:
     """Predict valence, arousal, expression and action units for every frame and face.
 
     One row a frame and face; a frame without a face has one row, from the voice if there is
-    one. A file that cannot be read is named at the end and does not stop the others. If
-    interrupted, run it again: files that were finished are kept in OUTPUT.parts until then.
+    one. A file that cannot be read is named at the end and does not stop the others; exit
+    code 1. If interrupted, run it again: files that were finished are kept in OUTPUT.parts
+    until then, and what there is so far in a table whose name ends in .partial.
     """
     from triaffect.inference.form import TableForm
-    from triaffect.inference.many import find_media, predict_files
+    from triaffect.inference.many import predict_files
+    from triaffect.inference.opening import Opening, check_alone
     from triaffect.inference.predictor import model_folder
+    from triaffect.inference.results import Interrupted
+    from triaffect.media.find import find_media
     from triaffect.report.prediction import PredictionPage
 
     form = TableForm.parse(smooth, baseline, columns, summary)
-    files = find_media(inputs)
+    files = find_media(inputs, images_as_video is not None)
+    check_alone(files)
     page = PredictionPage() if report else None
-    with progress_bar() as bar:
-        results = predict_files(
-            files,
-            output,
-            model_folder(model),
-            device,
-            jobs or min(_MOST_JOBS, os.cpu_count() or 1, len(files)),
-            lambda done, word: bar(done, len(files), word),
-            page.add if page else None,
-            not no_sound,
-            form,
-        )
-    _tell(results, output)
+    drawn = _annotator(annotate, files, model, images_as_video)
+    try:
+        with progress_bar() as bar, drawn as viewer:
+            results = predict_files(
+                files,
+                output,
+                model_folder(model),
+                device,
+                jobs or min(_MOST_JOBS, os.cpu_count() or 1, len(files)),
+                told=lambda done, word: bar(done, len(files), word),
+                listener=page.add if page else None,
+                sound=not no_sound,
+                form=form,
+                opening=Opening(images_as_video, seconds),
+                viewer=viewer.add if viewer else None,
+            )
+    except Interrupted as stop:
+        _tell_interrupted(stop)
+        raise
+    failed = _tell(results, output)
     if page and report:
         page.write(report)
+    if failed:
+        raise typer.Exit(1)
 
 
-def _tell(results: list[FileResult], output: Path) -> None:
+def _annotator(
+    place: Path | None, files: list[Path], model: Path | None, images_rate: float | None
+) -> AbstractContextManager[Annotator | None]:
+    from triaffect.features.model_folder import load_model_folder
+    from triaffect.inference.predictor import model_folder
+    from triaffect.report.annotate import Annotator
+
+    if place is None:
+        return nullcontext()
+    thresholds = load_model_folder(model_folder(model)).manifest.thresholds
+    return Annotator(place, files, thresholds, images_rate)
+
+
+def _tell_interrupted(stop: Interrupted) -> None:
+    if stop.output:
+        rows = sum(result.rows for result in stop.results)
+        sys.stderr.write(f"triaffect: {rows} rows so far are in {stop.output}\n")
+
+
+def _tell(results: list[FileResult], output: Path) -> int:
     """Say what was done and what was not.
+
+    Returns:
+        How many files failed, if others did not.
 
     Raises:
         TriaffectError: Nothing could be done.
@@ -130,4 +188,7 @@ def _tell(results: list[FileResult], output: Path) -> None:
         raise MediaError("a file that can be read", f"none among {len(results)}", remedy)
     rows = sum(result.rows for result in results)
     left_out = f"; {len(failed)} left out" if failed else ""
-    typer.echo(f"{output}: {rows} rows from {len(results) - len(failed)} files{left_out}")
+    broken = sum(bool(result.problem) for result in results)
+    partial = f"; {broken} only in part" if broken else ""
+    typer.echo(f"{output}: {rows} rows from {len(results) - len(failed)} files{left_out}{partial}")
+    return len(failed)

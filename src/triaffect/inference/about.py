@@ -35,7 +35,7 @@ _NOTES = {
 
 
 def about_run(
-    model: Path, options: Mapping[str, Any], tasks: Sequence[Task], partial: Mapping[str, str]
+    model: Path, options: Mapping[str, Any], tasks: Sequence[Task], missing: Sequence[Any]
 ) -> dict[str, Any]:
     """What is told about a table of predictions.
 
@@ -43,7 +43,8 @@ def about_run(
         model: The model folder.
         options: What was asked for, as JSON takes it.
         tasks: What was predicted, with the thresholds from which a column counts as present.
-        partial: What was lost of files that are broken or cut off, by path.
+        missing: The inputs that are not wholly in the table, as
+            `triaffect.inference.results.problems` tells them.
     """
     path = model / DESCRIPTION
     manifest = read_manifest(json.loads(path.read_text("utf-8")), path)
@@ -59,7 +60,7 @@ def about_run(
         },
         "options": dict(options),
         "thresholds": {name: float(level) for name, level in _thresholds(tasks).items()},
-        "partial": dict(partial),
+        "problems": list(missing),
     }
 
 

@@ -4,6 +4,9 @@ Each finished file's rows are kept in ``<output>.parts/`` under a name made of t
 time of change of the file, and of the model, the device, the version and whether sound is heard;
 what is there already is not computed again. When all is done they are joined in the order of the
 inputs and the folder is removed, so the table does not depend on the number of processes.
+
+Ctrl-C leaves the parts there, and what they hold, with the rows of the files that were begun, in
+a partial table, ``t.partial.csv`` for ``t.csv``, until the same work is done again and ends.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,38 +24,33 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from triaffect import __version__
-from triaffect.errors import MediaError, ModelError, TriaffectError
+from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
+from triaffect.features.disk import make_folder, write_text
 from triaffect.features.model_folder import DESCRIPTION, file_hash
 from triaffect.features.pool import Stopped, Work
 from triaffect.features.session import CPU
 from triaffect.inference.about import about_run
 from triaffect.inference.form import PLAIN, TableForm, check_outputs, form_writer
+from triaffect.inference.opening import SINGLE_FILES, Opening
 from triaffect.inference.output import table_writer
 from triaffect.inference.predictor import PartialMediaWarning, Predictor
-from triaffect.media.suffixes import MEDIA
+from triaffect.inference.results import (
+    FileResult,
+    Interrupted,
+    State,
+    meta_name,
+    partial_name,
+    problems,
+)
+
+Viewer = Callable[[pa.Table, Path], None]
+"""Given the next rows, and the file that they are of."""
 
 _ROWS_AT_ONCE = 4096
 """Rows of a finished file that are held at a time."""
 
 Told = Callable[[int, str], None]
 """Told how many files are done, and a word about what is going on."""
-
-
-@dataclass(frozen=True)
-class FileResult:
-    """What became of one input.
-
-    Attributes:
-        path: The input as given.
-        rows: Rows of the table that are its.
-        error: Why it failed; None if it did not.
-        problem: What was lost of a file that is broken or cut off; empty for a whole one.
-    """
-
-    path: Path
-    rows: int = 0
-    error: TriaffectError | None = None
-    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ class Settings:
         device: Where its networks run.
         parts: Folder of the finished files' rows.
         sound: Whether the sound of videos is heard.
+        opening: How inputs that are no single files are read.
         identity: What a part depends on apart from its file.
     """
 
@@ -70,6 +70,7 @@ class Settings:
     device: str
     parts: Path
     sound: bool = True
+    opening: Opening = SINGLE_FILES
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,33 +79,10 @@ class Settings:
         object.__setattr__(self, "identity", f"{__version__} {self.device} {model}{heard}")
 
     def part(self, path: Path) -> Path:
-        """Where the rows of a file are kept."""
-        state = path.stat() if path.exists() else None
-        size, changed = (state.st_size, state.st_mtime_ns) if state else (0, 0)
-        name = f"{self.identity}\n{path}\n{path.absolute()}\n{size}\n{changed}"
+        """Where the rows of a finished file are kept."""
+        name = f"{self.identity}\n{path}\n{path.absolute()}\n{self.opening.state(path)}"
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         return self.parts / f"{digest[:32]}.parquet"
-
-
-def find_media(inputs: Sequence[Path]) -> list[Path]:
-    """The files that inputs name: a file itself, a folder's media files, its folders' too.
-
-    Returns:
-        Each file once, inputs in the order given, the files of a folder sorted.
-
-    Raises:
-        MediaError: A folder holds none.
-    """
-    found: dict[Path, None] = {}
-    for given in inputs:
-        if not given.is_dir():
-            found[given] = None
-            continue
-        inside = [p for p in given.rglob("*") if p.suffix.lower() in MEDIA and p.is_file()]
-        if not inside:
-            raise MediaError("a folder with videos, images or sounds", "none in it", where=given)
-        found.update(dict.fromkeys(sorted(inside)))
-    return list(found)
 
 
 def predict_files(
@@ -113,10 +91,13 @@ def predict_files(
     model: Path,
     device: str = CPU,
     jobs: int = 1,
+    *,
     told: Told | None = None,
     listener: Callable[[pa.Table], None] | None = None,
     sound: bool = True,
     form: TableForm = PLAIN,
+    opening: Opening = SINGLE_FILES,
+    viewer: Viewer | None = None,
 ) -> list[FileResult]:
     """Predict files into one table.
 
@@ -130,6 +111,9 @@ def predict_files(
         listener: Given the rows of each file that did not fail, in order.
         sound: Whether the sound of videos is heard; if not, files of sound alone fail.
         form: How the table is written; parts that are there serve any form.
+        opening: How inputs that are no single files are read.
+        viewer: Given the rows of the files that did not fail, part by part, in order, once the
+            table is written.
 
     Returns:
         What became of each file, in order. A file that fails does not stop the others.
@@ -137,19 +121,56 @@ def predict_files(
     Raises:
         TableError: The output cannot be written there.
         ModelError: The model or the device does not work.
+        DiskError: There is no room; what was finished is kept.
+        Interrupted: Ctrl-C; what was done is kept in a partial table.
     """
     check_outputs(output, form)
     predictor = Predictor(model, device, sound=sound)  # before any work: does the model load?
-    settings = Settings(model, device, output.with_name(output.name + ".parts"), sound)
-    settings.parts.mkdir(exist_ok=True)
-    results = []
-    for result in _results(files, settings, jobs, told or _no_one):
-        results.append(result)
-        (told or _no_one)(len(results), result.path.name)
+    settings = Settings(model, device, output.with_name(output.name + ".parts"), sound, opening)
+    make_folder(settings.parts)
+    results: list[FileResult] = []
+    try:
+        with closing(_results(files, settings, jobs, told or _no_one)) as finished:
+            for result in finished:
+                results.append(result)
+                (told or _no_one)(len(results), result.path.name)
+    except KeyboardInterrupt:
+        raise _interrupted(files, results, settings, output, predictor, form) from None
     if any(result.error is None for result in results):
         _join(results, settings, output, predictor, listener, form)
+        _show(results, settings, told or _no_one, viewer)
     shutil.rmtree(settings.parts)
+    for old in (partial_name(output), meta_name(partial_name(output))):
+        old.unlink(missing_ok=True)
     return results
+
+
+def _interrupted(
+    files: Sequence[Path],
+    results: Sequence[FileResult],
+    settings: Settings,
+    output: Path,
+    predictor: Predictor,
+    form: TableForm,
+) -> Interrupted:
+    """Keep what there is when Ctrl-C comes."""
+    failed = {result.path: result for result in results if result.error}
+    known = [failed.get(path) or _kept(settings, path) or _begun(settings, path) for path in files]
+    if not any(result.rows for result in known):
+        return Interrupted(None, known)
+    partial_output = partial_name(output)
+    _join(known, settings, partial_output, predictor, None, replace(form, summary=None))
+    return Interrupted(partial_output, known)
+
+
+def _show(
+    results: Sequence[FileResult], settings: Settings, told: Told, viewer: Viewer | None
+) -> None:
+    for result in results if viewer else ():
+        if viewer and result.error is None:
+            told(len(results), f"drawing {result.path.name}")
+            for table in _rows(settings.part(result.path)):
+                viewer(table, result.path)
 
 
 def _no_one(done: int, word: str) -> None:
@@ -158,7 +179,7 @@ def _no_one(done: int, word: str) -> None:
 
 def _results(
     files: Sequence[Path], settings: Settings, jobs: int, told: Told
-) -> Iterator[FileResult]:
+) -> Generator[FileResult]:
     """Results in order; those that are there from an interrupted run come without work."""
     there = {path: found for path in files if (found := _kept(settings, path)) is not None}
     todo = [path for path in files if path not in there]
@@ -176,6 +197,20 @@ def _kept(settings: Settings, path: Path) -> FileResult | None:
     told = _problem_file(part)
     problem = told.read_text("utf-8") if told.exists() else ""
     return FileResult(path, pyarrow.parquet.read_metadata(part).num_rows, problem=problem)
+
+
+def _begun(settings: Settings, path: Path) -> FileResult:
+    """What an interruption left of a file that was not finished."""
+    there = _unfinished(settings.part(path))
+    if not there.exists():
+        return FileResult(path, stopped=State.NOT_STARTED)
+    rows = pyarrow.parquet.read_metadata(there).num_rows
+    return FileResult(path, rows, stopped=State.INTERRUPTED)
+
+
+def _unfinished(part: Path) -> Path:
+    """Where the rows of a file are until it is finished."""
+    return part.with_suffix(".begun.parquet")
 
 
 def _problem_file(part: Path) -> Path:
@@ -205,29 +240,52 @@ class _Worker:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", PartialMediaWarning)
                 return self._predict(path, caught)
-        except (ModelError, Stopped):
+        except (ModelError, DiskError, Stopped):
             raise
         except TriaffectError as error:
             return FileResult(path, error=error)
-        except Exception as error:  # a decoder's surprise must not end a night's work
-            got = f"{type(error).__name__}: {error}"
-            return FileResult(path, error=MediaError("a file that can be read", got, where=path))
 
     def _predict(self, path: Path, caught: list[warnings.WarningMessage]) -> FileResult:
-        rows, part = 0, self._settings.part(path)
-        with table_writer(part, self._predictor.schema) as append:
-            for table in self._predictor.tables(path):
+        part = self._settings.part(path)
+        rows, broken, stop = 0, "", None
+        with table_writer(_unfinished(part), self._predictor.schema) as append:
+            try:
+                for table in self._tables(path):
+                    append(table)
+                    rows += len(table)
+                    self._tell(path, table)
+            except MediaError as error:
+                if not rows:
+                    raise
+                broken = str(error)
+            except (KeyboardInterrupt, Stopped) as error:
+                stop = error  # what was done is kept, and then it goes on
+        if stop:
+            raise stop
+        problem = "; ".join(
+            [*(str(warning.message) for warning in caught), *filter(None, [broken])]
+        )
+        if problem:
+            write_text(_problem_file(part), problem)
+        _unfinished(part).replace(part)
+        return FileResult(path, rows, problem=problem)
+
+    def _tables(self, path: Path) -> Iterator[pa.Table]:
+        try:
+            for table in self._settings.opening.tables(self._predictor, path):
                 if not self._wanted():
                     raise Stopped
-                append(table)
-                rows += len(table)
-                if self._told:
-                    at_s = table["time_s"][-1].as_py()
-                    self._told(self._done - 1, f"{path.name}, at {at_s:.0f} s")
-            problem = "; ".join(str(warning.message) for warning in caught)
-            if problem:
-                _problem_file(part).write_text(problem, "utf-8")
-        return FileResult(path, rows, problem=problem)
+                yield table
+        except (TriaffectError, Stopped):
+            raise
+        except Exception as error:  # a decoder's surprise must not end a night's work
+            got = f"{type(error).__name__}: {error}"
+            raise MediaError("a file that can be read", got, where=path) from error
+
+    def _tell(self, path: Path, table: pa.Table) -> None:
+        if self._told:
+            at_s = table["time_s"][-1].as_py()
+            self._told(self._done - 1, f"{path.name}, at {at_s:.0f} s")
 
 
 def _died(path: Path) -> FileResult:
@@ -244,11 +302,12 @@ def _join(
     form: TableForm,
 ) -> None:
     tasks = [task.with_thresholds(predictor.thresholds) for task in predictor.tasks]
-    broken = {str(result.path): result.problem for result in results if result.problem}
     options = {"device": settings.device, "sound": settings.sound, **form.options()}
-    about = about_run(settings.model, options, tasks, broken)
+    about = about_run(settings.model, options, tasks, problems(results))
     with form_writer(output, predictor.schema, form, tasks, about) as add:
-        for part in (settings.part(result.path) for result in results if result.error is None):
+        for result in (result for result in results if result.rows):
+            part = settings.part(result.path)
+            part = _unfinished(part) if result.stopped else part
             add(partial(_rows, part))
             if listener:
                 listener(pyarrow.parquet.read_table(part))

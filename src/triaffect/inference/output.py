@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from triaffect.errors import TableError
+from triaffect.features.disk import writing
 from triaffect.inference.sinks import SINKS, describe_beside, described
 
 FORMATS = tuple(SINKS)
@@ -59,6 +60,9 @@ def table_writer(
 
     Yields:
         A function that appends rows.
+
+    Raises:
+        DiskError: There is no room, or it cannot be written; what was there stays.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     kind = SINKS[path.suffix.lower()]
@@ -67,15 +71,17 @@ def table_writer(
     def append(table: pa.Table) -> None:
         held.append(table)
         if sum(len(part) for part in held) >= _ROWS_AT_ONCE:
-            sink.write(pa.concat_tables(held))
-            held.clear()
+            ready = pa.concat_tables(held)
+            held.clear()  # first, so that Ctrl-C here cannot write rows twice
+            sink.write(ready)
 
     try:
-        with closing(kind(aside, described(path, schema, about))) as sink:
+        with writing(path), closing(kind(aside, described(path, schema, about))) as sink:
             yield append
             if held:
                 sink.write(pa.concat_tables(held))
-        aside.replace(path)
-        describe_beside(path, about)
+        with writing(path):
+            aside.replace(path)
+            describe_beside(path, about)
     finally:
         aside.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from triaffect.errors import MediaError, ModelError
 from triaffect.faces.detect import CenterFace, FaceDetector
@@ -36,8 +37,9 @@ from triaffect.inference.memory import FaceMemory, VoiceMemory
 from triaffect.inference.sight import watch
 from triaffect.inference.table import Instants, build_table, table_schema, to_pandas
 from triaffect.media.audio import sound_chunks
-from triaffect.media.source import probe, read_image
-from triaffect.media.video import Frame, VideoFrames
+from triaffect.media.footage import Footage, GivenFrames
+from triaffect.media.source import picture_problem, probe, read_image
+from triaffect.media.video import DEFAULT_RATE, Frame, VideoFrames
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import FeatureSeries, SourceKind, Window
@@ -115,6 +117,34 @@ class Predictor:
         for table in self.tables(path):
             yield to_pandas(table)
 
+    def frames(
+        self,
+        frames: Iterable[tuple[float, NDArray[np.uint8]]],
+        clip: str = "frames",
+        rate: float = DEFAULT_RATE,
+    ) -> Iterator[pd.DataFrame]:
+        """Predict frames as they come, from a camera or another program; there is no sound.
+
+        Args:
+            frames: Time in seconds and RGB pixels (uint8, (height, width, 3)) of each frame,
+                in order of time.
+            clip: What the table calls them.
+            rate: About how many come in a second.
+
+        Yields:
+            Successive parts of the prediction table, some frames behind what was given.
+
+        Raises:
+            MediaError: There is no frame, or one is not as said.
+        """
+        for table in self.watch(GivenFrames(frames, rate, clip), clip):
+            yield to_pandas(table)
+
+    def watch(self, footage: Footage, clip: str | Path) -> Iterator[pa.Table]:
+        """Like `frames`, of a folder of pictures or a camera, as Arrow tables."""
+        yield from self._from_frames(clip, footage, Tracker(footage.rate), self._silence())
+        _warn_of(footage.problem, clip)
+
     def tables(self, path: str | Path) -> Iterator[pa.Table]:
         """Like `stream`, as Arrow tables."""
         info = probe(path)
@@ -122,14 +152,13 @@ class Predictor:
             yield from self._from_sound(path)
         elif info.kind is SourceKind.IMAGES:
             still = [Frame(0, 0.0, read_image(path))]
-            yield from self._from_frames(path, still, Tracker(), self._hear(path, False))
+            yield from self._from_frames(path, still, Tracker(), self._silence())
+            _warn_of(picture_problem(path), path)
         else:
-            video = VideoFrames(path)
-            tracker = Tracker(video.info.frame_rate)
-            yield from self._from_frames(path, video, tracker, self._hear(path, info.has_sound))
-            if video.problem:
-                message = f"{path}: {video.problem}; there are rows for what could be decoded"
-                warnings.warn(message, PartialMediaWarning, stacklevel=2)
+            video, heard = VideoFrames(path), list[str]()
+            tracker, voice = Tracker(video.info.frame_rate), self._hear(path, info.has_sound, heard)
+            yield from self._from_frames(path, video, tracker, voice)
+            _warn_of("; ".join(filter(None, [video.problem, *heard])), path)
 
     def _from_frames(
         self, path: str | Path, frames: Iterable[Frame], tracker: Tracker, voice: VoiceMemory
@@ -163,7 +192,8 @@ class Predictor:
             raise MediaError(expected, "a file of sound alone", where=path)
         window, rows_given = self._voice_window, 0
         faces = FaceMemory(self._fusion.part.window, self._fusion.part.face_dim)
-        rows, hearing = self._listen(path)
+        problems: list[str] = []
+        rows, hearing = self._listen(path, problems)
         for series in rows:
             frame = np.round(series.times_s / window.hop_s).astype(np.int64)
             instants = Instants.faceless(frame, series.times_s)
@@ -176,6 +206,7 @@ class Predictor:
         if not rows_given:
             expected = f"a sound of at least {window.span_s:g} s for this model"
             raise MediaError(expected, "a shorter one", where=path)
+        _warn_of("; ".join(problems), path)
 
     @property
     def _voice_window(self) -> Window:
@@ -183,15 +214,27 @@ class Predictor:
         assert window is not None  # noqa: S101 - every voice extractor has one
         return window
 
-    def _listen(self, path: str | Path) -> tuple[Iterator[FeatureSeries], Hearing]:
+    def _listen(
+        self, path: str | Path, problems: list[str]
+    ) -> tuple[Iterator[FeatureSeries], Hearing]:
         hearing = Hearing(self._voice.spec.rate)
-        chunks = hearing.watch(sound_chunks(path, self._voice.spec.rate))
+        chunks = hearing.watch(sound_chunks(path, self._voice.spec.rate, problems))
         return self._voice.stream(chunks), hearing
 
-    def _hear(self, path: str | Path, has_sound: bool) -> VoiceMemory:
-        rows, hearing = self._listen(path)
+    def _hear(self, path: str | Path, has_sound: bool, problems: list[str]) -> VoiceMemory:
+        rows, hearing = self._listen(path, problems)
         source = rows if has_sound and self._sound else iter(())
         return VoiceMemory(source, hearing, self._voice_window, self._fusion.part.voice_dim)
+
+    def _silence(self) -> VoiceMemory:
+        hearing = Hearing(self._voice.spec.rate)
+        return VoiceMemory(iter(()), hearing, self._voice_window, self._fusion.part.voice_dim)
+
+
+def _warn_of(problem: str | None, clip: str | Path) -> None:
+    if problem:
+        message = f"{clip}: {problem}; there are rows for what could be decoded"
+        warnings.warn(message, PartialMediaWarning, stacklevel=3)
 
 
 def model_folder(path: str | Path | None) -> Path:

@@ -7,6 +7,7 @@ All channels count equally.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +25,22 @@ from triaffect.media.container import (
     duration_s,
     opened,
     start_s,
+    stream_duration_s,
 )
 
 _Sound = NDArray[np.float32]
+
+_CUT_S = 0.5
+"""A sound that ends this much before its declared end has been cut off."""
+
+_GUESSED = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "dts", "loas"})
+"""Forms that do not say how long they are; FFmpeg guesses it from the first seconds."""
+
+_UNKNOWN_SIZES = frozenset({0, 2**31 - 1, 2**32 - 1})
+"""What recorders that cannot go back write as the size of a WAV file."""
+
+_LOOSE_ENDS = 2
+"""Parts that may not decode in a whole file: broadcasts begin, and many an MP3 ends, with some."""
 
 _SLACK_S = 0.05
 """Timestamps may be off by this much (rounding, jitter) without the sound being mended."""
@@ -42,12 +56,15 @@ def has_sound(path: str | Path) -> bool:
         return audio_stream(container) is not None
 
 
-def sound_chunks(path: str | Path, rate: int) -> Iterator[_Sound]:
+def sound_chunks(
+    path: str | Path, rate: int, problems: list[str] | None = None
+) -> Iterator[_Sound]:
     """Read the sound of a file, a second at a time.
 
     Args:
         path: A video or sound file.
         rate: Samples per second wanted.
+        problems: Gets what was wrong with a broken or cut-off sound, once it was read to its end.
 
     Returns:
         An iterator of float32 arrays in [-1, 1] of `rate` samples, the last one shorter;
@@ -56,7 +73,7 @@ def sound_chunks(path: str | Path, rate: int) -> Iterator[_Sound]:
     Raises:
         MediaError: It cannot be opened.
     """
-    return _chunks(check_file(Path(path)), rate)
+    return _chunks(check_file(Path(path)), rate, problems if problems is not None else [])
 
 
 def read_sound(path: str | Path, rate: int) -> _Sound:
@@ -68,22 +85,43 @@ def read_sound(path: str | Path, rate: int) -> _Sound:
     return np.concatenate([np.empty(0, np.float32), *sound_chunks(path, rate)])
 
 
-def _chunks(path: Path, rate: int) -> Iterator[_Sound]:
+def _chunks(path: Path, rate: int, problems: list[str]) -> Iterator[_Sound]:
     with opened(path) as container:
         stream = audio_stream(container)
         if stream is None:
             return
         native = stream.codec_context.sample_rate
-        on_clock = _on_clock(_decoded(container, stream, native), native, duration_s(container))
-        yield from _regrouped(_resampled(on_clock, native, rate), rate)
+        parts = _decoded(container, stream, native, problems)
+        on_clock = _on_clock(parts, native, duration_s(container))
+        samples = 0
+        for chunk in _regrouped(_resampled(on_clock, native, rate), rate):
+            samples += len(chunk)
+            yield chunk
+        declared_s = _declared_s(path, container, stream)
+        if not problems and declared_s is not None and declared_s - samples / rate > _CUT_S:
+            problems.append(f"the sound is cut off: {samples / rate:.2f} s of {declared_s:.2f} s")
+
+
+def _declared_s(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
+    """Seconds the file says its sound lasts; None where it does not say."""
+    if container.format.name in _GUESSED:
+        return None
+    declared_s = stream_duration_s(container, stream)
+    if container.format.name == "wav" and stream.bit_rate and declared_s is not None:
+        # FFmpeg tells what is there, the file's head what there was
+        with path.open("rb") as file:
+            riff, size = struct.unpack("<4sI", file.read(8))
+        if riff == b"RIFF" and size not in _UNKNOWN_SIZES:
+            declared_s += max(0, size + 8 - path.stat().st_size) * 8 / stream.bit_rate
+    return declared_s
 
 
 def _decoded(
-    container: InputContainer, stream: AudioStream, native: int
+    container: InputContainer, stream: AudioStream, native: int, problems: list[str]
 ) -> Iterator[tuple[float | None, _Sound]]:
     """Mono sound as decoded, at the native rate, each part with its time from the start."""
     start, resampler, form = start_s(container), None, None
-    for frame in _frames(container, stream):
+    for frame in _frames(container, stream, problems):
         if form != (form := (frame.format.name, frame.layout.name, frame.sample_rate)):
             resampler = AudioResampler("fltp", frame.layout.name, native)
         time_s = None
@@ -95,18 +133,26 @@ def _decoded(
             time_s = None
 
 
-def _frames(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
-    packets = container.demux(stream)
+def _frames(
+    container: InputContainer, stream: AudioStream, problems: list[str]
+) -> Iterator[av.AudioFrame]:
+    packets, broken, ended = container.demux(stream), 0, ""
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, FFmpegError):
-            return
+        except StopIteration:
+            break
+        except FFmpegError as error:
+            ended = f"reading the sound stopped: {error.strerror}"
+            break
         try:
             frames = packet.decode()
         except FFmpegError:
+            broken += 1
             continue  # the clock leaves silence in its place
         yield from frames
+    if broken > _LOOSE_ENDS or ended:
+        problems.append(ended or f"{broken} parts of the sound do not decode")
 
 
 def _on_clock(

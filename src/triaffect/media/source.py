@@ -8,13 +8,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
 from triaffect.media.audio import sound_chunks
-from triaffect.media.container import audio_stream, check_file, opened, video_stream
+from triaffect.media.container import (
+    audio_stream,
+    check_file,
+    needed_video_stream,
+    opened,
+    video_stream,
+)
 from triaffect.media.video import VideoFrames
 from triaffect.types import SourceKind
+
+_JPEG_START = b"\xff\xd8"
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,26 @@ def _is_still(container: InputContainer) -> bool:
     return stream is not None and stream.frames == 1 and not container.streams.audio
 
 
+def picture_problem(path: str | Path) -> str | None:
+    """What is wrong with a picture that `read_image` reads; None if nothing is known to be.
+
+    OpenCV fills what a broken JPEG lacks with gray and says nothing; FFmpeg tells.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        if file.read(2) != _JPEG_START:
+            return None
+    with opened(path) as container:
+        stream = needed_video_stream(container, path)
+        stream.codec_context.options = {"err_detect": "explode"}
+        try:
+            for packet in container.demux(stream):
+                packet.decode()
+        except FFmpegError:
+            return "the picture is damaged"
+    return None
+
+
 def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read a picture upright, as its EXIF orientation says.
 
@@ -71,7 +100,11 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """
     path = check_file(Path(path))
     # decoding from memory, because imread cannot open every name
-    bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error) as error:
+        got = getattr(error, "strerror", None) or "a picture that cannot be"
+        raise MediaError("a picture that decodes", got, where=path) from error
     if bgr is None:
         return next(iter(VideoFrames(path))).rgb
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

@@ -16,13 +16,13 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-_H264 = {"preset": "veryfast", "crf": "20", "x264-params": "asm=SSE2"}
+H264 = {"preset": "veryfast", "crf": "20", "x264-params": "asm=SSE2"}
 """With its AVX-512 code, x264 now and then gives other bytes for the same input (one in 100
 videos, here); with SSE2 it never did, and is as fast at this preset."""
 
 
 @contextmanager
-def _written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path) -> Iterator[Path]:
     """A name beside the wanted one; it takes the wanted one's place only if all went well."""
     aside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -59,7 +59,7 @@ def write_video(
     height, width = first.shape[:2]
     if height % 2 or width % 2:
         raise ValueError(f"even width and height expected, got {width}x{height}")
-    with _written_aside(Path(path)) as aside, av.open(str(aside), "w") as container:
+    with written_aside(Path(path)) as aside, av.open(str(aside), "w") as container:
         video = _video_stream(container, width, height, rate)
         track = _Sound(container, sound, sound_rate) if sound is not None else None
         for count, rgb in enumerate(chain([first], pictures)):
@@ -76,7 +76,7 @@ def write_video(
 def _video_stream(container: OutputContainer, width: int, height: int, rate: float) -> VideoStream:
     exact = Fraction(rate).limit_denominator(1001)
     if "libx264" in av.codecs_available:
-        stream = container.add_stream("libx264", rate=exact, options=_H264)
+        stream = container.add_stream("libx264", rate=exact, options=H264)
     else:
         stream = container.add_stream("mpeg4", rate=exact, options={"qscale": "3"})
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

@@ -1,0 +1,137 @@
+"""The files that a user's inputs name: files, folders, patterns, a camera.
+
+A folder gives its media files by their endings, and those of the folders in it; links to
+folders are followed, each folder is looked into once, so that a link that leads back ends
+nothing. A pattern (``*``, ``?``, ``[...]``, ``**``) that the shell left as it was gives the media
+files that it matches, and the folders. Hidden files are passed over. Names are in natural
+order: ``2.png`` before ``10.png``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from triaffect.errors import MediaError
+from triaffect.media.suffixes import MEDIA, PICTURES
+
+_CAMERA = re.compile(r"webcam:([0-9]{1,3})")
+_PATTERN = re.compile(r"[*?\[]")
+
+
+def find_media(inputs: Sequence[Path], images_as_video: bool = False) -> list[Path]:
+    """List what inputs name.
+
+    Args:
+        inputs: Files, folders, patterns, ``webcam:0``.
+        images_as_video: A folder with pictures in it is one video, and is given itself in
+            their place; pictures named one by one, or by a pattern, stay pictures.
+
+    Returns:
+        Each file (or folder of pictures, or camera) once, inputs in the order given, the
+        files of each in natural order. A link to a file counts as a file of its own. A file
+        that is named need not be there.
+
+    Raises:
+        MediaError: A folder or pattern gives none, or a folder cannot be read.
+    """
+    found: dict[Path, Path] = {}
+    for given in inputs:
+        for match in _matches(given):
+            for path in _inside(match, images_as_video):
+                found.setdefault(_real(path), path)
+    return list(found.values())
+
+
+def _real(path: Path) -> Path:
+    """The same for every way that links of folders make to a file, not for a link to it."""
+    return Path(os.path.realpath(path.parent), path.name)
+
+
+def camera_number(path: Path) -> int | None:
+    """Which camera is meant by ``webcam:0``; None if this is something else."""
+    match = _CAMERA.fullmatch(str(path))
+    return int(match[1]) if match and not path.exists() else None
+
+
+def natural(path: Path) -> list[list[tuple[str, int]]]:
+    """A key that sorts names as people do: numbers in them by value, case aside."""
+    return [[*_words(part), (part, 0)] for part in path.parts]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures that lie in a folder itself, in natural order."""
+    names = (path.name for path in folder.iterdir())
+    return sorted(_visible(folder, names, PICTURES), key=natural)
+
+
+def _words(name: str) -> list[tuple[str, int]]:
+    pieces = re.split(r"([0-9]+)", name.casefold())
+    numbers = [int(piece) for piece in pieces[1::2]]
+    return list(zip(pieces[::2], [*numbers, -1], strict=True))
+
+
+def _matches(given: Path) -> list[Path]:
+    if os.path.lexists(given) or not _PATTERN.search(str(given)):
+        return [given]
+    try:
+        every = Path(given.anchor).glob(str(given.relative_to(given.anchor)))
+        shown = {path for path in every if not _is_hidden(path, given)}
+    except ValueError as error:
+        raise MediaError("a pattern such as clips/**/*.mp4", str(error), where=given) from error
+    found = [path for path in shown if path.suffix.lower() in MEDIA or path.is_dir()]
+    if not found:
+        raise MediaError("a pattern that matches media files", "none", where=given)
+    return sorted(found, key=natural)
+
+
+def _is_hidden(path: Path, pattern: Path) -> bool:
+    return any(part.startswith(".") and part not in pattern.parts for part in path.parts)
+
+
+def _inside(path: Path, images_as_video: bool) -> Iterable[Path]:
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for folder, names in _folders(path):
+        files = list(_visible(folder, names, MEDIA))
+        if images_as_video and any(file.suffix.lower() in PICTURES for file in files):
+            found = [*found, folder]
+            files = [file for file in files if file.suffix.lower() not in PICTURES]
+        found += files
+    if not found:
+        raise MediaError("a folder with videos, images or sounds", "none in it", where=path)
+    return sorted(found, key=natural)
+
+
+def _visible(folder: Path, names: Iterable[str], suffixes: frozenset[str]) -> Iterator[Path]:
+    for name in names:
+        path = folder / name
+        if not name.startswith(".") and path.suffix.lower() in suffixes and not path.is_dir():
+            yield path
+
+
+def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and those in it, each once, with the names of their files; links come last."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [root]
+    while waiting:
+        links: list[Path] = []
+        for start in waiting:
+            for name, folders, files in os.walk(start, onerror=_unreadable):
+                state = Path(name).stat()
+                if (state.st_dev, state.st_ino) in seen:
+                    folders.clear()
+                    continue
+                seen.add((state.st_dev, state.st_ino))
+                folders[:] = [folder for folder in folders if not folder.startswith(".")]
+                links += [path for path in map(Path(name).joinpath, folders) if path.is_symlink()]
+                yield Path(name), files
+        waiting = sorted(links, key=natural)
+
+
+def _unreadable(error: OSError) -> None:
+    got = error.strerror or str(error)
+    raise MediaError("a folder that can be read", got, where=error.filename or "") from error

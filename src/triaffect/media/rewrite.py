@@ -1,0 +1,138 @@
+"""Writing a video whose frames have times of their own, with sound as it comes.
+
+H.264 and AAC in an MP4 file, aside and then renamed, in memory that does not grow with the
+length. Times are kept to a 90,000th of a second; sound is one channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from triaffect.media.write import H264, written_aside
+
+_UNIT_S = Fraction(1, 90_000)
+_SMALLEST = 32
+"""Pixels of a side; encoders refuse pictures much smaller than this."""
+
+Add = Callable[[float, NDArray[np.uint8]], None]
+"""Takes the time in seconds and the RGB pixels of the next frame."""
+
+
+@contextmanager
+def timed_video(
+    path: Path, rate: float, sound: Iterator[NDArray[np.float32]] | None, sound_rate: int
+) -> Iterator[Add]:
+    """Write a video frame by frame.
+
+    The size is that of the first frame, made even at its right and lower edge; another frame
+    of another size is fitted into it.
+
+    Args:
+        path: Where to, an ``.mp4``; an existing file is replaced if all goes well.
+        rate: About how many frames come in a second.
+        sound: Mono samples in [-1, 1], part by part, from time 0 on; None writes no sound.
+        sound_rate: Samples per second.
+
+    Yields:
+        A function that adds a frame; times must rise.
+    """
+    with written_aside(path) as aside, av.open(str(aside), "w", format="mp4") as container:
+        writer = _Writer(container, rate, sound, sound_rate)
+        yield writer.add
+        writer.finish()
+
+
+class _Writer:
+    def __init__(
+        self,
+        container: OutputContainer,
+        rate: float,
+        sound: Iterator[NDArray[np.float32]] | None,
+        sound_rate: int,
+    ) -> None:
+        self._container, self._rate = container, rate
+        self._video: VideoStream | None = None
+        self._track = _Track(container, sound, sound_rate) if sound is not None else None
+
+    def add(self, time_s: float, rgb: NDArray[np.uint8]) -> None:
+        if self._video is None:
+            self._video = self._stream(*rgb.shape[:2])
+        fitted = _fitted(rgb, self._video.height, self._video.width)
+        frame = av.VideoFrame.from_ndarray(fitted, format="rgb24")
+        frame.pts, frame.time_base = round(time_s / _UNIT_S), _UNIT_S
+        self._container.mux(self._video.encode(frame))
+        if self._track:
+            self._track.write_until(time_s)
+
+    def finish(self) -> None:
+        if self._video is not None:
+            self._container.mux(self._video.encode(None))
+        if self._track:
+            self._track.finish()
+
+    def _stream(self, height: int, width: int) -> VideoStream:
+        rate = Fraction(self._rate).limit_denominator(1001)
+        if "libx264" in av.codecs_available:
+            stream = self._container.add_stream("libx264", rate=rate, options=H264)
+            stream.codec_context.time_base = _UNIT_S
+        else:
+            stream = self._container.add_stream("mpeg4", rate=rate, options={"qscale": "3"})
+            stream.codec_context.time_base = Fraction(1, 1000)  # its clock has 16 bits
+        stream.width, stream.height = (max(_SMALLEST, n + n % 2) for n in (width, height))
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        return stream
+
+
+def _fitted(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """A frame in a given size: shrunk if need be, its edges repeated to fill."""
+    shrink = min(1.0, height / rgb.shape[0], width / rgb.shape[1])
+    if shrink < 1:
+        size = (max(1, int(rgb.shape[1] * shrink)), max(1, int(rgb.shape[0] * shrink)))
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    below, beside = height - rgb.shape[0], width - rgb.shape[1]
+    if below or beside:
+        kind = cv2.BORDER_REPLICATE
+        rgb = np.asarray(cv2.copyMakeBorder(rgb, 0, below, 0, beside, kind), np.uint8)
+    return np.ascontiguousarray(rgb)
+
+
+class _Track:
+    """The sound, written as far as the picture is."""
+
+    def __init__(
+        self, container: OutputContainer, sound: Iterator[NDArray[np.float32]], rate: int
+    ) -> None:
+        self._container, self._sound, self._rate, self._at = container, sound, rate, 0
+        self._stream: AudioStream = container.add_stream("aac", rate=rate, layout="mono")
+
+    def write_until(self, time_s: float) -> None:
+        while self._at < time_s * self._rate:
+            part = next(self._sound, None)
+            if part is None:
+                return
+            self._write(part)
+
+    def finish(self) -> None:
+        for part in self._sound:
+            self._write(part)
+        self._container.mux(self._stream.encode(None))
+
+    def _write(self, part: NDArray[np.float32]) -> None:
+        samples = np.ascontiguousarray(np.clip(part, -1, 1)[None], np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+        frame.sample_rate, frame.pts = self._rate, self._at
+        frame.time_base = Fraction(1, self._rate)
+        self._at += len(part)
+        self._container.mux(self._stream.encode(frame))
