@@ -219,7 +219,7 @@ def test_mistakes_are_told_before_any_work(run, tmp_path, arguments, words):
 
 
 def test_an_interruption_is_told_in_one_line(run, monkeypatch):
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(many, "predict_files", interrupted)

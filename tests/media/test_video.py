@@ -2,6 +2,7 @@
 
 import gc
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -11,7 +12,8 @@ from av.sidedata.sidedata import SideDataContainer
 from tests.media.made import corners, encode, quarters
 from tests.shared import SHARED, needs_shared
 from triaffect.errors import MediaError
-from triaffect.media.video import VideoFrames
+from triaffect.media.container import packets
+from triaffect.media.video import VideoFrames, stream_rate
 from triaffect.media.write import write_video
 
 EVEN = list(range(0, 1000, 40))
@@ -216,3 +218,25 @@ def test_no_frame_waits_for_the_garbage_collector(tmp_path):
     finally:
         gc.enable()
     assert waiting <= 2  # the one of the first look, and of this loop
+
+
+class LateTrack:
+    """A container that stumbles, as PyAV does, over packets of a stream that began later."""
+
+    def __init__(self, parts):
+        self.parts = iter(parts)
+
+    def demux(self, stream):
+        for part in self.parts:
+            if part is None:
+                raise IndexError("list index out of range")
+            yield part
+
+
+def test_a_track_that_begins_later_is_passed_over():
+    assert list(packets(LateTrack([1, None, 2, 3, None, None, 4]), None)) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("told", "rate"), [(0, 25), (None, 25), (2e-7, 25), (0.1, 0.1), (90, 90)])
+def test_a_rate_that_cannot_be_is_not_believed(told, rate):
+    assert stream_rate(SimpleNamespace(average_rate=told, guessed_rate=None)) == rate

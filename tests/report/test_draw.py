@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from triaffect.report.draw import Drawn, draw
+from triaffect.tasks.expression import Expression
+from triaffect.tasks.registry import TASKS
 
 UNITS = ("AU6 cheek raiser", "AU12 lip corner puller")
 
 
-def face(box, number=0, valence=0.5, arousal=0.5, units=UNITS):
-    return Drawn(box, number, "happiness 87%", valence, arousal, units)
+def face(box, number=0, right=0.5, up=0.5, units=UNITS):
+    return Drawn(box, number, "happiness 87%", (right, up), ("V", "A"), units)
 
 
 def drawn(size, *faces):
@@ -24,14 +26,15 @@ def changed(rgb):
 
 def test_a_row_is_read_with_its_thresholds_and_names():
     row = {"face_id": 3, "box_x": 1.0, "box_y": 2.0, "box_w": 3.0, "box_h": 4.0, "AU1": 0.45}
-    row |= {"expression": "fear", "p_fear": 0.625, "valence": -0.5, "arousal": None, "AU2": 0.45}
-    one = Drawn.of_row(row, {"AU1": 0.4}, {"AU1": "AU1 inner", "AU2": "AU2 outer"})
-    assert (one.box, one.face_id, one.tag, one.units) == (
-        *((1.0, 2.0, 3.0, 4.0), 3, "fear 62%", ("AU1 inner",)),
-    )
-    assert one.valence == -0.5
-    assert np.isnan(one.arousal)
-    voice = Drawn.of_row({"face_id": None, "expression": None, "box_x": None}, {}, {"AU1": "x"})
+    row |= dict.fromkeys(Expression().columns, 0.05) | {"p_fear": 0.625}
+    row |= {"valence": -0.5, "arousal": None, "AU2": 0.45}
+    one = Drawn.of_row(row, TASKS, {"AU1": 0.4})
+    assert (one.box, one.face_id, one.tag) == ((1.0, 2.0, 3.0, 4.0), 3, "fear 62%")
+    assert one.units == ("AU1 inner brow raiser",)
+    assert one.axes == ("V", "A")
+    assert one.point[0] == -0.5
+    assert not one.placed
+    voice = Drawn.of_row({"face_id": None, "p_fear": None, "box_x": None}, TASKS, {})
     assert (voice.box, voice.face_id, voice.tag, voice.units) == (None, None, "", ())
 
 
@@ -46,15 +49,15 @@ def test_the_dot_lies_where_valence_and_arousal_say():
     box = (100, 60, 150, 200)
     states = [(0.8, 0.0), (-0.8, 0.0), (0.0, 0.8), (0.0, -0.8)]
     found = []
-    for valence, arousal in states:
-        rgb = drawn((360, 640), face(box, 0, valence, arousal, ()))
+    for right, up in states:
+        rgb = drawn((360, 640), face(box, 0, right, up, ()))
         colour = (rgb == rgb[60, 150]).all(axis=2)  # that of the box
         colour[:, :253] = False
         found.append(np.argwhere(colour).mean(axis=0))
-    (right, left, up, down) = found
-    assert right[1] > left[1] + 30
-    assert up[0] < down[0] - 30
-    assert right[0] == pytest.approx(left[0], abs=1)
+    east, west, north, south = found
+    assert east[1] > west[1] + 30
+    assert north[0] < south[0] - 30
+    assert east[0] == pytest.approx(west[0], abs=1)
 
 
 def test_a_panel_covers_hardly_anything_of_a_face():
@@ -85,7 +88,9 @@ def test_a_crowd_keeps_its_numbers():
 
 
 def test_a_voice_without_a_face_is_told_in_the_corner_and_nothing_of_nobody():
-    rgb = drawn((360, 640), Drawn(None, None, "sadness 41%", -0.3, -0.2, ()))
+    rgb = drawn((360, 640), Drawn(None, None, "sadness 41%", (-0.3, -0.2), ("V", "A"), ()))
     assert changed(rgb)[:80, :200].any()
     assert not changed(rgb)[120:].any()
-    assert not changed(drawn((360, 640), Drawn(None, None, "", np.nan, np.nan, ()))).any()
+    assert not changed(
+        drawn((360, 640), Drawn(None, None, "", (np.nan, np.nan), ("V", "A"), ()))
+    ).any()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -248,9 +248,12 @@ class _Worker:
     def _predict(self, path: Path, caught: list[warnings.WarningMessage]) -> FileResult:
         part = self._settings.part(path)
         rows, broken, stop = 0, "", None
-        with table_writer(_unfinished(part), self._predictor.schema) as append:
+        with (
+            closing(self._tables(path)) as tables,
+            table_writer(_unfinished(part), self._predictor.schema) as append,
+        ):
             try:
-                for table in self._tables(path):
+                for table in tables:
                     append(table)
                     rows += len(table)
                     self._tell(path, table)
@@ -270,12 +273,13 @@ class _Worker:
         _unfinished(part).replace(part)
         return FileResult(path, rows, problem=problem)
 
-    def _tables(self, path: Path) -> Iterator[pa.Table]:
+    def _tables(self, path: Path) -> Generator[pa.Table]:
         try:
-            for table in self._settings.opening.tables(self._predictor, path):
-                if not self._wanted():
-                    raise Stopped
-                yield table
+            with closing(self._settings.opening.tables(self._predictor, path)) as tables:
+                for table in tables:
+                    if not self._wanted():
+                        raise Stopped
+                    yield table
         except (TriaffectError, Stopped):
             raise
         except Exception as error:  # a decoder's surprise must not end a night's work

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Opening:
     images_rate: float | None = None
     seconds: float | None = None
 
-    def tables(self, predictor: Predictor, path: Path) -> Iterator[pa.Table]:
+    def tables(self, predictor: Predictor, path: Path) -> Generator[pa.Table]:
         """Predict one input.
 
         Raises:

@@ -24,6 +24,7 @@ from triaffect.media.container import (
     check_file,
     duration_s,
     opened,
+    packets,
     start_s,
     stream_duration_s,
 )
@@ -136,10 +137,10 @@ def _decoded(
 def _frames(
     container: InputContainer, stream: AudioStream, problems: list[str]
 ) -> Iterator[av.AudioFrame]:
-    packets, broken, ended = container.demux(stream), 0, ""
+    parts, broken, ended = packets(container, stream), 0, ""
     while True:
         try:
-            packet = next(packets)
+            packet = next(parts)
         except StopIteration:
             break
         except FFmpegError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -24,6 +25,8 @@ _LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"<", b"v=0")
 """How a list of other files begins. FFmpeg would open those, and wait for missing ones."""
 
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+
+_Stream = TypeVar("_Stream", VideoStream, AudioStream)
 
 _REMEDY = "check that it is a complete video, image or sound file"
 
@@ -106,6 +109,23 @@ def audio_stream(container: InputContainer) -> AudioStream | None:
             stream.codec_context.thread_count = 1
             return stream
     return None
+
+
+def packets(container: InputContainer, stream: _Stream) -> Iterator[av.Packet[_Stream]]:
+    """The packets of a stream, also of a file in which others begin later.
+
+    PyAV knows the streams that were there at the start, and stumbles over a packet of another,
+    which recordings of broadcasts and damaged files have; reading goes on after it.
+
+    Raises:
+        FFmpegError: The file cannot be read further.
+    """
+    while True:
+        try:
+            yield from container.demux(stream)
+        except IndexError:
+            continue
+        return
 
 
 def start_s(container: InputContainer) -> Fraction:

@@ -11,7 +11,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from triaffect.media.container import needed_video_stream, opened
+from triaffect.media.container import needed_video_stream, opened, packets
 from triaffect.media.video import RisingTimes, VideoFrames
 
 _ONE_PICTURE_A_PACKET = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
@@ -67,7 +67,7 @@ def _stamps(container: InputContainer, stream: VideoStream) -> list[_Stamp] | No
     """Of every packet, in the order stored; None if one is damaged or has none."""
     stamps: list[_Stamp] = []
     try:
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             if not packet.size:
                 continue  # the one that ends the stream
             if packet.pts is None or packet.is_corrupt or not (stamps or packet.is_keyframe):

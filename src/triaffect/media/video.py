@@ -29,12 +29,16 @@ from triaffect.media.container import (
     duration_s,
     needed_video_stream,
     opened,
+    packets,
     start_s,
     stream_duration_s,
 )
 
 DEFAULT_RATE = 25.0
 """Frames per second assumed where a file says nothing."""
+
+_SLOWEST, _FASTEST = 1 / 3600, 100_000.0
+"""Frames per second that can be; broken files say anything."""
 
 _CUT_S = 0.5
 """A picture that ends this much before its declared end has been cut off."""
@@ -167,10 +171,10 @@ class VideoFrames:
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """Frames with their numbers; one that does not decode leaves its number out."""
-        packets, index = container.demux(stream), 0
+        parts, index = packets(container, stream), 0
         while True:
             try:
-                packet = next(packets)
+                packet = next(parts)
             except StopIteration:
                 return
             except FFmpegError as error:
@@ -198,8 +202,8 @@ class VideoFrames:
 
 def stream_rate(stream: VideoStream) -> float:
     """Average frames/s of a stream."""
-    rate = stream.average_rate or stream.guessed_rate
-    return float(rate) if rate else DEFAULT_RATE
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    return rate if _SLOWEST <= rate <= _FASTEST else DEFAULT_RATE
 
 
 def upright(

@@ -9,8 +9,9 @@ number, or their words could not be read. A picture becomes a picture; a sound a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -31,15 +32,14 @@ from triaffect.media.rewrite import Add, timed_video
 from triaffect.media.source import probe, read_image
 from triaffect.media.video import DEFAULT_RATE, Frame, VideoFrames
 from triaffect.report.draw import Drawn, draw
-from triaffect.tasks.action_units import FACS_NAMES
+from triaffect.tasks.registry import TASKS
+from triaffect.tasks.task import Task
 from triaffect.types import SourceKind
 
 VIDEO, PICTURE = ".mp4", ".png"
 _SOUND_RATE = 48_000
 _READABLE = 360
 """Pixels of the shorter side from which on words can be read."""
-
-_UNIT_NAMES = {f"AU{number}": f"AU{number} {name}" for number, name in FACS_NAMES.items()}
 
 
 class Annotator:
@@ -52,6 +52,7 @@ class Annotator:
             it is not there, for ``NAME.annotated.mp4``.
         files: All inputs.
         thresholds: From which probability on a unit is active, by column; 0.5 for one not named.
+        tasks: What to draw.
         images_rate: Pictures per second of a folder that is one video.
 
     Raises:
@@ -65,8 +66,10 @@ class Annotator:
         files: Sequence[Path],
         thresholds: Mapping[str, float] = MappingProxyType({}),
         images_rate: float | None = None,
+        tasks: Sequence[Task] = TASKS,
     ) -> None:
-        self._place, self._thresholds, self._images_rate = place, thresholds, images_rate
+        self._place, self._images_rate = place, images_rate
+        self._read = partial(Drawn.of_row, tasks=tasks, thresholds=thresholds)
         self._single = place.suffix.lower() in (VIDEO, PICTURE) and not place.is_dir()
         self._check(files)
         self._stack = ExitStack()
@@ -152,7 +155,7 @@ class Annotator:
         place = self._place if self._single else self._place / self._name(path, suffix)
         if suffix == PICTURE:
             add = self._stack.enter_context(_picture(place))
-            return _Copy(iter([Frame(0, 0.0, read_image(path))]), add, self._thresholds)
+            return _Copy(iter([Frame(0, 0.0, read_image(path))]), add, self._read)
         frames: VideoFrames | ImageFrames
         if self._is_sequence(path):
             frames, sound = ImageFrames(path, self._images_rate or DEFAULT_RATE), None
@@ -162,7 +165,7 @@ class Annotator:
             rate = frames.info.frame_rate
             sound = sound_chunks(path, _SOUND_RATE) if frames.info.has_sound else None
         add = self._stack.enter_context(timed_video(place, rate, sound, _SOUND_RATE))
-        return _Copy(iter(frames), add, self._thresholds)
+        return _Copy(iter(frames), add, self._read)
 
     def _name(self, path: Path, suffix: str) -> str:
         """A name that no other input has: with a number if need be."""
@@ -177,8 +180,10 @@ class Annotator:
 class _Copy:
     """One video, drawn on in step with its rows."""
 
-    def __init__(self, frames: Iterator[Frame], add: Add, thresholds: Mapping[str, float]) -> None:
-        self._frames, self._add, self._thresholds = frames, add, thresholds
+    def __init__(
+        self, frames: Iterator[Frame], add: Add, read: Callable[[Mapping[str, object]], Drawn]
+    ) -> None:
+        self._frames, self._add, self._read = frames, add, read
         self._waiting = next(frames, None)
         self._number: int | None = None
         self._faces: list[Drawn] = []
@@ -188,7 +193,7 @@ class _Copy:
             if number != self._number:
                 self._write(number)
                 self._number, self._faces = number, []
-            self._faces += [Drawn.of_row(row, self._thresholds, _UNIT_NAMES) for row in rows]
+            self._faces += map(self._read, rows)
 
     def finish(self) -> None:
         self._write(None)

@@ -8,6 +8,7 @@ those of Okabe and Ito, told apart by colour-blind people too; a face has the sa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,9 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.tasks.action_units import PRESENT
+from triaffect.tasks.task import Task
+
 _Picture = NDArray[np.uint8]
 _Colour = tuple[int, int, int]
 
+_UNKNOWN = float("nan")
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _COLOURS: tuple[_Colour, ...] = (
     (86, 180, 233),
@@ -49,47 +54,55 @@ class Drawn:
     Attributes:
         box: x, y, width, height in pixels of the frame; None for the voice.
         face_id: Number of the face; None for the voice.
-        tag: What it looks like in words, such as ``"happiness 87 %"``.
-        valence: -1 to 1; NaN if unknown.
-        arousal: Likewise.
-        units: Names of the active units.
+        tag: What it looks like in words, such as ``"happiness 87%"``.
+        point: Where it lies on the circumplex, -1 to 1 to the right and upwards; NaN if unknown.
+        axes: A letter for each direction.
+        units: Names of what is present.
     """
 
     box: tuple[float, float, float, float] | None
     face_id: int | None
     tag: str
-    valence: float
-    arousal: float
+    point: tuple[float, float]
+    axes: tuple[str, str]
     units: tuple[str, ...]
 
     @staticmethod
     def of_row(
-        row: Mapping[str, object], thresholds: Mapping[str, float], names: Mapping[str, str]
+        row: Mapping[str, object], tasks: Sequence[Task], thresholds: Mapping[str, float]
     ) -> Drawn:
-        """Read a row of a prediction table; columns that a model does not have are left out.
+        """Read a row of a prediction table; columns that it does not have are left out.
 
         Args:
             row: Values by column.
-            thresholds: From which probability on a unit is active, by column; else 0.5.
-            names: What each unit is called, by column.
+            tasks: What is predicted.
+            thresholds: From which probability on something is present, by column; else 0.5.
         """
-        said = row.get("expression")
-        chance = row.get(f"p_{said}")
-        tag = f"{said} {_number(chance):.0%}" if said else ""
-        active = [
-            name for column, name in names.items()
-            if _number(row.get(column)) >= thresholds.get(column, 0.5)
-        ]  # fmt: skip
-        seen = row.get("face_id") is not None
+        tags, units, point, axes = list[str](), list[str](), (_UNKNOWN, _UNKNOWN), ("", "")
+        for task in tasks:
+            values = {column: _number(row.get(column)) for column in task.columns}
+            if task.circumplex:
+                (x, y), (low, high) = values.values(), task.display_range
+                middle, half = (low + high) / 2, (high - low) / 2
+                point = ((x - middle) / half, (y - middle) / half)
+                right, up = task.columns
+                axes = (right[0].upper(), up[0].upper())
+            elif task.exclusive and not any(map(math.isnan, values.values())):
+                likeliest = max(values, key=lambda column: values[column])
+                tags.append(f"{task.title(likeliest)} {values[likeliest]:.0%}")
+            for column in task.threshold_columns:
+                if values[column] >= thresholds.get(column, PRESENT):
+                    units.append(task.title(column))
         x, y, w, h = (_number(row.get(f"box_{side}")) for side in "xywh")
-        return Drawn(
-            (x, y, w, h) if seen else None,
-            int(_number(row["face_id"])) if seen else None,
-            tag,
-            _number(row.get("valence")),
-            _number(row.get("arousal")),
-            tuple(active),
-        )
+        seen = row.get("face_id") is not None
+        box = (x, y, w, h) if seen else None
+        face_id = int(_number(row["face_id"])) if seen else None
+        return Drawn(box, face_id, ", ".join(tags), point, axes, tuple(units))
+
+    @property
+    def placed(self) -> bool:
+        """Whether its place on the circumplex is known."""
+        return not math.isnan(sum(self.point))
 
     def enlarged(self, times: int) -> Drawn:
         """The same on a frame that many times as large."""
@@ -100,7 +113,7 @@ class Drawn:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else float("nan")
+    return float(value) if isinstance(value, int | float) else _UNKNOWN
 
 
 def draw(rgb: _Picture, faces: list[Drawn]) -> None:
@@ -189,7 +202,7 @@ class _Page:
 
     def panel(self, face: Drawn, edges: _Rect) -> None:
         """Circumplex and active units beside the box, or below or above it."""
-        if edges.high < self._small or np.isnan(face.valence + face.arousal):
+        if edges.high < self._small or not (face.placed or face.units):
             return
         pen = self._large
         radius = int(np.clip(edges.high / 5, 1.5 * pen.line, 3.5 * pen.line))
@@ -206,7 +219,7 @@ class _Page:
 
     def voice(self, face: Drawn) -> None:
         """What the voice says while no face is seen, in the corner."""
-        if np.isnan(face.valence + face.arousal):
+        if not (face.tag or face.placed):
             return
         pen = self._large
         radius = 2 * pen.line
@@ -272,17 +285,19 @@ class _Pen:
     def circumplex(
         self, face: Drawn, centre: tuple[int, int], radius: int, colour: _Colour
     ) -> None:
-        """Valence (V) to the right, arousal (A) upwards; the dot is the moment."""
+        """The plane of two columns, with their letters; the dot is the moment."""
+        if not face.placed:
+            return
         x, y = centre
         self._darken(_Rect(x - radius, y - radius, 2 * radius + 1, 2 * radius + 1), radius)
         cv2.circle(self._rgb, centre, radius, _DARK, 3 * self.stroke, cv2.LINE_AA)
         cv2.circle(self._rgb, centre, radius, _LIGHT, self.stroke, cv2.LINE_AA)
         cv2.line(self._rgb, (x - radius, y), (x + radius, y), _AXIS, self.stroke)
         cv2.line(self._rgb, (x, y - radius), (x, y + radius), _AXIS, self.stroke)
-        for letter, right, up in (("V", 0.6, -0.36), ("A", 0.1, 0.56)):
+        for letter, right, up in zip(face.axes, (0.6, 0.1), (-0.36, 0.56), strict=True):
             at = (round(x + right * radius), round(y - up * radius))
             cv2.putText(self._rgb, letter, at, _FONT, radius / 80, _AXIS, self.stroke, cv2.LINE_AA)
-        at = (round(x + face.valence * radius), round(y - face.arousal * radius))
+        at = (round(x + face.point[0] * radius), round(y - face.point[1] * radius))
         dot = max(2, radius // 5)
         cv2.circle(self._rgb, at, dot + self.stroke, _DARK, -1, cv2.LINE_AA)
         cv2.circle(self._rgb, at, dot, colour, -1, cv2.LINE_AA)

@@ -48,7 +48,7 @@ class ActionUnits(Task):
 
     key = "AU"
     name = "action_units"
-    columns = tuple(f"AU{n}" for n in (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26))
+    columns = tuple(f"AU{number}" for number in FACS_NAMES)
     part_names = columns
     threshold_columns = columns
     elsewhere = MappingProxyType(
@@ -57,6 +57,7 @@ class ActionUnits(Task):
             "pyfeat": {name: f"AU{int(name[2:]):02d}" for name in columns},
         }
     )
+    titles = MappingProxyType({f"AU{n}": f"AU{n} {name}" for n, name in FACS_NAMES.items()})
     display_range = (0.0, 1.0)
     metric = "F1"
 

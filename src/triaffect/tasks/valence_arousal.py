@@ -24,6 +24,10 @@ class ValenceArousal(Task):
     columns = ("valence", "arousal")
     part_names = columns
     display_range = (-1.0, 1.0)
+    poles = MappingProxyType(
+        {"valence": ("unpleasant", "pleasant"), "arousal": ("passive", "active")}
+    )
+    circumplex = True
     metric = "CCC"
     elsewhere = MappingProxyType({"pyfeat": {name: name for name in columns}})
 
