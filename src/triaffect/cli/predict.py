@@ -14,6 +14,7 @@ from triaffect.errors import MediaError
 
 if TYPE_CHECKING:
     from triaffect.inference.many import FileResult
+    from triaffect.report.prediction import PredictionPage
 
 _MOST_JOBS = 2
 """Processes unless more are asked for: each holds a model and a decoded frame."""
@@ -44,6 +45,9 @@ def predict(
     report: Annotated[
         Path | None, typer.Option(help="Also write a page to look at.", show_default=False)
     ] = None,
+    no_thumbnails: Annotated[
+        bool, typer.Option("--no-thumbnails", help="Make the page without pictures of people.")
+    ] = False,
     no_sound: Annotated[
         bool, typer.Option("--no-sound", help="Judge faces alone; leave the sound of videos out.")
     ] = False,
@@ -56,10 +60,9 @@ def predict(
     """
     from triaffect.inference.many import find_media, predict_files
     from triaffect.inference.predictor import model_folder
-    from triaffect.report.prediction import PredictionPage
 
     files = find_media(inputs)
-    page = PredictionPage() if report else None
+    page = _page(report, model, not no_thumbnails) if report else None
     with progress_bar() as bar:
         results = predict_files(
             files,
@@ -74,6 +77,23 @@ def predict(
     _tell(results, output)
     if page and report:
         page.write(report)
+
+
+def _page(path: Path, model: Path | None, pictures: bool) -> PredictionPage:
+    """A page, still empty.
+
+    Raises:
+        TableError: The page cannot be written there.
+        ModelError: The model folder is missing or damaged.
+    """
+    from triaffect.features.model_folder import load_model_folder
+    from triaffect.inference.output import check_place
+    from triaffect.inference.predictor import model_folder
+    from triaffect.report.prediction import PredictionPage
+
+    check_place(path)
+    manifest = load_model_folder(model_folder(model)).manifest
+    return PredictionPage(model=manifest, pictures=pictures)
 
 
 def _tell(results: list[FileResult], output: Path) -> None:

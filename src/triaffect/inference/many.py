@@ -31,6 +31,12 @@ from triaffect.media.suffixes import MEDIA
 Told = Callable[[int, str], None]
 """Told how many files are done, and a word about what is going on."""
 
+Listener = Callable[[pa.Table, Path], None]
+"""Given the next rows, and the file that they are of."""
+
+_ROWS_AT_ONCE = 8192
+"""Rows of a finished part that are read at once."""
+
 
 @dataclass(frozen=True)
 class FileResult:
@@ -109,7 +115,7 @@ def predict_files(
     device: str = CPU,
     jobs: int = 1,
     told: Told | None = None,
-    listener: Callable[[pa.Table], None] | None = None,
+    listener: Listener | None = None,
     sound: bool = True,
 ) -> list[FileResult]:
     """Predict files into one table.
@@ -121,7 +127,7 @@ def predict_files(
         device: "cpu" or "cuda".
         jobs: Processes; with 1 all is done in this one.
         told: Told of progress.
-        listener: Given the rows of each file that did not fail, in order.
+        listener: Given the rows of the files that did not fail, part by part, in order.
         sound: Whether the sound of videos is heard; if not, files of sound alone fail.
 
     Returns:
@@ -233,12 +239,13 @@ def _join(
     settings: Settings,
     output: Path,
     schema: pa.Schema,
-    listener: Callable[[pa.Table], None] | None,
+    listener: Listener | None,
 ) -> None:
     with table_writer(output, schema) as append:
-        for part in (settings.part(result.path) for result in results if result.error is None):
-            with pyarrow.parquet.ParquetFile(part) as rows:
-                for batch in rows.iter_batches():
-                    append(pa.Table.from_batches([batch], schema))
-            if listener:
-                listener(pyarrow.parquet.read_table(part))
+        for path in (result.path for result in results if result.error is None):
+            with pyarrow.parquet.ParquetFile(settings.part(path)) as rows:
+                for batch in rows.iter_batches(_ROWS_AT_ONCE):
+                    table = pa.Table.from_batches([batch], schema)
+                    append(table)
+                    if listener:
+                        listener(table, path)

@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 PRESENT = 0.5
 """Probability from which a unit counts as present unless a threshold says otherwise."""
 
+FACS_NAMES = {
+    1: "inner brow raiser",
+    2: "outer brow raiser",
+    4: "brow lowerer",
+    6: "cheek raiser",
+    7: "lid tightener",
+    10: "upper lip raiser",
+    12: "lip corner puller",
+    15: "lip corner depressor",
+    23: "lip tightener",
+    24: "lip pressor",
+    25: "lips part",
+    26: "jaw drop",
+}
+"""The units that are predicted, with their names in the Facial Action Coding System."""
+
 
 class ActionUnits(Task):
     """Twelve logits through a sigmoid, learned by binary cross-entropy, scored by mean F1.
@@ -32,9 +48,10 @@ class ActionUnits(Task):
 
     key = "AU"
     name = "action_units"
-    columns = tuple(f"AU{n}" for n in (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26))
+    columns = tuple(f"AU{number}" for number in FACS_NAMES)
     part_names = columns
     threshold_columns = columns
+    titles = MappingProxyType({f"AU{n}": f"AU{n} {name}" for n, name in FACS_NAMES.items()})
     display_range = (0.0, 1.0)
     metric = "F1"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Expression(Task):
     key = "EXPR"
     name = "expression"
     columns = tuple(f"p_{name}" for name in EXPRESSIONS)
+    titles = MappingProxyType({f"p_{name}": name for name in EXPRESSIONS})
     display_range = (0.0, 1.0)
     metric = "F1"
     part_names = EXPRESSIONS

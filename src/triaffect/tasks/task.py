@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,6 +88,9 @@ class Task(ABC):
         metric: Name of the official metric, such as ``"CCC"``.
         part_names: What the score is the plain mean of, in order.
         exclusive: The columns are classes of which one is right.
+        titles: What a column is called where there is room for words, if not by its own name.
+        poles: What the lowest and the highest value of a column mean, in a word each.
+        circumplex: The two columns span a plane, and are drawn against each other too.
         threshold_columns: Columns of which the probability decides "present" or not.
     """
 
@@ -98,6 +102,9 @@ class Task(ABC):
     part_names: tuple[str, ...]
     threshold_columns: tuple[str, ...] = ()
     exclusive: bool = False
+    titles: Mapping[str, str] = MappingProxyType({})
+    poles: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    circumplex: bool = False
 
     @property
     def width(self) -> int:
@@ -206,6 +213,10 @@ class Task(ABC):
         (true class, predicted class, the last column for no prediction), ``accuracy`` a share.
         """
         return {}
+
+    def title(self, column: str) -> str:
+        """What a column is called in words."""
+        return self.titles.get(column, column)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Task:
         """Take "present" from other probabilities than 0.5; only a task with such outputs does.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,10 @@ class ValenceArousal(Task):
     columns = ("valence", "arousal")
     part_names = columns
     display_range = (-1.0, 1.0)
+    poles = MappingProxyType(
+        {"valence": ("unpleasant", "pleasant"), "arousal": ("passive", "active")}
+    )
+    circumplex = True
     metric = "CCC"
 
     @override
