@@ -49,9 +49,13 @@ class Browser:
         """A command of Chromium's own."""
         return self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})
 
+    def load(self, path):
+        """Open a page from disk, whatever becomes of it."""
+        self._post("/url", {"url": path.as_uri()})
+
     def open(self, path):
         """Open a page from disk and wait until its first clip is drawn."""
-        self._post("/url", {"url": path.as_uri()})
+        self.load(path)
         self.settled()
 
     def open_again(self):

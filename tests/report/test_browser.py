@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.inference.tiny_model import write_clip
-from tests.report.browser import BROWSER, DRIVER, browser, dumped
+from tests.report.browser import BROWSER, DRIVER, browser
 from tests.report.pages import SUMMARY, made_journal, made_table
 from triaffect.report.demo import demo_page
 from triaffect.report.prediction import PredictionPage
@@ -211,6 +211,6 @@ def test_the_demo_page_is_drawn_and_a_broken_one_would_be_noticed(window, tmp_pa
     assert window.run(f"{PANELS}.length") == 1 + len(TASKS)
     harmed = text.replace("function start() {", "function start() { fetch('https://example.org');")
     (tmp_path / "harmed.html").write_text(harmed, "utf-8")
-    elements, complaints = dumped(tmp_path / "harmed.html", tmp_path / "profile")
-    assert any("Content Security Policy" in line for line in complaints)
-    assert "data-clip" not in elements.split("<body>")[0]
+    window.load(tmp_path / "harmed.html")
+    assert any("Content Security Policy" in line for line in window.complaints())
+    assert window.run("document.documentElement.dataset.clip") is None
