@@ -146,7 +146,11 @@ def test_a_clip_with_nothing_to_tell_says_so():
     blank = pa.nulls(len(table), pa.float64())
     for column in (column for task in TASKS for column in task.columns):
         table = table.set_column(table.column_names.index(column), column, blank)
-    assert "no face was seen, and no voice was heard" in section(clip_of(table), 0)
+    silent = pa.array([False] * len(table))
+    table = table.set_column(table.column_names.index("voice_heard"), "voice_heard", silent)
+    text = section(clip_of(table), 0)
+    assert "no face was seen; no voice was heard" in text
+    assert '<td data-label="expression">nothing</td>' in text
 
 
 def picture(thumb):

@@ -63,7 +63,7 @@ def section(clip: Clip, number: int) -> str:
     parts = [
         f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}">',
         f"<h2>{html.escape(clip.name)}</h2>",
-        *(f"<p>{html.escape(sentence)}</p>" for sentence in _sentences(clip)),
+        f"<p>{html.escape(_about(clip))}</p>",
         f'<div class="card">{_table(head, rows)}<p class="note">{_HOW_SUMMED}</p></div>',
         '<div class="view"></div></section>',
     ]
@@ -94,20 +94,20 @@ def _label(face: int) -> str:
     return "No face" if face == NOBODY else f"Face {face}"
 
 
-def _sentences(clip: Clip) -> list[str]:
-    _, frames, end, faces, face, voice = overview_row(clip)
-    told = (
-        f"{frames} frames until {end} s; {faces} {'face' if faces == '1' else 'faces'}, "
-        f"one at least in {face} of the frames; a voice in {voice}. {_point(clip)}"
-    )
+def _about(clip: Clip) -> str:
+    _, frames, end, _, face, voice = overview_row(clip)
+    faces = {0: "no face was seen", 1: "1 face"}.get(clip.faces, f"{clip.faces} faces")
+    if clip.frames == 1:
+        return f"A single frame; {faces}."
+    seen = f", one at least in {face} of the frames" if clip.faces else ""
+    heard = f"a voice in {voice} of the frames" if clip.with_voice else "no voice was heard"
+    told = [f"{frames} frames until {end} s; {faces}{seen}; {heard}. {_point(clip)}"]
     if clip.faces > MOST_FACES:
-        told += f" {clip.faces - MOST_FACES} faces seen more briefly are not drawn."
-    if NOBODY in clip.shown():
-        heard = clip.people[NOBODY].totals.told
-        told += " Frames without a face are judged by the voice alone, whoever speaks."
-        if not heard:
-            told = f"{frames} frames until {end} s; no face was seen, and no voice was heard."
-    return [told]
+        told.append(f"{clip.faces - MOST_FACES} faces seen more briefly are not drawn.")
+    nobody = clip.people.get(NOBODY)
+    if nobody and nobody.totals.told:
+        told.append("Frames without a face are judged by the voice alone, whoever speaks.")
+    return " ".join(told)
 
 
 def _point(clip: Clip) -> str:

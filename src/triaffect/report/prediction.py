@@ -30,6 +30,11 @@ _FACES = (
     "This page holds small pictures of the people in the videos: whoever has it sees their faces. "
     "(triaffect predict --no-thumbnails makes one without.)"
 )
+_HOW_TO_READ = (
+    "Point at a panel, or choose one and use the arrow keys, to see a moment in all of them. "
+    "Hatched is where there is no value. Colours are those of Okabe and Ito, which the "
+    "colour-blind can tell apart; names, dashes and lightness say the same without them."
+)
 _SCRIPTS = ("svg.js", "panels.js", "side.js", "view.js")
 
 
@@ -89,6 +94,7 @@ class Clips:
         self._close()
         if self._shows_people:
             page.paragraph(_FACES)
+        page.paragraph(_HOW_TO_READ)
         page.table(OVERVIEW, self._overview)
         page.style(_text("clips.css"))
         for number, (body, content) in enumerate(self._drawn):

@@ -14,6 +14,7 @@ function readout(parent, clip, person, columns, most) {
     const time = clip.times[i];
     box.replaceChildren(pictures(clip, person, time), element("div", { class: "moment" }));
     const told = box.querySelector(".moment");
+    if (clip.times.length === 1) return;
     told.append(element("strong", {}, `${clock(time, 0.1)}${time >= 60 ? ` (${time.toFixed(1)} s)` : ""}`));
     told.append(element("div", { class: "note" }, presence(clip, person, i)));
     clip.panels.forEach((panel, p) => told.append(values(panel, columns(p), i, most)));
@@ -51,15 +52,20 @@ function values(panel, own, i, most = Infinity) {
     const value = own.shown[k][i], raw = own.raw.length ? ` (${number(own.raw[k][i])})` : "";
     const row = element("div", { class: "value" });
     row.append(element("span", {}, panel.titles[k]));
-    const part = value === null ? 0 : Math.max(0, (value - low) / (high - low));
-    if (panel.kind !== "lines") {
-      const bar = element("span", { class: "bar" });
-      bar.append(element("i", { style: `width:${Math.round(100 * part)}%` }));
-      row.append(bar);
-    }
+    if (panel.kind !== "lines") row.append(bar(value, low, high));
     row.append(element("b", {}, number(value) + raw));
     made.append(row);
   }
+  return made;
+}
+
+// From 0, or from the lowest value if that is higher, to a value.
+function bar(value, low, high) {
+  const made = element("span", { class: "bar" });
+  const at = (place) => Math.min(100, Math.max(0, 100 * (place - low) / (high - low)));
+  const ends = value === null ? [0, 0] : [at(Math.max(low, 0)), at(value)].sort((a, b) => a - b);
+  const style = `margin-left:${ends[0]}%;width:${ends[1] - ends[0]}%`;
+  made.append(element("i", { style }));
   return made;
 }
 

@@ -28,7 +28,8 @@ class ClipView {
     this.tabs = element("div", { class: "tabs", role: "tablist" });
     this.bodies = people.map((person, k) => {
       const button = element("button", { role: "tab", type: "button" },
-        `${person.label}, ${Math.round(100 * person.share)} %`);
+        `${person.label}, ${Math.round(100 * person.share)}\u00a0%`);
+      button.title = "with its share of the frames";
       button.addEventListener("click", () => this.choose(k));
       this.tabs.append(button);
       return element("div", { class: "tab", role: "tabpanel", "aria-label": person.label });
@@ -57,7 +58,8 @@ class ClipView {
     const width = onPaper ? PRINTED : wide ? room - SIDE - 42 : room - 26;
     const movers = this.clip.times.length > 1
       ? this.along(main, person, columns, width) : still(main, this.clip, columns);
-    movers.push(readout(side, this.clip, person, columns, wide ? Infinity : 2));
+    const pictured = this.clip.thumbs.length > 0;
+    if (this.clip.times.length > 1 || pictured) movers.push(readout(side, this.clip, person, columns, wide ? Infinity : 2));
     this.clip.panels.forEach((panel, p) => {
       if (panel.plane) movers.push(planePanel(side, panel, columns(p), this.clip, (i) => this.move(i)));
     });
