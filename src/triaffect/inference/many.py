@@ -127,7 +127,8 @@ def predict_files(
         device: "cpu" or "cuda".
         jobs: Processes; with 1 all is done in this one.
         told: Told of progress.
-        listener: Given the rows of the files that did not fail, part by part, in order.
+        listener: Given the rows of the files that did not fail, part by part, in order, once the
+            table is written.
         sound: Whether the sound of videos is heard; if not, files of sound alone fail.
 
     Returns:
@@ -146,7 +147,8 @@ def predict_files(
         results.append(result)
         (told or _no_one)(len(results), result.path.name)
     if any(result.error is None for result in results):
-        _join(results, settings, output, schema, listener)
+        _join(results, settings, output, schema)
+        _show(results, settings, listener)
     shutil.rmtree(settings.parts)
     return results
 
@@ -235,17 +237,22 @@ def _died(path: Path) -> FileResult:
 
 
 def _join(
-    results: Sequence[FileResult],
-    settings: Settings,
-    output: Path,
-    schema: pa.Schema,
-    listener: Listener | None,
+    results: Sequence[FileResult], settings: Settings, output: Path, schema: pa.Schema
 ) -> None:
     with table_writer(output, schema) as append:
-        for path in (result.path for result in results if result.error is None):
-            with pyarrow.parquet.ParquetFile(settings.part(path)) as rows:
-                for batch in rows.iter_batches(_ROWS_AT_ONCE):
-                    table = pa.Table.from_batches([batch], schema)
-                    append(table)
-                    if listener:
-                        listener(table, path)
+        for table, _ in _rows(results, settings):
+            append(table)
+
+
+def _show(results: Sequence[FileResult], settings: Settings, listener: Listener | None) -> None:
+    """Give all rows to a listener, once nothing that it does can harm the table."""
+    if listener:
+        for table, path in _rows(results, settings):
+            listener(table, path)
+
+
+def _rows(results: Sequence[FileResult], settings: Settings) -> Iterator[tuple[pa.Table, Path]]:
+    for path in (result.path for result in results if result.error is None):
+        with pyarrow.parquet.ParquetFile(settings.part(path)) as rows:
+            for batch in rows.iter_batches(_ROWS_AT_ONCE):
+                yield pa.Table.from_batches([batch], rows.schema_arrow), path
