@@ -1,4 +1,4 @@
-"""A page about a training run: its learning curves, its scores, a predicted timeline."""
+"""A page about a training run: its learning curves, its scores, predictions of clips."""
 
 from __future__ import annotations
 

@@ -107,8 +107,8 @@ def _frames(source: Path, wanted: Wanted) -> Iterator[Frame]:
             yield Frame(0, 0.0, read_image(source))
         elif kind is SourceKind.VIDEO:
             yield from FramesAt(source, wanted.clip | wanted.boxes.keys())
-    except MediaError:
-        return  # moved, or cut off meanwhile: the page does without
+    except (MediaError, OSError, ValueError):  # what FFmpeg raises is one of the last two
+        return  # moved, or broken: the page does without
 
 
 def _nearest(time_s: float, times_s: Iterable[float]) -> float:

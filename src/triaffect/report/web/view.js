@@ -143,8 +143,8 @@ function start() {
     document.documentElement.dataset.clip = k;
   };
   chooser.addEventListener("change", () => show(Number(chooser.value)));
-  window.addEventListener("beforeprint", () => views[chooser.value || 0].draw(true));
-  window.addEventListener("afterprint", () => views[chooser.value || 0].draw());
+  window.addEventListener("beforeprint", () => views[chooser.value || 0]?.draw(true));
+  window.addEventListener("afterprint", () => views[chooser.value || 0]?.draw());
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
     if (window.innerWidth === width) return;
