@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.inference.tiny_model import tone, write_clip, write_sound
+from tests.inference.tiny_model import portrait, tone, write_clip, write_sound
+from tests.media.made import encode
 from tests.report.pages import made_table
 from triaffect.report.clip import MOST_FACES, Clip
 from triaffect.report.clip_page import data, panels, section
@@ -182,6 +183,17 @@ def test_a_sound_or_a_file_that_is_gone_has_no_pictures(tmp_path):
     sound = write_sound(tmp_path / "voice.wav", tone(1.0))
     for path in (sound, tmp_path / "gone.mp4", tmp_path):
         assert thumbnails(clip, path) == Thumbnails()
+
+
+def test_a_cut_off_video_has_the_pictures_that_it_still_has(tmp_path):
+    whole = encode(tmp_path / "whole.mkv", range(0, 2400, 40), source=("rgb24", portrait()))
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    clip = clip_of(made_table(frames=60))
+    times_s = [thumb["t"] for thumb in thumbnails(clip, cut).clip]
+    every_s = [thumb["t"] for thumb in thumbnails(clip, whole).clip]
+    assert 5 < len(times_s) < len(every_s) == OF_CLIP
+    assert times_s == every_s[: len(times_s)]
 
 
 def page_of(*names, **changes):

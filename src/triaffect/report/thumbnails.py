@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
@@ -107,7 +108,7 @@ def _frames(source: Path, wanted: Wanted) -> Iterator[Frame]:
             yield Frame(0, 0.0, read_image(source))
         elif kind is SourceKind.VIDEO:
             yield from FramesAt(source, wanted.clip | wanted.boxes.keys())
-    except (MediaError, OSError, ValueError):  # what FFmpeg raises is one of the last two
+    except (MediaError, FFmpegError, OSError):
         return  # moved, or broken: the page does without
 
 
