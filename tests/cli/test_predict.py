@@ -53,12 +53,21 @@ def test_files_and_folders_become_one_table_and_a_page(run, tmp_path):
     assert f"{len(table)} rows from 3 files" in out
     page = (tmp_path / "page.html").read_text("utf-8")
     assert page.count("<h2>") == 3
+    assert "image/jpeg" in page
+    assert "Model tiny, version" in page
     code, _, _ = run("one.png", "clips", "-o", "t.parquet", "--jobs", "2")
     assert code == 0
     assert np.allclose(pd.read_parquet("t.parquet")["valence"], table["valence"])
     assert {p.name for p in tmp_path.iterdir()} == {
         *("clips", "one.png", "t.csv", "t.csv.meta.json", "t.parquet", "page.html")
     }
+
+
+def test_a_page_can_be_made_without_pictures(run, tmp_path):
+    skimage.io.imsave(tmp_path / "one.png", portrait())
+    code, _, err = run("one.png", "-o", "t.csv", "--report", "page.html", "--no-thumbnails")
+    assert (code, err) == (0, "")
+    assert "image/jpeg" not in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_a_broken_file_among_others_is_told_at_the_end(run, tmp_path):
@@ -206,6 +215,7 @@ def test_only_bad_inputs_are_code_2(run, tmp_path):
         (["one.png", "-o", "t.csv", "--baseline", "1h"], ["baseline", "'1h'"]),
         (["one.png", "-o", "t.csv", "--columns", "facet"], ["openface, pyfeat", "'facet'"]),
         (["one.png", "-o", "t.csv", "--summary", "no/s.csv"], ["no/s.csv", "no such folder"]),
+        (["one.png", "-o", "t.csv", "--report", "no/page.html"], ["no/page.html", "folder"]),
     ],
 )
 def test_mistakes_are_told_before_any_work(run, tmp_path, arguments, words):

@@ -80,4 +80,4 @@ def test_ctrl_c_keeps_and_marks_what_was_done_and_the_same_command_goes_on(place
         whole[whole["clip"] == "b.mp4"][:rows].reset_index(drop=True),
         so_far[so_far["clip"] == "b.mp4"].reset_index(drop=True),
     )
-    assert {path.name for path in place.glob(f"t{jobs}.*")} == {output}
+    assert {path.name for path in place.glob(f"t{jobs}.*")} == {output, f"{output}.meta.json"}

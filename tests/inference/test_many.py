@@ -60,6 +60,23 @@ def test_the_table_does_not_depend_on_the_processes(files, model, predictor, tmp
     }
 
 
+def test_a_listener_is_given_the_rows_of_each_file_with_its_path(
+    files, model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("triaffect.inference.many._ROWS_AT_ONCE", 4)
+    heard = []
+    listeners = [lambda table, path: heard.append((path, table))]
+    predict_files(files, tmp_path / "t.csv", model, listeners=listeners)
+    assert max(len(table) for _, table in heard) <= 4
+    assert list(dict.fromkeys(path for path, _ in heard)) == [
+        path for path in files if path.name != "bad.mp4"
+    ]
+    told = pd.concat([table.to_pandas() for _, table in heard], ignore_index=True)
+    written = pd.read_csv(tmp_path / "t.csv")
+    assert told["clip"].tolist() == written["clip"].tolist()
+    assert np.allclose(told["valence"], written["valence"], equal_nan=True)
+
+
 def interrupted_after(count):
     def told(done, word):
         if done == count:

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from tests.report.browser import BROWSER, dumped
 from tests.report.compared import made_comparison
-from tests.report.test_browser import BROWSER, opened
 from triaffect.report.compared import compared_page
 from triaffect.report.dot_plot import Row, dot_plot, ticks
 from triaffect.tasks.paired import score_names
@@ -41,7 +41,7 @@ def test_nothing_in_it_runs_or_is_fetched():
 def test_a_browser_has_nothing_to_complain_about(tmp_path):
     page = tmp_path / "page.html"
     compared_page(made_comparison()).write(page)
-    elements, complaints = opened(page, tmp_path / "profile")
+    elements, complaints = dumped(page, tmp_path / "profile")
     assert complaints == []
     assert elements.count("<svg") == len(score_names(TASKS))
 

@@ -16,6 +16,7 @@ from triaffect.errors import MediaError
 if TYPE_CHECKING:
     from triaffect.inference.results import FileResult, Interrupted
     from triaffect.report.annotate import Annotator
+    from triaffect.report.prediction import PredictionPage
 
 _MOST_JOBS = 2
 """Processes unless more are asked for: each holds a model and a decoded frame."""
@@ -50,6 +51,9 @@ def predict(
     report: Annotated[
         Path | None, typer.Option(help="Also write a page to look at.", show_default=False)
     ] = None,
+    no_thumbnails: Annotated[
+        bool, typer.Option("--no-thumbnails", help="Make the page without pictures of people.")
+    ] = False,
     no_sound: Annotated[
         bool, typer.Option("--no-sound", help="Judge faces alone; leave the sound of videos out.")
     ] = False,
@@ -117,15 +121,14 @@ def predict(
     from triaffect.inference.predictor import model_folder
     from triaffect.inference.results import Interrupted
     from triaffect.media.find import find_media
-    from triaffect.report.prediction import PredictionPage
 
     form = TableForm.parse(smooth, baseline, columns, summary)
     files = find_media(inputs, images_as_video is not None)
     check_alone(files)
-    page = PredictionPage() if report else None
+    page = _page(report, model, not no_thumbnails) if report else None
     drawn = _annotator(annotate, files, model, images_as_video)
     try:
-        with progress_bar() as bar, drawn as viewer:
+        with progress_bar() as bar, drawn as copies:
             results = predict_files(
                 files,
                 output,
@@ -133,11 +136,10 @@ def predict(
                 device,
                 jobs or min(_MOST_JOBS, os.cpu_count() or 1, len(files)),
                 told=lambda done, word: bar(done, len(files), word),
-                listener=page.add if page else None,
+                listeners=[each.add for each in (page, copies) if each],
                 sound=not no_sound,
                 form=form,
                 opening=Opening(images_as_video, seconds),
-                viewer=viewer.add if viewer else None,
             )
     except Interrupted as stop:
         _tell_interrupted(stop)
@@ -147,6 +149,23 @@ def predict(
         page.write(report)
     if failed:
         raise typer.Exit(1)
+
+
+def _page(path: Path, model: Path | None, pictures: bool) -> PredictionPage:
+    """A page, still empty.
+
+    Raises:
+        TableError: The page cannot be written there.
+        ModelError: The model folder is missing or damaged.
+    """
+    from triaffect.features.model_folder import load_model_folder
+    from triaffect.inference.output import check_place
+    from triaffect.inference.predictor import model_folder
+    from triaffect.report.prediction import PredictionPage
+
+    check_place(path)
+    manifest = load_model_folder(model_folder(model)).manifest
+    return PredictionPage(model=manifest, pictures=pictures)
 
 
 def _annotator(

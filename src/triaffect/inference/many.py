@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,7 +30,7 @@ from triaffect.features.model_folder import DESCRIPTION, file_hash
 from triaffect.features.pool import Stopped, Work
 from triaffect.features.session import CPU
 from triaffect.inference.about import about_run
-from triaffect.inference.form import PLAIN, TableForm, check_outputs, form_writer
+from triaffect.inference.form import PLAIN, TableForm, check_outputs, form_writer, formed
 from triaffect.inference.opening import SINGLE_FILES, Opening
 from triaffect.inference.output import table_writer
 from triaffect.inference.predictor import PartialMediaWarning, Predictor
@@ -43,14 +43,14 @@ from triaffect.inference.results import (
     problems,
 )
 
-Viewer = Callable[[pa.Table, Path], None]
-"""Given the next rows, and the file that they are of."""
-
 _ROWS_AT_ONCE = 4096
 """Rows of a finished file that are held at a time."""
 
 Told = Callable[[int, str], None]
 """Told how many files are done, and a word about what is going on."""
+
+Listener = Callable[[pa.Table, Path], None]
+"""Given the next rows, and the file that they are of."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,10 @@ def predict_files(
     jobs: int = 1,
     *,
     told: Told | None = None,
-    listener: Callable[[pa.Table], None] | None = None,
+    listeners: Sequence[Listener] = (),
     sound: bool = True,
     form: TableForm = PLAIN,
     opening: Opening = SINGLE_FILES,
-    viewer: Viewer | None = None,
 ) -> list[FileResult]:
     """Predict files into one table.
 
@@ -108,12 +107,11 @@ def predict_files(
         device: "cpu" or "cuda".
         jobs: Processes; with 1 all is done in this one.
         told: Told of progress.
-        listener: Given the rows of each file that did not fail, in order.
+        listeners: Given the rows of the files that did not fail, part by part, in order, once the
+            table is written.
         sound: Whether the sound of videos is heard; if not, files of sound alone fail.
         form: How the table is written; parts that are there serve any form.
         opening: How inputs that are no single files are read.
-        viewer: Given the rows of the files that did not fail, part by part, in order, once the
-            table is written.
 
     Returns:
         What became of each file, in order. A file that fails does not stop the others.
@@ -137,8 +135,8 @@ def predict_files(
     except KeyboardInterrupt:
         raise _interrupted(files, results, settings, output, predictor, form) from None
     if any(result.error is None for result in results):
-        _join(results, settings, output, predictor, listener, form)
-        _show(results, settings, told or _no_one, viewer)
+        _join(results, settings, output, predictor, form)
+        _show(results, settings, predictor, form, told or _no_one, listeners)
     shutil.rmtree(settings.parts)
     for old in (partial_name(output), meta_name(partial_name(output))):
         old.unlink(missing_ok=True)
@@ -159,18 +157,26 @@ def _interrupted(
     if not any(result.rows for result in known):
         return Interrupted(None, known)
     partial_output = partial_name(output)
-    _join(known, settings, partial_output, predictor, None, replace(form, summary=None))
+    _join(known, settings, partial_output, predictor, replace(form, summary=None))
     return Interrupted(partial_output, known)
 
 
 def _show(
-    results: Sequence[FileResult], settings: Settings, told: Told, viewer: Viewer | None
+    results: Sequence[FileResult],
+    settings: Settings,
+    predictor: Predictor,
+    form: TableForm,
+    told: Told,
+    listeners: Sequence[Listener],
 ) -> None:
-    for result in results if viewer else ():
-        if viewer and result.error is None:
+    """Give all rows to the listeners, once nothing that they do can harm the table."""
+    ours = replace(form, columns=None)
+    for result in results if listeners else ():
+        if result.error is None:
             told(len(results), f"drawing {result.path.name}")
-            for table in _rows(settings.part(result.path)):
-                viewer(table, result.path)
+            for table in formed(_rows(settings.part(result.path)), ours, predictor.tasks):
+                for listener in listeners:
+                    listener(table, result.path)
 
 
 def _no_one(done: int, word: str) -> None:
@@ -302,7 +308,6 @@ def _join(
     settings: Settings,
     output: Path,
     predictor: Predictor,
-    listener: Callable[[pa.Table], None] | None,
     form: TableForm,
 ) -> None:
     tasks = [task.with_thresholds(predictor.thresholds) for task in predictor.tasks]
@@ -313,8 +318,6 @@ def _join(
             part = settings.part(result.path)
             part = _unfinished(part) if result.stopped else part
             add(partial(_rows, part))
-            if listener:
-                listener(pyarrow.parquet.read_table(part))
 
 
 def _rows(part: Path) -> Iterator[pa.Table]:

@@ -1,16 +1,18 @@
-"""A page about a training run: its learning curves, its scores, a predicted timeline."""
+"""A page about a training run: its learning curves, its scores, predictions of clips."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from triaffect.report.page import Figure, Page
-from triaffect.report.prediction import clip_figures
-from triaffect.report.timeline import LINE, LINES, PALETTE, base_layout, numbers, panel_title
+from triaffect.report.plot_style import LINE, LINES, PALETTE, base_layout, numbers, panel_title
+from triaffect.report.prediction import MEANING, Clips
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 
@@ -29,7 +31,8 @@ def demo_page(
         summary: Scores as ``{name: {"official": {"P_VA": …}}}`` for each stage and for chance,
             and maybe ``"seconds": {step: seconds}``; other entries are left out.
         journal_rows: Lines of the run's journal.
-        predictions: A prediction table; its first clip is drawn. None draws none.
+        predictions: A prediction table; pictures are taken from its clips' files where they are.
+            None draws none.
         tasks: What to draw.
     """
     page = Page("Training run", "How it learnt, how it scores on people it never saw.")
@@ -40,11 +43,12 @@ def demo_page(
         page.heading(f"Learning curves: {stage}")
         page.figure(learning_curves([row for row in epochs if row["stage"] == stage]))
     if predictions is not None and len(predictions):
-        clip = predictions["clip"].iloc[0]
-        page.heading(f"Predicted timeline: {clip}")
-        for caption, figure in clip_figures(predictions[predictions["clip"] == clip], tasks):
-            page.paragraph(caption)
-            page.figure(figure)
+        page.heading("Predictions")
+        page.paragraph(MEANING)
+        clips = Clips(tasks)
+        for name, rows in predictions.groupby("clip", sort=False):
+            clips.add(pa.Table.from_pandas(rows, preserve_index=False), Path(str(name)))
+        clips.put_on(page)
     if seconds := summary.get("seconds"):
         page.heading("Time taken")
         page.table(("step", "seconds"), [(name, f"{value:.1f}") for name, value in seconds.items()])

@@ -1,9 +1,9 @@
 """One self-contained HTML page with plots: nothing in it is fetched from anywhere.
 
-Plotly is written into the page once, if any plot needs it. A content security policy in the page
-forbids every request and every script but those two that are named by their hashes, so that a
-hostile file name in a table can neither run nor call home. Figures are plain dicts in Plotly's
-own form.
+Plotly is written into the page once, if any plot needs it; other drawings bring a script of
+their own, which is small. A content security policy in the page forbids every request and every
+script but those that are named by their hashes, so that a hostile file name in a table can
+neither run nor call home. Figures are plain dicts in Plotly's own form.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Page:
         self._title = title
         self._body = [f"<h1>{html.escape(title)}</h1>"]
         self._figures: list[Figure] = []
+        self._styles, self._scripts = [_STYLE], list[str]()
         if lead:
             self.paragraph(lead)
 
@@ -96,9 +97,30 @@ class Page:
         """Add an SVG element that was drawn here; its texts must be escaped in it."""
         self._body.append(f'<div class="card">{svg}</div>')
 
+    def element(self, text: str) -> None:
+        """Add an HTML element that was put together here; its texts must be escaped in it."""
+        self._body.append(text)
+
+    def data(self, name: str, json_text: str) -> None:
+        """Add data for a script, as `to_json` writes them.
+
+        Args:
+            name: The id of the element that holds them.
+            json_text: The data.
+        """
+        self._body.append(f'<script type="application/json" id="{name}">{json_text}</script>')
+
+    def style(self, css: str) -> None:
+        """Add rules for the looks of elements."""
+        self._styles.append(css)
+
+    def script(self, code: str) -> None:
+        """Add a script, run when all else is there."""
+        self._scripts.append(code)
+
     def html(self) -> str:
         """The whole page."""
-        scripts = (get_plotlyjs(), _BOOT) if self._figures else ()
+        scripts = [*((get_plotlyjs(), _BOOT) if self._figures else ()), *self._scripts]
         allowed = " ".join(f"'sha256-{_hash(script)}'" for script in scripts) or "'none'"
         policy = (
             f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
@@ -108,11 +130,11 @@ class Page:
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{html.escape(self._title)}</title><style>{_STYLE}</style></head>",
+            f"<title>{html.escape(self._title)}</title><style>{''.join(self._styles)}</style></head>",
             f"<body><main>{''.join(self._body)}</main>",
         ]
-        if scripts:
-            figures = _json(self._figures)
+        if self._figures:
+            figures = to_json(self._figures)
             parts.append(f'<script type="application/json" id="figures">{figures}</script>')
         parts += [f"<script>{script}</script>" for script in scripts]
         return "\n".join([*parts, "</body></html>"])
@@ -124,9 +146,9 @@ class Page:
         aside.replace(path)
 
 
-def _json(figures: list[Figure]) -> str:
+def to_json(content: object) -> str:
     """As JSON in which no character can end the element that holds it."""
-    text = json.dumps(figures, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 

@@ -1,0 +1,133 @@
+"""Chromium, driven through chromedriver by the WebDriver protocol: pages, pointer, print."""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from contextlib import contextmanager
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+DRIVER = shutil.which("chromedriver") or ""
+
+_OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--hide-scrollbars",
+)
+_READY = "document.documentElement.dataset.clip"
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, address, profile, width, height):
+        self._session = address
+        options = {"binary": BROWSER, "args": [*_OPTIONS, f"--user-data-dir={profile}"]}
+        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        answer = self._post("/session", {"capabilities": {"alwaysMatch": wanted}})
+        self._session = f"{address}/session/{answer['sessionId']}"
+        self.resize(width, height)
+
+    def _post(self, path, content=None, method="POST"):
+        body = None if method == "DELETE" else json.dumps(content or {}).encode()
+        request = urllib.request.Request(self._session + path, body, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["value"]
+
+    def resize(self, width, height):
+        """Make the page itself, not the window, this large."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.devtools("Emulation.setDeviceMetricsOverride", screen)
+
+    def devtools(self, command, parameters):
+        """A command of Chromium's own."""
+        return self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def load(self, path):
+        """Open a page from disk, whatever becomes of it."""
+        self._post("/url", {"url": path.as_uri()})
+
+    def open(self, path):
+        """Open a page from disk and wait until its first clip is drawn."""
+        self.load(path)
+        self.settled()
+
+    def open_again(self):
+        """Load the page anew, as someone would at another size of screen."""
+        self._post("/refresh")
+        self.settled()
+
+    def settled(self):
+        """Wait until the chosen clip is drawn."""
+        for _ in range(600):
+            if self.run(_READY):
+                return
+            time.sleep(0.05)
+        raise AssertionError("the page was never drawn")
+
+    def run(self, expression):
+        """The value of an expression within the page."""
+        return self._post("/execute/sync", {"script": f"return {expression}", "args": []})
+
+    def point(self, x, y):
+        """Move the pointer to a place in the window."""
+        move = {"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)}
+        mouse = {"type": "pointer", "id": "mouse", "actions": [move]}
+        self._post("/actions", {"actions": [mouse]})
+
+    def complaints(self):
+        """What the page and the browser had to say since the last time."""
+        return [entry["message"] for entry in self._post("/se/log", {"type": "browser"})]
+
+    def printed(self):
+        """The page as PDF."""
+        return base64.b64decode(self._post("/print", {"background": True}))
+
+    def picture(self):
+        """All of the page as PNG."""
+        shot = self.devtools("Page.captureScreenshot", {"captureBeyondViewport": True})
+        return base64.b64decode(shot["data"])
+
+    def close(self):
+        """End the session."""
+        self._post("", method="DELETE")
+
+
+@contextmanager
+def browser(profile, width=1280, height=900):
+    """A headless Chromium with a profile folder of its own."""
+    command = [DRIVER, "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
+        try:
+            told = next(line for line in driver.stdout if "started successfully on port" in line)
+            port = told.split()[-1].rstrip(".")
+            window = Browser(f"http://127.0.0.1:{port}", profile, width, height)
+            try:
+                yield window
+            finally:
+                window.close()
+        finally:
+            driver.terminate()
+
+
+def dumped(path, profile):
+    """The page's elements once it has run, and what the browser had to say."""
+    done = subprocess.run(
+        [
+            BROWSER,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+            *("--enable-logging=stderr", f"--user-data-dir={profile}"),
+            *("--virtual-time-budget=20000", "--dump-dom", path.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
