@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from triaffect.inference.options import Options
     from triaffect.inference.predictor import Predictor
     from triaffect.tasks.abaw import Score
 
-__all__ = ["__version__", "load", "predict", "score"]
+__all__ = ["Options", "__version__", "load", "predict", "score"]
 
 
-def predict(path: str | Path) -> pd.DataFrame:
+def predict(path: str | Path, options: Options | None = None) -> pd.DataFrame:
     """Predict a video, picture or sound with the shipped weights.
 
     Args:
         path: The file.
+        options: What to predict of it, such as ``Options(every_s=0.2, most_faces=1)``.
 
     Returns:
         The prediction table: a row for each frame and face; a frame without a face has one row.
@@ -36,18 +38,21 @@ def predict(path: str | Path) -> pd.DataFrame:
         MediaError: The file cannot be read.
         ModelError: The package came without weights.
     """
+    from triaffect.inference.options import DEFAULT  # noqa: PLC0415 - heavy
     from triaffect.inference.predictor import shipped  # noqa: PLC0415 - heavy
 
-    return shipped().predict(path)
+    return shipped(options or DEFAULT).predict(path)
 
 
-def load(path: str | Path | None = None, device: str = "cpu", sound: bool = True) -> Predictor:
+def load(
+    path: str | Path | None = None, device: str = "cpu", options: Options | None = None
+) -> Predictor:
     """Load a model to predict with.
 
     Args:
         path: A model folder; None for the shipped weights.
         device: "cpu" or "cuda".
-        sound: Whether the sound of videos is heard; if not, faces alone are judged.
+        options: What to predict of a file, such as ``Options(sound=False)``.
 
     Returns:
         A `Predictor` with ``predict(path)``, and ``stream(path)`` for files of any length.
@@ -56,9 +61,10 @@ def load(path: str | Path | None = None, device: str = "cpu", sound: bool = True
         ModelError: The folder is missing, damaged or incomplete, the device is not there, or
             the model cannot do without sound.
     """
+    from triaffect.inference.options import DEFAULT  # noqa: PLC0415 - heavy
     from triaffect.inference.predictor import load as load_model  # noqa: PLC0415 - heavy
 
-    return load_model(path, device, sound)
+    return load_model(path, device, options or DEFAULT)
 
 
 def score(
@@ -82,3 +88,12 @@ def score(
     from triaffect.tasks.tables import score_tables  # noqa: PLC0415 - heavy
 
     return score_tables(truth, prediction, thresholds=thresholds)
+
+
+def __getattr__(name: str) -> object:
+    """Give `Options`, which is imported when it is first asked for."""
+    if name != "Options":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from triaffect.inference.options import Options  # noqa: PLC0415 - with dataclasses
+
+    return Options

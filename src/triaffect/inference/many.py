@@ -1,7 +1,7 @@
 """Many files to one table: in parallel, in order, and going on where it was interrupted.
 
 Each finished file's rows are kept in ``<output>.parts/`` under a name made of the path, size and
-time of change of the file, and of the model, the device, the version and whether sound is heard;
+time of change of the file, and of the model, the device, the version and the options;
 what is there already is not computed again. When all is done they are joined in the order of the
 inputs and the folder is removed, so the table does not depend on the number of processes.
 """
@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from triaffect.errors import MediaError, ModelError, TriaffectError
 from triaffect.features.model_folder import DESCRIPTION, file_hash
 from triaffect.features.pool import Stopped, Work
 from triaffect.features.session import CPU
+from triaffect.inference.options import DEFAULT, Options
 from triaffect.inference.output import check_output, table_writer
 from triaffect.inference.predictor import PartialMediaWarning, Predictor
 from triaffect.media.suffixes import MEDIA
@@ -57,20 +59,20 @@ class Settings:
         model: Model folder.
         device: Where its networks run.
         parts: Folder of the finished files' rows.
-        sound: Whether the sound of videos is heard.
+        options: What to predict of a file, and how closely to look.
         identity: What a part depends on apart from its file.
     """
 
     model: Path
     device: str
     parts: Path
-    sound: bool = True
+    options: Options = DEFAULT
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
         model = file_hash(self.model / DESCRIPTION)  # which holds the hashes of the networks
-        heard = "" if self.sound else " no sound"
-        object.__setattr__(self, "identity", f"{__version__} {self.device} {model}{heard}")
+        identity = f"{__version__} {self.device} {model} {self.options}"
+        object.__setattr__(self, "identity", identity)
 
     def part(self, path: Path) -> Path:
         """Where the rows of a file are kept."""
@@ -110,7 +112,7 @@ def predict_files(
     jobs: int = 1,
     told: Told | None = None,
     listener: Callable[[pa.Table], None] | None = None,
-    sound: bool = True,
+    options: Options = DEFAULT,
 ) -> list[FileResult]:
     """Predict files into one table.
 
@@ -122,7 +124,7 @@ def predict_files(
         jobs: Processes; with 1 all is done in this one.
         told: Told of progress.
         listener: Given the rows of each file that did not fail, in order.
-        sound: Whether the sound of videos is heard; if not, files of sound alone fail.
+        options: What to predict of a file; without sound, files of sound alone fail.
 
     Returns:
         What became of each file, in order. A file that fails does not stop the others.
@@ -132,8 +134,9 @@ def predict_files(
         ModelError: The model or the device does not work.
     """
     check_output(output)
-    schema = Predictor(model, device, sound=sound).schema  # before any work: does the model load?
-    settings = Settings(model, device, output.with_name(output.name + ".parts"), sound)
+    # before any work: does the model load?
+    schema = Predictor(model, device, options=options).schema
+    settings = Settings(model, device, output.with_name(output.name + ".parts"), options)
     settings.parts.mkdir(exist_ok=True)
     results = []
     for result in _results(files, settings, jobs, told or _no_one):
@@ -189,7 +192,7 @@ class _Worker:
         self, settings: Settings, told: Told | None, done: int, wanted: Callable[[], bool]
     ) -> None:
         self._settings, self._told, self._done, self._wanted = settings, told, done, wanted
-        self._predictor = Predictor(settings.model, settings.device, sound=settings.sound)
+        self._predictor = Predictor(settings.model, settings.device, options=settings.options)
 
     def __call__(self, path: Path) -> FileResult:
         """Predict one file; only what would fail for every file is raised."""
@@ -208,8 +211,11 @@ class _Worker:
 
     def _predict(self, path: Path, caught: list[warnings.WarningMessage]) -> FileResult:
         rows, part = 0, self._settings.part(path)
-        with table_writer(part, self._predictor.schema) as append:
-            for table in self._predictor.tables(path):
+        with (
+            closing(self._predictor.tables(path)) as tables,
+            table_writer(part, self._predictor.schema) as append,
+        ):
+            for table in tables:
                 if not self._wanted():
                     raise Stopped
                 append(table)
