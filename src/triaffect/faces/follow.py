@@ -7,8 +7,6 @@ picture at once. A cut also ends every track: whoever is shown after it gets a n
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +22,8 @@ _STAY = 1.5
 """Of too many faces the largest are kept; one kept in the frame before counts as so much
 larger, lest two of about the same size take turns."""
 
-_SLACK_S = 1e-6
+_SLACK_S = 1e-3
+"""Containers round times to milliseconds."""
 
 
 class Follower:
@@ -32,8 +31,8 @@ class Follower:
 
     Args:
         detector: Finds faces in one picture.
-        every_s: Seconds from one look at the whole picture to the next; 0 looks at all of
-            every frame.
+        every_s: The whole picture is looked at in the first frame of every so many seconds;
+            0 looks at all of every frame.
         smallest_px: Faces whose box has a shorter side than this are passed over.
         most: At most so many faces of a frame, the largest; None for all.
     """
@@ -48,7 +47,7 @@ class Follower:
         self._detector, self._every_s = detector, every_s
         self._smallest_px, self._most = smallest_px, most
         self._tracker, self._cuts = Tracker(), CutFinder()
-        self._looked_s = -math.inf
+        self._period = -1
         self._seen = self._lost = np.empty((0, 4), np.float32)
 
     def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> tuple[Detections, IntArray]:
@@ -63,7 +62,6 @@ class Follower:
         """
         if self._cuts(rgb, time_s):
             self._tracker.forget()
-            self._looked_s = -math.inf
             self._seen = self._lost = self._seen[:0]
         found = self._chosen(self._found(rgb, time_s))
         tracks = self._tracker.update(time_s, found)
@@ -71,15 +69,25 @@ class Follower:
         return found.take(order), tracks[order]
 
     def _found(self, rgb: NDArray[np.uint8], time_s: float) -> Detections:
-        if len(self._seen) and time_s < self._looked_s + self._every_s - _SLACK_S:
+        is_due = self._is_due(time_s)
+        if len(self._seen) and not is_due:
             near = np.concatenate([self._seen, self._lost])
             found = alignable(self._detector.around(rgb, near))
             if _again(self._seen, found.boxes).all():
                 return found
         else:
             self._lost = self._lost[:0]
-        self._looked_s = time_s
         return alignable(self._detector(rgb))
+
+    def _is_due(self, time_s: float) -> bool:
+        """Whether the whole picture is to be looked at, on a clock that frames do not set.
+
+        So two videos of one scene at different paces are looked at in the same moments.
+        """
+        if not self._every_s:
+            return True
+        before, self._period = self._period, int((time_s + _SLACK_S) / self._every_s)
+        return self._period > before
 
     def _chosen(self, found: Detections) -> Detections:
         """Those that are wanted; they, and those just lost, are where to look next."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from triaffect.errors import TriaffectError
 
 DETECT_EVERY_S = 0.2
-"""Of the published clips' every frame, the answers with this differ by less than two thirds of
-what a shift of the picture by a few pixels does (docs/decisions/008-sight.md)."""
+"""Changes answers a quarter as much as a shift of the picture by five pixels does, see
+docs/decisions/009-looking-near.md."""
 
 
 @dataclass(frozen=True)
