@@ -12,7 +12,7 @@ from triaffect.errors import TriaffectError
 
 DETECT_EVERY_S = 0.2
 """Changes answers a quarter as much as a shift of the picture by five pixels does, see
-docs/decisions/009-looking-near.md."""
+docs/decisions/008-looking-near.md."""
 
 
 @dataclass(frozen=True)
