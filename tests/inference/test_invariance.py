@@ -95,21 +95,42 @@ def test_kept_parts_depend_on_every_option(model, tmp_path):
     assert len(identities) == len(chosen)
 
 
-def write_paced(path, times_s):
-    """A portrait that moves as a function of time, shown at these times; nothing is lost."""
+def write_lossless(path, times_s, pictures):
+    """A video of pictures that are shown at these times."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=60)
-        stream.width, stream.height, stream.pix_fmt = 320, 256, "bgr0"
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "bgr0"
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
-        for time_s in times_s:
-            picture = np.full((256, 320, 3), 90, np.uint8)
-            left = round(32 + 30 * np.sin(2 * time_s))
-            picture[:, left : left + 256] = np.clip(portrait() * (0.8 + 0.1 * time_s), 0, 255)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        for time_s, picture in zip(times_s, pictures, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def test_after_a_cut_nothing_of_before_counts(predictor, tmp_path):
+    """Two faces at the same place, one after the other: the second answers as if alone."""
+    one, other = portrait(), np.roll(portrait()[:, ::-1], -34, axis=1)
+    both = write_lossless(tmp_path / "both.mkv", np.arange(20) / 25, [one] * 10 + [other] * 10)
+    alone = write_lossless(tmp_path / "alone.mkv", np.arange(10) / 25, [other] * 10)
+    table = predictor.predict(both)
+    assert table["face_id"].tolist() == [0] * 10 + [1] * 10
+    after = table[10:].reset_index(drop=True)
+    differ = ["clip", "frame", "time_s", "face_id"]
+    check_same(after.drop(columns=differ), predictor.predict(alone).drop(columns=differ))
+
+
+def paced_picture(time_s):
+    """A portrait that moves and brightens as a function of time."""
+    picture = np.full((256, 320, 3), 90, np.uint8)
+    left = round(32 + 30 * np.sin(2 * time_s))
+    picture[:, left : left + 256] = np.clip(portrait() * (0.8 + 0.1 * time_s), 0, 255)
+    return picture
+
+
+def write_paced(path, times_s):
+    return write_lossless(path, times_s, [paced_picture(time_s) for time_s in times_s])
 
 
 def paces():
