@@ -7,6 +7,7 @@ is the package's own; what is left out is the looking for faces.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,10 @@ class Asked:
         Returns:
             Vectors, shape (N, W, dim), and presence, shape (N, W).
         """
-        part, vectors = self.fusion.part, np.asarray(self._face(crops), np.float32)
-        memory = FaceMemory(part.window, part.face_dim)
+        part = self.fusion.part
+        memory = FaceMemory(part.window, self._face, part.face_dim)
         for time_s in part.window.offsets_s() if held else [0.0]:
-            memory.add(_at(time_s, len(crops)), vectors)
+            memory.add(_at(time_s, len(crops)), crops)
         return memory.windows(_at(0.0, len(crops)))
 
     def silence(self, count: int) -> tuple[FloatArray, BoolArray]:
@@ -96,5 +97,5 @@ class Asked:
 
 def _at(time_s: float, count: int) -> Instants:
     """Moments at one time, each of another face."""
-    number, boxes = np.arange(count), np.zeros((count, 4), np.float32)
-    return Instants(number, np.full(count, time_s), number, boxes, np.ones(count, np.float32))
+    number = np.arange(count)
+    return replace(Instants.faceless(number, np.full(count, time_s)), track=number)

@@ -66,7 +66,7 @@ def measure(detector: CenterFace, clips: Iterable[Sequence[NDArray[np.uint8]]]) 
         start = time.perf_counter()
         for index, rgb in enumerate(clip):
             faces = detector(rgb)
-            ids.update(tracker.update(index, faces).tolist())
+            ids.update(tracker.update(index / 25, faces).tolist())
             found += len(faces) > 0
         seconds += time.perf_counter() - start
         frames += len(clip)

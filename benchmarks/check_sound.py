@@ -36,6 +36,7 @@ from triaffect.cli.json_file import write_json_file
 from triaffect.corpora.ravdess import EMOTIONS, Ravdess
 from triaffect.errors import TriaffectError
 from triaffect.features.crops import PictureFaces
+from triaffect.inference.options import Options
 from triaffect.inference.predictor import PartialMediaWarning, Predictor
 from triaffect.media.audio import sound_chunks
 from triaffect.media.source import read_image
@@ -110,7 +111,7 @@ def files_in(folder: Path) -> list[Path]:
 
 def clips(folder: Path, model: Path) -> dict[str, Any]:
     """What the sound changes in each clip, and in all frames together."""
-    hearing, deaf = Predictor(model), Predictor(model, sound=False)
+    hearing, deaf = Predictor(model), Predictor(model, options=Options(sound=False))
     found = {}
     for path in files_in(folder):
         with warnings.catch_warnings():

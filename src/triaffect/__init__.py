@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from triaffect.inference.options import Options
     from triaffect.inference.predictor import Predictor
     from triaffect.tasks.abaw import Score
 
 __all__ = [
+    "Options",
     "__version__",
     "compare_with_own",
     "load",
@@ -37,12 +39,16 @@ __all__ = [
 
 
 def predict(
-    path: str | Path, smooth: str = "off", baseline: str | float | None = None
+    path: str | Path,
+    options: Options | None = None,
+    smooth: str = "off",
+    baseline: str | float | None = None,
 ) -> pd.DataFrame:
     """Predict a video, picture or sound with the shipped weights.
 
     Args:
         path: The file.
+        options: What to predict of it, such as ``Options(every_s=0.2, most_faces=1)``.
         smooth: Add smoothed columns, as `smooth` does; "off" adds none.
         baseline: Add columns relative to each face's own beginning, as `compare_with_own` does.
 
@@ -56,10 +62,11 @@ def predict(
     """
     from triaffect.inference.form import TableForm  # noqa: PLC0415 - heavy
     from triaffect.inference.frames import form_frame  # noqa: PLC0415
+    from triaffect.inference.options import DEFAULT  # noqa: PLC0415
     from triaffect.inference.predictor import shipped  # noqa: PLC0415
 
     form = TableForm.parse(smooth, baseline)
-    return form_frame(shipped().predict(path), form)
+    return form_frame(shipped(options or DEFAULT).predict(path), form)
 
 
 def smooth(table: pd.DataFrame, how: str = "causal") -> pd.DataFrame:
@@ -160,13 +167,15 @@ def predict_frames(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> pd.Data
     return pd.concat(shipped().frames(frames), ignore_index=True)
 
 
-def load(path: str | Path | None = None, device: str = "cpu", sound: bool = True) -> Predictor:
+def load(
+    path: str | Path | None = None, device: str = "cpu", options: Options | None = None
+) -> Predictor:
     """Load a model to predict with.
 
     Args:
         path: A model folder; None for the shipped weights.
         device: "cpu" or "cuda".
-        sound: Whether the sound of videos is heard; if not, faces alone are judged.
+        options: What to predict of a file, such as ``Options(sound=False)``.
 
     Returns:
         A `Predictor` with ``predict(path)``, and ``stream(path)`` for files of any length.
@@ -175,9 +184,10 @@ def load(path: str | Path | None = None, device: str = "cpu", sound: bool = True
         ModelError: The folder is missing, damaged or incomplete, the device is not there, or
             the model cannot do without sound.
     """
+    from triaffect.inference.options import DEFAULT  # noqa: PLC0415 - heavy
     from triaffect.inference.predictor import load as load_model  # noqa: PLC0415 - heavy
 
-    return load_model(path, device, sound)
+    return load_model(path, device, options or DEFAULT)
 
 
 def score(
@@ -201,3 +211,12 @@ def score(
     from triaffect.tasks.tables import score_tables  # noqa: PLC0415 - heavy
 
     return score_tables(truth, prediction, thresholds=thresholds)
+
+
+def __getattr__(name: str) -> object:
+    """Give `Options`, which is imported when it is first asked for."""
+    if name != "Options":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from triaffect.inference.options import Options  # noqa: PLC0415 - with dataclasses
+
+    return Options

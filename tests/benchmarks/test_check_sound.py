@@ -10,9 +10,9 @@ import skimage.io
 
 from tests.benchmarks.scripts import load
 from tests.inference.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
-from triaffect.faces.track import Tracker
 from triaffect.features.model_folder import load_model_folder
 from triaffect.features.networks import OnnxVoice
+from triaffect.inference.options import Options
 from triaffect.inference.predictor import Predictor
 from triaffect.media.source import read_image
 from triaffect.media.video import Frame
@@ -80,9 +80,10 @@ def test_a_held_still_is_a_video_of_it(folders):
     model, _, london, _ = folders
     picture = read_image(london / "001_neutral.jpg")
     frames = [Frame(k, k / 25, picture) for k in range(50)]
-    predictor, tiny = Predictor(model), asked.Asked(model)
+    everywhere = Options(detect_every_s=0)  # as the crop of the still is found
+    predictor, tiny = Predictor(model, options=everywhere), asked.Asked(model)
     silence = predictor._hear(london / "001_neutral.jpg", False)
-    (*_, last) = predictor._from_frames("still", frames, Tracker(25), silence)
+    (*_, last) = predictor._from_frames("still", frames, silence)
     shown = last.to_pandas()[list(EXPRESSION.columns)].to_numpy(float)[-1]
     crop = script.crops_of(london)[:1]
     held = tiny.fusion(*tiny.stills(crop, held=True), *tiny.silence(1))[EXPRESSION.key][0]

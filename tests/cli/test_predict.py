@@ -15,6 +15,7 @@ from tests.media.made import encode
 from triaffect.cli.app import main
 from triaffect.corpora.synthetic.voice import utter
 from triaffect.inference import many
+from triaffect.inference.options import Options
 from triaffect.media.video import VideoFrames
 
 
@@ -173,6 +174,39 @@ def test_the_table_comes_in_many_forms(run, tmp_path, model):
     about = json.loads((tmp_path / "t.csv.meta.json").read_text("utf-8"))
     assert about["options"]["columns"] == "openface"
     assert about["thresholds"]["AU1"] == 0.4
+
+
+def test_options_give_the_same_numbers_as_in_python(run, model, tmp_path):
+    write_clip(tmp_path / "two.mp4", 20, copies=2)
+    words = [
+        "--every",
+        "200ms",
+        "--most-faces",
+        "1",
+        "--smallest-face",
+        "20",
+        "--detect-every",
+        "0",
+    ]
+    code, _, err = run("two.mp4", "-o", "t.csv", *words)
+    assert (code, err) == (0, "")
+    options = Options(every_s=0.2, most_faces=1, smallest_face_px=20, detect_every_s=0)
+    expected = triaffect.load(model, options=options).predict("two.mp4")
+    table = pd.read_csv("t.csv", dtype={"face_id": "Int64"})
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
+    assert len(table) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["--every", "0"], "every_s"), (["--every", "soon"], "--every"),
+     (["--detect-every", "-1s"], "--detect-every"), (["--every", "0,2s"], "write 0.2s")],
+)  # fmt: skip
+def test_an_option_that_cannot_be_is_one_line(run, words, told):
+    code, _, err = run("one.mp4", "-o", "t.csv", *words)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert told in err
 
 
 def test_a_cut_off_video_is_told(run, tmp_path):

@@ -13,9 +13,8 @@ from tests.media.made import encode, flash_and_click
 from triaffect.corpora.aff_wild2_files import SINGLE_TASK_FORMS
 from triaffect.corpora.clock import FrameClock
 from triaffect.corpora.corpus import open_corpus
-from triaffect.corpora.delay import DelayedRatings, move_ratings, read_delay
+from triaffect.corpora.delay import DelayedRatings, move_ratings
 from triaffect.corpora.rows import label_columns
-from triaffect.errors import TriaffectError
 from triaffect.types import Moments, moments_schema
 
 COLUMNS = label_columns()
@@ -216,33 +215,3 @@ def test_unrelated_pictures_stay(tmp_path):
     source, _ = corpus.sources()
     assert corpus.unmoved() == [source.source_id]
     assert corpus.moments(source).table == plain.moments(source).table
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("0.4s", 0.4), ("400ms", 0.4), ("0.4", 0.4), (" 2 S ", 2), ("0", 0), (".5s", 0.5),
-     ("10s", 10), ("33.3 ms", 0.0333)],
-)  # fmt: skip
-def test_delays(text, seconds):
-    assert read_delay(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "s", "-0.4s", "0.4m", "4e-1", "nan", "inf", "0,4s", "400", "11s", "1_0ms", "0.4s0.4s",
-     "٤s", "."],
-)  # fmt: skip
-def test_what_is_no_delay(text):
-    with pytest.raises(TriaffectError, match="--va-delay: expected a delay from 0 to 10 s"):
-        read_delay(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "remedy"),
-    [("0,4s", "write 0.4s"), (" 0,4", "write 0.4"), ("400,5ms", "write 400.5ms"), ("11,5s", ""),
-     ("0,4,1", ""), ("none", "")],
-)  # fmt: skip
-def test_a_decimal_comma_is_told_how_to_be_written(text, remedy):
-    with pytest.raises(TriaffectError) as error:
-        read_delay(text)
-    assert error.value.remedy == remedy

@@ -186,12 +186,12 @@ def test_real_clips_one_face_all_along(detector):
     """Every fifth frame of eight talking people: always found, always the same track."""
     for path in sorted((SHARED / "data" / "clips").iterdir()):
         video = VideoFrames(path)
-        tracker, ids, counts = Tracker(video.info.frame_rate), set(), []
+        tracker, ids, counts = Tracker(), set(), []
         for frame in video:
             if frame.index % 5 == 0:
                 found = detector(frame.rgb)
                 counts.append(len(found))
-                ids.update(tracker.update(frame.index, found).tolist())
+                ids.update(tracker.update(frame.time_s, found).tolist())
         assert np.mean(np.array(counts) > 0) >= 0.98, path
         assert ids == {0}, path
 

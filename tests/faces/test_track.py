@@ -24,8 +24,12 @@ NOBODY = faces(np.empty((0, 2)), 1)
 def test_numbers_from_zero_in_order_of_appearance():
     tracker = Tracker()
     assert tracker.update(0, NOBODY).tolist() == []
-    assert tracker.update(1, faces([[100, 100], [400, 100]], 80)).tolist() == [0, 1]
-    assert tracker.update(2, faces([[700, 100], [402, 100], [101, 99]], 80)).tolist() == [2, 1, 0]
+    assert tracker.update(0.04, faces([[100, 100], [400, 100]], 80)).tolist() == [0, 1]
+    assert tracker.update(0.08, faces([[700, 100], [402, 100], [101, 99]], 80)).tolist() == [
+        2,
+        1,
+        0,
+    ]
 
 
 @settings(max_examples=40, deadline=None)
@@ -42,7 +46,7 @@ def test_people_who_keep_apart_keep_their_numbers(seed, count, size, step):
         here = rng.permutation(count)
         if step < 5 and frame:
             here = here[rng.random(count) > 0.1]
-        ids = tracker.update(frame, faces(centres[here].reshape(-1, 2), size))
+        ids = tracker.update(frame / 25, faces(centres[here].reshape(-1, 2), size))
         for person, number in zip(here.tolist(), ids.tolist(), strict=True):
             assert known.setdefault(person, number) == number
     assert sorted(known.values()) == list(range(count))
@@ -60,7 +64,7 @@ def test_two_who_cross_slowly_do_not_swap(seed, speed, size, ratio):
         seen = faces(at + rng.normal(0, 1, (2, 2)), sizes * np.exp(rng.normal(0, 0.01, 2)))
         kept = suppressed(seen.boxes, 0.3)
         last = dict(
-            zip(kept.tolist(), tracker.update(frame, seen.take(kept)).tolist(), strict=True)
+            zip(kept.tolist(), tracker.update(frame / 25, seen.take(kept)).tolist(), strict=True)
         )
         first = first or last
     assert last == first
@@ -69,31 +73,31 @@ def test_two_who_cross_slowly_do_not_swap(seed, speed, size, ratio):
 @pytest.mark.parametrize(("gap_s", "same"), [(0.2, True), (0.9, True), (1.2, False), (5.0, False)])
 @pytest.mark.parametrize("rate", [10.0, 25.0, 60.0])
 def test_survives_a_gap_of_up_to_a_second(rate, gap_s, same):
-    tracker = Tracker(rate)
+    tracker = Tracker()
     for frame in range(10):
-        assert tracker.update(frame, faces([300, 200], 100)).tolist() == [0]
+        assert tracker.update(frame / rate, faces([300, 200], 100)).tolist() == [0]
     back = 9 + round(gap_s * rate)
     for frame in range(10, back):
-        tracker.update(frame, NOBODY)
-    assert tracker.update(back, faces([320, 210], 98)).tolist() == ([0] if same else [1])
+        tracker.update(frame / rate, NOBODY)
+    assert tracker.update(back / rate, faces([320, 210], 98)).tolist() == ([0] if same else [1])
 
 
 def test_left_out_frames_equal_empty_ones():
     empty, left_out = Tracker(), Tracker()
     for tracker in (empty, left_out):
         for frame in range(5):
-            tracker.update(frame, faces([300 + 8 * frame, 200], 100))
+            tracker.update(frame / 25, faces([300 + 8 * frame, 200], 100))
     for frame in range(5, 15):
-        empty.update(frame, NOBODY)
+        empty.update(frame / 25, NOBODY)
     again = faces([[390, 200], [700, 200]], 100)
-    assert empty.update(15, again).tolist() == left_out.update(15, again).tolist() == [0, 1]
+    assert empty.update(0.6, again).tolist() == left_out.update(0.6, again).tolist() == [0, 1]
 
 
 def test_someone_elsewhere_or_much_nearer_is_someone_else():
     for place, size in (([480, 200], 100), ([300, 200], 220)):
         tracker = Tracker()
         tracker.update(0, faces([300, 200], 100))
-        assert tracker.update(1, faces(place, size)).tolist() == [1]
+        assert tracker.update(0.04, faces(place, size)).tolist() == [1]
 
 
 def test_zoom_and_size_of_the_picture_do_not_matter():
@@ -101,8 +105,8 @@ def test_zoom_and_size_of_the_picture_do_not_matter():
     path = np.array([[200, 200], [330, 220]]) + np.cumsum(rng.normal(0, 12, (60, 2, 2)), axis=0)
     small, large = Tracker(), Tracker()
     for frame, centres in enumerate(path):
-        one = small.update(frame, faces(centres, 90))
-        np.testing.assert_array_equal(one, large.update(frame, faces(7 * centres, 630)))
+        one = small.update(frame / 25, faces(centres, 90))
+        np.testing.assert_array_equal(one, large.update(frame / 25, faces(7 * centres, 630)))
 
 
 @settings(max_examples=30, deadline=None)
@@ -115,9 +119,9 @@ def test_order_of_detections_does_not_matter_and_no_number_twice(seed, count):
     for frame in range(20):
         seen = faces(centres, 80)
         order = rng.permutation(count) if frame else np.arange(count)
-        ids = straight.update(frame, seen)
+        ids = straight.update(frame / 25, seen)
         assert len(set(ids.tolist())) == count
-        np.testing.assert_array_equal(shuffled.update(frame, seen.take(order)), ids[order])
+        np.testing.assert_array_equal(shuffled.update(frame / 25, seen.take(order)), ids[order])
         centres = centres + rng.normal(0, 6, (count, 2))
 
 
@@ -125,7 +129,7 @@ def test_memory_does_not_grow():
     rng = np.random.default_rng(0)
     tracker, highest = Tracker(), 0
     for frame in range(2000):
-        ids = tracker.update(frame, faces(rng.uniform(0, 1e5, (3, 2)), 60))
+        ids = tracker.update(frame / 25, faces(rng.uniform(0, 1e5, (3, 2)), 60))
         highest = max(highest, *ids.tolist())
         assert len(tracker._tracks) <= 3 * 27
     assert highest > 5000
@@ -133,10 +137,29 @@ def test_memory_does_not_grow():
 
 def test_frames_come_in_order():
     tracker = Tracker()
-    tracker.update(3, NOBODY)
-    for late in (3, 1):
-        with pytest.raises(ValueError, match="after 3"):
+    tracker.update(0.5, NOBODY)
+    for late in (0.5, 0.1):
+        with pytest.raises(ValueError, match=r"after 0\.5 s"):
             tracker.update(late, NOBODY)
+
+
+def test_an_uneven_pace_of_frames_changes_nothing():
+    """Two who pass each other: sampled evenly, or with frames left out at random."""
+    rng = np.random.default_rng(5)
+    even, uneven = Tracker(), Tracker()
+    for k in range(200):
+        time_s = k / 100
+        seen = faces([[200 + 150 * time_s, 200], [500 - 150 * time_s, 260]], 80)
+        ids = even.update(time_s, seen)
+        if rng.random() < 0.3:
+            assert uneven.update(time_s, seen).tolist() == ids.tolist() == [0, 1]
+
+
+def test_after_a_cut_the_same_place_is_somebody_else():
+    tracker = Tracker()
+    assert tracker.update(0, faces([[300, 200], [500, 200]], 100)).tolist() == [0, 1]
+    tracker.forget()
+    assert tracker.update(0.04, faces([[300, 200], [500, 200]], 100)).tolist() == [2, 3]
 
 
 @given(st.integers(0, 10**6), st.integers(0, 7), st.integers(0, 7), st.booleans())

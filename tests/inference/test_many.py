@@ -15,6 +15,7 @@ from triaffect.errors import MediaError, ModelError
 from triaffect.inference import many
 from triaffect.inference.form import TableForm
 from triaffect.inference.many import predict_files
+from triaffect.inference.options import Options
 from triaffect.inference.predictor import Predictor
 from triaffect.inference.results import problems
 
@@ -131,7 +132,7 @@ def test_parts_with_sound_are_not_used_without(files, model, tmp_path, computed)
     output = tmp_path / "t.csv"
     with pytest.raises(KeyboardInterrupt):
         predict_files(files, output, model, told=interrupted_after(4))
-    results = predict_files(files, output, model, sound=False)
+    results = predict_files(files, output, model, options=Options(sound=False))
     assert computed[4:] == [path.name for path in files]
     assert [r.path.name for r in results if r.error is None] == ["clip.mp4"]
     assert not pd.read_csv(output)["voice_heard"].any()

@@ -1,5 +1,7 @@
 """What a stream remembers: enough, independent of how it came in, and never more."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,34 +16,61 @@ RATE = 1000
 
 
 def instants(frames, tracks, rate=25.0):
-    n = len(frames)
     frames = np.asarray(frames, np.int64)
-    box = np.zeros((n, 4), np.float32)
-    return Instants(frames, frames / rate, np.asarray(tracks, np.int64), box, box[:, 0])
+    rows = Instants.faceless(frames, frames / rate)
+    return replace(rows, track=np.asarray(tracks, np.int64))
+
+
+def marked(numbers):
+    """Crops that `vectors_of` turns into these numbers."""
+    return np.asarray(numbers, np.int32).view(np.uint8).reshape(len(numbers), 2, 2, 1)
+
+
+def vectors_of(dim):
+    return lambda crops: np.repeat(crops.reshape(-1, 4).view(np.int32), dim, axis=1)
 
 
 def test_faces_are_remembered_no_longer_than_a_window_reaches():
     window = Window(0.8, 0.2)
-    memory = FaceMemory(window, 3)
+    memory = FaceMemory(window, vectors_of(3), 3)
     for start in range(0, 5000, 20):
         frames = np.arange(start, start + 20)
         rows = instants(frames, frames // 500)  # a new face every 20 s
-        memory.add(rows, np.repeat(frames[:, None], 3, axis=1).astype(np.float32))
+        memory.add(rows, marked(frames))
         vectors, present = memory.windows(rows)
         assert (vectors[:, -1, 0] == frames).all()
         assert present[:, -1].all()
         memory.forget(float(rows.time_s[-1]))
-        assert sum(len(times) for times, _ in memory._tracks.values()) <= 0.9 * 25 + 1
+        assert sum(len(track.times_s) for track in memory._tracks.values()) <= 0.9 * 25 + 1
     assert len(memory._tracks) <= 2
 
 
 def test_a_window_never_holds_another_track():
-    memory = FaceMemory(Window(0.4, 0.04), 1)
+    memory = FaceMemory(Window(0.4, 0.04), vectors_of(1), 1)
     rows = instants([0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 1])
-    memory.add(rows, np.array([[10.0], [20], [11], [21], [12], [22]], np.float32))
+    memory.add(rows, marked([10, 20, 11, 21, 12, 22]))
     vectors, present = memory.windows(instants([2, 2, 2], [1, 0, -1]))
     assert vectors[present].tolist() == [[20], [21], [22], [10], [11], [12]]
     assert present.sum(axis=1).tolist() == [3, 3, 0]
+
+
+def test_only_vectors_that_a_window_asks_for_are_made_and_each_once():
+    made = []
+
+    def extractor(crops):
+        made.extend(crops.reshape(-1, 4).view(np.int32).ravel().tolist())
+        return vectors_of(1)(crops)
+
+    memory = FaceMemory(Window(0.4, 0.2), extractor, 1)
+    for start in range(0, 50, 7):
+        rows = instants(np.arange(start, min(start + 7, 50)), [0] * min(7, 50 - start))
+        memory.add(rows, marked(rows.frame))
+        wanted = rows[rows.frame % 10 == 0]
+        vectors, present = memory.windows(wanted)
+        for frame, vector, there in zip(wanted.frame, vectors[..., 0], present, strict=True):
+            assert vector[there].tolist() == [f for f in (frame - 10, frame - 5, frame) if f >= 0]
+        memory.forget(float(rows.time_s[-1]))
+    assert made == [0, 5, 10, 15, 20, 25, 30, 35, 40]
 
 
 def voice_of(series, loud_samples, window):

@@ -36,7 +36,7 @@ def test_a_fourth_task_becomes_columns(tmp_path):
     model = write_tiny_model(tmp_path / "model", tasks=tasks)
     skimage.io.imsave(tmp_path / "one.png", portrait())
     table = Predictor(model, tasks=tasks).predict(tmp_path / "one.png")
-    assert list(table.columns)[31:] == ["AU26", "pain", "face_seen", "voice_heard"]
+    assert list(table.columns)[46:] == ["AU26", "pain", "face_seen", "voice_heard"]
     assert 0 < table["pain"].item() < 1
     with pytest.raises(ModelError, match="PAIN"):
         Predictor(model)
@@ -64,7 +64,7 @@ def test_a_network_of_complete_windows_leaves_the_other_moments_blank(tmp_path, 
     np.testing.assert_array_equal(table["valence"][~blank], loose["valence"][~blank])
     assert (table["voice_heard"] == loose["voice_heard"]).all()
     with pytest.raises(ModelError, match="face alone"):
-        triaffect.load(tmp_path / "model", sound=False)
+        triaffect.load(tmp_path / "model", options=triaffect.Options(sound=False))
 
 
 def test_networks_that_do_not_fit_together_are_refused(tmp_path):
@@ -104,7 +104,9 @@ def test_without_shipped_weights_the_remedy_is_told(monkeypatch, tmp_path):
 def test_the_package_predicts_with_the_shipped_model(monkeypatch, model, tmp_path):
     assert registry.SHIPPED == module.SHIPPED
     monkeypatch.setattr(module, "SHIPPED", model)
-    monkeypatch.setattr(module, "shipped", module.load)  # the real one remembers its model
+    monkeypatch.setattr(
+        module, "shipped", lambda options: module.load(options=options)
+    )  # the real one remembers its model
     skimage.io.imsave(tmp_path / "one.png", portrait())
     one = triaffect.predict(tmp_path / "one.png")
     assert one.equals(triaffect.load(model).predict(tmp_path / "one.png"))

@@ -18,7 +18,9 @@ def made_table(n=5, clip="a, b.mp4"):
     track = np.arange(n) % 3 - 1
     box = np.where((track < 0)[:, None], np.nan, rng.uniform(0, 900, (n, 4))).astype(np.float32)
     times_s = 36_000 + np.arange(n) / 30
-    instants = Instants(np.arange(n), times_s, track, box, box[:, 0] / 900)
+    points = box[:, None, :2] + rng.uniform(0, 90, (n, 5, 2)).astype(np.float32)
+    score = box[:, 0] / 900
+    instants = Instants(np.arange(n), times_s, track, box, score, points, -score)
     values = {task.key: rng.uniform(0, 1, (n, task.width)).astype(np.float32) for task in TASKS}
     for each in values.values():
         each[track < 0] = np.nan
@@ -49,7 +51,7 @@ def test_csv_cells_are_plain(tmp_path):
     write(tmp_path / "t.csv", made_table(2))
     header, blank, seen = (tmp_path / "t.csv").read_text().splitlines()
     assert header.startswith("clip,frame,time_s,face_id,box_x")
-    assert blank == '"a, b.mp4",0,36000.0,' + "," * 29 + "false,false"
+    assert blank == '"a, b.mp4",0,36000.0,' + "," * 44 + "false,false"
     assert seen.startswith('"a, b.mp4",1,36000.033333,0,')
     assert seen.endswith("true,true")
     assert max(len(cell) for cell in seen.split(",")[4:]) <= 9

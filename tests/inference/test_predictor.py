@@ -27,6 +27,7 @@ from triaffect.faces.align import align
 from triaffect.faces.detect import CenterFace
 from triaffect.features.model_folder import load_model_folder
 from triaffect.features.networks import OnnxFace, OnnxVoice
+from triaffect.inference.options import Options
 from triaffect.inference.predictor import PartialMediaWarning, Predictor
 from triaffect.media.audio import read_sound
 from triaffect.media.video import VideoFrames
@@ -35,14 +36,17 @@ from triaffect.types import Window
 
 COLUMNS = [
     *("clip", "frame", "time_s", "face_id", "box_x", "box_y", "box_w", "box_h", "detection"),
+    *("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y"),
+    *("mouth_left_x", "mouth_left_y", "mouth_right_x", "mouth_right_y"),
+    *("head_yaw_deg", "head_pitch_deg", "head_roll_deg", "face_px", "sharpness"),
     *("valence", "arousal", "expression"),
     *("p_neutral", "p_anger", "p_disgust", "p_fear"),
     *("p_happiness", "p_sadness", "p_surprise", "p_other"),
     *("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25", "AU26"),
     *("face_seen", "voice_heard"),
 ]
-FACE_CELLS = ["face_id", "box_x", "box_y", "box_w", "box_h", "detection"]
-LABEL_CELLS = COLUMNS[9:32]
+FACE_CELLS = COLUMNS[3:24]
+LABEL_CELLS = COLUMNS[24:47]
 NUMBERS = [name for task in TASKS for name in task.columns]
 
 
@@ -50,7 +54,7 @@ def test_the_columns_are_the_published_ones(predictor, clip):
     table = predictor.predict(clip)
     assert list(table.columns) == COLUMNS
     assert (table["clip"] == str(clip)).all()
-    assert np.allclose(table[COLUMNS[12:20]].sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(table[COLUMNS[27:35]].sum(axis=1), 1, atol=1e-5)
 
 
 def test_every_frame_has_a_row_and_a_faceless_one_speaks_from_the_voice(predictor, clip):
@@ -111,7 +115,7 @@ def nearest(times_s, at_s):
 @pytest.mark.parametrize("window", [FACE_WINDOW, Window(0.8, 0.2, causal=False), Window(0.3, 0.1)])
 def test_values_are_those_of_the_window_around_the_moment(tmp_path, clip, window):
     model = write_tiny_model(tmp_path / "model", window=window)
-    table = Predictor(model).predict(clip)
+    table = Predictor(model, options=Options(detect_every_s=0)).predict(clip)
     expected = np.stack(list(plain_rows(clip, model, window)))
     assert np.abs(table[NUMBERS].to_numpy() - expected).max() < 1e-4
     assert table[NUMBERS].std().max() > 0.01  # or the comparison would say nothing
@@ -167,7 +171,7 @@ def test_sound_without_a_voice_is_no_voice(predictor, tmp_path, kind):
 def test_sound_changes_values_but_never_faces(predictor, tmp_path):
     absent = predictor.predict(write_clip(tmp_path / "a.mp4", 8, sound=False))
     heard = predictor.predict(write_clip(tmp_path / "b.mp4", 8))
-    pd.testing.assert_frame_equal(absent[COLUMNS[1:9]], heard[COLUMNS[1:9]])
+    pd.testing.assert_frame_equal(absent[COLUMNS[1:24]], heard[COLUMNS[1:24]])
     assert (absent["valence"] != heard["valence"]).any()
 
 
@@ -175,7 +179,7 @@ def test_sound_left_out_is_as_if_there_were_none(model, clip, tmp_path):
     mute = Predictor(model).predict(
         write_clip(tmp_path / "m.mp4", 40, faceless=(10, 11), sound=False)
     )
-    faces = Predictor(model, sound=False)
+    faces = Predictor(model, options=Options(sound=False))
     pd.testing.assert_frame_equal(
         faces.predict(clip).drop(columns="clip"), mute.drop(columns="clip")
     )

@@ -1,6 +1,7 @@
 """Prediction tables and journals to make pages of."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,8 @@ def made_table(clip="clip.mp4", frames=60, faces=1, gap=range(0), tasks=TASKS) -
     ]
     frame, track = np.array(rows).T
     box = np.where((track == NO_FACE)[:, None], np.nan, 50.0) * np.ones((1, 4))
-    instants = Instants(frame, frame / 25, track, box, box[:, 0] / 100)
+    blank = Instants.faceless(frame, frame / 25)
+    instants = replace(blank, track=track, box=box, detection=box[:, 0] / 100)
     values = {}
     for task in tasks:
         values[task.key] = rng.dirichlet(np.ones(task.width), len(frame))

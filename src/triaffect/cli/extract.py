@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triaffect.cli.durations import read_duration
 from triaffect.cli.progress import progress_bar
 from triaffect.cli.unread import tell_unread
 from triaffect.errors import MediaError, TriaffectError
 
 if TYPE_CHECKING:
     from triaffect.features.engines.engine import Engine
+
+_LONGEST_DELAY_S = 10.0
+"""Raters' delays are known from 0.2 s to 6 s; more is a mistake in the unit."""
 
 
 class EngineName(StrEnum):
@@ -69,11 +73,11 @@ def extract(
     cannot be read is named at the end, and makes the exit code 1.
     """
     from triaffect.corpora.corpus import open_corpus
-    from triaffect.corpora.delay import DelayedRatings, read_delay
+    from triaffect.corpora.delay import DelayedRatings
     from triaffect.features.extract import extract as run
 
     workers = _engine(engine, ray_address, jobs)
-    delay_s = read_delay(va_delay)
+    delay_s = read_duration(va_delay, "--va-delay", "a delay", _LONGEST_DELAY_S)
     opened = open_corpus(corpus)
     tell_unread(opened)
     if delay_s:

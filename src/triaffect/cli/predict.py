@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triaffect.cli.durations import read_duration
 from triaffect.cli.progress import progress_bar
 from triaffect.errors import MediaError
+from triaffect.inference.options import DETECT_EVERY_S, Options
 
 if TYPE_CHECKING:
     from triaffect.inference.results import FileResult, Interrupted
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _MOST_JOBS = 2
 """Processes unless more are asked for: each holds a model and a decoded frame."""
+
+_LONGEST_S = 3600.0
 
 
 def predict(
@@ -57,6 +61,27 @@ def predict(
     no_sound: Annotated[
         bool, typer.Option("--no-sound", help="Judge faces alone; leave the sound of videos out.")
     ] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows only so often, such as 0.2s or 200ms.", show_default="every frame's"
+        ),
+    ] = None,
+    detect_every: Annotated[
+        str,
+        typer.Option(
+            help="Look at the whole picture so often, in between only near known faces; "
+            "0 looks at all of every frame."
+        ),
+    ] = f"{DETECT_EVERY_S:g}s",
+    smallest_face: Annotated[
+        float,
+        typer.Option(min=0, help="Pass over faces whose box has a side of fewer pixels."),
+    ] = 0.0,
+    most_faces: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the largest so many faces of a frame.", show_default="all"),
+    ] = None,
     smooth: Annotated[
         str,
         typer.Option(
@@ -122,6 +147,13 @@ def predict(
     from triaffect.inference.results import Interrupted
     from triaffect.media.find import find_media
 
+    options = Options(
+        sound=not no_sound,
+        every_s=None if every is None else read_duration(every, "--every", "a step", _LONGEST_S),
+        detect_every_s=read_duration(detect_every, "--detect-every", "a step", _LONGEST_S),
+        smallest_face_px=smallest_face,
+        most_faces=most_faces,
+    )
     form = TableForm.parse(smooth, baseline, columns, summary)
     files = find_media(inputs, images_as_video is not None)
     check_alone(files)
@@ -137,7 +169,7 @@ def predict(
                 jobs or min(_MOST_JOBS, os.cpu_count() or 1, len(files)),
                 told=lambda done, word: bar(done, len(files), word),
                 listeners=[each.add for each in (page, copies) if each],
-                sound=not no_sound,
+                options=options,
                 form=form,
                 opening=Opening(images_as_video, seconds),
             )

@@ -7,8 +7,6 @@ both is parted, and each moved label is joined with the other labels of the fram
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -23,13 +21,9 @@ from triaffect.errors import AnnotationError, TriaffectError
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 from triaffect.types import KEY_COLUMNS, BoolArray, Moments, Source, origin_column, weight_column
 
-LONGEST_S = 10.0
-"""Raters' delays are known from 0.2 s to 6 s; more is a mistake in the unit."""
-
 _ROUNDING_S = 1e-9
 """A time that is negative by less is 0."""
 
-_DELAY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(ms|s|)", re.ASCII)
 _MOVED = (
     *VALENCE_AROUSAL.columns,
     weight_column(VALENCE_AROUSAL.key),
@@ -161,24 +155,3 @@ def _earlier(table: pa.Table, delay_s: float, clock: FrameClock) -> pd.DataFrame
 def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with their number among those of the same key, so that none is joined twice."""
     return rows.assign(nth=rows.groupby(_JOINED_ON).cumcount())
-
-
-def read_delay(text: str) -> float:
-    """Seconds of a delay such as ``0.4s``, ``400ms`` or ``0.4``.
-
-    Raises:
-        TriaffectError: It is no such text, or longer than any rater's delay.
-    """
-    seconds = _seconds(text)
-    if not seconds <= LONGEST_S:
-        expected = f"a delay from 0 to {LONGEST_S:g} s, such as 0.4s or 400ms"
-        pointed = text.strip().replace(",", ".")
-        remedy = f"write {pointed}" if _seconds(pointed) <= LONGEST_S else ""
-        raise TriaffectError(expected, repr(text), remedy, where="--va-delay")
-    return seconds
-
-
-def _seconds(text: str) -> float:
-    """Seconds that a text says; NaN if it says none."""
-    found = _DELAY.fullmatch(text.strip().lower())
-    return float(found[1]) / (1000 if found[2] == "ms" else 1) if found else math.nan

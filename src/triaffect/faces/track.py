@@ -8,6 +8,7 @@ where boxes do not touch, and so survives sparse sampling and short gaps.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,9 @@ _PLACE_MEMORY_S, _SPEED_MEMORY_S = 0.04, 0.25
 _COAST_S = 0.6
 """An unseen face is expected to come to rest within about this time."""
 
+_SLACK_S = 1e-6
+"""Times are sums of floats."""
+
 
 @dataclass
 class _Track:
@@ -37,13 +41,13 @@ class _Track:
 
     Attributes:
         track_id: Its number.
-        frame: When it was last seen.
+        seen_s: When it was last seen.
         place: Centre x, centre y, logarithm of size, filtered.
-        speed: Change of `place` per frame.
+        speed: Change of `place` per second.
     """
 
     track_id: int
-    frame: int
+    seen_s: float
     place: _Floats
     speed: _Floats
 
@@ -53,22 +57,27 @@ class Tracker:
 
     Only faces seen within the last `gap_s` are remembered, so memory does not grow.
 
+    It goes by seconds, not by frames, so the pace of the frames may vary.
+
     Args:
-        frame_rate: Frames per second of the frame numbers given to `update`.
         gap_s: A face unseen for longer gets a new number when it comes back.
     """
 
-    def __init__(self, frame_rate: float = 25.0, gap_s: float = 1.0) -> None:
-        self.frame_rate, self.gap_s = frame_rate, gap_s
+    def __init__(self, gap_s: float = 1.0) -> None:
+        self.gap_s = gap_s
         self._tracks: list[_Track] = []
         self._next_id = 0
-        self._frame = -1
+        self._time_s = -math.inf
 
-    def update(self, frame_index: int, detections: Detections) -> IntArray:
+    def forget(self) -> None:
+        """Give every face to come a new number, as after a cut."""
+        self._tracks = []
+
+    def update(self, time_s: float, detections: Detections) -> IntArray:
         """Number the faces of the next frame.
 
         Args:
-            frame_index: 0-based number of the frame; numbers may be left out.
+            time_s: When the frame is shown; frames may be left out.
             detections: Its faces, N of them.
 
         Returns:
@@ -77,10 +86,10 @@ class Tracker:
         Raises:
             ValueError: The frame does not come after the one before.
         """
-        if frame_index <= self._frame:
-            raise ValueError(f"a frame after {self._frame} expected, got {frame_index}")
-        self._frame = frame_index
-        self._tracks = [t for t in self._tracks if self._since_s(t) <= self.gap_s]
+        if time_s <= self._time_s:
+            raise ValueError(f"a frame after {self._time_s:g} s expected, got {time_s:g} s")
+        self._time_s = time_s
+        self._tracks = [t for t in self._tracks if self._since_s(t) <= self.gap_s + _SLACK_S]
         places = _places(detections)
         ids = np.full(len(places), -1, np.int64)
         for row, column in self._matches(places):
@@ -88,25 +97,24 @@ class Tracker:
             self._follow(track, places[column])
             ids[column] = track.track_id
         for column in np.flatnonzero(ids < 0).tolist():
-            ids[column] = self._start(frame_index, places[column])
+            ids[column] = self._start(places[column])
         return ids
 
     def _since_s(self, track: _Track) -> float:
-        return (self._frame - track.frame) / self.frame_rate
+        return self._time_s - track.seen_s
 
     def _expected(self, track: _Track) -> _Floats:
-        coast = _COAST_S * self.frame_rate
-        frames = coast * (1 - np.exp(-(self._frame - track.frame) / coast))
-        place: _Floats = track.place + frames * track.speed
+        moving_s = _COAST_S * (1 - np.exp(-self._since_s(track) / _COAST_S))
+        place: _Floats = track.place + moving_s * track.speed
         return place
 
     def _follow(self, track: _Track, seen: _Floats) -> None:
         expected, since_s = self._expected(track), self._since_s(track)
         surprise = seen - expected
         place_gain, speed_gain = 1 - np.exp(-since_s / np.array([_PLACE_MEMORY_S, _SPEED_MEMORY_S]))
-        track.speed = track.speed + speed_gain * surprise / (self._frame - track.frame)
+        track.speed = track.speed + speed_gain * surprise / since_s
         track.place = expected + place_gain * surprise
-        track.frame = self._frame
+        track.seen_s = self._time_s
 
     def _matches(self, places: _Floats) -> list[tuple[int, int]]:
         """Pairs of (track, face) that belong together."""
@@ -119,8 +127,8 @@ class Tracker:
         cost = np.where(allowed, unlike - prize, 0)
         return [(i, j) for i, j in least_assignment(cost) if allowed[i, j]]
 
-    def _start(self, frame_index: int, place: _Floats) -> int:
-        self._tracks.append(_Track(self._next_id, frame_index, place, np.zeros(3)))
+    def _start(self, place: _Floats) -> int:
+        self._tracks.append(_Track(self._next_id, self._time_s, place, np.zeros(3)))
         self._next_id += 1
         return self._next_id - 1
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.faces.align import TEMPLATE_SIZE, align, align_many
-from triaffect.faces.detect import CenterFace, Detections, FaceDetector
+from triaffect.faces.detect import CenterFace, FaceDetector, alignable
 from triaffect.faces.track import Tracker
 from triaffect.features.store import KEY_DTYPE
 from triaffect.media.video import VideoFrames
@@ -34,9 +34,6 @@ SMALL_PX = 160
 CROP_DETECTION_SIZE, CROP_THRESHOLD = 128, 0.3
 """Pixels to which a crop is brought before its face is looked for, and the least confidence;
 by trial on FER+, where 98 % are found so."""
-
-_LEAST_SPREAD_PX = 0.1
-"""Landmarks closer together than this in both directions cannot be aligned."""
 
 T = TypeVar("T")
 _Crop = NDArray[np.uint8]
@@ -118,10 +115,10 @@ def _batched(faces: Iterable[tuple[tuple[int, int, float], _Crop]]) -> Iterator[
 
 def _faces(frames: VideoFrames) -> Iterator[tuple[tuple[int, int, float], _Crop]]:
     """Key and crop of every face of every frame."""
-    detector, tracker = CenterFace(), Tracker(frames.info.frame_rate)
+    detector, tracker = CenterFace(), Tracker()
     for frame in frames:
         found = alignable(detector(frame.rgb))
-        tracks = tracker.update(frame.index, found)
+        tracks = tracker.update(frame.time_s, found)
         for track, crop in zip(tracks, align_many(frame.rgb, found.landmarks), strict=True):
             yield (int(track), frame.index, frame.time_s), crop
 
@@ -152,12 +149,6 @@ def _whole(rgb: NDArray[np.uint8]) -> Sequence[_Crop]:
     how = cv2.INTER_AREA if min(rgb.shape[:2]) > TEMPLATE_SIZE else cv2.INTER_LINEAR
     small = cv2.resize(rgb, (TEMPLATE_SIZE, TEMPLATE_SIZE), interpolation=how)
     return [np.asarray(small, np.uint8)]
-
-
-def alignable(found: Detections) -> Detections:
-    """The detections whose landmarks are distinct points; noise can give others."""
-    spread = np.ptp(found.landmarks, axis=1).max(axis=1) if len(found) else np.empty(0)
-    return found.take(np.flatnonzero(spread > _LEAST_SPREAD_PX))  # False for NaN as well
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from triaffect.errors import TableError
 
 _DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(ms|s|)", re.ASCII)
+
+
+def seconds_of(text: str) -> float:
+    """Seconds that a text says; NaN if it says none."""
+    found = _DURATION.fullmatch(text.strip().lower())
+    return float(found[1]) / (1000 if found[2] == "ms" else 1) if found else math.nan
 
 
 def read_seconds(text: str | float, where: str, least: float, most: float) -> float:
@@ -21,8 +28,7 @@ def read_seconds(text: str | float, where: str, least: float, most: float) -> fl
     Raises:
         TableError: It is no length of time, or out of bounds.
     """
-    match = _DURATION.fullmatch(str(text).strip())
-    seconds = float(match[1]) * (0.001 if match[2] == "ms" else 1) if match else -1.0
+    seconds = seconds_of(str(text))
     if not least <= seconds <= most:
         expected = f"a time from {least:g}s to {most:g}s, as 0.4s, 400ms or 0.4"
         raise TableError(expected, repr(text), where=where)

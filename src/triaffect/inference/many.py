@@ -1,7 +1,7 @@
 """Many files to one table: in parallel, in order, and going on where it was interrupted.
 
 Each finished file's rows are kept in ``<output>.parts/`` under a name made of the path, size and
-time of change of the file, and of the model, the device, the version and whether sound is heard;
+time of change of the file, and of the model, the device, the version and the options;
 what is there already is not computed again. When all is done they are joined in the order of the
 inputs and the folder is removed, so the table does not depend on the number of processes.
 
@@ -16,7 +16,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from triaffect.features.session import CPU
 from triaffect.inference.about import about_run
 from triaffect.inference.form import PLAIN, TableForm, check_outputs, form_writer, formed
 from triaffect.inference.opening import SINGLE_FILES, Opening
+from triaffect.inference.options import DEFAULT, Options
 from triaffect.inference.output import table_writer
 from triaffect.inference.predictor import PartialMediaWarning, Predictor
 from triaffect.inference.results import (
@@ -61,7 +62,7 @@ class Settings:
         model: Model folder.
         device: Where its networks run.
         parts: Folder of the finished files' rows.
-        sound: Whether the sound of videos is heard.
+        options: What to predict of a file, and how closely to look.
         opening: How inputs that are no single files are read.
         identity: What a part depends on apart from its file.
     """
@@ -69,14 +70,14 @@ class Settings:
     model: Path
     device: str
     parts: Path
-    sound: bool = True
+    options: Options = DEFAULT
     opening: Opening = SINGLE_FILES
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
         model = file_hash(self.model / DESCRIPTION)  # which holds the hashes of the networks
-        heard = "" if self.sound else " no sound"
-        object.__setattr__(self, "identity", f"{__version__} {self.device} {model}{heard}")
+        identity = f"{__version__} {self.device} {model} {self.options}"
+        object.__setattr__(self, "identity", identity)
 
     def part(self, path: Path) -> Path:
         """Where the rows of a finished file are kept."""
@@ -94,7 +95,7 @@ def predict_files(
     *,
     told: Told | None = None,
     listeners: Sequence[Listener] = (),
-    sound: bool = True,
+    options: Options = DEFAULT,
     form: TableForm = PLAIN,
     opening: Opening = SINGLE_FILES,
 ) -> list[FileResult]:
@@ -109,7 +110,7 @@ def predict_files(
         told: Told of progress.
         listeners: Given the rows of the files that did not fail, part by part, in order, once the
             table is written.
-        sound: Whether the sound of videos is heard; if not, files of sound alone fail.
+        options: What to predict of a file; without sound, files of sound alone fail.
         form: How the table is written; parts that are there serve any form.
         opening: How inputs that are no single files are read.
 
@@ -123,8 +124,9 @@ def predict_files(
         Interrupted: Ctrl-C; what was done is kept in a partial table.
     """
     check_outputs(output, form)
-    predictor = Predictor(model, device, sound=sound)  # before any work: does the model load?
-    settings = Settings(model, device, output.with_name(output.name + ".parts"), sound, opening)
+    predictor = Predictor(model, device, options=options)  # before any work: does the model load?
+    parts = output.with_name(output.name + ".parts")
+    settings = Settings(model, device, parts, options, opening)
     make_folder(settings.parts)
     results: list[FileResult] = []
     try:
@@ -237,7 +239,7 @@ class _Worker:
         self, settings: Settings, told: Told | None, done: int, wanted: Callable[[], bool]
     ) -> None:
         self._settings, self._told, self._done, self._wanted = settings, told, done, wanted
-        self._predictor = Predictor(settings.model, settings.device, sound=settings.sound)
+        self._predictor = Predictor(settings.model, settings.device, options=settings.options)
 
     def __call__(self, path: Path) -> FileResult:
         """Predict one file; only what would fail for every file is raised."""
@@ -311,7 +313,7 @@ def _join(
     form: TableForm,
 ) -> None:
     tasks = [task.with_thresholds(predictor.thresholds) for task in predictor.tasks]
-    options = {"device": settings.device, "sound": settings.sound, **form.options()}
+    options = {"device": settings.device, **asdict(settings.options), **form.options()}
     about = about_run(settings.model, options, tasks, problems(results))
     with form_writer(output, predictor.schema, form, tasks, about) as add:
         for result in (result for result in results if result.rows):

@@ -1,19 +1,22 @@
 """Prediction: a video, picture or sound in; a row for every frame and face out.
 
-How a row comes about: CenterFace finds the faces of each frame, a tracker numbers them, each
-is aligned and becomes a vector; the vectors of the same track around the moment (the model's
-window, nearest frame within half a hop) and the voice row nearest in time go into the fusing
-network. A video's sound is read alongside, just as far ahead as the voice's windows need, so
-memory does not grow with the length. A frame without a face gets one row, from the voice
-alone if one can be heard (`triaffect.features.listening`). A picture is one frame at time 0. A
-sound without pictures gets a row at every hop of the voice network, numbered from 0 at time 0.
-A predictor that was told to leave sound out sees every video as a mute one.
+How a row comes about: CenterFace finds the faces of each frame (all of it now and then, in
+between near where they were), a tracker numbers them, each is aligned; the aligned faces of the
+same track around the moment (the model's window, nearest frame within half a hop) become
+vectors, which go with the voice row nearest in time into the fusing network. Decoding, finding
+faces and the networks overlap in three threads, each a few frames ahead of the next. A video's
+sound is read alongside, just as far ahead as the voice's windows need. So memory does not grow
+with the length. A frame without a face gets one row, from the voice alone if one can be heard
+(`triaffect.features.listening`). A picture is one frame at time 0. A sound without pictures
+gets a row at every hop of the voice network, numbered from 0 at time 0. What can be chosen of
+all this is in `triaffect.inference.options`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,7 +28,7 @@ from numpy.typing import NDArray
 
 from triaffect.errors import MediaError, ModelError
 from triaffect.faces.detect import CenterFace, FaceDetector
-from triaffect.faces.track import Tracker
+from triaffect.faces.follow import Follower
 from triaffect.features.external import streams_of_run
 from triaffect.features.listening import Hearing
 from triaffect.features.model_folder import DESCRIPTION, load_model_folder
@@ -34,7 +37,8 @@ from triaffect.features.registry import SHIPPED
 from triaffect.features.session import CPU
 from triaffect.inference.fusion import Fusion
 from triaffect.inference.memory import FaceMemory, VoiceMemory
-from triaffect.inference.sight import watch
+from triaffect.inference.options import DEFAULT, Options
+from triaffect.inference.sight import Pace, watch
 from triaffect.inference.table import Instants, build_table, table_schema, to_pandas
 from triaffect.media.audio import sound_chunks
 from triaffect.media.footage import Footage, GivenFrames
@@ -42,7 +46,7 @@ from triaffect.media.source import picture_problem, probe, read_image
 from triaffect.media.video import DEFAULT_RATE, Frame, VideoFrames
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import FeatureSeries, SourceKind, Window
+from triaffect.types import BoolArray, FeatureSeries, FloatArray, SourceKind, Window
 
 
 class PartialMediaWarning(UserWarning):
@@ -58,7 +62,7 @@ class Predictor:
         folder: The model folder; it needs a face, a voice and a fusing network.
         device: Where the networks run, "cpu" or "cuda". Faces are found on the CPU.
         tasks: The tasks that a model may predict.
-        sound: Whether the sound of videos is heard; if not, faces alone are judged.
+        options: What to predict of a file, and how closely to look.
 
     Attributes:
         tasks: The tasks that this model predicts.
@@ -75,15 +79,15 @@ class Predictor:
         folder: str | Path,
         device: str = CPU,
         tasks: Sequence[Task] = TASKS,
-        sound: bool = True,
+        options: Options = DEFAULT,
     ) -> None:
         cv2.setNumThreads(1)
         model = load_model_folder(Path(folder))
         self._fusion = Fusion(model, tasks, device)
         self._face, self._voice = OnnxFace(model, device), OnnxVoice(model, device)
         self._detector: FaceDetector = CenterFace()
-        self._sound = sound
-        if not sound and self._fusion.part.complete:
+        self._options = options
+        if not options.sound and self._fusion.part.complete:
             expected = "a model that can judge a face alone"
             remedy = "do not leave the sound out"
             raise ModelError(expected, "one that needs a voice as well", remedy, where=model.path)
@@ -105,7 +109,7 @@ class Predictor:
         """
         return to_pandas(pa.concat_tables(self.tables(path)))
 
-    def stream(self, path: str | Path) -> Iterator[pd.DataFrame]:
+    def stream(self, path: str | Path) -> Generator[pd.DataFrame]:
         """Predict a file in parts, in memory that does not grow with its length.
 
         Yields:
@@ -114,8 +118,9 @@ class Predictor:
         Raises:
             MediaError: The file cannot be read.
         """
-        for table in self.tables(path):
-            yield to_pandas(table)
+        with closing(self.tables(path)) as tables:
+            for table in tables:
+                yield to_pandas(table)
 
     def frames(
         self,
@@ -137,61 +142,82 @@ class Predictor:
         Raises:
             MediaError: There is no frame, or one is not as said.
         """
-        for table in self.watch(GivenFrames(frames, rate, clip), clip):
-            yield to_pandas(table)
+        with closing(self.watch(GivenFrames(frames, rate, clip), clip)) as tables:
+            for table in tables:
+                yield to_pandas(table)
 
-    def watch(self, footage: Footage, clip: str | Path) -> Iterator[pa.Table]:
+    def watch(self, footage: Footage, clip: str | Path) -> Generator[pa.Table]:
         """Like `frames`, of a folder of pictures or a camera, as Arrow tables."""
-        yield from self._from_frames(clip, footage, Tracker(footage.rate), self._silence())
+        yield from self._from_frames(clip, footage, self._silence())
         _warn_of(footage.problem, clip)
 
-    def tables(self, path: str | Path) -> Iterator[pa.Table]:
+    def tables(self, path: str | Path) -> Generator[pa.Table]:
         """Like `stream`, as Arrow tables."""
         info = probe(path)
         if info.kind is SourceKind.SOUND:
             yield from self._from_sound(path)
         elif info.kind is SourceKind.IMAGES:
             still = [Frame(0, 0.0, read_image(path))]
-            yield from self._from_frames(path, still, Tracker(), self._silence())
+            yield from self._from_frames(path, still, self._silence())
             _warn_of(picture_problem(path), path)
         else:
             video, heard = VideoFrames(path), list[str]()
-            tracker, voice = Tracker(video.info.frame_rate), self._hear(path, info.has_sound, heard)
-            yield from self._from_frames(path, video, tracker, voice)
+            yield from self._from_frames(path, video, self._hear(path, info.has_sound, heard))
             _warn_of("; ".join(filter(None, [video.problem, *heard])), path)
 
     def _from_frames(
-        self, path: str | Path, frames: Iterable[Frame], tracker: Tracker, voice: VoiceMemory
-    ) -> Iterator[pa.Table]:
-        faces = FaceMemory(self._fusion.part.window, self._fusion.part.face_dim)
+        self, path: str | Path, frames: Iterable[Frame], voice: VoiceMemory
+    ) -> Generator[pa.Table]:
+        faces, pace = self._face_memory(), Pace(self._options.every_s)
         waiting = Instants.faceless(np.empty(0, np.int64), np.empty(0))
-        for instants, vectors in watch(frames, self._detector, tracker, self._face):
-            faces.add(instants, vectors)
-            waiting = Instants.concat([waiting, instants])
-            known_s = instants.time_s[-1] - faces.look_ahead_s
-            count = int(np.searchsorted(waiting.time_s, known_s, side="right"))
-            if count:
-                yield self._fuse(path, waiting[:count], faces, voice)
-            oldest_s = float(waiting.time_s[min(count, len(waiting) - 1)])
-            waiting = waiting[count:]
-            faces.forget(oldest_s)
-            voice.forget(oldest_s)
+        with closing(watch(frames, self._follower())) as sights:
+            for sight in sights:
+                faces.add(sight.instants, sight.crops)
+                now_s = float(sight.instants.time_s[-1])
+                wanted = sight.instants[pace.wanted(sight.instants.time_s)]
+                waiting = Instants.concat([waiting, wanted])
+                known_s = now_s - faces.look_ahead_s
+                count = int(np.searchsorted(waiting.time_s, known_s, side="right"))
+                if count:
+                    yield self._fuse(path, waiting[:count], faces, voice)
+                waiting = waiting[count:]
+                oldest_s = float(waiting.time_s[0]) if len(waiting) else now_s
+                faces.forget(oldest_s)
+                voice.forget(oldest_s)
         if len(waiting):
             yield self._fuse(path, waiting, faces, voice)
+
+    def _follower(self) -> Follower:
+        chosen = self._options
+        return Follower(
+            self._detector, chosen.detect_every_s, chosen.smallest_face_px, chosen.most_faces
+        )
+
+    def _face_memory(self) -> FaceMemory:
+        return FaceMemory(self._fusion.part.window, self._face, self._fusion.part.face_dim)
 
     def _fuse(
         self, path: str | Path, instants: Instants, faces: FaceMemory, voice: VoiceMemory
     ) -> pa.Table:
-        sound, heard = voice.at(instants.time_s)
+        return self._answered(path, faces, instants, *voice.at(instants.time_s))
+
+    def _answered(
+        self,
+        path: str | Path,
+        faces: FaceMemory,
+        instants: Instants,
+        sound: FloatArray,
+        heard: BoolArray,
+    ) -> pa.Table:
         predictions = self._fusion(*faces.windows(instants), sound, heard)
         return build_table(str(path), instants, predictions, heard, self.tasks)
 
-    def _from_sound(self, path: str | Path) -> Iterator[pa.Table]:
-        if not self._sound:
+    def _from_sound(self, path: str | Path) -> Generator[pa.Table]:
+        if not self._options.sound:
             expected = "a video or picture, as sound is left out"
             raise MediaError(expected, "a file of sound alone", where=path)
         window, rows_given = self._voice_window, 0
-        faces = FaceMemory(self._fusion.part.window, self._fusion.part.face_dim)
+        faces, pace = self._face_memory(), Pace(self._options.every_s)
         problems: list[str] = []
         rows, hearing = self._listen(path, problems)
         for series in rows:
@@ -200,9 +226,11 @@ class Predictor:
             heard = hearing.heard(series.times_s, window)
             hearing.forget(float(series.times_s[-1]) - window.span_s)
             sound = np.where(heard[:, None], series.values, 0).astype(np.float32)
-            predictions = self._fusion(*faces.windows(instants), sound, heard)
             rows_given += len(frame)
-            yield build_table(str(path), instants, predictions, heard, self.tasks)
+            wanted = pace.wanted(series.times_s)
+            if wanted.any():
+                chosen = instants[wanted], sound[wanted], heard[wanted]
+                yield self._answered(path, faces, *chosen)
         if not rows_given:
             expected = f"a sound of at least {window.span_s:g} s for this model"
             raise MediaError(expected, "a shorter one", where=path)
@@ -223,7 +251,7 @@ class Predictor:
 
     def _hear(self, path: str | Path, has_sound: bool, problems: list[str]) -> VoiceMemory:
         rows, hearing = self._listen(path, problems)
-        source = rows if has_sound and self._sound else iter(())
+        source = rows if has_sound and self._options.sound else iter(())
         return VoiceMemory(source, hearing, self._voice_window, self._fusion.part.voice_dim)
 
     def _silence(self) -> VoiceMemory:
@@ -261,22 +289,24 @@ def model_folder(path: str | Path | None) -> Path:
     return folder
 
 
-def load(path: str | Path | None = None, device: str = CPU, sound: bool = True) -> Predictor:
+def load(
+    path: str | Path | None = None, device: str = CPU, options: Options = DEFAULT
+) -> Predictor:
     """Load a model.
 
     Args:
         path: Its folder; None for the weights that come with the package.
         device: "cpu" or "cuda".
-        sound: Whether the sound of videos is heard.
+        options: What to predict of a file, and how closely to look.
 
     Raises:
         ModelError: It is missing, damaged or incomplete, the device is not there, or it cannot
             do without sound.
     """
-    return Predictor(model_folder(path), device, sound=sound)
+    return Predictor(model_folder(path), device, options=options)
 
 
-@lru_cache(maxsize=1)
-def shipped() -> Predictor:
+@lru_cache(maxsize=4)
+def shipped(options: Options = DEFAULT) -> Predictor:
     """The shipped model, loaded once however often it is asked for."""
-    return load()
+    return load(options=options)

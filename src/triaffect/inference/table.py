@@ -7,13 +7,15 @@ are rounded here, once, so that the table in memory and the file written from it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from triaffect.faces.pose import head_pose
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, IntArray
 
@@ -27,8 +29,14 @@ _KEYS = (
     pa.field("face_id", pa.int64()),
 )
 _BOX = ("box_x", "box_y", "box_w", "box_h")
+_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")
+_POSE = ("head_yaw_deg", "head_pitch_deg", "head_roll_deg")
+FACE_COLUMNS = (*_BOX, "detection", *_LANDMARKS, *_POSE, "face_px", "sharpness")
+"""What is said of a face itself; blank in the row of a frame without one."""
+
 _FLAGS = (pa.field("face_seen", pa.bool_()), pa.field("voice_heard", pa.bool_()))
-_BOX_DIGITS, _DIGITS = 2, 6
+_PIXEL_DIGITS, _DEGREE_DIGITS, _DIGITS = 2, 1, 6
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,9 @@ class Instants:
         track: Face track, `NO_FACE` for none, shape (N,).
         box: x, y, width, height in pixels, NaN for no face, shape (N, 4).
         detection: Detector score in [0, 1], NaN for no face, shape (N,).
+        landmarks: Left eye, right eye, nose, left and right mouth corner as the viewer sees
+            them, in pixels, NaN for no face, shape (N, 5, 2).
+        sharpness: See `triaffect.faces.sharpness`, NaN for no face, shape (N,).
     """
 
     frame: IntArray
@@ -48,49 +59,44 @@ class Instants:
     track: IntArray
     box: FloatArray
     detection: FloatArray
+    landmarks: FloatArray
+    sharpness: FloatArray
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.frame)
 
-    def __getitem__(self, rows: slice) -> Instants:
+    def __getitem__(self, rows: slice | BoolArray) -> Instants:
         """Some of the rows."""
-        return Instants(
-            self.frame[rows],
-            self.time_s[rows],
-            self.track[rows],
-            self.box[rows],
-            self.detection[rows],
-        )
+        return Instants(*(values[rows] for values in self._columns()))
+
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return tuple(getattr(self, field.name) for field in fields(self))
 
     @staticmethod
     def faceless(frame: IntArray, time_s: NDArray[np.float64]) -> Instants:
         """Rows of frames (N,) in which no face is."""
         n = len(frame)
-        blank = np.full((n, 4), np.nan, np.float32)
-        return Instants(frame, time_s, np.full(n, NO_FACE, np.int64), blank, blank[:, 0])
+        blank = np.full((n, 5, 2), np.nan, np.float32)
+        none, box = blank[:, 0, 0], blank.reshape(n, 10)[:, :4]
+        return Instants(frame, time_s, np.full(n, NO_FACE, np.int64), box, none, blank, none)
 
     @staticmethod
     def concat(parts: Sequence[Instants]) -> Instants:
         """Join rows in order."""
-        return Instants(
-            np.concatenate([part.frame for part in parts]),
-            np.concatenate([part.time_s for part in parts]),
-            np.concatenate([part.track for part in parts]),
-            np.concatenate([part.box for part in parts]),
-            np.concatenate([part.detection for part in parts]),
-        )
+        columns = zip(*(part._columns() for part in parts), strict=True)
+        return Instants(*(np.concatenate(values) for values in columns))
 
 
 def table_schema(tasks: Sequence[Task]) -> pa.Schema:
     """Arrow schema of the prediction table for these tasks."""
-    fields = [*_KEYS, *(pa.field(name, pa.float64()) for name in (*_BOX, "detection"))]
+    columns = [*_KEYS, *(pa.field(name, pa.float64()) for name in FACE_COLUMNS)]
     for task in tasks:
         blank = task.decode(np.full((1, task.width), np.nan))
         for name in task.prediction_columns:
             is_text = blank[name].dtype == object
-            fields.append(pa.field(name, pa.string() if is_text else pa.float64()))
-    return pa.schema([*fields, *_FLAGS])
+            columns.append(pa.field(name, pa.string() if is_text else pa.float64()))
+    return pa.schema([*columns, *_FLAGS])
 
 
 def build_table(
@@ -116,8 +122,7 @@ def build_table(
         "frame": pa.array(instants.frame),
         "time_s": _numbers(instants.time_s),
         "face_id": pa.array(instants.track, mask=~face_seen),
-        **{name: _numbers(instants.box[:, k], _BOX_DIGITS) for k, name in enumerate(_BOX)},
-        "detection": _numbers(instants.detection),
+        **_face_columns(instants),
         "face_seen": pa.array(face_seen),
         "voice_heard": pa.array(voice_heard),
     }
@@ -125,6 +130,19 @@ def build_table(
         columns |= task_columns(task, predictions[task.key])
     schema = table_schema(tasks)
     return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def _face_columns(instants: Instants) -> dict[str, pa.Array]:
+    box, n = instants.box, len(instants)
+    pixels = [*zip(_BOX, box.T, strict=True)]
+    pixels += zip(_LANDMARKS, instants.landmarks.reshape(n, -1).T, strict=True)
+    pixels.append(("face_px", box[:, 2:].min(axis=1)))
+    columns = {name: _numbers(values, _PIXEL_DIGITS) for name, values in pixels}
+    for name, values in zip(_POSE, head_pose(instants.landmarks).T, strict=True):
+        columns[name] = _numbers(values, _DEGREE_DIGITS)
+    columns["detection"] = _numbers(instants.detection)
+    columns["sharpness"] = _numbers(instants.sharpness, _PIXEL_DIGITS)
+    return columns
 
 
 def task_columns(task: Task, prediction: NDArray[np.floating]) -> dict[str, pa.Array]:

@@ -1,0 +1,36 @@
+"""How sharp a face is, as the networks see it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.types import FloatArray
+
+_INNER = slice(20, 92)
+"""Rows and columns of the aligned 112x112 crop that show face and little else."""
+
+_FLAT = 1.0
+"""Added to the variance of gray levels: a crop of one gray is neither sharp nor blurred."""
+
+
+def sharpness(crops: NDArray[np.uint8]) -> FloatArray:
+    """Natural logarithm of the variance of the Laplacian over that of the gray levels.
+
+    The ratio does not depend on brightness and contrast. A face that is small in its picture is
+    enlarged when it is aligned, and so counts as blurred too. Noise counts as sharp.
+
+    Args:
+        crops: Aligned faces, RGB, shape (N, 112, 112, 3).
+
+    Returns:
+        Shape (N,).
+    """
+    values = np.empty(len(crops), np.float32)
+    for number, crop in enumerate(crops):
+        gray = cv2.cvtColor(np.ascontiguousarray(crop[_INNER, _INNER]), cv2.COLOR_RGB2GRAY)
+        gray = gray.astype(np.float32)
+        edges = cv2.Laplacian(gray, cv2.CV_32F)
+        values[number] = np.log((edges.var() + 1e-3) / (gray.var() + _FLAT))
+    return values
