@@ -19,6 +19,13 @@ from triaffect.tasks.task import Task
 if TYPE_CHECKING:
     from triaffect.inference.form import TableForm
 
+_POINTS = {
+    "left_eye": "left eye",
+    "right_eye": "right eye",
+    "nose": "tip of the nose",
+    "mouth_left": "left corner of the mouth",
+    "mouth_right": "right corner of the mouth",
+}
 _NOTES = {
     "clip": "the path as given",
     "frame": "number of the frame in the order shown, from 0",
@@ -29,6 +36,16 @@ _NOTES = {
     "box_w": "width of the face in pixels",
     "box_h": "height of the face in pixels",
     "detection": "how sure the face detector is, 0 to 1",
+    **{
+        f"{point}_{axis}": f"place of the {words}, left as seen in the picture, in pixels"
+        for point, words in _POINTS.items()
+        for axis in "xy"
+    },
+    "head_yaw_deg": "about how far the head is turned to the right side of the picture, degrees",
+    "head_pitch_deg": "about how far it looks up, degrees",
+    "head_roll_deg": "about how far it leans clockwise as one sees it, degrees",
+    "face_px": "shorter side of the face's box in pixels",
+    "sharpness": "log variance of the Laplacian over that of the gray levels, about -1 if sharp",
     "face_seen": "a face was found in this frame",
     "voice_heard": "a voice could be heard around this moment; it belongs to the clip, to no face",
 }

@@ -72,18 +72,25 @@ def dense(inputs: int, outputs: int, dropout: float = 0.0) -> nn.Sequential:
     )
 
 
-def _nothing_yet(face_dim: int, task: Task) -> nn.Linear:
-    """From a face vector to a task, nothing at first."""
-    made = nn.Linear(face_dim, task.width, bias=False)
-    nn.init.zeros_(made.weight)
+def _nothing_yet(dim: int, tasks: Sequence[Task]) -> nn.ModuleDict:
+    """From a vector to each task, nothing at first."""
+    made = nn.ModuleDict({task.key: nn.Linear(dim, task.width, bias=False) for task in tasks})
+    for weight in made.parameters():
+        nn.init.zeros_(weight)
     return made
+
+
+def _as_it_came(x: Tensor, present: Tensor, scale: Standardise | None) -> Tensor:
+    """Vectors (N, D) as their network gave them, zero where there are none."""
+    return torch.where(present.unsqueeze(1), x if scale is None else scale(x), 0)
 
 
 class DefaultNet(nn.Module):
     """Window of face vectors, one voice vector and maybe further ones to all tasks.
 
-    The moment's own face also speaks directly: a linear layer from its vector, as the face network
-    had while it learnt, adds to each task's answer, so that what it reads of a still face is kept.
+    The moment's own face and voice also speak directly: a linear layer from the vector of each,
+    as their networks had while they learnt, adds to each task's answer, so that what those read
+    is kept.
 
     Args:
         face_dim: Length of a face vector.
@@ -123,7 +130,8 @@ class DefaultNet(nn.Module):
         further = dict(scales or {})
         self.face_scale = further.pop("face", None)
         self.face = PresentOr(face_dim, width, self.face_scale)
-        self.voice = PresentOr(voice_dim, width, further.pop("voice", None))
+        self.voice_scale = further.pop("voice", None)
+        self.voice = PresentOr(voice_dim, width, self.voice_scale)
         self.names = tuple(further)
         self.extra = nn.ModuleList(
             PresentOr(len(scale.mean), width, scale) for scale in further.values()
@@ -137,7 +145,8 @@ class DefaultNet(nn.Module):
                 for task in tasks
             }
         )
-        self.direct = nn.ModuleDict({task.key: _nothing_yet(face_dim, task) for task in tasks})
+        self.direct_face = _nothing_yet(face_dim, tasks)
+        self.direct_voice = _nothing_yet(voice_dim, tasks)
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
         )
@@ -160,15 +169,14 @@ class DefaultNet(nn.Module):
         voice = self.voice(inputs["voice"], voice_present)
         extras = self._extras(inputs, face_present.any(1) | voice_present)
         features = self.trunk(torch.cat([memory, faces[:, -1], voice, *extras], 1))
-        seen = self._now(inputs["face"][:, -1], face_present[:, -1])
-        raw = {key: head(features) + self.direct[key](seen) for key, head in self.heads.items()}
+        seen = _as_it_came(inputs["face"][:, -1], face_present[:, -1], self.face_scale)
+        heard = _as_it_came(inputs["voice"], voice_present, self.voice_scale)
+        raw = {
+            key: head(features) + self.direct_face[key](seen) + self.direct_voice[key](heard)
+            for key, head in self.heads.items()
+        }
         domain = None if self.discriminator is None else self.discriminator(features)
         return Outputs(raw=raw, domain=domain, features=features)
-
-    def _now(self, face: Tensor, present: Tensor) -> Tensor:
-        """The moment's own face vector as the face network gave it, zero where there is none."""
-        scaled = face if self.face_scale is None else self.face_scale(face)
-        return torch.where(present.unsqueeze(1), scaled, 0)
 
     def _extras(self, inputs: dict[str, Tensor], others: Tensor) -> list[Tensor]:
         """Each further stream's projected vectors; ``others``: rows with a face or a voice."""
