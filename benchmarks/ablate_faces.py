@@ -49,6 +49,7 @@ VARIANTS: dict[str, list[str]] = {
     "weights not averaged": ["face.average=0.0"],
     "constant rate": ["face.optimizer.schedule=constant"],
     "attention to channels and places": ["net.attention=channel_spatial"],
+    "narrow and deep": ["net.widths=[12, 22, 44, 72]", "net.blocks=[1, 3, 4, 2]"],
 }
 CAMERAS = ("cover", "light", "blur", "compress")
 

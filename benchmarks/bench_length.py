@@ -1,6 +1,7 @@
-"""Whether memory, or time a frame, grows with a video's length: python benchmarks/bench_length.py.
+"""Whether memory, or time a row, grows with a video's length: python benchmarks/bench_length.py.
 
-Predicts a made video in parts, in a fresh process for each length, with the shipped weights.
+Predicts made videos of one minute and of an hour in parts, in a fresh process each, with the
+shipped weights. Of the hour, memory is also told as it was after 1, 10, 30 and 60 minutes of it.
 """
 
 import json
@@ -9,33 +10,65 @@ import sys
 import tempfile
 from pathlib import Path
 
+import av
+
 from triaffect.cli.made_video import FRAME_RATE, write_portrait_video
 from triaffect.cli.measure import Measurement, report
 
 RESULT = Path(__file__).parent / "results" / "length.json"
-LENGTHS_S = (10, 60, 300)
+MINUTES = (1, 60)
+ASKED_AFTER = (1, 10, 30, 60)
 PREDICT = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 import triaffect
 predictor = triaffect.load()
-start_s = time.perf_counter()
-rows = sum(len(part) for part in predictor.stream(sys.argv[1]))
+start_s, rows, kept_mb = time.perf_counter(), 0, {}
+for part in predictor.stream(sys.argv[1]):
+    rows += len(part)
+    pages = int(open("/proc/self/statm").read().split()[1])
+    minute = int(part["time_s"].iloc[-1] / 60 + 1e-6) + 1
+    kept_mb[minute] = pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
 seconds = time.perf_counter() - start_s
 peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps([peak_mb, 1000 * seconds / rows]))
+print(json.dumps([peak_mb, 1000 * seconds / rows, kept_mb]))
 """
+
+
+def repeated(minute: Path, video: Path, times: int) -> Path:
+    """The same minute again and again in one file, without encoding it anew."""
+    with av.open(str(video), "w") as output:
+        for turn in range(times):
+            with av.open(str(minute)) as given:
+                if not turn:
+                    made = [output.add_stream_from_template(stream) for stream in given.streams]
+                for packet in given.demux():
+                    if packet.dts is None:
+                        continue
+                    later = round(60 * turn / packet.time_base)
+                    packet.pts, packet.dts = packet.pts + later, packet.dts + later
+                    packet.stream = made[packet.stream.index]
+                    output.mux(packet)
+    return video
 
 
 def main() -> None:
     measured = []
     with tempfile.TemporaryDirectory() as folder:
-        for length_s in LENGTHS_S:
-            video = write_portrait_video(Path(folder) / "video.mp4", length_s * FRAME_RATE)
+        minute = write_portrait_video(Path(folder) / "minute.mp4", 60 * FRAME_RATE)
+        for minutes in MINUTES:
+            video = repeated(minute, Path(folder) / f"{minutes}.mp4", minutes)
             command = [sys.executable, "-c", PREDICT, str(video)]
             told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            peak_mb, ms = json.loads(told)
-            measured.append(Measurement(f"{length_s} s: peak memory", "MB", (peak_mb,)))
-            measured.append(Measurement(f"{length_s} s: time a frame", "ms", (ms,)))
+            peak_mb, ms, kept_mb = json.loads(told)
+            name = f"{minutes} min"
+            measured.append(Measurement(f"{name}: peak memory", "MB", (peak_mb,)))
+            measured.append(Measurement(f"{name}: time a row", "ms", (ms,)))
+            if minutes > 1:
+                for after in ASKED_AFTER:
+                    kept = Measurement(
+                        f"{name}: memory after {after}", "MB", (kept_mb[str(after)],)
+                    )
+                    measured.append(kept)
     report("length", measured, {"video": "portrait, 640x480, 25 frames/s, sound"}, RESULT)
 
 
