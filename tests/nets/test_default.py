@@ -66,32 +66,6 @@ def test_training_never_hides_the_only_input(net):
     assert not (seen.all(1) & heard).all()
 
 
-def test_a_face_and_a_voice_say_what_their_own_networks_said():
-    torch.manual_seed(0)
-    key, width = TASKS[0].key, TASKS[0].width
-    own = {"face": (torch.randn(width, FACE), torch.randn(width)),
-           "voice": (torch.randn(width, VOICE), torch.randn(width))}  # fmt: skip
-    heads = {part: {key: head} for part, head in own.items()}
-    net = DefaultNet(FACE, VOICE, TASKS, width=16, head=8, heads=heads).eval()
-    layers = net.direct_face.layers
-    assert not any(weight.requires_grad for weight in layers[key].parameters())
-    assert all(weight.requires_grad for weight in layers[TASKS[1].key].parameters())
-    blank = DefaultNet(FACE, VOICE, TASKS, width=16, head=8).eval()
-    blank.load_state_dict(net.state_dict())
-    for name, weight in blank.named_parameters():
-        if name.startswith("direct_"):
-            weight.data.zero_()
-    for seen, heard in ((True, False), (False, True), (True, True)):
-        given = inputs(seen, heard)
-        expected = blank(given).raw[key]
-        for part, x in (("face", given["face"][:, -1]), ("voice", given["voice"])):
-            if given[f"{part}_present"].all():
-                expected = expected + x @ own[part][0].T + own[part][1]
-        torch.testing.assert_close(net(given).raw[key], expected)
-        other = TASKS[1].key
-        torch.testing.assert_close(net(given).raw[other], blank(given).raw[other])
-
-
 def test_placeholders_learn(net):
     net.train()
     net(inputs(voice_present=False)).features.sum().backward()

@@ -72,49 +72,18 @@ def dense(inputs: int, outputs: int, dropout: float = 0.0) -> nn.Sequential:
     )
 
 
-Heads = Mapping[str, tuple[Tensor, Tensor]]
-"""Weight (K, D) and bias (K,) of a linear layer from a vector to each task that it speaks of."""
-
-
-class Direct(nn.Module):
-    """What a vector says of each task by itself.
-
-    Args:
-        dim: Length of the vector.
-        tasks: The tasks.
-        heads: What the vector's own network had while it learnt; it stays as it is. Nothing is
-            said at first of a task that it did not learn.
-        scale: What brings its values to one scale; None if they are of one.
-    """
-
-    def __init__(
-        self, dim: int, tasks: Sequence[Task], heads: Heads, scale: Standardise | None
-    ) -> None:
-        super().__init__()
-        self.scale = scale
-        self.layers = nn.ModuleDict()
-        for task in tasks:
-            layer = self.layers[task.key] = nn.Linear(dim, task.width)
-            zero = torch.zeros_like(layer.weight), torch.zeros_like(layer.bias)
-            for parameter, value in zip(layer.parameters(), heads.get(task.key, zero), strict=True):
-                parameter.data.copy_(value)
-                parameter.requires_grad_(task.key not in heads)
-
-    def forward(self, x: Tensor, present: Tensor) -> dict[str, Tensor]:
-        """Of vectors (N, D), raw outputs (N, K) by task key; zero where there is no vector."""
-        scaled = x if self.scale is None else self.scale(x)
-        return {
-            key: torch.where(present.unsqueeze(1), layer(scaled), 0)
-            for key, layer in self.layers.items()
-        }
+def _nothing_yet(face_dim: int, task: Task) -> nn.Linear:
+    """From a face vector to a task, nothing at first."""
+    made = nn.Linear(face_dim, task.width, bias=False)
+    nn.init.zeros_(made.weight)
+    return made
 
 
 class DefaultNet(nn.Module):
     """Window of face vectors, one voice vector and maybe further ones to all tasks.
 
-    The moment's own face and voice also speak directly: a linear layer from the vector of each
-    adds to each task's answer. Where their networks had one while they learnt, it is that and stays
-    so: what those read is kept, and the rest learns what they do not say.
+    The moment's own face also speaks directly: a linear layer from its vector, as the face network
+    had while it learnt, adds to each task's answer, so that what it reads of a still face is kept.
 
     Args:
         face_dim: Length of a face vector.
@@ -131,7 +100,6 @@ class DefaultNet(nn.Module):
             if they have a face or a voice.
         scales: Means and spreads of the streams that have columns of their own units: by
             "face", by "voice", and by the name of each further stream, in order.
-        heads: Linear layers that the face's and the voice's network had, by "face" and "voice".
     """
 
     def __init__(
@@ -149,15 +117,13 @@ class DefaultNet(nn.Module):
         *,
         drop_extra: float = 0.15,
         scales: Mapping[str, Standardise] | None = None,
-        heads: Mapping[str, Heads] | None = None,
     ) -> None:
         super().__init__()
         self.drop_face, self.drop_voice, self.drop_extra = drop_face, drop_voice, drop_extra
         further = dict(scales or {})
-        face_scale = further.pop("face", None)
-        self.face = PresentOr(face_dim, width, face_scale)
-        voice_scale = further.pop("voice", None)
-        self.voice = PresentOr(voice_dim, width, voice_scale)
+        self.face_scale = further.pop("face", None)
+        self.face = PresentOr(face_dim, width, self.face_scale)
+        self.voice = PresentOr(voice_dim, width, further.pop("voice", None))
         self.names = tuple(further)
         self.extra = nn.ModuleList(
             PresentOr(len(scale.mean), width, scale) for scale in further.values()
@@ -171,9 +137,7 @@ class DefaultNet(nn.Module):
                 for task in tasks
             }
         )
-        known = heads or {}
-        self.direct_face = Direct(face_dim, tasks, known.get("face", {}), face_scale)
-        self.direct_voice = Direct(voice_dim, tasks, known.get("voice", {}), voice_scale)
+        self.direct = nn.ModuleDict({task.key: _nothing_yet(face_dim, task) for task in tasks})
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
         )
@@ -196,11 +160,15 @@ class DefaultNet(nn.Module):
         voice = self.voice(inputs["voice"], voice_present)
         extras = self._extras(inputs, face_present.any(1) | voice_present)
         features = self.trunk(torch.cat([memory, faces[:, -1], voice, *extras], 1))
-        seen = self.direct_face(inputs["face"][:, -1], face_present[:, -1])
-        heard = self.direct_voice(inputs["voice"], voice_present)
-        raw = {key: head(features) + seen[key] + heard[key] for key, head in self.heads.items()}
+        seen = self._now(inputs["face"][:, -1], face_present[:, -1])
+        raw = {key: head(features) + self.direct[key](seen) for key, head in self.heads.items()}
         domain = None if self.discriminator is None else self.discriminator(features)
         return Outputs(raw=raw, domain=domain, features=features)
+
+    def _now(self, face: Tensor, present: Tensor) -> Tensor:
+        """The moment's own face vector as the face network gave it, zero where there is none."""
+        scaled = face if self.face_scale is None else self.face_scale(face)
+        return torch.where(present.unsqueeze(1), scaled, 0)
 
     def _extras(self, inputs: dict[str, Tensor], others: Tensor) -> list[Tensor]:
         """Each further stream's projected vectors; ``others``: rows with a face or a voice."""

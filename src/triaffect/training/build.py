@@ -35,7 +35,6 @@ from triaffect.samples.dataset import Rows, Samples, balanced
 from triaffect.samples.single import CropSamples, LogmelSamples
 from triaffect.samples.windows import Streams, WindowSamples
 from triaffect.tasks.task import Task
-from triaffect.training.heads import known_heads
 from triaffect.training.optimizers import KerasAdam
 from triaffect.types import IntArray, Moments, Split, Window
 
@@ -128,12 +127,7 @@ def build_net(
     }
     if isinstance(net, PaperNetSpec):
         return PaperNet(**dims, **sizes)
-    heads = {
-        part: known_heads(store, part, tasks)
-        for part, stream in ((FACE, recipe.data.face), (VOICE, recipe.data.voice))
-        if stream == part
-    }
-    return DefaultNet(**dims, **sizes, scales=_scales(recipe.data, store), heads=heads)
+    return DefaultNet(**dims, **sizes, scales=_scales(recipe.data, store))
 
 
 def _width(store: FeatureStore, stream: str, own: str, kind: str) -> int:
