@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -36,18 +37,26 @@ print(json.dumps([peak_mb, 1000 * seconds / rows, kept_mb]))
 
 def repeated(minute: Path, video: Path, times: int) -> Path:
     """The same minute again and again in one file, without encoding it anew."""
+    later: Counter[int] = Counter()
     with av.open(str(video), "w") as output:
         for turn in range(times):
             with av.open(str(minute)) as given:
                 if not turn:
                     made = [output.add_stream_from_template(stream) for stream in given.streams]
+                spans: dict[int, tuple[int, int]] = {}
                 for packet in given.demux():
-                    if packet.dts is None:
-                        continue
-                    later = round(60 * turn / packet.time_base)
-                    packet.pts, packet.dts = packet.pts + later, packet.dts + later
-                    packet.stream = made[packet.stream.index]
-                    output.mux(packet)
+                    if packet.dts is not None and packet.pts is not None:
+                        index = packet.stream.index
+                        first, _ = spans.get(index, (packet.dts, 0))
+                        spans[index] = first, packet.dts + (packet.duration or 0)
+                        packet.pts, packet.dts = (
+                            packet.pts + later[index],
+                            packet.dts + later[index],
+                        )
+                        packet.stream = made[index]
+                        output.mux(packet)
+                for index, (first, end) in spans.items():
+                    later[index] += end - first
     return video
 
 
