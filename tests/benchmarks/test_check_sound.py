@@ -82,7 +82,7 @@ def test_a_held_still_is_a_video_of_it(folders):
     frames = [Frame(k, k / 25, picture) for k in range(50)]
     everywhere = Options(detect_every_s=0)  # as the crop of the still is found
     predictor, tiny = Predictor(model, options=everywhere), asked.Asked(model)
-    silence = predictor._hear(london / "001_neutral.jpg", False)
+    silence = predictor._silence()
     (*_, last) = predictor._from_frames("still", frames, silence)
     shown = last.to_pandas()[list(EXPRESSION.columns)].to_numpy(float)[-1]
     crop = script.crops_of(london)[:1]
