@@ -57,8 +57,22 @@ def test_the_table_does_not_depend_on_the_processes(files, model, predictor, tmp
     assert np.allclose(table["valence"], whole["valence"], equal_nan=True)
     assert [bool(r.error) for r in one] == [path.name == "bad.mp4" for path in files]
     assert {p.name for p in tmp_path.iterdir()} == {
-        *("one.csv", "one.csv.meta.json", "two.csv", "two.csv.meta.json")
+        *("one.csv", "one.csv.meta.json", "one.csv.parts"),
+        *("two.csv", "two.csv.meta.json", "two.csv.parts"),
     }
+
+
+def test_the_same_command_tries_those_that_failed_and_no_others(files, model, tmp_path, computed):
+    good, bad, output = files[0], tmp_path / "bad.mp4", tmp_path / "t.csv"
+    bad.write_bytes(b"words")
+    predict_files([good, bad], output, model)
+    computed.clear()
+    shutil.copy(good, bad)
+    results = predict_files([good, bad], output, model)
+    assert computed == ["bad.mp4"]
+    assert not any(result.error for result in results)
+    assert pd.read_csv(output)["clip"].drop_duplicates().tolist() == [str(good), str(bad)]
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.mp4", "t.csv", "t.csv.meta.json"}
 
 
 def test_a_listener_is_given_the_rows_of_each_file_with_its_path(
@@ -107,7 +121,8 @@ def test_an_interrupted_run_goes_on_where_it_was(files, model, tmp_path, compute
     predict_files(files, tmp_path / "u.csv", model)
     assert output.read_bytes() == (tmp_path / "u.csv").read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("t.csv", "t.csv.meta.json", "u.csv", "u.csv.meta.json")
+        *("t.csv", "t.csv.meta.json", "t.csv.parts"),
+        *("u.csv", "u.csv.meta.json", "u.csv.parts"),
     }
 
 

@@ -137,8 +137,9 @@ def predict(
 
     One row a frame and face; a frame without a face has one row, from the voice if there is
     one. A file that cannot be read is named at the end and does not stop the others; exit
-    code 1. If interrupted, run it again: files that were finished are kept in OUTPUT.parts
-    until then, and what there is so far in a table whose name ends in .partial.
+    code 1. If interrupted, or once the file is mended, run it again: files that were finished
+    are kept in OUTPUT.parts until then, and what there is so far of interrupted work in a table
+    whose name ends in .partial.
     """
     from triaffect.inference.form import TableForm
     from triaffect.inference.many import predict_files
@@ -242,4 +243,7 @@ def _tell(results: list[FileResult], output: Path) -> int:
     broken = sum(bool(result.problem) for result in results)
     partial = f"; {broken} only in part" if broken else ""
     typer.echo(f"{output}: {rows} rows from {len(results) - len(failed)} files{left_out}{partial}")
+    if failed:
+        again = "the same command tries those that failed again, and computes no others"
+        sys.stderr.write(f"triaffect: finished files are kept in {output}.parts: {again}\n")
     return len(failed)

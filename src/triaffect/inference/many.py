@@ -3,7 +3,8 @@
 Each finished file's rows are kept in ``<output>.parts/`` under a name made of the path, size and
 time of change of the file, and of the model, the device, the version and the options;
 what is there already is not computed again. When all is done they are joined in the order of the
-inputs and the folder is removed, so the table does not depend on the number of processes.
+inputs, so the table does not depend on the number of processes, and the folder is removed unless
+a file failed: the same command then tries the failed ones alone.
 
 Ctrl-C leaves the parts there, and what they hold, with the rows of the files that were begun, in
 a partial table, ``t.partial.csv`` for ``t.csv``, until the same work is done again and ends.
@@ -136,10 +137,12 @@ def predict_files(
                 (told or _no_one)(len(results), result.path.name)
     except KeyboardInterrupt:
         raise _interrupted(files, results, settings, output, predictor, form) from None
-    if any(result.error is None for result in results):
+    failed = [result.error is not None for result in results]
+    if not all(failed):
         _join(results, settings, output, predictor, form)
         _show(results, settings, predictor, form, told or _no_one, listeners)
-    shutil.rmtree(settings.parts)
+    if all(failed) or not any(failed):  # else those that failed can be tried again alone
+        shutil.rmtree(settings.parts)
     for old in (partial_name(output), meta_name(partial_name(output))):
         old.unlink(missing_ok=True)
     return results
