@@ -18,6 +18,8 @@ from triaffect.inference import many
 from triaffect.inference.options import Options
 from triaffect.media.video import VideoFrames
 
+AGAIN = " the same command tries those that failed again, and computes no others"
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -80,6 +82,7 @@ def test_a_broken_file_among_others_is_told_at_the_end(run, tmp_path):
     assert [line.split(":")[:3] for line in err.splitlines()] == [
         ["triaffect", " warning", " bad.mp4"],
         ["triaffect", " warning", " missing.mp4"],
+        ["triaffect", " finished files are kept in t.csv.parts", AGAIN],
     ]
     assert set(pd.read_csv("t.csv")["clip"]) == {"good.wav"}
 

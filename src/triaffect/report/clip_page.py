@@ -32,7 +32,7 @@ def panels(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     return [
         {
             "kind": "classes" if task.exclusive else "lines" if task.width <= _FEW else "heat",
-            "title": task.name.replace("_", " "),
+            "title": task.words,
             "names": [_short(task, column) for column in task.columns],
             "titles": [task.title(column) for column in task.columns],
             "poles": [list(task.poles.get(column, ())) for column in task.columns],
@@ -59,7 +59,7 @@ def overview_row(clip: Clip) -> list[str]:
 def section(clip: Clip, number: int) -> str:
     """The clip's part of the page, into which its script draws."""
     rows = [_summary(clip, face) for face in clip.shown()]
-    head = ("", "frames", "of all", *(task.name.replace("_", " ") for task in clip.tasks))
+    head = ("", "frames", "of all", *(task.words for task in clip.tasks))
     parts = [
         f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}">',
         f"<h2>{html.escape(clip.name)}</h2>",

@@ -121,7 +121,7 @@ class PredictionPage:
         model: Manifest | None = None,
         pictures: bool = True,
     ) -> None:
-        self._model = model
+        self._model, self._tasks = model, tasks
         thresholds = model.thresholds if model else {}
         self._clips = Clips([task.with_thresholds(thresholds) for task in tasks], pictures)
 
@@ -133,7 +133,7 @@ class PredictionPage:
         """The page about the clips added so far."""
         page = Page("Predictions", MEANING)
         if self._model:
-            page.paragraph(_about(self._model))
+            page.paragraph(_about(self._model, self._tasks))
         self._clips.put_on(page)
         return page
 
@@ -142,11 +142,11 @@ class PredictionPage:
         self.page().write(path)
 
 
-def _about(model: Manifest) -> str:
+def _about(model: Manifest, tasks: Sequence[Task]) -> str:
     origins = {
-        task["name"].replace("_", " "): model.label_origins[task["key"]].replace("+", " and ")
-        for task in model.tasks
-        if task["key"] in model.label_origins
+        task.words: model.label_origins[task.key].replace("+", " and ")
+        for task in tasks
+        if task.key in model.label_origins
     }
     named = ", ".join(f"{name} from {origin} labels" for name, origin in origins.items())
     learnt = f" It learnt {named}." if named else ""

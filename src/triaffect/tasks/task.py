@@ -83,6 +83,7 @@ class Task(ABC):
     Attributes:
         key: Short name, also the label set and the key in every dict: ``"VA"``.
         name: Field's name in words: ``"valence_arousal"``.
+        called: What a reader is told it is called, if not its name without underscores.
         columns: Label columns of a Moments table, one an output, in output order.
         display_range: Lowest and highest value on a plot's axis.
         metric: Name of the official metric, such as ``"CCC"``.
@@ -104,9 +105,15 @@ class Task(ABC):
     threshold_columns: tuple[str, ...] = ()
     exclusive: bool = False
     elsewhere: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    called: str = ""
     titles: Mapping[str, str] = MappingProxyType({})
     poles: Mapping[str, tuple[str, str]] = MappingProxyType({})
     circumplex: bool = False
+
+    @property
+    def words(self) -> str:
+        """What a reader is told it is called."""
+        return self.called or self.name.replace("_", " ")
 
     @property
     def width(self) -> int:

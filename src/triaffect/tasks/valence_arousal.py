@@ -21,6 +21,7 @@ class ValenceArousal(Task):
 
     key = "VA"
     name = "valence_arousal"
+    called = "valence and arousal"
     columns = ("valence", "arousal")
     part_names = columns
     display_range = (-1.0, 1.0)
