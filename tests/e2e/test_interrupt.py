@@ -24,8 +24,16 @@ def place(tmp_path_factory):
     return folder
 
 
+HEEDING = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("triaffect", run_name="__main__", alter_sys=True)
+"""
+"""The command, though the tests run where Ctrl-C is ignored, as in the background of a script."""
+
+
 def start(place, output, jobs):
-    command = [sys.executable, "-m", "triaffect", "predict", "a.wav", "b.mp4", "c.wav"]
+    command = [sys.executable, "-c", HEEDING, "predict", "a.wav", "b.mp4", "c.wav"]
     return subprocess.Popen(
         [*command, "-o", output, "--model", "model", "--jobs", str(jobs)],
         cwd=place,
