@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from triaffect.errors import TriaffectError
+from triaffect.inference.table import printable
 
 
 class State(StrEnum):
@@ -81,7 +82,7 @@ def problems(results: Sequence[FileResult]) -> list[dict[str, Any]]:
     """
     return [
         {
-            "clip": str(result.path).encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+            "clip": printable(result.path),
             "state": str(result.state),
             "rows": result.rows,
             "problem": str(result.error or result.problem or result.state),

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from triaffect.features.disk import write_text
+from triaffect.inference.results import meta_name
 
 KEY = "triaffect"
 """Name of what is told about a table among a Parquet file's metadata."""
@@ -101,4 +102,4 @@ def describe_beside(path: Path, about: Mapping[str, Any] | None) -> None:
     """
     if about is not None and path.suffix.lower() != ".parquet":
         text = json.dumps(about, ensure_ascii=False, indent=1)
-        write_text(path.with_name(path.name + ".meta.json"), text + "\n")
+        write_text(meta_name(path), text + "\n")

@@ -99,6 +99,11 @@ def table_schema(tasks: Sequence[Task]) -> pa.Schema:
     return pa.schema([*columns, *_FLAGS])
 
 
+def printable(path: object) -> str:
+    """A path as text that any file can hold: bytes of its name that are no text are marked."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def build_table(
     clip: str,
     instants: Instants,
@@ -116,9 +121,8 @@ def build_table(
         tasks: Whose columns to write, in order.
     """
     face_seen = instants.track != NO_FACE
-    printable = clip.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     columns: dict[str, pa.Array] = {
-        "clip": pa.array([printable] * len(instants), pa.string()),
+        "clip": pa.array([printable(clip)] * len(instants), pa.string()),
         "frame": pa.array(instants.frame),
         "time_s": _numbers(instants.time_s),
         "face_id": pa.array(instants.track, mask=~face_seen),
