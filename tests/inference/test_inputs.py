@@ -35,7 +35,7 @@ def test_frames_from_a_program_are_predicted_as_those_of_a_silent_video(predicto
     path = write_clip(tmp_path / "clip.mp4", 40, sound=False, faceless=(10,))
     whole = predictor.predict(path)
     given = ((frame.time_s, frame.rgb) for frame in VideoFrames(path))
-    parts = list(predictor.frames(given, "clip", 25.0))
+    parts = list(predictor.frames(given, "clip"))
     assert len(parts) > 1
     pd.testing.assert_frame_equal(
         pd.concat(parts, ignore_index=True).drop(columns="clip"), whole.drop(columns="clip")
@@ -82,9 +82,6 @@ class MadeCapture:
     def read(self):
         self.left -= 1
         return self.left >= 0, np.ascontiguousarray(portrait()[..., ::-1])
-
-    def get(self, what):
-        return 0.0
 
     def release(self):
         self.left = 0

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 
-import cv2
 import numpy as np
 import pytest
 
@@ -15,8 +14,8 @@ from triaffect.media.camera import CameraFrames, ctrl_c
 class MadeCapture:
     """Gives pictures, each of the level of its number, at a pace; ends after some."""
 
-    def __init__(self, count=None, pace_s=0.005, rate=30.0):
-        self.count, self.pace_s, self.rate = count, pace_s, rate
+    def __init__(self, count=None, pace_s=0.005):
+        self.count, self.pace_s = count, pace_s
         self.number, self.released = 0, False
 
     def read(self):
@@ -25,9 +24,6 @@ class MadeCapture:
         time.sleep(self.pace_s)
         self.number += 1
         return True, np.full((8, 12, 3), (self.number - 1, 0, 0), np.uint8)
-
-    def get(self, what):
-        return self.rate if what == cv2.CAP_PROP_FPS else 0.0
 
     def release(self):
         self.released = True
@@ -85,11 +81,6 @@ def test_leaving_early_closes_the_camera():
     next(frames)
     frames.close()
     assert capture.released
-
-
-@pytest.mark.parametrize(("told", "rate"), [(0.0, 25.0), (30.0, 30.0), (1e6, 25.0)])
-def test_a_rate_that_cannot_be_is_not_believed(told, rate):
-    assert watched(MadeCapture(rate=told)).rate == rate
 
 
 def test_no_camera_and_no_picture_are_errors(capfd):

@@ -43,7 +43,7 @@ from triaffect.inference.table import Instants, build_table, table_schema, to_pa
 from triaffect.media.audio import sound_chunks
 from triaffect.media.footage import Footage, GivenFrames
 from triaffect.media.source import picture_problem, probe, read_image
-from triaffect.media.video import DEFAULT_RATE, Frame, VideoFrames
+from triaffect.media.video import Frame, VideoFrames
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FeatureSeries, FloatArray, SourceKind, Window
@@ -126,7 +126,6 @@ class Predictor:
         self,
         frames: Iterable[tuple[float, NDArray[np.uint8]]],
         clip: str = "frames",
-        rate: float = DEFAULT_RATE,
     ) -> Iterator[pd.DataFrame]:
         """Predict frames as they come, from a camera or another program; there is no sound.
 
@@ -134,7 +133,6 @@ class Predictor:
             frames: Time in seconds and RGB pixels (uint8, (height, width, 3)) of each frame,
                 in order of time.
             clip: What the table calls them.
-            rate: About how many come in a second.
 
         Yields:
             Successive parts of the prediction table, some frames behind what was given.
@@ -142,7 +140,7 @@ class Predictor:
         Raises:
             MediaError: There is no frame, or one is not as said.
         """
-        with closing(self.watch(GivenFrames(frames, rate, clip), clip)) as tables:
+        with closing(self.watch(GivenFrames(frames, clip), clip)) as tables:
             for table in tables:
                 yield to_pandas(table)
 

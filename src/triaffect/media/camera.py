@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
-from triaffect.media.video import DEFAULT_RATE, Frame
+from triaffect.media.video import Frame
 
 _PATIENCE_S = 5.0
 """A camera that gives no frame for so long when it is to stop is left alone."""
@@ -37,10 +37,6 @@ class Capture(Protocol):
 
     def read(self) -> tuple[bool, NDArray[np.uint8] | None]:
         """Wait for the next frame: whether there is one, and its BGR pixels."""
-        ...
-
-    def get(self, what: int) -> float:
-        """Tell a property."""
         ...
 
     def release(self) -> None:
@@ -76,7 +72,6 @@ class CameraFrames:
         open_it: Opens the camera.
 
     Attributes:
-        rate: Frames per second that the camera says it gives.
         problem: After a loop: None, or that the camera stopped by itself.
 
     Raises:
@@ -91,8 +86,6 @@ class CameraFrames:
     ) -> None:
         self._number, self._seconds = number, seconds
         self._capture = open_it(number)
-        told = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = told if 1 <= told <= 1000 else DEFAULT_RATE  # noqa: PLR2004 - some say 0
         self.problem: str | None = None
         self._stop = threading.Event()
 

@@ -13,18 +13,16 @@ from numpy.typing import NDArray
 from triaffect.errors import MediaError
 from triaffect.media.find import pictures_in
 from triaffect.media.source import read_image
-from triaffect.media.video import DEFAULT_RATE, Frame
+from triaffect.media.video import Frame
 
 
 class Footage(Protocol):
     """Frames in order of time, from anywhere.
 
     Attributes:
-        rate: About how many of them there are in a second.
         problem: After a loop: None, or what was lost.
     """
 
-    rate: float
     problem: str | None
 
     def __iter__(self) -> Iterator[Frame]:
@@ -81,21 +79,18 @@ class GivenFrames:
 
     Args:
         frames: Time in seconds and RGB pixels (uint8, (height, width, 3)) of each, in order.
-        rate: About how many come in a second; a face that is lost is remembered by it.
         name: What messages call them.
 
     Attributes:
-        rate: As given.
         problem: None.
     """
 
     def __init__(
         self,
         frames: Iterable[tuple[float, NDArray[np.uint8]]],
-        rate: float = DEFAULT_RATE,
         name: str = "frames",
     ) -> None:
-        self.rate, self._frames, self._name = rate, frames, name
+        self._frames, self._name = frames, name
         self.problem: str | None = None
 
     def __iter__(self) -> Iterator[Frame]:
