@@ -23,7 +23,13 @@ _STAY = 1.5
 larger, lest two of about the same size take turns."""
 
 _SLACK_S = 1e-3
-"""Containers round times to milliseconds."""
+"""Containers round times to milliseconds: a frame so much before a stretch begins is in it."""
+
+
+def period(time_s: NDArray[np.float64], every_s: float) -> IntArray:
+    """Number of the stretch of so many seconds that each moment lies in, from 0."""
+    number: IntArray = np.floor((time_s + _SLACK_S) / every_s).astype(np.int64)
+    return number
 
 
 class Follower:
@@ -86,7 +92,7 @@ class Follower:
         """
         if not self._every_s:
             return True
-        before, self._period = self._period, int((time_s + _SLACK_S) / self._every_s)
+        before, self._period = self._period, int(period(np.asarray(time_s), self._every_s))
         return self._period > before
 
     def _chosen(self, found: Detections) -> Detections:

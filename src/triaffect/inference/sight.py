@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from triaffect.faces.align import align_many
 from triaffect.faces.detect import Detections
-from triaffect.faces.follow import Follower
+from triaffect.faces.follow import Follower, period
 from triaffect.faces.sharpness import sharpness
 from triaffect.features.crops import batches
 from triaffect.inference.ahead import ahead
@@ -22,9 +22,6 @@ from triaffect.types import BoolArray, IntArray
 FRAMES_AT_ONCE = 32
 """Frames that go on together: their faces fill a batch of the face network. No answer depends on
 it; only their crops are held, not the frames."""
-
-_SLACK_S = 1e-3
-"""Containers round times to milliseconds: a frame so much before a multiple is at it."""
 
 _FRAMES_WAITING, _SIGHTS_WAITING = 4, 16
 """Decoded frames, and frames whose faces were found, that may wait for the next step."""
@@ -91,7 +88,7 @@ class Pace:
         if self._every_s is None or not len(time_s):
             return np.ones(len(time_s), np.bool_)
         at_s, frame = np.unique(time_s, return_inverse=True)
-        step = np.floor((at_s + _SLACK_S) / self._every_s).astype(np.int64)
+        step = period(at_s, self._every_s)
         before = np.concatenate([[self._step], step[:-1]])
         self._step = int(step[-1])
         return np.asarray((step > before)[frame], np.bool_)
