@@ -215,9 +215,12 @@ def updates(run: StageRun) -> Callable[[], int]:
 def _steps(path: Path, predictor: Predictor) -> Iterator[tuple[str, Callable[[], int]]]:
     """What is to be timed: the way from file to table, cut off later and later."""
     from triaffect.faces.detect import CenterFace
+    from triaffect.faces.follow import Follower
+    from triaffect.inference.options import DETECT_EVERY_S
+    from triaffect.inference.sight import seen
     from triaffect.media.video import VideoFrames
 
-    frames, detect = VideoFrames(path), CenterFace()
+    frames, detector = VideoFrames(path), CenterFace()
     total = sum(1 for _ in frames)
 
     def timed(items: Callable[[], Iterator[object]]) -> Callable[[], int]:
@@ -228,5 +231,5 @@ def _steps(path: Path, predictor: Predictor) -> Iterator[tuple[str, Callable[[],
         return step
 
     yield "decode", timed(lambda: iter(frames))
-    yield "and find faces", timed(lambda: (detect(frame.rgb) for frame in frames))
+    yield "and find faces", timed(lambda: seen(frames, Follower(detector, DETECT_EVERY_S)))
     yield "and all the rest", timed(lambda: predictor.tables(path))
