@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from tests.training.recipes import small
 from tests.training.stores import made_store
 from tests.training.test_leaks import Made, store_of
-from triaffect.errors import RunError
+from triaffect.errors import RunError, TriaffectError
 from triaffect.features.model_folder import load_model_folder
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.training import thresholds
 from triaffect.training.export import export_run
 from triaffect.training.held_out import HELD_OUT, _choose, hold_out, people_apart
-from triaffect.training.hidden import hide_labels
+from triaffect.training.hidden import hide_labels, humans_first
 from triaffect.training.loop import open_run, train
 from triaffect.training.run_folder import Initial
 from triaffect.training.thresholds import best_thresholds, read_thresholds
@@ -129,6 +129,29 @@ def relabelled(store, frame):
     schema = store.moments.table.schema
     changed.moments = Moments(pa.Table.from_pandas(frame, schema, preserve_index=False))
     return changed
+
+
+def test_where_people_labelled_a_task_nothing_else_is_learnt_of_it(tmp_path):
+    made, seen = people(6), people(4, "seen", sets=("EXPR",))
+    store = store_of(tmp_path / "s", *made, *seen, Made("seen/w", ("test",), "seen/q"))
+    frame = store.moments.table.to_pandas()
+    human = frame["person"].isin(["seen/p0", "seen/p1"])
+    frame.loc[human, "EXPR_origin"] = "human"
+    mixed = relabelled(store, frame)
+    left = humans_first(mixed, ["EXPR"], TASKS).moments.table.to_pandas()
+    training = frame["split"] == "train"
+    gone, kept = training & ~human, ~training | human
+    for task in TASKS:
+        before, after = frame[list(task.columns)], left[list(task.columns)]
+        assert after[kept].equals(before[kept])
+        assert after[gone].isna().all(axis=None) if task.key == "EXPR" else after.equals(before)
+    assert frame.loc[gone, "p_other"].notna().any(), "there was something to hide"
+    assert set(left.loc[gone & left["AU1"].notna(), "label_set"]) == {"MTL", "AU"}
+    assert humans_first(mixed, [], TASKS) is mixed
+    assert humans_first(store, ["EXPR"], TASKS) is store, "nobody's labels: the others stay"
+    assert humans_first(mixed, ["VA"], TASKS) is mixed
+    with pytest.raises(TriaffectError, match="did you mean EXPR"):
+        humans_first(given, ["expr"], TASKS)
 
 
 def labels_of(values):

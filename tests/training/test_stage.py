@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tests.training.recipes import small
 from tests.training.stores import crops_store, made_store
-from triaffect.errors import RunError, StoreError
+from triaffect.errors import RunError, StoreError, TriaffectError
 from triaffect.samples.loader import make_batch
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
@@ -194,6 +194,13 @@ def test_a_store_without_validation_is_refused(tmp_path):
     store = made_store(tmp_path / "store", videos=2, frames=40)
     with pytest.raises(StoreError, match="validation rows in the pool MTL"):
         check_stages(work(store, small("paper_as_published")), None)
+
+
+@pytest.mark.parametrize("key", ["balance", "humans_first"])
+def test_a_task_that_is_none_is_refused_before_there_is_a_run(store, tmp_path, key):
+    with pytest.raises(TriaffectError, match="did you mean EXPR"):
+        train(small("default", f"data.{key}=['expr']"), store, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_learning_beats_chance(store, tmp_path):

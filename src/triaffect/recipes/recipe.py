@@ -85,6 +85,8 @@ class DataSpec(_Strict):
             people, who are then learnt from; for cross-validation.
         hide_labels: Share of the training people whose labels of a task are hidden, for each
             task by itself: to see what learning does where more is missing.
+        humans_first: Tasks of which a label that is not a person's is not learnt from, if
+            there are people's among the training rows.
     """
 
     input: Literal["windows", "crops", "logmel"]
@@ -105,6 +107,7 @@ class DataSpec(_Strict):
     extra: tuple[str, ...] = ()
     held_out: float = Field(default=0.0, ge=0, le=0.5)
     hide_labels: float = Field(default=0.0, ge=0, lt=1)
+    humans_first: tuple[str, ...] = _added(())
     refit: bool = _added(off=False)
     test_people: tuple[str, ...] = _added(())
 

@@ -34,6 +34,7 @@ from triaffect.recipes.recipe import (
 from triaffect.samples.dataset import Rows, Samples, balanced
 from triaffect.samples.single import CropSamples, LogmelSamples
 from triaffect.samples.windows import Streams, WindowSamples
+from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.optimizers import KerasAdam
 from triaffect.types import IntArray, Moments, Split, Window
@@ -48,7 +49,8 @@ POSITIVE_WEIGHT_RANGE = (0.2, 8.0)
 def build_samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samples:
     """Rows of a store as the recipe's input wants them."""
     samples = _samples(spec, store, tasks)
-    samples.rows = balanced(samples.rows, spec.balance)
+    known = [task_by_key(key).key for key in spec.balance]
+    samples.rows = balanced(samples.rows, [key for key in known if key in samples.rows.targets])
     return samples
 
 

@@ -17,7 +17,10 @@ from triaffect.training.evaluate import Split, split_of
 from triaffect.training.splits import split_as_learnt
 from triaffect.types import IntArray
 
-_NO_MATTER = {"pools", "batch_size", "min_batch", "augment", "balance", "held_out", "hide_labels"}
+_NO_MATTER = {
+    *("pools", "batch_size", "min_batch", "augment", "balance"),
+    *("held_out", "hide_labels", "humans_first"),
+}
 """Of a recipe's data, what does not decide which rows can be asked about."""
 
 

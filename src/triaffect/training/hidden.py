@@ -1,4 +1,7 @@
-"""Labels of training rows hidden on purpose, to see what learning does without them."""
+"""Labels of training rows hidden on purpose.
+
+To see what learning does without them, or as better ones are there.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from triaffect.features.store import FeatureStore
+from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.held_out import in_order, people_apart
-from triaffect.types import BoolArray, Moments, Split, origin_column
+from triaffect.types import BoolArray, LabelOrigin, Moments, Split, origin_column
 
 
 def hide_labels(
@@ -40,6 +44,37 @@ def hide_labels(
         without[in_order(names, f"{seed} {task.key} ")[: round(share * len(names))]] = True
         hidden[task.key] = np.zeros(len(store.moments), np.bool_)
         hidden[task.key][training[without[unit]]] = True
+    changed = copy(store)
+    changed.moments = _without(store.moments, hidden, tasks)
+    return changed
+
+
+def humans_first(store: FeatureStore, keys: Sequence[str], tasks: Sequence[Task]) -> FeatureStore:
+    """The store, where tasks that people labelled are learnt from what people said alone.
+
+    Rendered, derived and soft labels of these tasks leave the training rows if there is a human
+    one among those; otherwise they are all there is, and stay. Rows change their label set as
+    with `hide_labels`.
+
+    Args:
+        store: The store; it is not changed.
+        keys: Keys of these tasks.
+        tasks: The tasks of the recipe.
+
+    Raises:
+        TriaffectError: No task has such a key.
+    """
+    trusted = {task_by_key(key).key for key in keys}
+    training = store.moments.words("split") == Split.TRAIN
+    hidden = {task.key: np.zeros(len(training), np.bool_) for task in tasks}
+    for task in (task for task in tasks if task.key in trusted):
+        labelled = training & store.moments.labelled(task.columns)[0]
+        origin = store.moments.table.column(origin_column(task.key))
+        human = pc.equal(origin, LabelOrigin.HUMAN).fill_null(False).to_numpy()
+        if (labelled & human).any():
+            hidden[task.key] = labelled & ~human
+    if not any(rows.any() for rows in hidden.values()):
+        return store
     changed = copy(store)
     changed.moments = _without(store.moments, hidden, tasks)
     return changed

@@ -32,7 +32,7 @@ from triaffect.training.checks import check_stages
 from triaffect.training.files import write_json, write_tensors
 from triaffect.training.given import kept_teachers
 from triaffect.training.held_out import HELD_OUT, hold_out
-from triaffect.training.hidden import hide_labels
+from triaffect.training.hidden import hide_labels, humans_first
 from triaffect.training.journal import Journal, Listener
 from triaffect.training.leaks import LeakChoice, find_leaks, settle, told
 from triaffect.training.optimizers import KerasAdam
@@ -151,7 +151,8 @@ def learnt_from(
     recipe: Recipe, store: FeatureStore, tasks: Sequence[Task], seed: int
 ) -> FeatureStore:
     """The store as a run learns from it: some labels hidden, some people held out."""
-    hidden = hide_labels(store, recipe.data.hide_labels, tasks, seed)
+    trusted = humans_first(store, recipe.data.humans_first, tasks)
+    hidden = hide_labels(trusted, recipe.data.hide_labels, tasks, seed)
     return hold_out(hidden, recipe.data.held_out)
 
 
