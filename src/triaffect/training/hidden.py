@@ -13,10 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from triaffect.features.store import FeatureStore
+from triaffect.recipes.recipe import Recipe
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
-from triaffect.training.held_out import in_order, people_apart
+from triaffect.training.held_out import hold_out, in_order, people_apart
 from triaffect.types import BoolArray, LabelOrigin, Moments, Split, origin_column
+
+
+def learnt_from(
+    recipe: Recipe, store: FeatureStore, tasks: Sequence[Task], seed: int
+) -> FeatureStore:
+    """The store as a run learns from it: some labels hidden, some people held out."""
+    trusted = humans_first(store, recipe.data.humans_first, tasks)
+    hidden = hide_labels(trusted, recipe.data.hide_labels, tasks, seed)
+    return hold_out(hidden, recipe.data.held_out)
 
 
 def hide_labels(

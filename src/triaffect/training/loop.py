@@ -31,8 +31,8 @@ from triaffect.training.checkpoint import read_progress
 from triaffect.training.checks import check_stages
 from triaffect.training.files import write_json, write_tensors
 from triaffect.training.given import kept_teachers
-from triaffect.training.held_out import HELD_OUT, hold_out
-from triaffect.training.hidden import hide_labels, humans_first
+from triaffect.training.held_out import HELD_OUT
+from triaffect.training.hidden import learnt_from
 from triaffect.training.journal import Journal, Listener
 from triaffect.training.leaks import LeakChoice, find_leaks, settle, told
 from triaffect.training.optimizers import KerasAdam
@@ -145,15 +145,6 @@ def train(
             progress.journal_bytes = journal.size()
         write_json(folder.scores, score_run(work))
     return folder
-
-
-def learnt_from(
-    recipe: Recipe, store: FeatureStore, tasks: Sequence[Task], seed: int
-) -> FeatureStore:
-    """The store as a run learns from it: some labels hidden, some people held out."""
-    trusted = humans_first(store, recipe.data.humans_first, tasks)
-    hidden = hide_labels(trusted, recipe.data.hide_labels, tasks, seed)
-    return hold_out(hidden, recipe.data.held_out)
 
 
 @dataclass(frozen=True)

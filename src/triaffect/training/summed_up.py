@@ -24,9 +24,10 @@ from triaffect.training.build import build_samples
 from triaffect.training.common_rows import Common
 from triaffect.training.evaluate import check_run
 from triaffect.training.files import write_tensors
+from triaffect.training.hidden import learnt_from
 from triaffect.training.journal import read_journal
 from triaffect.training.leaks import LeakChoice, find_leaks, settle
-from triaffect.training.loop import learnt_from, open_run
+from triaffect.training.loop import open_run
 from triaffect.training.run_folder import RunFolder, read_about, read_recipe
 from triaffect.training.scoring import predict_rows, truth_of
 from triaffect.training.stage_run import Work
