@@ -19,7 +19,7 @@ from triaffect.features.model_folder import load_model_folder
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.training import thresholds
-from triaffect.training.export import export_run
+from triaffect.training.export import export_run, label_origins
 from triaffect.training.held_out import HELD_OUT, _choose, hold_out, people_apart
 from triaffect.training.hidden import hide_labels, humans_first
 from triaffect.training.loop import open_run, train
@@ -151,7 +151,11 @@ def test_where_people_labelled_a_task_nothing_else_is_learnt_of_it(tmp_path):
     assert humans_first(store, ["EXPR"], TASKS) is store, "nobody's labels: the others stay"
     assert humans_first(mixed, ["VA"], TASKS) is mixed
     with pytest.raises(TriaffectError, match="did you mean EXPR"):
-        humans_first(given, ["expr"], TASKS)
+        humans_first(mixed, ["expr"], TASKS)
+    told = label_origins(mixed, small("default"), TASKS)
+    assert told == {"VA": "rendered", "EXPR": "human", "AU": "rendered"}
+    told = label_origins(mixed, small("default", "data.humans_first=[]"), TASKS)
+    assert told["EXPR"] == "human+rendered"
 
 
 def labels_of(values):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pyarrow as pa
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -28,10 +29,11 @@ from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, in_seconds
 from triaffect.training.compact import halve
+from triaffect.training.hidden import humans_first
 from triaffect.training.run_folder import RunFolder, alone, read_about
 from triaffect.training.stage_run import load_weights
 from triaffect.training.thresholds import read_thresholds
-from triaffect.types import Window, origin_column
+from triaffect.types import Split, Window, origin_column
 from triaffect.version import __version__
 
 OPSET = 18
@@ -121,7 +123,7 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
         ),
         recipe=recipe.model_dump(mode="json"),
         versions={"triaffect": __version__, "torch": torch.__version__, "onnx_opset": str(OPSET)},
-        label_origins=label_origins(store, tasks),
+        label_origins=label_origins(store, recipe, tasks),
         thresholds=read_thresholds(folder.thresholds(stage)),
     )
     manifest, files = _parts(manifest, recipe, net, store, tasks)
@@ -129,12 +131,15 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
         write_model_folder(folder.model, manifest, files)
 
 
-def label_origins(store: FeatureStore, tasks: Sequence[Task]) -> dict[str, str]:
-    """Where each task's labels in a store came from, such as ``"human+rendered"``."""
+def label_origins(store: FeatureStore, recipe: Recipe, tasks: Sequence[Task]) -> dict[str, str]:
+    """Where each task's labels that a run learns from came from, such as ``"human+rendered"``."""
+    moments = humans_first(store, recipe.data.humans_first, tasks).moments
+    training = moments.words("split") == Split.TRAIN
     origins = {}
     for task in tasks:
-        column = store.moments.table.column(origin_column(task.key))
-        origins[task.key] = "+".join(sorted(v for v in column.unique().to_pylist() if v))
+        learnt = pa.array(training & moments.labelled(task.columns)[0])
+        column = moments.table.column(origin_column(task.key)).filter(learnt)
+        origins[task.key] = "+".join(sorted(each for each in column.unique().to_pylist() if each))
     return origins
 
 
