@@ -1,6 +1,6 @@
 """The shipped networks alone: python benchmarks/bench_networks.py [MODEL].
 
-One thread through onnxruntime, by processor time, in turns: face crops to vectors, one and 32 at
+One thread, numpy's too, by processor time, in turns: face crops to vectors, one and 32 at
 a time, and seconds of sound a second, from samples to vectors. Prints the files' sizes beside.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from triaffect.cli.measure import Measurement, measure_in_turns, report
 from triaffect.features.model_folder import load_model_folder
@@ -58,4 +59,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with threadpool_limits(1):
+        main()
