@@ -109,7 +109,7 @@ def test_bad_faces_are_answered_less_surely():
 
 
 def test_voices_in_loud_noise_are_answered_less_surely(spoken):
-    """Other bad sound does not lower the confidence on average: the model's card has the numbers."""
+    """Bad sound of all kinds does not, on average: the card has the numbers."""
     sure = {}
     for kind in (degraded.CLEAN, "noise at 0 dB"):
         heard = [table[table["voice_heard"]] for table in spoken[kind]]
