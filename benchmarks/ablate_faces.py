@@ -24,17 +24,17 @@ import torch
 from answers import scores
 from score_ferplus import majority
 
-from triaffect.cli.json_file import write_json_file
+from triaffect.cli._shared import write_json_file
 from triaffect.corpora.ferplus import read_arrays
+from triaffect.datasets.augmentation import augment
+from triaffect.datasets.single import CropSamples
 from triaffect.features.store import FeatureStore
-from triaffect.nets.light_face import LightFace
+from triaffect.models.light_face import LightFace
 from triaffect.recipes.load import load_recipe
-from triaffect.samples import augment
-from triaffect.samples.single import CropSamples
 from triaffect.tasks.expression import EXPRESSION
-from triaffect.training.loop import set_threads, train
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage_run import load_weights
+from triaffect.training.stage import load_weights
+from triaffect.training.trainer import set_threads, train
 from triaffect.types import Moments, Split
 
 HALF = ["net.widths=[18, 38, 72, 124]"]

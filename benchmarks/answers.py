@@ -1,7 +1,7 @@
 """Answers in exclusive classes: how many are right, of which class, and what else was said.
 
 For sets of independent rows (pictures, recordings); intervals resample those. Sequences of
-frames have `triaffect.tasks.bootstrap`, which resamples videos.
+frames have `triaffect.metrics.bootstrap`, which resamples videos.
 """
 
 from __future__ import annotations

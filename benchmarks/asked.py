@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.features.listening import Hearing
+from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.model_folder import load_model_folder
-from triaffect.features.networks import OnnxFace, OnnxVoice
-from triaffect.inference.fusion import Fusion
-from triaffect.inference.memory import FaceMemory
-from triaffect.inference.predictor import model_folder
-from triaffect.inference.table import Instants
+from triaffect.prediction.buffers import FaceMemory
+from triaffect.prediction.heads import Fusion
+from triaffect.prediction.predictor import model_folder
+from triaffect.tables.schema import Instants
 from triaffect.tasks.registry import TASKS
 from triaffect.types import BoolArray, FloatArray
+from triaffect.voice.stream import Hearing
 
 DEFAULT = "default"
 

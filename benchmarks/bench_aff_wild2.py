@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from triaffect.corpora import aff_wild2_files
 from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM, SINGLE_TASK_FORMS
-from triaffect.corpora.corpus import open_corpus
+from triaffect.corpora.base import open_corpus
 from triaffect.types import Moments
 
 FOLDERS = {

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from triaffect.cli.measure import measure, report
-from triaffect.samples import augment, camera
-from triaffect.samples.augment import vary_crops
-from triaffect.samples.cover import cover
+from triaffect.datasets.augmentation import augment
+from triaffect.datasets.augmentation import crops as camera
+from triaffect.datasets.augmentation.augment import vary_crops
+from triaffect.datasets.augmentation.crops import cover
 
 RESULT = Path(__file__).parent / "results" / "augment.json"
 BATCH, SECONDS, REPEATS, SEED = 128, 1.0, 5, 0

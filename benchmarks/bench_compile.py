@@ -17,9 +17,9 @@ from triaffect.cli.paper_store import BATCHES, make_paper_store
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_samples
-from triaffect.training.loop import set_threads
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage_run import StageRun, Work
+from triaffect.training.stage import StageRun, Work
+from triaffect.training.trainer import set_threads
 
 RESULT = Path(__file__).parent / "results" / "compile.json"
 RECIPE, ITERATIONS, SOURCES, SECONDS, REPEATS, SEED = "paper_as_published", 8, 6, 3.0, 5, 0

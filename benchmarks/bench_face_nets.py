@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from triaffect.cli.measure import Measurement, measure_in_turns, report
-from triaffect.features.session import open_session
-from triaffect.nets.light_face import LightFace
-from triaffect.recipes.recipe import LightFaceSpec
+from triaffect.features.extractors.session import open_session
+from triaffect.models.light_face import LightFace
+from triaffect.recipes.config import LightFaceSpec
 from triaffect.tasks.registry import task
 from triaffect.training.export import _Features, to_onnx
 

@@ -16,9 +16,9 @@ import onnxruntime
 import skimage.data
 from numpy.typing import NDArray
 
-from triaffect.faces import centerface
-from triaffect.faces.detect import CenterFace
-from triaffect.faces.track import Tracker
+from triaffect.faces import detection as centerface
+from triaffect.faces.detection import CenterFace
+from triaffect.faces.tracking import Tracker
 from triaffect.media.video import VideoFrames
 
 CLIPS = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "clips"

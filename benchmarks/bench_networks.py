@@ -13,9 +13,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from triaffect.cli.measure import Measurement, measure_in_turns, report
+from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
+from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.model_folder import load_model_folder
-from triaffect.features.networks import OnnxFace, OnnxVoice
-from triaffect.features.registry import SHIPPED
 
 RESULT = Path(__file__).parent / "results" / "networks.json"
 SECONDS, REPEATS, SEED, SOUND_S = 1.0, 5, 0, 10

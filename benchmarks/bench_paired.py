@@ -16,12 +16,12 @@ from unittest.mock import patch
 import numpy as np
 
 from triaffect.cli.measure import Measurement, measure, report
-from triaffect.tasks import paired
-from triaffect.tasks.abaw import statistics_of
-from triaffect.tasks.columns import targets_of
-from triaffect.tasks.paired import Scored, difference, drawn_units, scored
+from triaffect.metrics import paired
+from triaffect.metrics.abaw import statistics_of
+from triaffect.metrics.paired import Scored, difference, drawn_units, scored
+from triaffect.metrics.simulation import draw_labels, predictors
 from triaffect.tasks.registry import TASKS
-from triaffect.tasks.simulate import draw_labels, predictors
+from triaffect.tasks.task import targets_of
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 
 RESULT = Path(__file__).parent / "results" / "paired.json"

@@ -15,15 +15,15 @@ import numpy as np
 
 from triaffect.cli.measure import Measurement, measure, report
 from triaffect.corpora.rows import build_moments
-from triaffect.features.runners import Gray64, LogMel64
+from triaffect.features.extractors.onnx import Gray64, LogMel64
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS, task
 from triaffect.training.build import build_samples
-from triaffect.training.loop import set_threads
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage_run import StageRun, Work
+from triaffect.training.stage import StageRun, Work
+from triaffect.training.trainer import set_threads
 from triaffect.types import FeatureSeries, LabelOrigin
 
 RESULT = Path(__file__).parent / "results" / "precision.json"

@@ -22,15 +22,15 @@ from skimage.data import astronaut
 
 from triaffect.cli.made_video import FRAME_RATE, SOUND_RATE
 from triaffect.cli.measure import Measurement, measure, report
-from triaffect.corpora.synthetic.voice import utter
-from triaffect.faces.align import align_many
-from triaffect.faces.detect import CenterFace
-from triaffect.faces.follow import Follower
-from triaffect.inference.options import DETECT_EVERY_S
-from triaffect.inference.predictor import Predictor, load
+from triaffect.faces.alignment import align_many
+from triaffect.faces.detection import CenterFace
+from triaffect.faces.tracking import Follower
 from triaffect.media.audio import sound_chunks
 from triaffect.media.video import Frame, VideoFrames
-from triaffect.media.write import write_video
+from triaffect.media.writer import write_video
+from triaffect.prediction.options import DETECT_EVERY_S
+from triaffect.prediction.predictor import Predictor, load
+from triaffect.synthetic.voice import utter
 
 RESULT = Path(__file__).parent / "results" / "predict_file.json"
 SECONDS, WIDTH, HEIGHT = 20, 640, 360

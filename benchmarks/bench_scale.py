@@ -32,14 +32,14 @@ import numpy as np
 
 from triaffect.cli.measure import Measurement, report
 from triaffect.cli.paper_store import FACE, FRAME_RATE, VOICE_SPAN_S, random_moments
-from triaffect.features.spec import ExtractorSpec
+from triaffect.datasets.batches import make_batch, plan_epoch
+from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.recipes.load import load_recipe
-from triaffect.samples.loader import make_batch, plan_epoch
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_samples
-from triaffect.training.loop import set_threads, train
+from triaffect.training.trainer import set_threads, train
 from triaffect.types import FeatureSeries, Split, Window
 
 FRAMES = 4500

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from triaffect.cli.measure import Measurement, measure, report
-from triaffect.tasks.abaw import per_batch_score, score_statistics, statistics_of
-from triaffect.tasks.bootstrap import bootstrap
-from triaffect.tasks.columns import targets_of
+from triaffect.metrics.abaw import per_batch_score, score_statistics, statistics_of
+from triaffect.metrics.bootstrap import bootstrap
+from triaffect.metrics.simulation import draw_labels, predictors
 from triaffect.tasks.registry import TASKS
-from triaffect.tasks.simulate import draw_labels, predictors
+from triaffect.tasks.task import targets_of
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 
 RESULT = Path(__file__).parent / "results" / "scores.json"

@@ -15,10 +15,18 @@ import numpy as np
 import torch
 
 from triaffect.cli.measure import Measurement, measure, report
-from triaffect.features.networks import BATCH, Network
-from triaffect.features.soundnet import BOTH, FIRST, PLAIN, RATE, Blocks, SoundNet, best_share
-from triaffect.features.stretches import Stretches
-from triaffect.nets.soundnet import SoundNet8
+from triaffect.features.extractors.onnx import BATCH, Network
+from triaffect.features.extractors.soundnet import (
+    BOTH,
+    FIRST,
+    PLAIN,
+    RATE,
+    Blocks,
+    SoundNet,
+    Stretches,
+    best_share,
+)
+from triaffect.models.soundnet import SoundNet8
 from triaffect.training.export import to_onnx
 from triaffect.training.paper_folder import SPAN_S, soundnet_files
 from triaffect.types import Window

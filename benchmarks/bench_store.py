@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from triaffect.features.spec import ExtractorSpec
+from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.tasks.registry import TASKS

@@ -18,16 +18,16 @@ import numpy as np
 import torch
 
 from triaffect.corpora.rows import join_moments
-from triaffect.features.spec import ExtractorSpec
+from triaffect.evaluation.submission.check import check_submission
+from triaffect.evaluation.submission.test_list import read_listed
+from triaffect.evaluation.submission.writer import Basis, Network, answer, write_submission
+from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_net
-from triaffect.training.listed import read_listed
 from triaffect.training.scoring import predict_rows
-from triaffect.training.submission import Basis, Network, answer, write_submission
-from triaffect.training.submission_check import check_submission
 from triaffect.types import FeatureSeries, Window
 
 FRAMES, RATE = 4000, 30.0

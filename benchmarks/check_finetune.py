@@ -16,14 +16,14 @@ from pathlib import Path
 import pandas as pd
 
 from triaffect.cli.evaluate import score_model_folder
-from triaffect.corpora.corpus import open_corpus
-from triaffect.features.extract import extract
-from triaffect.features.registry import DEFAULT, SHIPPED
+from triaffect.corpora.base import open_corpus
+from triaffect.features.extraction import extract
+from triaffect.features.extractors.registry import DEFAULT, SHIPPED
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.load import load_recipe
 from triaffect.training.export import export_run
-from triaffect.training.initial import find_initial
-from triaffect.training.loop import set_threads, train
+from triaffect.training.initial_weights import find_initial
+from triaffect.training.trainer import set_threads, train
 
 LEARN, CHOOSE = 10, 8
 EXPRESSIONS = {"neutral": "neutral", "smiling": "happiness"}

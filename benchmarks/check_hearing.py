@@ -20,11 +20,11 @@ from fit_hearing import fit, lessons
 from hearing_sounds import CHANGES, at_level, emodb_files, ravdess_files, rendered, spoken
 from numpy.typing import NDArray
 
-from triaffect.corpora.synthetic.sounds import KINDS, RATE, make
-from triaffect.features import hearing
-from triaffect.features.listening import Hearing
 from triaffect.media.audio import read_sound
+from triaffect.synthetic.sounds import KINDS, RATE, make
 from triaffect.types import FloatArray, Window
+from triaffect.voice import activity as hearing
+from triaffect.voice.stream import Hearing
 
 WINDOW = Window(3.0, 0.25, causal=False)
 RENDERED, EACH, SECONDS, LOWEST_DB = 60, 20, 6.0, -70

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.datasets.windows import WindowSamples
+from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.model_folder import load_model_folder
-from triaffect.features.registry import SHIPPED
 from triaffect.features.store import FeatureStore
-from triaffect.inference.fusion import Fusion
-from triaffect.samples.windows import WindowSamples
-from triaffect.tasks.abaw import score_targets
+from triaffect.metrics.abaw import score_targets
+from triaffect.prediction.heads import Fusion
 from triaffect.tasks.registry import TASKS
 from triaffect.types import Targets
 

@@ -29,9 +29,9 @@ import pandas as pd
 from asked import DEFAULT, chosen
 from numpy.typing import NDArray
 
-from triaffect.cli.json_file import write_json_file
+from triaffect.cli._shared import write_json_file
 from triaffect.errors import TriaffectError
-from triaffect.inference.predictor import Predictor
+from triaffect.prediction.predictor import Predictor
 
 MEANT = {"neutral": "neutral", "smiling": "happiness"}
 AREAS = ("AU12", "AU6", "p_happiness", "valence")

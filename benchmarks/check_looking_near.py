@@ -19,8 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import triaffect
-from triaffect.inference.predictor import Predictor
 from triaffect.media.video import VideoFrames
+from triaffect.prediction.predictor import Predictor
 
 EVERY_S = (0.1, 0.2, 0.4, 1.0)
 RIGHT, DOWN = 5, 3

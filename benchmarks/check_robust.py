@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 from score_ferplus import TEST, crops_of, majority, rows_of
 from score_voices import open_corpus, recordings
 
-from triaffect.cli.json_file import write_json_file
+from triaffect.cli._shared import write_json_file
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.errors import TriaffectError
-from triaffect.inference.predictor import Predictor
 from triaffect.media.audio import read_sound
+from triaffect.prediction.predictor import Predictor
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.registry import TASKS
 from triaffect.types import FloatArray

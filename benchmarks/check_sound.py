@@ -32,14 +32,14 @@ import pandas as pd
 from asked import DEFAULT, Answers, Asked, chosen
 from numpy.typing import NDArray
 
-from triaffect.cli.json_file import write_json_file
-from triaffect.corpora.ravdess import EMOTIONS, Ravdess
+from triaffect.cli._shared import write_json_file
+from triaffect.corpora.acted_speech import RAVDESS_EMOTIONS, Ravdess
 from triaffect.errors import TriaffectError
 from triaffect.features.crops import PictureFaces
-from triaffect.inference.options import Options
-from triaffect.inference.predictor import PartialMediaWarning, Predictor
 from triaffect.media.audio import sound_chunks
-from triaffect.media.source import read_image
+from triaffect.media.probe import read_image
+from triaffect.prediction.options import Options
+from triaffect.prediction.predictor import PartialMediaWarning, Predictor
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 from triaffect.types import BoolArray, FloatArray
@@ -150,7 +150,7 @@ def sounds(clip_folder: Path, ravdess: Path, rate: int) -> Iterator[tuple[str, l
     """Kinds of voices, and the sounds of each in chunks."""
     files = files_in(clip_folder)
     yield "clips", [sound_chunks(path, rate) for path in files]
-    for code, emotion in EMOTIONS.items():
+    for code, emotion in RAVDESS_EMOTIONS.items():
         wanted = f"*-*-{code}-*-*-*-*"
         recordings = [
             path

@@ -15,9 +15,9 @@ from statistics import mean, stdev
 import torch
 
 from triaffect.features.store import FeatureStore
-from triaffect.tasks.abaw import score_targets
-from triaffect.training.loop import open_run
+from triaffect.metrics.abaw import score_targets
 from triaffect.training.scoring import predict_rows, truth_of
+from triaffect.training.trainer import open_run
 
 KEY = "AU"
 

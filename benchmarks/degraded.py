@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from triaffect.faces.align import TEMPLATE, TEMPLATE_SIZE
+from triaffect.faces.alignment import TEMPLATE, TEMPLATE_SIZE
 from triaffect.types import FloatArray
 
 Crop = NDArray[np.uint8]

@@ -3,7 +3,7 @@
 RAVDESS holds ``Actor_01`` to ``Actor_24`` with FLAC files of speech, EMODB the FLAC files of
 EMO-DB. Voices are RAVDESS' actors 1 to 14, EMO-DB's speakers but 03 and 08, and rendered ones,
 each as it is and twice with echo, noise, telephone or clipping; what is no voice is made
-(`triaffect.corpora.synthetic.sounds`). Writes ``src/triaffect/features/hearing.json``; 4 minutes
+(`triaffect.synthetic.sounds`). Writes ``src/triaffect/voice/activity.json``; 4 minutes
 on one core. Needs scikit-learn.
 """
 
@@ -33,11 +33,11 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from triaffect.corpora.synthetic.sounds import KINDS, RATE, make
-from triaffect.features.hearing import HOP_ROWS, MOST, ROWS, WEIGHTS, describe
-from triaffect.features.logmel import FLOOR
 from triaffect.media.audio import read_sound
+from triaffect.synthetic.sounds import KINDS, RATE, make
 from triaffect.types import FloatArray
+from triaffect.voice.activity import HOP_ROWS, MOST, ROWS, WEIGHTS, describe
+from triaffect.voice.log_mel import FLOOR
 
 SEED, HIDDEN, DECAY, ROUNDS = 0, 24, 0.1, 20
 RENDERED, EACH, SECONDS = 300, 100, 4.0
@@ -125,7 +125,7 @@ def lessons(ravdess: Path, emodb: Path) -> Lessons:
 
 
 def fit(taught: Lessons, rounds: int = ROUNDS) -> dict[str, NDArray[np.float64]]:
-    """The weights of `triaffect.features.hearing`."""
+    """The weights of `triaffect.voice.activity`."""
     mean, spread = taught.numbers.mean(axis=0), taught.numbers.std(axis=0) + 1e-3
     standard = np.clip((taught.numbers - mean) / spread, -MOST, MOST)
     net = MLPClassifier(

@@ -32,10 +32,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.inference.tiny_model import portrait, tone, write_tiny_model
+from tests.prediction.tiny_model import portrait, tone, write_tiny_model
 from triaffect.cli.measure import machine
 from triaffect.errors import TriaffectError
-from triaffect.inference.predictor import Predictor
+from triaffect.prediction.predictor import Predictor
 
 FORMS = {
     "a.mp4": ("libx264", "aac"),

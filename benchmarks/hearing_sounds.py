@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from triaffect.corpora.synthetic.sounds import make
-from triaffect.corpora.synthetic.voice import (
+from triaffect.synthetic.sounds import make
+from triaffect.synthetic.voice import (
     RATE,
     Feeling,
     Voice,
@@ -17,8 +17,8 @@ from triaffect.corpora.synthetic.voice import (
     room_noise,
     speak,
 )
-from triaffect.features.hearing import Seconds
 from triaffect.types import FloatArray
+from triaffect.voice.activity import Seconds
 
 SPOKEN_DB = -25.0
 """Rows of a clean recording this far under its loudest count as spoken."""

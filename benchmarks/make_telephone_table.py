@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.corpora.emotions import MEANING
-from triaffect.corpora.ravdess import EMOTIONS
+from triaffect.corpora.acted_speech import RAVDESS_EMOTIONS
+from triaffect.corpora.rows import MEANING
 from triaffect.media.audio import read_sound
 
 RATE = 8_000
@@ -56,7 +56,7 @@ def main(corpus: Path, out: Path) -> None:
             for path in sorted((corpus / f"Actor_{actor:02}").glob("*.flac")):
                 sound = over_telephone(read_sound(path, RATE), rng)
                 write_wav(out / f"{path.stem}.wav", sound)
-                expression = MEANING[EMOTIONS[path.stem.split("-")[2]]]
+                expression = MEANING[RAVDESS_EMOTIONS[path.stem.split("-")[2]]]
                 rows += [
                     (f"{path.stem}.wav", round(at * len(sound) / RATE, 3), actor, split, expression)
                     for at in MOMENTS

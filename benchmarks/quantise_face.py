@@ -22,9 +22,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from score_ferplus import crops_of
 
 from triaffect.corpora.ferplus import read_arrays
+from triaffect.features.extractors.onnx import gray64
+from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.model_folder import DESCRIPTION, load_model_folder, write_model_folder
-from triaffect.features.registry import SHIPPED
-from triaffect.features.runners import gray64
 
 FACES, BATCH, SEED = 512, 32, 0
 

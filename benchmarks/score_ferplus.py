@@ -34,17 +34,17 @@ from answers import scores, told
 from asked import DEFAULT, Asked, chosen
 from numpy.typing import NDArray
 
-from triaffect.cli.json_file import write_json_file
+from triaffect.cli._shared import write_json_file
 from triaffect.corpora.ferplus import FerPlus, FerPlusArrays, expression_votes, read_arrays
 from triaffect.errors import TriaffectError
 from triaffect.features.crops import PictureFaces, batches
-from triaffect.features.runners import gray64
-from triaffect.nets.light_face import LightFace
-from triaffect.recipes.recipe import LightFaceSpec
+from triaffect.features.extractors.onnx import gray64
+from triaffect.models.light_face import LightFace
+from triaffect.recipes.config import LightFaceSpec
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.registry import task
 from triaffect.training.run_folder import RunFolder, read_recipe
-from triaffect.training.stage_run import load_weights
+from triaffect.training.stage import load_weights
 from triaffect.types import Split
 
 TEST, VALIDATION = "PublicTest", "validation"

@@ -28,16 +28,15 @@ from answers import scores, told
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from triaffect.cli.json_file import write_json_file
-from triaffect.corpora.corpus import Corpus
-from triaffect.corpora.emodb import EmoDb
-from triaffect.corpora.ravdess import Ravdess
+from triaffect.cli._shared import write_json_file
+from triaffect.corpora.acted_speech import EmoDb, Ravdess
+from triaffect.corpora.base import Corpus
 from triaffect.errors import TriaffectError
+from triaffect.features.extractors.onnx import OnnxVoice
 from triaffect.features.model_folder import load_model_folder
-from triaffect.features.networks import OnnxVoice
-from triaffect.inference.predictor import Predictor, model_folder
 from triaffect.media.audio import sound_chunks
-from triaffect.recipes.recipe import LightVoiceSpec
+from triaffect.prediction.predictor import Predictor, model_folder
+from triaffect.recipes.config import LightVoiceSpec
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.types import Split

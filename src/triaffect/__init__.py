@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from triaffect.inference.options import Options
-    from triaffect.inference.predictor import Predictor
-    from triaffect.tasks.abaw import Score
+    from triaffect.metrics.abaw import Score
+    from triaffect.prediction.options import Options
+    from triaffect.prediction.predictor import Predictor
 
 __all__ = [
     "Options",
@@ -60,10 +60,9 @@ def predict(
         ModelError: The package came without weights.
         TableError: No such smoothing or baseline.
     """
-    from triaffect.inference.form import TableForm  # noqa: PLC0415 - heavy
-    from triaffect.inference.frames import form_frame  # noqa: PLC0415
-    from triaffect.inference.options import DEFAULT  # noqa: PLC0415
-    from triaffect.inference.predictor import shipped  # noqa: PLC0415
+    from triaffect.prediction.options import DEFAULT  # noqa: PLC0415
+    from triaffect.prediction.predictor import shipped  # noqa: PLC0415
+    from triaffect.tables.postprocess import TableForm, form_frame  # noqa: PLC0415
 
     form = TableForm.parse(smooth, baseline)
     return form_frame(shipped(options or DEFAULT).predict(path), form)
@@ -83,8 +82,7 @@ def smooth(table: pd.DataFrame, how: str = "causal") -> pd.DataFrame:
     Raises:
         TableError: It is no prediction table, or there is no such smoothing.
     """
-    from triaffect.inference.form import TableForm  # noqa: PLC0415 - heavy
-    from triaffect.inference.frames import form_frame  # noqa: PLC0415
+    from triaffect.tables.postprocess import TableForm, form_frame  # noqa: PLC0415
 
     return form_frame(table, TableForm.parse(how))
 
@@ -104,8 +102,7 @@ def compare_with_own(table: pd.DataFrame, baseline: str | float = "5s") -> pd.Da
     Raises:
         TableError: It is no prediction table, or the time is none from 0.1 s to 600 s.
     """
-    from triaffect.inference.form import TableForm  # noqa: PLC0415 - heavy
-    from triaffect.inference.frames import form_frame  # noqa: PLC0415
+    from triaffect.tables.postprocess import TableForm, form_frame  # noqa: PLC0415
 
     return form_frame(table, TableForm.parse(baseline=baseline))
 
@@ -124,8 +121,7 @@ def rename(
     Raises:
         TableError: It is no prediction table, or there is no such program.
     """
-    from triaffect.inference.form import TableForm  # noqa: PLC0415 - heavy
-    from triaffect.inference.frames import form_frame  # noqa: PLC0415
+    from triaffect.tables.postprocess import TableForm, form_frame  # noqa: PLC0415
 
     return form_frame(table, TableForm.parse(columns=program), thresholds)
 
@@ -141,7 +137,7 @@ def summarise(table: pd.DataFrame, thresholds: Mapping[str, float] | None = None
     Raises:
         TableError: It is no prediction table.
     """
-    from triaffect.inference.frames import summary_frame  # noqa: PLC0415 - heavy
+    from triaffect.tables.postprocess import summary_frame  # noqa: PLC0415 - heavy
 
     return summary_frame(table, thresholds)
 
@@ -162,7 +158,7 @@ def predict_frames(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> pd.Data
     """
     import pandas as pd  # noqa: PLC0415 - heavy
 
-    from triaffect.inference.predictor import shipped  # noqa: PLC0415 - heavy
+    from triaffect.prediction.predictor import shipped  # noqa: PLC0415 - heavy
 
     return pd.concat(shipped().frames(frames), ignore_index=True)
 
@@ -184,8 +180,8 @@ def load(
         ModelError: The folder is missing, damaged or incomplete, the device is not there, or
             the model cannot do without sound.
     """
-    from triaffect.inference.options import DEFAULT  # noqa: PLC0415 - heavy
-    from triaffect.inference.predictor import load as load_model  # noqa: PLC0415 - heavy
+    from triaffect.prediction.options import DEFAULT  # noqa: PLC0415 - heavy
+    from triaffect.prediction.predictor import load as load_model  # noqa: PLC0415 - heavy
 
     return load_model(path, device, options or DEFAULT)
 
@@ -208,7 +204,7 @@ def score(
         TableError: Duplicate rows, a truth row without a prediction, a column missing, or a
             value that cannot be.
     """
-    from triaffect.tasks.tables import score_tables  # noqa: PLC0415 - heavy
+    from triaffect.metrics.tables import score_tables  # noqa: PLC0415 - heavy
 
     return score_tables(truth, prediction, thresholds=thresholds)
 
@@ -217,6 +213,6 @@ def __getattr__(name: str) -> object:
     """Give `Options`, which is imported when it is first asked for."""
     if name != "Options":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from triaffect.inference.options import Options  # noqa: PLC0415 - with dataclasses
+    from triaffect.prediction.options import Options  # noqa: PLC0415 - with dataclasses
 
     return Options

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from tests.architecture.repository import ROOT
 from triaffect.cli.app import app
-from triaffect.inference.table import table_schema
+from triaffect.recipes.config import Recipe
 from triaffect.recipes.load import shipped_recipes
-from triaffect.recipes.recipe import Recipe
+from triaffect.tables.schema import table_schema
 from triaffect.tasks.registry import TASKS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from tests.architecture.repository import PACKAGE, ROOT
-from tests.inference.tiny_model import portrait, write_clip, write_tiny_model
+from tests.prediction.tiny_model import portrait, write_clip, write_tiny_model
 
 HEAVY = ("torch", "numpy", "pandas", "pyarrow", "cv2", "av", "onnxruntime", "plotly", "skimage")
 ONLY_TRAINING = (
@@ -17,8 +17,8 @@ ONLY_TRAINING = (
     "onnx",
     "onnxscript",
     "safetensors",
-    "triaffect.nets",
-    "triaffect.samples",
+    "triaffect.models",
+    "triaffect.datasets",
     "triaffect.objectives",
     "triaffect.recipes",
     "triaffect.training",

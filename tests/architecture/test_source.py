@@ -8,9 +8,9 @@ import pytest
 from tests.architecture.repository import PACKAGE, docstrings, modules
 from triaffect.tasks.registry import TASKS
 
-MOST_LINES = 400
+MOST_LINES = 700
 
-SPELL_TASK_KEYS = ("tasks/", "corpora/", "recipes/", "objectives/", "cli/paper_store.py")
+SPELL_TASK_KEYS = ("tasks/", "corpora/", "recipes/", "losses/", "cli/paper_store.py")
 """Who may name single tasks: the tasks; label files, which have them in their names; recipes
 and the published system's terms, which are about them; and the paper's batch sizes."""
 

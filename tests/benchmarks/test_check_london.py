@@ -11,7 +11,7 @@ import skimage.io
 from sklearn.metrics import roc_auc_score
 
 from tests.benchmarks.scripts import load
-from tests.inference.tiny_model import portrait, write_tiny_model
+from tests.prediction.tiny_model import portrait, write_tiny_model
 
 script = load("check_london")
 

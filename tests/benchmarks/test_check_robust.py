@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks.scripts import load
 from tests.corpora.test_ferplus import write
-from tests.inference.tiny_model import portrait, tone, write_sound, write_tiny_model
+from tests.prediction.tiny_model import portrait, tone, write_sound, write_tiny_model
 from triaffect.features.crops import PictureFaces
 
 script, degraded = load("check_robust"), load("degraded")

@@ -9,13 +9,13 @@ import pytest
 import skimage.io
 
 from tests.benchmarks.scripts import load
-from tests.inference.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
+from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
+from triaffect.features.extractors.onnx import OnnxVoice
 from triaffect.features.model_folder import load_model_folder
-from triaffect.features.networks import OnnxVoice
-from triaffect.inference.options import Options
-from triaffect.inference.predictor import Predictor
-from triaffect.media.source import read_image
+from triaffect.media.probe import read_image
 from triaffect.media.video import Frame
+from triaffect.prediction.options import Options
+from triaffect.prediction.predictor import Predictor
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 

@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.repository import ROOT
 from tests.benchmarks.scripts import load
 from tests.corpora.test_ferplus import COLUMNS, write
-from tests.inference.tiny_model import write_tiny_model
+from tests.prediction.tiny_model import write_tiny_model
 from triaffect.tasks.expression import EXPRESSIONS
 
 script = load("failures")

@@ -6,7 +6,7 @@ import onnxruntime
 import torch
 
 from tests.benchmarks.scripts import load
-from triaffect.nets.light_face import LightFace
+from triaffect.models.light_face import LightFace
 from triaffect.tasks.registry import TASKS
 from triaffect.training.export import _Features, to_onnx
 

@@ -12,12 +12,12 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from tests.benchmarks.scripts import load
 from tests.corpora.test_ferplus import COLUMNS, write
-from tests.inference.tiny_model import write_tiny_model
+from tests.prediction.tiny_model import write_tiny_model
 from tests.training.recipes import small
 from tests.training.stores import crops_store
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.tasks.expression import EXPRESSIONS
-from triaffect.training.loop import train
+from triaffect.training.trainer import train
 
 script, answers = load("score_ferplus"), load("answers")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.scripts import load
-from tests.inference.tiny_model import write_sound, write_tiny_model
-from triaffect.corpora.synthetic.voice import utter
+from tests.prediction.tiny_model import write_sound, write_tiny_model
+from triaffect.synthetic.voice import utter
 from triaffect.tasks.expression import EXPRESSIONS
 
 script = load("score_voices")

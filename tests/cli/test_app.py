@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 import pytest
 
 from triaffect.cli import app as cli
-from triaffect.corpora import corpus
+from triaffect.corpora import base as corpus
 from triaffect.errors import MediaError
 
 COMMANDS = {"predict", "corpus", "extract", "train", "evaluate", "demo", "bench", "scores"}

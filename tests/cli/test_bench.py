@@ -12,14 +12,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from tests.architecture.repository import ROOT
-from tests.inference.tiny_model import write_tiny_model
+from tests.prediction.tiny_model import write_tiny_model
 from triaffect.cli import product_floor
 from triaffect.cli.app import app
 from triaffect.cli.measure import Measurement, machine, measure, report
 from triaffect.cli.paper_store import BATCHES, make_paper_store
-from triaffect.nets.paper import PaperNet
+from triaffect.datasets.batches import plan_epoch
+from triaffect.models.paper import PaperNet
 from triaffect.recipes.load import load_recipe
-from triaffect.samples.loader import plan_epoch
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_samples
 

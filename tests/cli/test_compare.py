@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.cli.test_evaluate import triaffect
-from tests.training.comparisons import recipe_files
+from tests.evaluation.comparisons import recipe_files
 from tests.training.stores import made_store
 from tests.training.test_leaks import SOURCES, store_of
 

@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from triaffect.features.registry import SHIPPED
+from triaffect.features.extractors.registry import SHIPPED
 
 pytestmark = pytest.mark.skipif(
     not (SHIPPED / "model.json").is_file(), reason="needs the shipped weights"

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.inference.tiny_model import write_tiny_model
+from tests.prediction.tiny_model import write_tiny_model
 from tests.training.recipes import small
 from tests.training.stores import FACE, VOICE, made_store
 from triaffect.cli.app import main
 from triaffect.cli.evaluate import Asked, score_model_folder, score_run_folder
 from triaffect.features.store import FeatureStore
-from triaffect.training.loop import train
+from triaffect.training.trainer import train
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +123,8 @@ def test_the_same_seed_gives_the_same_numbers(place):
 def test_a_model_folder_is_scored_by_the_label_sets(place, monkeypatch):
     """The store is not of the model's own networks: only their sizes are made to fit."""
     monkeypatch.setattr("triaffect.features.own_networks.check_networks", lambda model, store: None)
-    monkeypatch.setattr("tests.inference.tiny_model.FACE_DIM", FACE.dim)
-    monkeypatch.setattr("tests.inference.tiny_model.VOICE_DIM", VOICE.dim)
+    monkeypatch.setattr("tests.prediction.tiny_model.FACE_DIM", FACE.dim)
+    monkeypatch.setattr("tests.prediction.tiny_model.VOICE_DIM", VOICE.dim)
     model = write_tiny_model(place / "tiny")
     store = FeatureStore.open(place / "store")
     found = score_model_folder(model, store, "validation", Asked(True, 20))

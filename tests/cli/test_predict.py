@@ -10,13 +10,13 @@ import pytest
 import skimage.io
 
 import triaffect
-from tests.inference.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from tests.media.made import encode
+from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from triaffect.cli.app import main
-from triaffect.corpora.synthetic.voice import utter
-from triaffect.inference import many
-from triaffect.inference.options import Options
 from triaffect.media.video import VideoFrames
+from triaffect.prediction import batch as many
+from triaffect.prediction.options import Options
+from triaffect.synthetic.voice import utter
 
 AGAIN = " the same command tries those that failed again, and computes no others"
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.inference.tiny_model import write_tiny_model
+from tests.prediction.tiny_model import write_tiny_model
 from tests.training.recipes import SMALL
 from tests.training.stores import made_store
 from tests.training.test_leaks import SOURCES, store_of

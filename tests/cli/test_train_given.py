@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.cli.test_evaluate import triaffect
-from tests.training.given import QUICK, made_teacher
+from tests.training.external_teachers import QUICK, made_teacher
 from tests.training.recipes import SMALL
 from tests.training.stores import crops_store, made_store
 

@@ -5,13 +5,13 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from tests.nets.keras_made import drawn, filled, write_keras2, write_keras3
+from tests.models.keras_made import drawn, filled, write_keras2, write_keras3
 from triaffect.cli.app import app
 from triaffect.cli.weights import convert
 from triaffect.errors import ModelError
 from triaffect.features.model_folder import load_model_folder
-from triaffect.nets.fer_resnet34 import FerResNet34
-from triaffect.nets.soundnet import SoundNet8
+from triaffect.models.fer_resnet34 import FerResNet34
+from triaffect.models.soundnet import SoundNet8
 
 
 def run(*words):

@@ -17,7 +17,7 @@ import numpy as np
 from tests.corpora.fuzz import MOST_CHANGES, ODD_TEXTS, Tally, changed
 from tests.features.made_corpus import write_sound
 from tests.media.made import encode
-from triaffect.corpora.table import LabelTable
+from triaffect.corpora.label_table import LabelTable
 from triaffect.errors import TriaffectError
 
 VIDEO_S = (0.0, 0.04, 0.1, 0.13, 0.4, 0.41, 0.9)

@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.shared import SHARED, needs_shared
-from triaffect.corpora.acted_speech import middle_times_s
-from triaffect.corpora.emodb import EmoDb
-from triaffect.corpora.emotions import one_hot
-from triaffect.corpora.ravdess import Ravdess
+from triaffect.corpora.acted_speech import EmoDb, Ravdess, middle_times_s
+from triaffect.corpora.rows import one_hot
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.types import Moments

@@ -10,9 +10,9 @@ import pytest
 
 from triaffect.corpora.aff_wild2 import AffWild2
 from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM, SINGLE_TASK_FORMS
-from triaffect.corpora.corpus import open_corpus
+from triaffect.corpora.base import open_corpus
 from triaffect.errors import AnnotationError, MediaError
-from triaffect.media.write import write_video
+from triaffect.media.writer import write_video
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL

@@ -8,7 +8,7 @@ import pytest
 
 from tests.corpora.test_aff_wild2 import crop, film
 from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM, SINGLE_TASK_FORMS
-from triaffect.corpora.corpus import open_corpus
+from triaffect.corpora.base import open_corpus
 from triaffect.tasks.registry import TASKS
 
 CODES = {"VA": ["-5", "-5"], "EXPR": ["-1"], "AU": ["-1"] * 12}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.features.made_corpus import write_sound
-from triaffect.corpora.corpus import open_corpus
+from triaffect.corpora.base import open_corpus
 from triaffect.corpora.media_folder import MediaFolder
 from triaffect.errors import AnnotationError, MediaError
-from triaffect.media.write import write_video
+from triaffect.media.writer import write_video
 from triaffect.tasks.registry import TASKS
 from triaffect.types import SourceKind
 

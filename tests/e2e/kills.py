@@ -27,7 +27,7 @@ from typing import Any
 from safetensors import safe_open
 
 from tests.features.made_corpus import MadeCorpus, write_pictures, write_sound
-from tests.inference.tiny_model import write_tiny_model
+from tests.prediction.tiny_model import write_tiny_model
 from tests.training.recipes import small
 from tests.training.stores import made_store
 from triaffect.errors import TriaffectError
@@ -45,9 +45,9 @@ WARM = [
     "onnxscript",
     "tests.e2e.warm",
     "tests.e2e.kills",
-    "triaffect.features.extract",
+    "triaffect.features.extraction",
     "triaffect.training.export",
-    "triaffect.training.loop",
+    "triaffect.training.trainer",
 ]
 
 
@@ -57,7 +57,7 @@ def train_work(store: Path, folder: Path) -> None:
 
     from triaffect.features.store import FeatureStore  # noqa: PLC0415
     from triaffect.training.export import export_run  # noqa: PLC0415
-    from triaffect.training.loop import train  # noqa: PLC0415
+    from triaffect.training.trainer import train  # noqa: PLC0415
 
     torch.set_num_threads(1)
     opened = FeatureStore.open(store)
@@ -78,7 +78,7 @@ def export_work(store: Path, folder: Path) -> None:
 def extract_work(corpus: MadeCorpus, networks: Path, workers: int, folder: Path) -> None:
     """A store of every source that can be read."""
     from triaffect.features import store_writer  # noqa: PLC0415
-    from triaffect.features.extract import extract  # noqa: PLC0415
+    from triaffect.features.extraction import extract  # noqa: PLC0415
 
     store_writer._COMMIT_EVERY_S = 0.1
     extract(corpus, folder, str(networks), str(networks), workers)

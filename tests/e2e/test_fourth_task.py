@@ -9,22 +9,22 @@ import skimage.data
 import torch
 
 import triaffect
-from tests.inference.tiny_model import write_tiny_model
+from tests.prediction.tiny_model import write_tiny_model
 from tests.tasks.toy import Pain
 from tests.training.recipes import small
 from triaffect.cli.evaluate import score_model_folder
-from triaffect.corpora.table import LabelTable
-from triaffect.features.extract import extract
+from triaffect.corpora.label_table import LabelTable
+from triaffect.evaluation.evaluate import Resampling, evaluate, split_of
+from triaffect.evaluation.minibatch_scores import authors_scores, pools_of_run
+from triaffect.features.extraction import extract
 from triaffect.features.store import FeatureStore
-from triaffect.inference.predictor import Predictor
-from triaffect.media.write import write_video
-from triaffect.report.demo import demo_page
+from triaffect.media.writer import write_video
+from triaffect.prediction.predictor import Predictor
+from triaffect.report.training_page import demo_page
 from triaffect.tasks.registry import TASKS
-from triaffect.training.authors import authors_scores, pools_of_run
-from triaffect.training.evaluate import Resampling, evaluate, split_of
 from triaffect.training.export import export_run
-from triaffect.training.loop import open_run, train
 from triaffect.training.scoring import predict_rows
+from triaffect.training.trainer import open_run, train
 
 FOUR = (*TASKS, Pain())
 FRAMES, RATE = 24, 12.0

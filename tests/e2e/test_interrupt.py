@@ -10,7 +10,7 @@ import time
 import pandas as pd
 import pytest
 
-from tests.inference.tiny_model import tone, write_clip, write_sound, write_tiny_model
+from tests.prediction.tiny_model import tone, write_clip, write_sound, write_tiny_model
 
 
 @pytest.fixture(scope="module")

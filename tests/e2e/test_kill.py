@@ -21,12 +21,12 @@ from tests.e2e.kills import (
     made_train,
     warm_up,
 )
-from tests.inference.tiny_model import write_tiny_model
+from tests.prediction.tiny_model import write_tiny_model
 from tests.training.recipes import small
 from tests.training.stores import made_store
 from triaffect.errors import RunError
-from triaffect.training.loop import train
 from triaffect.training.run_folder import alone
+from triaffect.training.trainer import train
 
 MAKE = {
     "extraction": (made_extract, 10, "face.bin"),
@@ -115,7 +115,7 @@ def test_workers_end_with_a_parent_that_is_killed():
     code = (
         "import os, time\n"
         "from tests.e2e.kills import started\n"
-        "from triaffect.features.pool import Work\n"
+        "from triaffect.io.workers import Work\n"
         "if __name__ == '__main__':\n"
         "    for number in Work(started, str).results(range(9), 2): print(number, flush=True)"
     )

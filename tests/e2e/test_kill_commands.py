@@ -19,7 +19,7 @@ from triaffect.cli.app import main
 from triaffect.errors import DiskError
 from triaffect.features.model_folder import load_model_folder
 from triaffect.features.store_writer import StoreWriter
-from triaffect.training.loop import train
+from triaffect.training.trainer import train
 
 TRIAFFECT = (sys.executable, "-m", "triaffect")
 

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from triaffect.errors import ModelError
-from triaffect.faces.centerface import INPUT, any_size_model, centerface_file
+from triaffect.faces.detection import INPUT, any_size_model, centerface_file
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triaffect.faces.regions import MULTIPLE, Region, regions
+from triaffect.faces.detection import MULTIPLE, Region, regions
 
 SHAPE = (1, 3, 192, 320)
 BOX = st.tuples(

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from tests.features.stored import moments
-from triaffect.corpora.clock import FrameClock
+from triaffect.corpora.frame_clock import FrameClock
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.types import Source, SourceKind
 

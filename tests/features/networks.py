@@ -4,8 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from triaffect.features.manifest import FacePart, Manifest, VoicePart
-from triaffect.features.model_folder import write_model_folder
+from triaffect.features.model_folder import FacePart, Manifest, VoicePart, write_model_folder
 
 
 def _model(input_name, kind, shape, dim, seed):

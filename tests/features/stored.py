@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from triaffect.features.spec import ExtractorSpec
+from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE
 from triaffect.features.store_writer import FaceRows, SourceInfo
 from triaffect.tasks.registry import TASKS

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from tests.features.stored import FACE, VOICE, faces, info, moments
 from triaffect.errors import StoreError
-from triaffect.features.external import ANY_FACE, NO_FRAME
-from triaffect.features.external_join import frame_times, join, stream_spec
-from triaffect.features.external_match import match_names
+from triaffect.features.external.files import match_names
+from triaffect.features.external.format import ANY_FACE, NO_FRAME
+from triaffect.features.external.join import frame_times, join, stream_spec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, StoreWriter
 
@@ -476,14 +476,14 @@ def test_damage_is_named(store, folder, file, change, message):
 KILLED = """
 import sys
 from pathlib import Path
-from triaffect.features.external_join import join, stream_spec
+from triaffect.features.external.join import join, stream_spec
 from triaffect.features.store import FeatureStore
 def told(done, count, source):
     print(source, flush=True)
     if done == 2:
         sys.stdin.read()
 store = FeatureStore.open(Path(sys.argv[1]))
-import triaffect.features.external_writer as writer
+import triaffect.features.external.writer as writer
 writer._COMMIT_EVERY_S = 0.0
 join(store, Path(sys.argv[2]), stream_spec("x", 50.0), progress=told)
 """

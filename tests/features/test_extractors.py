@@ -6,10 +6,10 @@ import pytest
 
 from tests.features.networks import face_folder, voice_folder
 from triaffect.errors import ModelError
-from triaffect.features.logmel import log_mel
-from triaffect.features.registry import face_extractor, voice_extractor
-from triaffect.features.runners import gray64
+from triaffect.features.extractors.onnx import gray64
+from triaffect.features.extractors.registry import face_extractor, voice_extractor
 from triaffect.types import Window
+from triaffect.voice.log_mel import log_mel
 
 
 def crops(count, seed=0):

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 
 from tests.corpora.test_aff_wild2 import crop, film, label
-from tests.inference.tiny_model import portrait, tone, write_clip, write_sound
-from triaffect.corpora.corpus import open_corpus
+from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
+from triaffect.corpora.base import open_corpus
 from triaffect.corpora.ferplus import FILE_NAME
-from triaffect.features.media_check import ARRAY_PICTURES, PICTURES, check_media, spread
-from triaffect.features.media_report import Quiet
-from triaffect.media.write import write_video
+from triaffect.features.media_check import ARRAY_PICTURES, PICTURES, Quiet, check_media, spread
+from triaffect.media.writer import write_video
 
 
 def table(folder, *clips):

@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 
 from triaffect.errors import DiskError, ModelError
-from triaffect.features.manifest import FacePart, FusionPart, Manifest, VoicePart
-from triaffect.features.model_folder import copy_part, load_model_folder, write_model_folder
+from triaffect.features.model_folder import (
+    FacePart,
+    FusionPart,
+    Manifest,
+    VoicePart,
+    copy_part,
+    load_model_folder,
+    write_model_folder,
+)
 from triaffect.types import Window
 
 FACE = FacePart("face.onnx", "light_face", "gray64", 128)

@@ -8,8 +8,7 @@ import pytest
 
 from tests.features.stored import FACE, VOICE
 from triaffect.errors import StoreError
-from triaffect.features.manifest import FacePart, Manifest, VoicePart
-from triaffect.features.model_folder import ModelFolder
+from triaffect.features.model_folder import FacePart, Manifest, ModelFolder, VoicePart
 from triaffect.features.own_networks import check_networks
 
 MODEL = ModelFolder(

@@ -17,14 +17,14 @@ import pytest
 
 from tests.features.made_corpus import MadeCorpus, write_pictures, write_sound
 from tests.features.networks import face_folder, voice_folder
-from tests.features.test_extract import same_files
-from tests.inference.tiny_model import tone
-from tests.inference.tiny_model import write_sound as write_samples
+from tests.features.test_extraction import same_files
+from tests.prediction.tiny_model import tone
+from tests.prediction.tiny_model import write_sound as write_samples
 from triaffect.errors import ModelError, TriaffectError
-from triaffect.features.compute import Job, Outcome, Settings, Worker, spill_folder
 from triaffect.features.engines import node
 from triaffect.features.engines.cluster import MOST_TRIES, Cluster
-from triaffect.features.extract import extract
+from triaffect.features.extraction import extract
+from triaffect.features.extraction_worker import Job, Outcome, Settings, Worker, spill_folder
 from triaffect.features.store import FeatureStore
 from triaffect.types import Window
 
@@ -219,7 +219,7 @@ import sys
 from pathlib import Path
 from tests.features.made_corpus import MadeCorpus
 from triaffect.features.engines.cluster import Cluster
-from triaffect.features.extract import extract
+from triaffect.features.extraction import extract
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
 corpus = MadeCorpus(Path(sys.argv[1]), pause_s=0.6)

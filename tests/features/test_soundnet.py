@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from triaffect.features import soundnet
-from triaffect.features.soundnet import (
+from triaffect.features.extractors import soundnet
+from triaffect.features.extractors.soundnet import (
     BOTH,
     FIRST,
     PLAIN,
@@ -15,10 +15,10 @@ from triaffect.features.soundnet import (
     Blocks,
     Layout,
     SoundNet,
+    Stretches,
+    Tape,
     best_share,
 )
-from triaffect.features.stretches import Stretches
-from triaffect.features.tape import Tape
 from triaffect.types import Window
 
 RNG = np.random.default_rng(0)

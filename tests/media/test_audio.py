@@ -10,7 +10,7 @@ from tests.media.made import clicks, encode, quarters
 from tests.shared import SHARED, needs_shared
 from triaffect.errors import MediaError
 from triaffect.media.audio import has_sound, read_sound, sound_chunks
-from triaffect.media.write import write_video
+from triaffect.media.writer import write_video
 
 
 def write_wav(path, samples, rate, layout="mono"):

@@ -6,9 +6,9 @@ import pytest
 from tests.media.made import CLICK_S, FLASH_FRAME, FLASH_RATE, encode, flash_and_click
 from tests.shared import SHARED, needs_shared
 from triaffect.errors import MediaError
-from triaffect.media import frame_times as frame_times_module
+from triaffect.media import frames_at as frame_times_module
 from triaffect.media.audio import read_sound
-from triaffect.media.frame_times import frame_times
+from triaffect.media.frames_at import frame_times
 from triaffect.media.video import VideoFrames
 
 RATE = 16_000

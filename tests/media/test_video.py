@@ -14,7 +14,7 @@ from tests.shared import SHARED, needs_shared
 from triaffect.errors import MediaError
 from triaffect.media.container import packets
 from triaffect.media.video import VideoFrames, stream_rate
-from triaffect.media.write import write_video
+from triaffect.media.writer import write_video
 
 EVEN = list(range(0, 1000, 40))
 TURN = 1 << 16

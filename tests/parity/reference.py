@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from triaffect.nets.outputs import Outputs
-from triaffect.nets.paper import PaperNet
-from triaffect.objectives.adversary import Adversary
-from triaffect.objectives.distillation import Distillation
-from triaffect.objectives.objective import StepContext, TorchTargets
-from triaffect.objectives.supervised import Supervised
+from triaffect.losses.adversarial import Adversary
+from triaffect.losses.distillation import Distillation
+from triaffect.losses.objective import StepContext, Supervised, TorchTargets
+from triaffect.models.base import Outputs
+from triaffect.models.paper import PaperNet
 from triaffect.tasks.registry import TASKS
 
 DATA = Path(__file__).parent / "data"

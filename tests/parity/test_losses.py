@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.parity.reference import KINDS, STAGNANT, load, loss_terms
-from triaffect.nets.outputs import Outputs
+from triaffect.models.base import Outputs
 from triaffect.tasks.losses import keras_categorical
 
 TOLERANCE = 1e-5

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.parity.reference import DATA, KINDS, inputs, small_net, targets
-from triaffect.tasks.abaw import per_batch_score
+from triaffect.metrics.abaw import per_batch_score
 from triaffect.tasks.registry import TASKS
 from triaffect.types import Targets
 

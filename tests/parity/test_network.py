@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.parity.reference import KINDS, STAGNANT, inputs, load, loss_terms, our_name, small_net
-from triaffect.nets import discriminator
+from triaffect.models import discriminator
 from triaffect.tasks.registry import TASKS
 
 TOLERANCE = 1e-5

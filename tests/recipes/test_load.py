@@ -1,8 +1,8 @@
 import pytest
 
 from triaffect.errors import RecipeError
+from triaffect.recipes.config import Recipe
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
-from triaffect.recipes.recipe import Recipe
 
 FROZEN = {
     "paper_as_published": "117c1e466c643d9380d24f64485ff5fcdf728cae4a009b7df6773d7e57274152",

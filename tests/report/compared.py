@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from triaffect.tasks.paired import score_names
+from triaffect.metrics.paired import score_names
 from triaffect.tasks.registry import TASKS
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from triaffect.inference.table import NO_FACE, Instants, build_table
+from triaffect.tables.schema import NO_FACE, Instants, build_table
 from triaffect.tasks.registry import TASKS
 
 

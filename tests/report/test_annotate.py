@@ -6,12 +6,12 @@ import pyarrow as pa
 import pytest
 import skimage.io
 
-from tests.inference.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from tests.media.made import encode
+from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from triaffect.errors import DiskError, MediaError, TableError
-from triaffect.inference.predictor import Predictor
 from triaffect.media.audio import read_sound
 from triaffect.media.video import VideoFrames
+from triaffect.prediction.predictor import Predictor
 from triaffect.report.annotate import Annotator
 
 
@@ -133,7 +133,7 @@ def test_an_error_leaves_no_half_copy_and_a_full_disk_is_told(predictor, tmp_pat
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("triaffect.media.rewrite._Writer.finish", full)
+    monkeypatch.setattr("triaffect.media.writer._Writer.finish", full)
     with pytest.raises(DiskError, match="No space left"):
         draw_parts([table], path, tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()

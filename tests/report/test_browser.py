@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from tests.inference.tiny_model import write_clip
+from tests.prediction.tiny_model import write_clip
 from tests.report.browser import BROWSER, DRIVER, browser
 from tests.report.pages import SUMMARY, made_journal, made_table
-from triaffect.report.demo import demo_page
-from triaffect.report.prediction import PredictionPage
+from triaffect.report.prediction_page import PredictionPage
+from triaffect.report.training_page import demo_page
 from triaffect.tasks.registry import TASKS
 
 pytestmark = pytest.mark.skipif(

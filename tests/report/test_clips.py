@@ -9,12 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.inference.tiny_model import portrait, tone, write_clip, write_sound
 from tests.media.made import encode
+from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from tests.report.pages import made_table
-from triaffect.report.clip import MOST_FACES, Clip
-from triaffect.report.clip_page import data, panels, section
-from triaffect.report.prediction import MOST_CLIPS, PredictionPage
+from triaffect.report.clip_series import MOST_FACES, Clip
+from triaffect.report.prediction_page import MOST_CLIPS, PredictionPage, data, panels, section
 from triaffect.report.thumbnails import OF_CLIP, OF_FACE, Thumbnails, thumbnails
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.valence_arousal import ValenceArousal

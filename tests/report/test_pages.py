@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.report.pages import SUMMARY, made_journal, made_table
-from triaffect.report.demo import demo_page, learning_curves, score_rows
-from triaffect.report.prediction import PredictionPage
+from triaffect.report.prediction_page import PredictionPage
+from triaffect.report.training_page import demo_page, learning_curves, score_rows
 
 
 @pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<img src=x onerror=a()>"])

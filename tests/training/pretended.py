@@ -18,8 +18,8 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 from tests.training.recipes import small
 from triaffect.features.store import FeatureStore
-from triaffect.training.loop import train
-from triaffect.training.place import Place
+from triaffect.training.device import Place
+from triaffect.training.trainer import train
 
 NAME = "pretended"
 KEY, AUTOCAST = "PrivateUse1", "AutocastPrivateUse1"

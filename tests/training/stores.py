@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from triaffect.corpora.rows import build_moments
-from triaffect.features.runners import Gray64
-from triaffect.features.spec import ExtractorSpec
+from triaffect.features.extractors.onnx import Gray64
+from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.tasks.registry import TASKS

@@ -9,16 +9,16 @@ import torch
 from tests.training.recipes import small
 from tests.training.stores import made_store
 from triaffect.errors import ModelError, RecipeError, RunError, StoreError
-from triaffect.features.external_join import join, stream_spec
+from triaffect.features.external.join import join, stream_spec
 from triaffect.features.store import FeatureStore
-from triaffect.inference.predictor import load
+from triaffect.metrics.abaw import chance_score, score_targets
+from triaffect.prediction.predictor import load
 from triaffect.recipes.load import load_recipe
-from triaffect.tasks.abaw import chance_score, score_targets
 from triaffect.tasks.registry import TASKS
 from triaffect.training.export import export_run
-from triaffect.training.loop import open_run, train
 from triaffect.training.run_folder import read_about
 from triaffect.training.scoring import predict_rows, truth_of
+from triaffect.training.trainer import open_run, train
 
 FACE = "data.face=noise"
 ALONE = (

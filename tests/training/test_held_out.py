@@ -16,15 +16,21 @@ from tests.training.stores import made_store
 from tests.training.test_leaks import Made, store_of
 from triaffect.errors import RunError, TriaffectError
 from triaffect.features.model_folder import load_model_folder
+from triaffect.metrics import thresholds
+from triaffect.metrics.thresholds import best_thresholds, read_thresholds
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
-from triaffect.training import thresholds
 from triaffect.training.export import export_run, label_origins
-from triaffect.training.held_out import HELD_OUT, _choose, hold_out, people_apart
-from triaffect.training.hidden import hide_labels, humans_first
-from triaffect.training.loop import open_run, train
 from triaffect.training.run_folder import Initial
-from triaffect.training.thresholds import best_thresholds, read_thresholds
+from triaffect.training.trainer import open_run, train
+from triaffect.training.view import (
+    HELD_OUT,
+    _choose,
+    hide_labels,
+    hold_out,
+    humans_first,
+    people_apart,
+)
 from triaffect.types import Moments, Targets
 
 TRAIN = ("train",)

@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 from tests.corpora.test_aff_wild2 import UNITS, crop, film, label, label_images
 from tests.training.recipes import small
 from tests.training.stores import FACE, RATE, SETS, VOICE, labels, made_store
-from triaffect.corpora.corpus import open_corpus
+from triaffect.corpora.base import open_corpus
 from triaffect.errors import RunError, StoreError
-from triaffect.features.extract import extract
+from triaffect.features.extraction import extract
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.tasks.registry import TASKS
-from triaffect.training.leaks import LEFT_OUT, LeakChoice, find_leaks, settle, told
-from triaffect.training.loop import train
 from triaffect.training.run_folder import leaks_of
+from triaffect.training.trainer import train
+from triaffect.training.view import LEFT_OUT, LeakChoice, find_leaks, settle, told
 from triaffect.types import FeatureSeries, Moments
 
 POOLS = {"ALL": SETS}

@@ -8,13 +8,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.nets.keras_made import filled
+from tests.models.keras_made import filled
 from triaffect.errors import ModelError
+from triaffect.features.extractors.registry import face_extractor, voice_extractor
 from triaffect.features.model_folder import copy_part, file_hash, load_model_folder
-from triaffect.features.registry import face_extractor, voice_extractor
-from triaffect.nets import fer_resnet34
-from triaffect.nets.fer_resnet34 import FerResNet34
-from triaffect.nets.soundnet import SoundNet8
+from triaffect.models import fer_resnet34
+from triaffect.models.fer_resnet34 import FerResNet34
+from triaffect.models.soundnet import SoundNet8
 from triaffect.training.paper_folder import write_paper_folder
 from triaffect.types import Window
 

@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 from tests.training.recipes import small
 from tests.training.stores import crops_store, made_store
 from triaffect.errors import RunError
-from triaffect.training.loop import train
 from triaffect.training.run_folder import read_recipe
+from triaffect.training.trainer import train
 
 
 @pytest.fixture(scope="module")

@@ -16,16 +16,16 @@ from tests.training.test_leaks import Made, store_of
 from tests.training.test_resume import ends_the_same
 from triaffect.cli.evaluate import score_run_folder
 from triaffect.errors import StoreError
+from triaffect.evaluation.comparison.common_rows import common_rows
+from triaffect.evaluation.comparison.systems import find_entries
+from triaffect.recipes.config import DataSpec
 from triaffect.recipes.load import load_recipe
-from triaffect.recipes.recipe import DataSpec
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.training.build import build_samples
-from triaffect.training.common_rows import common_rows
-from triaffect.training.entries import find_entries
-from triaffect.training.loop import train
 from triaffect.training.run_folder import Initial, RunFolder
-from triaffect.training.splits import split_anew, with_test_people
-from triaffect.training.stage_run import StageRun, Work
+from triaffect.training.stage import StageRun, Work
+from triaffect.training.trainer import train
+from triaffect.training.view import split_anew, with_test_people
 
 PLAIN = ("data.held_out=0", "face.precision=float32", "data.batch_size=32")
 REFIT = ("data.refit=true", *PLAIN)

@@ -11,18 +11,17 @@ from safetensors.torch import load_file
 
 from tests.training.recipes import small
 from tests.training.stores import crops_store, made_store
+from triaffect.datasets.batches import make_batch
 from triaffect.errors import RunError, StoreError, TriaffectError
-from triaffect.samples.loader import make_batch
+from triaffect.evaluation.evaluate import chance, split_of
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.training.build import build_samples
 from triaffect.training.checkpoint import read_progress
-from triaffect.training.checks import check_stages
-from triaffect.training.evaluate import chance, split_of
 from triaffect.training.files import write_tensors
-from triaffect.training.loop import open_run, train
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage_run import StageRun, Work
+from triaffect.training.stage import StageRun, Work
+from triaffect.training.trainer import check_stages, open_run, train
 
 
 @pytest.fixture(scope="module")

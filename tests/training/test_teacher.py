@@ -11,14 +11,14 @@ from safetensors.torch import load_file
 from tests.training.recipes import small
 from tests.training.stores import made_store
 from triaffect.tasks.registry import TASKS
-from triaffect.training import teacher as module
+from triaffect.training import distillation as module
 from triaffect.training.build import build_net, build_samples
+from triaffect.training.device import ON_PROCESSOR
+from triaffect.training.distillation import StoredTeacher
 from triaffect.training.files import write_tensors
-from triaffect.training.loop import train
-from triaffect.training.place import ON_PROCESSOR
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage_run import StageRun, Work
-from triaffect.training.teacher import StoredTeacher
+from triaffect.training.stage import StageRun, Work
+from triaffect.training.trainer import train
 
 NAMES = ["default", "paper_as_coded", "paper_as_published"]
 

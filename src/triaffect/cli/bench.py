@@ -16,8 +16,8 @@ import typer
 from triaffect.cli.measure import measure, measure_in_turns, report, share
 
 if TYPE_CHECKING:
-    from triaffect.inference.predictor import Predictor
-    from triaffect.training.stage_run import StageRun, Work
+    from triaffect.prediction.predictor import Predictor
+    from triaffect.training.stage import StageRun, Work
 
 bench_app = typer.Typer(
     no_args_is_help=True,
@@ -61,7 +61,7 @@ def train(
     """
     from triaffect.cli.paper_store import BATCHES
     from triaffect.cli.product_floor import floor_step
-    from triaffect.training.loop import set_threads
+    from triaffect.training.trainer import set_threads
 
     set_threads(threads)
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
@@ -89,8 +89,8 @@ def load(
 ) -> None:
     """Time making batches from a feature store: the paper's windows, dimensions and batches."""
     from triaffect.cli.paper_store import BATCHES
-    from triaffect.samples.loader import make_batch, plan_epoch
-    from triaffect.training.loop import set_threads
+    from triaffect.datasets.batches import make_batch, plan_epoch
+    from triaffect.training.trainer import set_threads
 
     set_threads(threads)
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
@@ -126,7 +126,7 @@ def predict(
 ) -> None:
     """Time prediction from file to table, in one process, and each step on the way to it."""
     from triaffect.cli.made_video import write_portrait_video
-    from triaffect.inference.predictor import load as load_model
+    from triaffect.prediction.predictor import load as load_model
 
     predictor = load_model(model)
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
@@ -151,8 +151,8 @@ def extract(
     """Time extraction of a folder of videos with the shipped networks, from files to store."""
     from triaffect.cli.extract import cores
     from triaffect.cli.made_video import write_portrait_video
-    from triaffect.corpora.table import LabelTable
-    from triaffect.features.extract import extract as run
+    from triaffect.corpora.label_table import LabelTable
+    from triaffect.features.extraction import extract as run
 
     workers = jobs or cores()
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
@@ -180,7 +180,7 @@ def _paper_work(folder: Path, iterations: int, sources: int, seed: int) -> Work:
     from triaffect.tasks.registry import TASKS
     from triaffect.training.build import build_samples
     from triaffect.training.run_folder import RunFolder
-    from triaffect.training.stage_run import Work
+    from triaffect.training.stage import Work
 
     recipe = load_recipe(RECIPE)
     store = make_paper_store(folder / "store", iterations, sources, seed)
@@ -191,7 +191,7 @@ def _paper_work(folder: Path, iterations: int, sources: int, seed: int) -> Work:
 def _stages(work: Work) -> Iterator[StageRun]:
     """Every stage in order; what one learnt meanwhile teaches the next."""
     from triaffect.training.files import write_tensors
-    from triaffect.training.stage_run import StageRun
+    from triaffect.training.stage import StageRun
 
     for index, name in enumerate(work.names):
         run = StageRun(work, index)
@@ -214,11 +214,11 @@ def updates(run: StageRun) -> Callable[[], int]:
 
 def _steps(path: Path, predictor: Predictor) -> Iterator[tuple[str, Callable[[], int]]]:
     """What is to be timed: the way from file to table, cut off later and later."""
-    from triaffect.faces.detect import CenterFace
-    from triaffect.faces.follow import Follower
-    from triaffect.inference.options import DETECT_EVERY_S
-    from triaffect.inference.sight import seen
+    from triaffect.faces.detection import CenterFace
+    from triaffect.faces.tracking import Follower
     from triaffect.media.video import VideoFrames
+    from triaffect.prediction.faces import seen
+    from triaffect.prediction.options import DETECT_EVERY_S
 
     frames, detector = VideoFrames(path), CenterFace()
     total = sum(1 for _ in frames)

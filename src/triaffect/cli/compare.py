@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from triaffect.cli._shared import (
+    AllowLeak,
+    DropLeak,
+    leak_choice,
+    need_place,
+    progress_bar,
+    write_json_file,
+)
 from triaffect.cli.evaluate import RESAMPLES
-from triaffect.cli.json_file import need_place, write_json_file
-from triaffect.cli.leak_flags import AllowLeak, DropLeak, leak_choice
-from triaffect.cli.progress import progress_bar
 from triaffect.cli.train import DeviceName
 from triaffect.errors import RunError
 
 if TYPE_CHECKING:
-    from triaffect.training.compared_runs import Job, Outcome, Settings
-    from triaffect.training.entries import Entry
+    from triaffect.evaluation.comparison.runs import Job, Outcome, Settings
+    from triaffect.evaluation.comparison.systems import Entry
 
 SEEDS = 3
 _FILE_WIDTH = 120
@@ -62,14 +67,14 @@ def compare(
     html: Annotated[Path | None, typer.Option(help="Write a page to look at here.")] = None,
 ) -> None:
     """Train what is missing, and tell recipes or runs apart: scores, spread, differences, cost."""
+    from triaffect.evaluation.comparison.common_rows import common_rows
+    from triaffect.evaluation.comparison.results import compared, find_baseline
+    from triaffect.evaluation.comparison.runs import Settings
+    from triaffect.evaluation.comparison.systems import find_entries
+    from triaffect.evaluation.evaluate import Resampling
     from triaffect.features.store import FeatureStore
-    from triaffect.training.common_rows import common_rows
-    from triaffect.training.compared import compared, find_baseline
-    from triaffect.training.compared_runs import Settings
-    from triaffect.training.entries import find_entries
-    from triaffect.training.evaluate import Resampling
-    from triaffect.training.leaks import LeakChoice
-    from triaffect.training.place import Place
+    from triaffect.training.device import Place
+    from triaffect.training.view import LeakChoice
 
     for path in filter(None, (json_, html)):
         need_place(path)
@@ -98,7 +103,7 @@ def compare(
 
 def _jobs(entries: Sequence[Entry], errors: dict[str, str]) -> list[Job]:
     """Every run of the entries that can be asked: the first seed of all, then the second."""
-    from triaffect.training.compared_runs import Job
+    from triaffect.evaluation.comparison.runs import Job
 
     found = [
         (place, Job(entry.name, seed, entry.recipe, entry.runs[seed]))
@@ -113,7 +118,7 @@ def _work(todo: Sequence[Job], settings: Settings, processes: int) -> list[Outco
     """Do the runs, and tell of each on stderr as it ends."""
     from contextlib import closing
 
-    from triaffect.training.compared_runs import outcomes
+    from triaffect.evaluation.comparison.runs import outcomes
 
     done: list[Outcome] = []
     with progress_bar() as told:
@@ -152,18 +157,18 @@ def _failed(done: Sequence[Outcome], errors: dict[str, str]) -> list[dict[str, A
 def _print(found: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from triaffect.cli.compare_tables import tables
+    from triaffect.cli._tables import comparison_tables
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_FILE_WIDTH)
-    for table in tables(found):
+    for table in comparison_tables(found):
         console.print(table, "")
 
 
 def _write_page(path: Path, found: dict[str, Any]) -> None:
-    from triaffect.features.disk import make_folder, writing
-    from triaffect.report.compared import compared_page
+    from triaffect.io.atomic import make_folder, writing
+    from triaffect.report.comparison_page import compared_page
 
     make_folder(path.absolute().parent)
     with writing(path):

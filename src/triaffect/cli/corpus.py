@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from triaffect.cli.unread import tell_unread
-from triaffect.features.media_report import FACE_SOURCES
+from triaffect.cli._shared import tell_unread
+from triaffect.features.media_check import FACE_SOURCES
 
 corpus_app = typer.Typer(no_args_is_help=True, help="Make a corpus, or check one.")
 
@@ -25,9 +25,9 @@ def synth(
     jobs: Annotated[int, typer.Option(min=1, help="Processes to work in parallel.")] = 2,
 ) -> None:
     """Make a corpus of rendered faces and voices in the exact form of Aff-Wild2."""
-    from triaffect.cli.progress import progress_bar
-    from triaffect.corpora.synthetic.generate import generate
-    from triaffect.corpora.synthetic.plan import Plan
+    from triaffect.cli._shared import progress_bar
+    from triaffect.synthetic.generate import generate
+    from triaffect.synthetic.plan import Plan
 
     plan = Plan(people=people, seconds=seconds, seed=seed)
     with progress_bar() as progress:
@@ -55,11 +55,10 @@ def check(
     """
     from rich.console import Console
 
-    from triaffect.cli.corpus_page import page, wrong_lines
-    from triaffect.cli.json_file import need_place, write_json_file
-    from triaffect.cli.progress import progress_bar
-    from triaffect.corpora.corpus import open_corpus
-    from triaffect.corpora.survey import survey
+    from triaffect.cli._shared import need_place, progress_bar, write_json_file
+    from triaffect.cli._tables import page, wrong_lines
+    from triaffect.corpora.base import open_corpus
+    from triaffect.corpora.integrity import survey
     from triaffect.features.media_check import check_media
 
     if json_ is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triaffect.cli.progress import progress_bar, training_word
+from triaffect.cli._shared import progress_bar, training_word
 from triaffect.errors import RunError
 
 if TYPE_CHECKING:
@@ -86,15 +86,15 @@ def _clear(out: Path) -> None:
 
 
 def _make_corpus(folder: Path, people: int, seed: int, jobs: int) -> None:
-    from triaffect.corpora.synthetic.generate import generate
-    from triaffect.corpora.synthetic.plan import Plan
+    from triaffect.synthetic.generate import generate
+    from triaffect.synthetic.plan import Plan
 
     generate(folder, Plan(people=people, seed=seed), jobs=jobs)
 
 
 def _extract(corpus: Path, store: Path, jobs: int) -> None:
-    from triaffect.corpora.corpus import open_corpus
-    from triaffect.features.extract import extract
+    from triaffect.corpora.base import open_corpus
+    from triaffect.features.extraction import extract
 
     with progress_bar() as told:
         extract(open_corpus(corpus), store, "default", "default", jobs, None, told)
@@ -104,7 +104,7 @@ def _train(store: Path, run: Path, seed: int, epochs: int) -> RunFolder:
     from triaffect.features.store import FeatureStore
     from triaffect.recipes.load import load_recipe
     from triaffect.training.export import export_run
-    from triaffect.training.loop import set_threads, train
+    from triaffect.training.trainer import set_threads, train
 
     set_threads(1)  # two gain 4 s of 46, and cost minutes where anything else runs
     recipe = load_recipe(RECIPE, [f"{stage}.epochs={epochs}" for stage in ("teacher", "student")])
@@ -135,8 +135,8 @@ def _predict(out: Path, predictions: Path, jobs: int) -> None:
     import cv2
     from skimage.data import astronaut
 
-    from triaffect.inference.many import predict_files
-    from triaffect.inference.predictor import model_folder
+    from triaffect.prediction.batch import predict_files
+    from triaffect.prediction.predictor import model_folder
 
     portrait = out / "astronaut.png"
     cv2.imwrite(str(portrait), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
@@ -145,7 +145,7 @@ def _predict(out: Path, predictions: Path, jobs: int) -> None:
 
 
 def _test_video(corpus: Path) -> Path:
-    from triaffect.corpora.corpus import open_corpus
+    from triaffect.corpora.base import open_corpus
 
     opened = open_corpus(corpus)
     for source in opened.sources():
@@ -158,8 +158,8 @@ def _test_video(corpus: Path) -> Path:
 def _report(summary: dict[str, Any], folder: RunFolder, predictions: Path, page: Path) -> None:
     import pandas as pd
 
-    from triaffect.report.demo import demo_page
-    from triaffect.training.journal import read_journal
+    from triaffect.report.training_page import demo_page
+    from triaffect.training.run_folder import read_journal
 
     rows = list(read_journal(folder.journal))
     aside = page.with_name(page.name + ".part")

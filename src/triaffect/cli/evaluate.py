@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triaffect.cli.json_file import need_place, write_json_file
+from triaffect.cli._shared import need_place, write_json_file
 from triaffect.errors import TriaffectError
 
 if TYPE_CHECKING:
+    from triaffect.evaluation.evaluate import Split
     from triaffect.features.store import FeatureStore
-    from triaffect.training.evaluate import Split
     from triaffect.training.scoring import Predictions
     from triaffect.types import IntArray
 
@@ -54,7 +54,7 @@ def evaluate(
     """Score every stage of a run, or a model folder, on people it has not seen."""
     from rich.console import Console
 
-    from triaffect.cli.evaluate_tables import tables
+    from triaffect.cli._tables import evaluation_tables
     from triaffect.features.model_folder import DESCRIPTION
     from triaffect.features.store import FeatureStore
 
@@ -66,7 +66,7 @@ def evaluate(
     score = score_model_folder if is_model else score_run_folder
     found = score(run, opened, split, asked)
     console = Console(highlight=False)
-    for table in tables(found):
+    for table in evaluation_tables(found):
         console.print(table, "")
     if json_ is not None:
         write_json_file(json_, found)
@@ -76,10 +76,10 @@ def score_run_folder(
     run: Path, store: FeatureStore, split: str, asked: Asked = Asked()
 ) -> dict[str, Any]:
     """Scores of each stage of a finished run on one split of a store."""
-    from triaffect.training.authors import pools_of_run
-    from triaffect.training.evaluate import check_run, split_of
-    from triaffect.training.loop import open_run
+    from triaffect.evaluation.evaluate import check_run, split_of
+    from triaffect.evaluation.minibatch_scores import pools_of_run
     from triaffect.training.scoring import predict_rows
+    from triaffect.training.trainer import open_run
 
     check_run(run, store)
     work, stages = open_run(run, store)
@@ -99,13 +99,13 @@ def score_model_folder(
     folder: Path, store: FeatureStore, split: str, asked: Asked = Asked()
 ) -> dict[str, Any]:
     """Scores of a model folder, run as it is shipped, on one split of a store."""
+    from triaffect.datasets.windows import WindowSamples
+    from triaffect.evaluation.evaluate import split_of
+    from triaffect.evaluation.minibatch_scores import pools_of_sets
     from triaffect.features.model_folder import load_model_folder
     from triaffect.features.own_networks import check_networks
-    from triaffect.inference.fusion import Fusion
-    from triaffect.samples.windows import WindowSamples
+    from triaffect.prediction.heads import Fusion
     from triaffect.tasks.registry import TASKS
-    from triaffect.training.authors import pools_of_sets
-    from triaffect.training.evaluate import split_of
 
     model = load_model_folder(folder)
     check_networks(model, store)
@@ -128,8 +128,8 @@ def _scored(
         pools: Rows by pool, if the authors' scores are wanted.
         asked: What else to find out.
     """
-    from triaffect.training.authors import authors_scores
-    from triaffect.training.evaluate import Resampling, chance, evaluate
+    from triaffect.evaluation.evaluate import Resampling, chance, evaluate
+    from triaffect.evaluation.minibatch_scores import authors_scores
 
     how = Resampling(asked.resamples, asked.seed)
     rows = next(iter(said.values()))[0]

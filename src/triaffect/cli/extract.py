@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli.durations import read_duration
-from triaffect.cli.progress import progress_bar
-from triaffect.cli.unread import tell_unread
+from triaffect.cli._shared import progress_bar, read_duration, tell_unread
 from triaffect.errors import MediaError, TriaffectError
 
 if TYPE_CHECKING:
@@ -72,9 +70,9 @@ def extract(
     running it again; but one whose files or labels have changed since is refused. A source that
     cannot be read is named at the end, and makes the exit code 1.
     """
-    from triaffect.corpora.corpus import open_corpus
-    from triaffect.corpora.delay import DelayedRatings
-    from triaffect.features.extract import extract as run
+    from triaffect.corpora.base import open_corpus
+    from triaffect.corpora.rater_delay import DelayedRatings
+    from triaffect.features.extraction import extract as run
 
     workers = _engine(engine, ray_address, jobs)
     delay_s = read_duration(va_delay, "--va-delay", "a delay", _LONGEST_DELAY_S)

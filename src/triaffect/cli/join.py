@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli.progress import progress_bar
+from triaffect.cli._shared import progress_bar
 from triaffect.errors import StoreError
 
 if TYPE_CHECKING:
-    from triaffect.features.external_join import Report
+    from triaffect.features.external.join import Report
     from triaffect.features.store import FeatureStore
 
 _NAMED = 10
@@ -56,8 +56,8 @@ def join(
     A file is named by its source's id, or the last part of it. What is joined already is skipped,
     so run it again to resume; a broken file is named and the rest joined, with exit code 1.
     """
-    from triaffect.features.external_join import join as run
-    from triaffect.features.external_join import stream_spec
+    from triaffect.features.external.join import join as run
+    from triaffect.features.external.join import stream_spec
     from triaffect.features.store import FeatureStore
 
     if (rate is None) == (not per_frame):
@@ -74,7 +74,7 @@ def join(
 
 def _tell(report: Report, store: FeatureStore, name: str) -> None:
     """Warnings for what was not joined, and one line on what was."""
-    from triaffect.samples.look_up import external_rows
+    from triaffect.datasets.lookup import external_rows
 
     for source, message in report.mistakes.items():
         sys.stderr.write(f"triaffect: warning: {source} is left out: {message}\n")

@@ -21,7 +21,7 @@ def write_portrait_video(path: Path, frames: int) -> Path:
     Returns:
         The path.
     """
-    from triaffect.media.write import write_video
+    from triaffect.media.writer import write_video
 
     write_video(path, _pictures(frames), FRAME_RATE, _hum(frames / FRAME_RATE), SOUND_RATE)
     return path

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from triaffect.cli.json_file import write_json_file
+from triaffect.cli._shared import write_json_file
 
 PACKAGES = ("triaffect", "numpy", "torch", "onnxruntime", "av", "opencv-python", "pyarrow")
 """Packages whose versions matter to speed and memory."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.rows import Key, build_moments
-from triaffect.features.spec import ExtractorSpec
+from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.tasks.registry import TASKS

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli.durations import read_duration
-from triaffect.cli.progress import progress_bar
+from triaffect.cli._shared import progress_bar, read_duration
 from triaffect.errors import MediaError
-from triaffect.inference.options import DETECT_EVERY_S, Options
+from triaffect.prediction.options import DETECT_EVERY_S, Options
 
 if TYPE_CHECKING:
-    from triaffect.inference.results import FileResult, Interrupted
     from triaffect.report.annotate import Annotator
-    from triaffect.report.prediction import PredictionPage
+    from triaffect.report.prediction_page import PredictionPage
+    from triaffect.tables.results import FileResult, Interrupted
 
 _MOST_JOBS = 2
 """Processes unless more are asked for: each holds a model and a decoded frame."""
@@ -141,12 +140,12 @@ def predict(
     are kept in OUTPUT.parts until then, and what there is so far of interrupted work in a table
     whose name ends in .partial.
     """
-    from triaffect.inference.form import TableForm
-    from triaffect.inference.many import predict_files
-    from triaffect.inference.opening import Opening, check_alone
-    from triaffect.inference.predictor import model_folder
-    from triaffect.inference.results import Interrupted
     from triaffect.media.find import find_media
+    from triaffect.prediction.batch import predict_files
+    from triaffect.prediction.inputs import Opening, check_alone
+    from triaffect.prediction.predictor import model_folder
+    from triaffect.tables.postprocess import TableForm
+    from triaffect.tables.results import Interrupted
 
     options = Options(
         sound=not no_sound,
@@ -192,9 +191,9 @@ def _page(path: Path, model: Path | None, pictures: bool) -> PredictionPage:
         ModelError: The model folder is missing or damaged.
     """
     from triaffect.features.model_folder import load_model_folder
-    from triaffect.inference.output import check_place
-    from triaffect.inference.predictor import model_folder
-    from triaffect.report.prediction import PredictionPage
+    from triaffect.prediction.predictor import model_folder
+    from triaffect.report.prediction_page import PredictionPage
+    from triaffect.tables.writers import check_place
 
     check_place(path)
     manifest = load_model_folder(model_folder(model)).manifest
@@ -205,7 +204,7 @@ def _annotator(
     place: Path | None, files: list[Path], model: Path | None, images_rate: float | None
 ) -> AbstractContextManager[Annotator | None]:
     from triaffect.features.model_folder import load_model_folder
-    from triaffect.inference.predictor import model_folder
+    from triaffect.prediction.predictor import model_folder
     from triaffect.report.annotate import Annotator
 
     if place is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from triaffect.nets.paper import PaperNet
+from triaffect.models.paper import PaperNet
 
 Product = Callable[[], object]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli.json_file import write_json_file
+from triaffect.cli._shared import write_json_file
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from triaffect.tasks.simulate import Simulated
+    from triaffect.metrics.simulation import Simulated
 
 scores_app = typer.Typer(no_args_is_help=True, help="What the ways of scoring are worth.")
 
@@ -30,8 +30,8 @@ def simulate(
     """Score made predictors of known worth officially and as the authors' program does."""
     from rich.console import Console
 
-    from triaffect.tasks.simulate import flips
-    from triaffect.tasks.simulate import simulate as score_predictors
+    from triaffect.metrics.simulation import flips
+    from triaffect.metrics.simulation import simulate as score_predictors
 
     scored = score_predictors(rows, seed)
     reversed_ = flips(scored)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from triaffect.evaluation.submission.writer import Answers, Network
     from triaffect.features.model_folder import ModelFolder
     from triaffect.features.store import FeatureStore
-    from triaffect.recipes.recipe import DataSpec
-    from triaffect.training.submission import Answers, Network
+    from triaffect.recipes.config import DataSpec
 
 _NAMED = 5
 """How many videos a line names before it only counts."""
@@ -37,11 +37,11 @@ def submit(
     video that it can, and zeros where the video has none. The file is checked as submit-check
     does before it takes its place.
     """
-    from triaffect.cli.progress import progress_bar
+    from triaffect.cli._shared import progress_bar
+    from triaffect.evaluation.submission.test_list import read_listed
+    from triaffect.evaluation.submission.writer import answer, write_submission
     from triaffect.features.store import FeatureStore
-    from triaffect.inference.output import check_place
-    from triaffect.training.listed import read_listed
-    from triaffect.training.submission import answer, write_submission
+    from triaffect.tables.writers import check_place
 
     _check_not_input(check_place(output), list_)
     listed, opened = read_listed(list_), FeatureStore.open(store)
@@ -59,8 +59,8 @@ def submit_check(
 
     The first mistake is named with its line, the others are counted; the exit code is then 2.
     """
-    from triaffect.training.listed import read_listed
-    from triaffect.training.submission_check import check_submission
+    from triaffect.evaluation.submission.check import check_submission
+    from triaffect.evaluation.submission.test_list import read_listed
 
     images = read_listed(list_).images
     check_submission(file, images)
@@ -77,10 +77,10 @@ def _check_not_input(output: Path, list_: Path) -> None:
 def _open(root: Path, store: FeatureStore, stage: str | None) -> Network:
     """The network of a model folder, or of a run's stage."""
     from triaffect.errors import ModelError
+    from triaffect.evaluation.submission.writer import open_network
     from triaffect.features.model_folder import DESCRIPTION, load_model_folder
     from triaffect.features.own_networks import check_networks
     from triaffect.training.run_folder import RunFolder
-    from triaffect.training.submission import open_network
 
     if not (root / DESCRIPTION).is_file():
         exported = RunFolder(root).model
@@ -93,11 +93,11 @@ def _open(root: Path, store: FeatureStore, stage: str | None) -> Network:
 
 
 def _open_model(root: Path, store: FeatureStore) -> Network:
+    from triaffect.evaluation.submission.writer import Network
     from triaffect.features.model_folder import load_model_folder
     from triaffect.features.own_networks import check_networks
-    from triaffect.inference.fusion import Fusion
+    from triaffect.prediction.heads import Fusion
     from triaffect.tasks.registry import TASKS
-    from triaffect.training.submission import Network
 
     model = load_model_folder(root)
     check_networks(model, store)
@@ -116,7 +116,7 @@ def _data_of(model: ModelFolder) -> DataSpec:
     from pydantic import ValidationError
 
     from triaffect.errors import ModelError
-    from triaffect.recipes.recipe import DataSpec, WindowSpec
+    from triaffect.recipes.config import DataSpec, WindowSpec
 
     part, recipe = model.manifest.fusion, model.manifest.recipe
     if part is not None and not recipe:
@@ -131,7 +131,7 @@ def _data_of(model: ModelFolder) -> DataSpec:
 
 def _tell(answers: Answers, output: Path) -> None:
     """How many lines stand on what, and which videos have nothing."""
-    from triaffect.training.submission import Basis
+    from triaffect.evaluation.submission.writer import Basis
 
     zeros = answers.videos_of_zeros()
     counts = {basis: answers.count(basis) for basis in Basis}

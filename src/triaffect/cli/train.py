@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triaffect.cli.leak_flags import AllowLeak, DropLeak, leak_choice
-from triaffect.cli.progress import progress_bar, training_word
+from triaffect.cli._shared import AllowLeak, DropLeak, leak_choice, progress_bar, training_word
 
 if TYPE_CHECKING:
-    from triaffect.recipes.recipe import Recipe
+    from triaffect.recipes.config import Recipe
 
 THREADS = min(2, os.cpu_count() or 1)
 
@@ -81,12 +80,12 @@ def train(
     A network that reads external features has no model folder: a video alone has none of them.
     """
     from triaffect.features.store import FeatureStore
+    from triaffect.training.device import Place
+    from triaffect.training.distillation import find_teachers
     from triaffect.training.export import export_run, lacking
-    from triaffect.training.given import find_teachers
-    from triaffect.training.initial import find_initial
-    from triaffect.training.loop import set_threads
-    from triaffect.training.loop import train as run
-    from triaffect.training.place import Place
+    from triaffect.training.initial_weights import find_initial
+    from triaffect.training.trainer import set_threads
+    from triaffect.training.trainer import train as run
 
     place = Place.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak)

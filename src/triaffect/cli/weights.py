@@ -46,7 +46,7 @@ def convert(
     Layers are told apart by their order and shapes, whatever their names. What lies behind the
     features, such as the valence-arousal head, is left out.
     """
-    from triaffect.nets.convert import convert as read
+    from triaffect.models.convert import convert as read
     from triaffect.training.files import write_tensors
 
     if out.suffix == SAFETENSORS and len(files) > 1:

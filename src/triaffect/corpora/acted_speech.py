@@ -1,7 +1,15 @@
-"""Corpora of acted sentences: one sound file an utterance, one emotion for the whole of it."""
+"""Corpora of acted sentences: one sound file an utterance, one emotion for the whole of it.
+
+``Actor_NN/MM-CC-EE-II-SS-RR-AA.flac``, where EE is the emotion and AA the actor. The strength
+II is not used. Actors 17-20 are kept for testing and 15-16 for choosing a model.
+
+``SSTTTEv.flac`` in one folder: speaker, text, the emotion's letter (after its German name)
+and version. Speakers 03 and 08 are kept for testing and 09 for choosing a model.
+"""
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +19,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.corpora.clock import FrameClock
-from triaffect.corpora.emotions import one_hot
-from triaffect.corpora.rows import DEFAULT_RATE, NO_FACE_TRACK, Key, build_moments
+from triaffect.corpora.frame_clock import FrameClock
+from triaffect.corpora.rows import DEFAULT_RATE, NO_FACE_TRACK, Key, build_moments, one_hot
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.container import audio_stream, duration_s, opened
 from triaffect.tasks.expression import EXPRESSION
@@ -151,3 +158,67 @@ def sound_duration_s(path: Path) -> float:
     if not seconds:
         raise MediaError("a sound file", "no sound, or none of known length", where=path)
     return seconds
+
+
+RAVDESS_EMOTIONS = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happy",
+    "04": "sad",
+    "05": "angry",
+    "06": "fearful",
+    "07": "disgust",
+    "08": "surprised",
+}
+_NAME = re.compile(r"\d\d-\d\d-(?P<emotion>0[1-8])-\d\d-\d\d-\d\d-(?P<actor>\d\d)")
+
+
+class Ravdess(ActedSpeech):
+    """Reader of the spoken sentences of RAVDESS."""
+
+    name = "ravdess"
+    form = "RAVDESS: Actor_NN/03-01-EE-II-SS-RR-NN.flac or .wav"
+    test_speakers = frozenset({"Actor_17", "Actor_18", "Actor_19", "Actor_20"})
+    validation_speakers = frozenset({"Actor_15", "Actor_16"})
+
+    @classmethod
+    def _sound_files(cls, root: Path) -> Iterator[Path]:
+        return (path for path in root.glob("Actor_*/*") if path.suffix in SOUND_SUFFIXES)
+
+    def _utterance(self, stem: str) -> Utterance | None:
+        match = _NAME.fullmatch(stem)
+        return match and Utterance(f"Actor_{match['actor']}", RAVDESS_EMOTIONS[match["emotion"]])
+
+
+EMODB_EMOTIONS = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "T": "sadness",
+    "N": "neutral",
+}
+_NAME_EMODB = re.compile(r"(?P<speaker>\d\d)[a-z]\d\d(?P<emotion>[WLEAFTN])[a-z]?")
+
+
+class EmoDb(ActedSpeech):
+    """Reader of EMO-DB."""
+
+    name = "emodb"
+    form = "EMO-DB: SSTTTEv.flac or .wav, such as 03a01Fa.flac"
+    test_speakers = frozenset({"03", "08"})
+    validation_speakers = frozenset({"09"})
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether the folder holds a file named as in EMO-DB."""
+        return root.is_dir() and any(_NAME_EMODB.fullmatch(p.stem) for p in cls._sound_files(root))
+
+    @classmethod
+    def _sound_files(cls, root: Path) -> Iterator[Path]:
+        return (path for path in root.glob("*") if path.suffix in SOUND_SUFFIXES)
+
+    def _utterance(self, stem: str) -> Utterance | None:
+        match = _NAME_EMODB.fullmatch(stem)
+        return match and Utterance(match["speaker"], EMODB_EMOTIONS[match["emotion"]])

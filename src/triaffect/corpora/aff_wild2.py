@@ -28,7 +28,7 @@ from triaffect.corpora.aff_wild2_files import (
     read_image_labels,
 )
 from triaffect.corpora.aff_wild2_layout import find_layout
-from triaffect.corpora.clock import FrameClock, even_clock
+from triaffect.corpora.frame_clock import FrameClock, even_clock
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
     Key,
@@ -37,7 +37,7 @@ from triaffect.corpora.rows import (
     source_frame_rate,
 )
 from triaffect.errors import AnnotationError, MediaError
-from triaffect.media.source import read_image
+from triaffect.media.probe import read_image
 from triaffect.tasks.expression import EXPRESSION, one_hot
 from triaffect.types import (
     FloatArray,

@@ -26,9 +26,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.corpora.clock import FrameClock
-from triaffect.corpora.emotions import MEANING, fold
-from triaffect.corpora.rows import DEFAULT_RATE, Key, build_moments
+from triaffect.corpora.frame_clock import FrameClock
+from triaffect.corpora.rows import DEFAULT_RATE, MEANING, Key, build_moments, fold
 from triaffect.errors import AnnotationError
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.types import BoolArray, FloatArray, LabelOrigin, Moments, Source, SourceKind, Split

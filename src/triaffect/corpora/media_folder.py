@@ -1,4 +1,4 @@
-"""A folder of videos, pictures and sounds that nobody has labelled.
+"""A folder of videos, pictures and sounds without labels.
 
 Every such file is a source, those in inner folders too; hidden files are none. There are no
 labels: a store of it has vectors and no moments.
@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from triaffect.corpora.label_table import CSV, PARQUET, can_be_clip
 from triaffect.corpora.own_media import OwnMedia, media_in
 from triaffect.corpora.rows import join_moments
-from triaffect.corpora.table_file import CSV, PARQUET
-from triaffect.corpora.table_rows import can_be_clip
 from triaffect.errors import AnnotationError
-from triaffect.tasks.columns import shown
+from triaffect.tasks.task import shown
 from triaffect.types import Moments, Source
 
 TABLES = (CSV, PARQUET, ".tsv", ".xlsx", ".ods")

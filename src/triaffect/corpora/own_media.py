@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.corpora.clock import FrameClock, video_clock
+from triaffect.corpora.frame_clock import FrameClock, video_clock
 from triaffect.corpora.rows import DEFAULT_RATE, source_frame_rate
 from triaffect.errors import AnnotationError
-from triaffect.media.source import read_image
-from triaffect.media.suffixes import MEDIA, kind_by_name
+from triaffect.media.find import MEDIA, kind_by_name
+from triaffect.media.probe import read_image
 from triaffect.types import Source, SourceKind
 
 

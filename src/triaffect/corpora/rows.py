@@ -1,8 +1,14 @@
-"""What readers share: label arrays into a Moments table, and how frames are numbered."""
+"""What readers share: label arrays into a Moments table, frame numbers, names of emotions.
+
+Corpora name acted or voted emotions in their own words. The eight expressions have no
+contempt and no boredom, so both count as ``other``; calm speech counts as ``neutral``.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +16,60 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from triaffect.media.video import VideoFrames
+from triaffect.tasks.expression import EXPRESSIONS
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import KEY_COLUMNS, LabelOrigin, Moments, Source, moments_schema
+from triaffect.types import KEY_COLUMNS, FloatArray, LabelOrigin, Moments, Source, moments_schema
+
+MEANING = MappingProxyType(
+    {
+        # the expressions themselves
+        "neutral": "neutral",
+        "anger": "anger",
+        "disgust": "disgust",
+        "fear": "fear",
+        "happiness": "happiness",
+        "sadness": "sadness",
+        "surprise": "surprise",
+        # RAVDESS
+        "calm": "neutral",
+        "happy": "happiness",
+        "sad": "sadness",
+        "angry": "anger",
+        "fearful": "fear",
+        "surprised": "surprise",
+        # FER+
+        "contempt": "other",
+        # EMO-DB
+        "boredom": "other",
+    }
+)
+"""Expression by a corpus's own name of the emotion."""
+
+
+def one_hot(emotion: str) -> FloatArray:
+    """Distribution over the expressions that a single named emotion stands for, shape (8,)."""
+    distribution: FloatArray = fold(np.ones((1, 1), np.float32), [emotion])[0]
+    return distribution
+
+
+def fold(
+    amounts: NDArray[np.integer] | NDArray[np.floating], emotions: Sequence[str]
+) -> FloatArray:
+    """Add up votes for a corpus's own emotions by the expression they mean.
+
+    Args:
+        amounts: Votes or probabilities, shape (N, len(emotions)).
+        emotions: The corpus's own name of each column; all of them in `MEANING`.
+
+    Returns:
+        Amounts by expression, shape (N, 8).
+    """
+    folded = np.zeros((len(amounts), len(EXPRESSIONS)), np.float32)
+    for k, emotion in enumerate(emotions):
+        folded[:, EXPRESSIONS.index(MEANING[emotion])] += amounts[:, k]
+    return folded
+
 
 DEFAULT_RATE = 30.0
 """Frames/s by which frames are numbered where no video tells; about that of Aff-Wild2."""
@@ -92,3 +149,24 @@ def _task_columns(
     weight = pc.if_else(labelled, pa.scalar(1.0, pa.float32()), pa.scalar(None, pa.float32()))
     origins = pc.if_else(labelled, pa.scalar(str(origin)), pa.scalar(None, pa.string()))
     return [*columns, weight, origins]
+
+
+def name_videos(files: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Name the video of each source.
+
+    Args:
+        files: By the source's id, the file that it is seen or heard in; None for single
+            pictures, which are no video.
+
+    Returns:
+        By id: the source itself, or joined by "+" all that share its file, such as the two
+        people of a twin video; None for single pictures.
+    """
+    sharing: defaultdict[str, list[str]] = defaultdict(list)
+    for source, file in files.items():
+        if file is not None:
+            sharing[file].append(source)
+    return {
+        source: None if file is None else " + ".join(sharing[file])
+        for source, file in files.items()
+    }

@@ -16,16 +16,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.faces.align import TEMPLATE_SIZE, align, align_many
-from triaffect.faces.detect import CenterFace, FaceDetector, alignable
-from triaffect.faces.track import Tracker
+from triaffect.faces.alignment import TEMPLATE_SIZE, align, align_many
+from triaffect.faces.detection import CenterFace, FaceDetector, alignable
+from triaffect.faces.tracking import Tracker
 from triaffect.features.store import KEY_DTYPE
 from triaffect.media.video import VideoFrames
 from triaffect.types import Source
 
 if TYPE_CHECKING:  # prediction uses this module, and has no corpus to read
-    from triaffect.corpora.clock import FrameClock
-    from triaffect.corpora.corpus import Corpus
+    from triaffect.corpora.base import Corpus
+    from triaffect.corpora.frame_clock import FrameClock
 
 BATCH = 32
 SMALL_PX = 160

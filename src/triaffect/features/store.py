@@ -11,7 +11,7 @@ A folder of few files, however many sources there are::
     voice_times.bin    time_s float64 of each
     moments.arrows     the labels, an Arrow stream (see `triaffect.types.Moments`)
     extractors/face, extractors/voice    model folders of the networks, for networks
-    external/<name>    features of other programs, see `triaffect.features.external`
+    external/<name>    features of other programs, see `triaffect.features.external.format`
 
 All numbers are little-endian. Files only ever grow; rows behind the last line of
 ``sources.jsonl`` are left from an interrupted extraction and count for nothing.
@@ -32,9 +32,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from triaffect.errors import StoreError
-from triaffect.features.external import ExternalStream, names_in, open_stream
-from triaffect.features.rows import map_rows
-from triaffect.features.spec import ExtractorSpec
+from triaffect.features.external.format import ExternalStream, names_in, open_stream
+from triaffect.features.extractors.spec import ExtractorSpec
+from triaffect.features.row_file import map_rows
 from triaffect.types import Moments
 
 FORMAT = 2

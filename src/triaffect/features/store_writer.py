@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from triaffect.errors import StoreError
 from triaffect.features import store
-from triaffect.features.disk import LOCK, aside_of, locked, make_folder, sync_folder, write_text
-from triaffect.features.rows import RowFile
-from triaffect.features.spec import ExtractorSpec
+from triaffect.features.extractors.spec import ExtractorSpec
+from triaffect.features.row_file import RowFile
 from triaffect.features.store import Entry
+from triaffect.io.atomic import LOCK, aside_of, locked, make_folder, sync_folder, write_text
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import FeatureSeries, Moments, moments_schema

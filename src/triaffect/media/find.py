@@ -1,4 +1,4 @@
-"""The files that a user's inputs name: files, folders, patterns, a camera.
+"""Find media files: folders, globs, suffixes, natural order.
 
 A folder gives its media files by their endings, and those of the folders in it; links to
 folders are followed, each folder is looked into once, so that a link that leads back ends
@@ -15,7 +15,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from triaffect.errors import MediaError
-from triaffect.media.suffixes import MEDIA, PICTURES
+from triaffect.types import SourceKind
+
+_VIDEOS = "mp4 m4v mov avi mkv webm mpg mpeg wmv flv ts 3gp ogv"
+_PICTURES = "jpg jpeg png bmp webp tif tiff"
+_SOUNDS = "wav flac mp3 m4a aac ogg oga opus wma"
+PICTURES = frozenset(f".{name}" for name in _PICTURES.split())
+SOUNDS = frozenset(f".{name}" for name in _SOUNDS.split())
+MEDIA = PICTURES | SOUNDS | frozenset(f".{name}" for name in _VIDEOS.split())
+"""Files with these endings are taken from a folder; a file given by name may have any."""
+
+
+def kind_by_name(suffix: str) -> SourceKind:
+    """What a file with this ending is; a video if it is none of those that are known."""
+    if suffix.lower() in PICTURES:
+        return SourceKind.IMAGES
+    return SourceKind.SOUND if suffix.lower() in SOUNDS else SourceKind.VIDEO
+
 
 _CAMERA = re.compile(r"webcam:([0-9]{1,3})")
 _PATTERN = re.compile(r"[*?\[]")

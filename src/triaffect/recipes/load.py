@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from triaffect.errors import RecipeError
-from triaffect.recipes.recipe import Recipe
+from triaffect.recipes.config import Recipe
 
 Tree = dict[str, Any]
 

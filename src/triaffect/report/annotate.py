@@ -23,15 +23,15 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from triaffect.errors import DiskError, TableError, TriaffectError
-from triaffect.features.disk import make_folder, replacing
-from triaffect.inference.output import check_place
+from triaffect.io.atomic import make_folder, replacing
 from triaffect.media.audio import sound_chunks
 from triaffect.media.find import camera_number
-from triaffect.media.footage import ImageFrames
-from triaffect.media.rewrite import Add, timed_video
-from triaffect.media.source import probe, read_image
+from triaffect.media.images import ImageFrames
+from triaffect.media.probe import probe, read_image
 from triaffect.media.video import DEFAULT_RATE, Frame, VideoFrames
-from triaffect.report.draw import Drawn, draw
+from triaffect.media.writer import Add, timed_video
+from triaffect.report.drawing import Drawn, draw
+from triaffect.tables.writers import check_place
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import SourceKind

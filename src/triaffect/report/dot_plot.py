@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from triaffect.report.plot_style import LINE, LINES
+from triaffect.report.page import LINE, LINES
 
 DOT, MARK, SOFT, _RULE = LINES[0], "#1f2933", "#616e7c", "#f1f3f6"
 

@@ -14,10 +14,10 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
-from triaffect.media.at_times import FramesAt
-from triaffect.media.source import probe, read_image
+from triaffect.media.frames_at import FramesAt
+from triaffect.media.probe import probe, read_image
 from triaffect.media.video import Frame
-from triaffect.report.clip import NOBODY, Clip
+from triaffect.report.clip_series import NOBODY, Clip
 from triaffect.types import SourceKind
 
 OF_CLIP, OF_FACE = 24, 12

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from triaffect.errors import TableError
-from triaffect.tasks.columns import LEAVE_BLANK, cell
 from triaffect.tasks.metrics import OUTCOMES, f1, outcome_counts, outcome_table, seen
-from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task
+from triaffect.tasks.task import LEAVE_BLANK, PLAIN_LOSS, LossOptions, Task, cell
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,15 +11,6 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from triaffect.errors import TableError
-from triaffect.tasks.columns import (
-    LEAVE_BLANK,
-    cell,
-    is_blank,
-    need_columns,
-    plain_number,
-    read_ranged,
-    shown,
-)
 from triaffect.tasks.metrics import (
     confusion_counts,
     f1,
@@ -27,7 +18,18 @@ from triaffect.tasks.metrics import (
     outcomes_of_classes,
     seen,
 )
-from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task
+from triaffect.tasks.task import (
+    LEAVE_BLANK,
+    PLAIN_LOSS,
+    LossOptions,
+    Task,
+    cell,
+    is_blank,
+    need_columns,
+    plain_number,
+    read_ranged,
+    shown,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""From a recipe's words to networks, optimisers, objectives and samples."""
+"""Build networks, optimizers, objectives and samples from a recipe."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from triaffect.datasets.batches import Rows, Samples, balanced
+from triaffect.datasets.single import CropSamples, LogmelSamples
+from triaffect.datasets.windows import Streams, WindowSamples
 from triaffect.errors import RecipeError, StoreError
 from triaffect.features.store import FeatureStore
-from triaffect.nets.default import DefaultNet, Standardise
-from triaffect.nets.light_face import LightFace
-from triaffect.nets.light_voice import LightVoice
-from triaffect.nets.paper import PaperNet
-from triaffect.objectives.adversary import Adversary
-from triaffect.objectives.distillation import Distillation
-from triaffect.objectives.objective import Objective
-from triaffect.objectives.supervised import Supervised
-from triaffect.recipes.recipe import (
+from triaffect.losses.adversarial import Adversary
+from triaffect.losses.distillation import Distillation
+from triaffect.losses.objective import Objective, Supervised
+from triaffect.models.default import DefaultNet, Standardise
+from triaffect.models.light_face import LightFace
+from triaffect.models.light_voice import LightVoice
+from triaffect.models.paper import PaperNet
+from triaffect.recipes.config import (
     FACE,
     VOICE,
     DataSpec,
@@ -31,9 +33,6 @@ from triaffect.recipes.recipe import (
     Stage,
     WindowSpec,
 )
-from triaffect.samples.dataset import Rows, Samples, balanced
-from triaffect.samples.single import CropSamples, LogmelSamples
-from triaffect.samples.windows import Streams, WindowSamples
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.optimizers import KerasAdam

@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from triaffect.errors import RunError
-from triaffect.training.average import WeightAverage
+from triaffect.training.device import Place
+from triaffect.training.ema import WeightAverage
 from triaffect.training.files import write_tensors
-from triaffect.training.place import Place
 
 
 def save_checkpoint(

@@ -1,4 +1,4 @@
-"""JSON and tensors written whole or not at all; see `triaffect.features.disk`."""
+"""JSON and tensors written whole or not at all; see `triaffect.io.atomic`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from triaffect.features.disk import make_folder, replacing, write_text
+from triaffect.io.atomic import make_folder, replacing, write_text
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - anything JSON can say

@@ -10,12 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triaffect.features.manifest import SOUNDNET, FacePart, Manifest, VoicePart
-from triaffect.features.model_folder import ModelFolder, write_model_folder
-from triaffect.nets.convert import FER_RESNET34, SOUNDNET8
-from triaffect.nets.fer_resnet34 import STAGES, FerResNet34
-from triaffect.nets.soundnet import HEAD_KERNEL, LAYERS, OBJECTS, SoundNet8
-from triaffect.nets.weights import load_weights
+from triaffect.features.model_folder import (
+    SOUNDNET,
+    FacePart,
+    Manifest,
+    ModelFolder,
+    VoicePart,
+    write_model_folder,
+)
+from triaffect.models.base import load_weights
+from triaffect.models.convert import FER_RESNET34, SOUNDNET8
+from triaffect.models.fer_resnet34 import STAGES, FerResNet34
+from triaffect.models.soundnet import HEAD_KERNEL, LAYERS, OBJECTS, SoundNet8
 from triaffect.training.export import to_onnx
 from triaffect.types import Window
 from triaffect.version import __version__
@@ -62,7 +68,7 @@ def write_paper_folder(
 
 
 def soundnet_files(net: SoundNet8, samples: int) -> dict[str, bytes]:
-    """SoundNet in the three networks of `triaffect.features.soundnet`, by file name, in order.
+    """SoundNet in three networks, by file name, in order.
 
     Args:
         net: The network.

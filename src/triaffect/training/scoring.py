@@ -10,11 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from triaffect.samples.dataset import Samples, take
-from triaffect.samples.loader import plan_epoch
-from triaffect.tasks.abaw import Score, per_batch_score, score_targets
+from triaffect.datasets.batches import Samples, plan_epoch, take
+from triaffect.metrics.abaw import Score, per_batch_score, score_targets
 from triaffect.tasks.task import Task
-from triaffect.training.place import Place, Precision
+from triaffect.training.device import Place, Precision
 from triaffect.types import IntArray, Targets
 
 CHUNK = 512

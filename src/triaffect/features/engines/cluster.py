@@ -20,9 +20,9 @@ from typing import Any
 from uuid import uuid4
 
 from triaffect.errors import TriaffectError
-from triaffect.features.compute import Job, Outcome, Settings, died, spill_folder
 from triaffect.features.engines.node import Message, NodeWorker, pack
-from triaffect.features.session import first_line
+from triaffect.features.extraction_worker import Job, Outcome, Settings, died, spill_folder
+from triaffect.features.extractors.session import first_line
 
 MOST_TRIES = 3
 """How often a job may kill its process."""

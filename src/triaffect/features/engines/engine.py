@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Protocol
 
-from triaffect.features.compute import Job, Outcome, Settings
+from triaffect.features.extraction_worker import Job, Outcome, Settings
 
 
 class Engine(Protocol):

@@ -17,9 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from triaffect.errors import TriaffectError
-from triaffect.features.compute import Job, Outcome, Settings, Worker, spill_folder
+from triaffect.features.extraction_worker import Job, Outcome, Settings, Worker, spill_folder
+from triaffect.features.extractors.registry import folder_of
 from triaffect.features.model_folder import DESCRIPTION, load_model_folder
-from triaffect.features.registry import folder_of
 
 PIECE_BYTES = 4 * 2**20
 DECIDING = ("triaffect", "av", "numpy", "onnxruntime", "opencv-python", "scikit-image")

@@ -6,8 +6,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from triaffect.features.compute import Job, Outcome, Settings, Worker, died
-from triaffect.features.pool import Work
+from triaffect.features.extraction_worker import Job, Outcome, Settings, Worker, died
+from triaffect.io.workers import Work
 
 
 @dataclass(frozen=True)

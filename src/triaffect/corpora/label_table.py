@@ -1,0 +1,634 @@
+"""A table of labels for one's own media: the columns of a prediction table, as CSV or Parquet.
+
+Of a CSV file, cells stay text; of a Parquet file, numbers stay numbers, whatever their type, and
+what else is read becomes text. Both read alike afterwards: a null or a NaN is a blank cell.
+
+A CSV file is UTF-8, with or without a byte order mark, with any line ends, cells in double
+quotes where they hold a separator. The separator is a comma; a semicolon or a tab, which
+spreadsheets write where the comma is the decimal sign, if the header says so, and then numbers
+may have a decimal comma.
+
+Columns: ``clip`` (a video, image or sound, relative to the table's folder), ``frame`` (from 0) or
+``time_s`` or both, any label columns of the tasks (a blank cell is not annotated), and as wanted
+``face_id`` (blank: no face; column absent: the first face), ``split`` (train, validation or test;
+default train) and ``person`` (default: the clip). Other columns are passed over, so that a
+corrected prediction table can be learnt from. A row without a label is no moment.
+
+Times are on the clock of `triaffect.media`: of a row with ``time_s`` alone, the frame is the one
+of the video shown nearest to it; with ``frame`` alone, the time is that frame's own time stamp,
+and if both are given, both are taken as they are. A time without a picture (before the first
+frame, after the last) has no face. A sound's frames are numbered at 30 a second. A picture is
+frame 0 at time 0 and needs neither column.
+
+The ``p_`` columns of the expressions are a distribution that adds up to 1, or counts of raters'
+votes, which are divided by their number; a row has all of them or none. With an ``expression``
+column they are passed over.
+
+A row with labels of one task belongs to that task's label set, one with more to "MTL".
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TextIO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from triaffect.corpora.frame_clock import FrameClock
+from triaffect.corpora.own_media import OwnMedia, media_in
+from triaffect.corpora.rows import (
+    MULTI_TASK_SET,
+    NO_FACE_TRACK,
+    Key,
+    build_moments,
+)
+from triaffect.errors import AnnotationError, TableError
+from triaffect.media.container import duration_s, opened
+from triaffect.media.find import kind_by_name
+from triaffect.tasks.expression import EXPRESSION
+from triaffect.tasks.registry import TASKS
+from triaffect.tasks.task import Task, cell, is_blank, need_columns, read_numbers, shown
+from triaffect.types import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    LabelOrigin,
+    Moments,
+    Source,
+    SourceKind,
+    Split,
+)
+
+CSV, PARQUET = ".csv", ".parquet"
+FIRST_COLUMN = "clip"
+"""The column that every table has, by which the separator is told."""
+
+_LONGEST_REASON = 300
+_SEPARATORS = ",;\t"
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
+
+
+def read_table(path: Path, numbers: Iterable[str], texts: Iterable[str]) -> pd.DataFrame:
+    """The wanted columns of a table, as many of them as it has.
+
+    Args:
+        path: The file, CSV or Parquet by its name.
+        numbers: Names of columns of numbers.
+        texts: Names of columns of text.
+
+    Returns:
+        One row a row of the file; text, or numbers with NaN for blank.
+
+    Raises:
+        TableError: It is no such file, a row does not fit the header, or the name of a column is
+            there twice or differs from a wanted one in case or spaces only.
+    """
+    read = _read_parquet if path.suffix.lower() == PARQUET else _read_csv
+    return read(path, set(numbers), set(texts))
+
+
+def header_of(path: Path) -> list[str]:
+    """Names of the columns of a table that `read_table` has read."""
+    if path.suffix.lower() == PARQUET:
+        return [str(name) for name in pq.read_schema(path).names]
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        names = next(csv.reader(stream, delimiter=_separator(stream)), [])
+    return [name.strip() for name in names if name.strip()]
+
+
+def _wanted_columns(header: list[str], wanted: set[str], path: Path) -> dict[str, int]:
+    """Place of each wanted column that the header has."""
+    known = {name.lower(): name for name in wanted}
+    places: dict[str, int] = {}
+    for place, name in enumerate(header):
+        column = known.get(name.strip().lower())
+        if column is None:
+            continue
+        if column != name:
+            remedy = "rename it; it would be passed over"
+            raise TableError(f"a column named {column}", shown(name), remedy, where=path)
+        if column in places:
+            raise TableError("each column once", f"{column} twice", where=path)
+        places[column] = place
+    return places
+
+
+def _read_csv(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            separator = _separator(stream)
+            rows = csv.reader(stream, delimiter=separator, strict=True)
+            header = next(rows, [])
+            if not any(name.strip() for name in header):
+                raise TableError("a CSV table in UTF-8", "no header line", where=path)
+            places = _wanted_columns(header, numbers | texts, path)
+            cells = list(_cells(rows, len(header), list(places.values()), path))
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        remedy = "save it as 'CSV UTF-8'"
+        raise TableError("a CSV table in UTF-8", _told(error), remedy, where=path) from error
+    table = pd.DataFrame(cells, columns=list(places), dtype=object)
+    if separator != ",":
+        for column in numbers & places.keys():
+            table[column] = [_with_point(cell) for cell in table[column]]
+    return table
+
+
+def _told(error: Exception) -> str:
+    """What a library says, as one line; it may quote any byte of the file."""
+    line = str(error).strip().partition("\n")[0].replace("\t", "a tab")[:_LONGEST_REASON]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+def _separator(stream: TextIO) -> str:
+    """The separator by which the header has the column that every table has."""
+    header = stream.readline()
+    stream.seek(0)
+    for separator in _SEPARATORS:
+        names = next(csv.reader([header], delimiter=separator), [])
+        if FIRST_COLUMN in (name.strip().lower() for name in names):
+            return separator
+    return ","
+
+
+def _cells(
+    rows: Iterator[list[str]], width: int, places: list[int], path: Path
+) -> Iterator[list[str]]:
+    """The wanted cells of each row; a row that ends early is blank from there."""
+    for number, row in enumerate(rows, 1):
+        if any(cell.strip() for cell in row[width:]):
+            got = f"{len(row)}, the last of them {shown(row[-1])}"
+            remedy = "put text with a comma in double quotes"
+            raise TableError(f"{width} cells", got, remedy, where=f"{path}, row {number}")
+        yield [row[place] if place < len(row) else "" for place in places]
+
+
+def _with_point(cell: str) -> str:
+    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
+
+
+def _read_parquet(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        places = _wanted_columns(file.schema_arrow.names, numbers | texts, path)
+        table = file.read(list(places))
+        table.validate(full=True)
+        columns = {
+            name: _column(table.column(name), name in texts, f"{path}, column {name}")
+            for name in places
+        }
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise TableError("a Parquet table", _told(error), "write it again", where=path) from error
+    return pd.DataFrame(columns, index=range(table.num_rows))
+
+
+def _column(column: pa.ChunkedArray, is_text: bool, where: str) -> NDArray[np.generic]:
+    """One column as text with blanks, or as numbers with NaN; a column of text stays text."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_null(kind):
+        return np.full(len(column), "", object)
+    readable = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if readable and not is_text:
+        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
+    if not (readable or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise TableError("numbers or text", f"a column of type {kind}", where=where)
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+    text = column.cast(pa.large_string()).fill_null("")
+    return np.array(text.to_pylist(), object)
+
+
+def blank_rows(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows say nothing at all, shape (rows,)."""
+    blank = np.ones(len(table), np.bool_)
+    for name in table.columns:
+        column = table[name]
+        if column.dtype.kind == "f":
+            blank &= column.isna().to_numpy()
+        else:
+            blank &= np.array([is_blank(cell) for cell in column], np.bool_)
+    return blank
+
+
+_LARGEST = np.iinfo(np.int32).max
+_NEVER_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's control characters, line ends, and what stands for bytes that are no text."""
+
+_LONGEST_NAME = 255
+"""Bytes that a file's name may have on common systems."""
+
+
+def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArray]:
+    """Rows of each clip by its path, relative to the table; blank rows are no clip's.
+
+    Raises:
+        TableError: A path is empty, absolute, or leads out of the table's folder.
+    """
+    found: dict[str, list[int]] = {}
+    plain: dict[str, str] = {}
+    names = texts(table, "clip")
+    for row in np.flatnonzero(~blank).tolist():
+        clip = names[row]
+        if clip not in plain:
+            if not can_be_clip(clip):
+                where = cell(str(path), row, "clip")
+                raise TableError(
+                    f"the path of a clip inside {path.parent}", shown(clip), where=where
+                )
+            plain[clip] = PurePosixPath(clip).as_posix()
+        found.setdefault(plain[clip], []).append(row)
+    return {clip: np.array(rows) for clip, rows in found.items()}
+
+
+def can_be_clip(clip: str) -> bool:
+    """Whether a path can be a file's, is relative and never climbs, on either system."""
+    if any(unicodedata.category(letter) in _NEVER_IN_NAMES for letter in clip):
+        return False
+    for kind in (PurePosixPath, PureWindowsPath):
+        path = kind(clip)
+        if not path.name or path.anchor or ".." in path.parts:
+            return False
+        if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
+            return False
+    return True
+
+
+def whole_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
+    """A column of whole numbers, NaN where blank or absent, shape (rows,).
+
+    Raises:
+        TableError: A number that is negative, broken, or too large for 32 bits.
+    """
+    values = optional_numbers(table, column, where)
+    wrong = np.flatnonzero((values != np.floor(values)) & ~np.isnan(values) | (values > _LARGEST))
+    if len(wrong):
+        row = int(wrong[0])
+        got = shown(table[column].iloc[row])
+        raise TableError("a whole number from 0", got, where=cell(where, row, column))
+    return values
+
+
+def optional_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
+    """A column of numbers from 0, NaN where blank or absent, shape (rows,).
+
+    Raises:
+        TableError: A cell is no number or a negative one.
+    """
+    if column not in table.columns:
+        return np.full(len(table), np.nan)
+    values = read_numbers(table, column, where)
+    wrong = np.flatnonzero(values < 0)
+    if len(wrong):
+        row = int(wrong[0])
+        got = shown(table[column].iloc[row])
+        raise TableError("a number from 0", got, where=cell(where, row, column))
+    return values
+
+
+def tracks(table: pd.DataFrame, where: str) -> IntArray:
+    """Number of the face of each row; `NO_FACE_TRACK` where blank, 0 without the column.
+
+    Raises:
+        TableError: A cell is no whole number from 0.
+    """
+    if "face_id" not in table.columns:
+        return np.zeros(len(table), np.int64)
+    faces = whole_numbers(table, "face_id", where)
+    return np.where(np.isnan(faces), NO_FACE_TRACK, faces).astype(np.int64)
+
+
+def texts(table: pd.DataFrame, column: str) -> list[str]:
+    """A column of text without spaces around it, empty where absent."""
+    if column not in table.columns:
+        return [""] * len(table)
+    return [text.strip() for text in table[column]]
+
+
+def splits(table: pd.DataFrame, where: str) -> list[str]:
+    """Split of each row, train where it is not said.
+
+    Raises:
+        TableError: A cell names no split.
+    """
+    known = set(Split)
+    named = [text.lower() or str(Split.TRAIN) for text in texts(table, "split")]
+    for row, split in enumerate(named):
+        if split not in known:
+            where = cell(where, row, "split")
+            raise TableError("one of " + ", ".join(Split), shown(split), where=where)
+    return named
+
+
+def check_places(
+    places: dict[str, NDArray[np.float64]], labelled: BoolArray, pictures: BoolArray, where: str
+) -> None:
+    """Make sure that labelled rows say which moment they describe, and a picture's no other than 0.
+
+    Args:
+        places: ``frame`` and ``time_s`` of each row, NaN where blank, each of shape (rows,).
+        labelled: Which rows have a label.
+        pictures: Which rows are of a picture, whose only moment is frame 0, time 0.
+        where: The file, for messages.
+
+    Raises:
+        TableError: A row says neither, or a picture's another one.
+    """
+    for column, values in places.items():
+        wrong = np.flatnonzero(labelled & pictures & (values > 0))
+        if len(wrong):
+            row = int(wrong[0])
+            got = f"{values[row]:g}"
+            raise TableError("0 or blank for a picture", got, where=cell(where, row, column))
+    nowhere = np.all([np.isnan(values) for values in places.values()], axis=0)
+    wrong = np.flatnonzero(labelled & ~pictures & nowhere)
+    if len(wrong):
+        place = f"{where}, row {int(wrong[0]) + 1}"
+        raise TableError(" or ".join(places), "neither", "say which moment it is", where=place)
+
+
+def votes_as_shares(table: pd.DataFrame, tasks: Sequence[Task], where: str) -> pd.DataFrame:
+    """The table with counts of votes for the expressions divided by their number.
+
+    Rows whose cells are whole numbers that add up to more than 1 are votes.
+
+    Raises:
+        TableError: A row, or the table, has some of the columns only.
+    """
+    columns = EXPRESSION.columns
+    if EXPRESSION not in tasks or EXPRESSION.name in table.columns:
+        return table
+    if not set(columns) & set(table.columns):
+        return table
+    need_columns(table, columns, where)
+    values = np.stack([read_numbers(table, column, where) for column in columns], axis=1)
+    blank = np.isnan(values)
+    partial = np.flatnonzero(blank.any(1) & ~blank.all(1))
+    if len(partial):
+        row = int(partial[0])
+        column = columns[int(blank[row].argmax())]
+        remedy = "write 0 for what nobody chose"
+        raise TableError(f"all of {columns[0]} to {columns[-1]}, or none", "a blank cell", remedy,
+                         where=cell(where, row, column))  # fmt: skip
+    total = values.sum(1, keepdims=True)
+    votes = (values == np.floor(values)).all(1) & (values >= 0).all(1) & (total[:, 0] > 1)
+    values[votes] /= total[votes]
+    return table.assign(**dict(zip(columns, values.T, strict=True)))
+
+
+def refuse_contradictions(
+    labels: Mapping[str, FloatArray],
+    place: Sequence[NDArray[np.generic]],
+    rows: IntArray,
+    where: str,
+) -> None:
+    """See that rows of one moment of one face do not differ in a label.
+
+    Args:
+        labels: Labels (N, K) by task key, NaN where not annotated.
+        place: Frame, time and face of each row, shape (N,) each.
+        rows: The rows' numbers in the table, shape (N,).
+        where: The table, for the message.
+
+    Raises:
+        TableError: Two rows contradict each other.
+    """
+    _, moment = np.unique(np.stack(place), axis=1, return_inverse=True)
+    for values in labels.values():
+        for column in values.T:
+            given = np.flatnonzero(~np.isnan(column))
+            order = given[np.lexsort((given, moment[given]))]
+            again = (moment[order][1:] == moment[order][:-1]) & (
+                column[order][1:] != column[order][:-1]
+            )
+            if again.any():
+                first, second = (int(rows[order[np.flatnonzero(again)[0] + k]]) for k in (0, 1))
+                raise TableError(
+                    "one label for each moment of a face",
+                    f"another one than in row {first + 1}",
+                    "leave one of the two rows out",
+                    where=f"{where}, row {second + 1}",
+                )
+
+
+FILE_NAMES = ("labels.csv", "labels.parquet")
+
+_NUMBERS, _TEXTS = ("frame", "time_s", "face_id"), ("clip", "person", "split")
+_PREDICTED = ("box_x", "box_y", "box_w", "box_h", "detection", "face_seen", "voice_heard")
+"""What else a prediction table has."""
+
+_GUESSED = 20
+"""Of so many clips that are not there it is guessed which file may be meant."""
+
+_SLACK_S = 1.0
+"""A time so long after the end of a clip is of another clip, or in other units than seconds."""
+
+
+class LabelTable(OwnMedia):
+    """Reader of a table of labels. The table is checked whole when it is opened.
+
+    What only a clip's file can tell, such as how many frames it has, is checked when the labels
+    of that clip are asked for.
+
+    Args:
+        root: The CSV or Parquet file, or its folder if it is called ``labels.csv`` or
+            ``labels.parquet``.
+        tasks: The tasks whose label columns are read.
+
+    Raises:
+        TableError: A column is missing or a cell holds what it cannot; the message names
+            file, row and column.
+    """
+
+    name = "table"
+    form = (
+        f"table of labels: {' or '.join(FILE_NAMES)}, or any {CSV} or {PARQUET} file, with clip, "
+        "frame or time_s, and label columns"
+    )
+
+    def __init__(self, root: Path, tasks: Sequence[Task] = TASKS) -> None:
+        super().__init__()
+        self.root = root
+        self._path, self._tasks = _table_file(root), tasks
+        columns = [column for task in tasks for column in task.prediction_columns]
+        measured = {column for task in tasks for column in task.columns}
+        words = [column for column in columns if column not in measured]
+        table = read_table(self._path, (*_NUMBERS, *measured), (*_TEXTS, *words))
+        where = str(self._path)
+        need_columns(table, ("clip",), where)
+        blank = blank_rows(table)
+        self._rows = clips(table, blank, self._path)
+        self._frames = whole_numbers(table, "frame", where)
+        self._times_s = optional_numbers(table, "time_s", where)
+        self._tracks = tracks(table, where)
+        self._splits = splits(table, where)
+        self._persons = texts(table, "person")
+        self._labels = _read_labels(votes_as_shares(table, tasks, where), tasks, self._path)
+        self._labelled = np.any([~np.isnan(v).all(1) for v in self._labels.values()], axis=0)
+        places = {"frame": self._frames, "time_s": self._times_s}
+        check_places(places, self._labelled, self._pictures(len(table)), where)
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Columns that are neither read nor of a prediction table: perhaps labels, misspelt."""
+        labels = {column for task in self._tasks for column in task.prediction_columns}
+        known = labels.union(*(task.columns for task in self._tasks), _NUMBERS, _TEXTS, _PREDICTED)
+        return [name for name in header_of(self._path) if name not in known]
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether this is a CSV or Parquet file, or a folder with one of the known names."""
+        path = _table_file(root)
+        return path.suffix.lower() in (CSV, PARQUET) and path.is_file()
+
+    def sources(self) -> list[Source]:
+        """List one source a clip, sorted by id."""
+        return [self._source(self._path.parent, clip) for clip in sorted(self._rows)]
+
+    def moments(self, source: Source) -> Moments:
+        """Labels of one clip.
+
+        Raises:
+            AnnotationError: Frame or time is not given and the clip that would tell is not there.
+            MediaError: Or it cannot be read.
+            TableError: A frame or time that the clip does not have, or rows of one moment
+                whose labels contradict each other.
+        """
+        rows = self._rows[source.source_id.removeprefix(f"{self.name}/")]
+        rows = rows[self._labelled[rows]]
+        labels = {key: values[rows] for key, values in self._labels.items()}
+        frames, times_s, seen = self._places(source, rows)
+        refuse_contradictions(labels, (frames, times_s, self._tracks[rows]), rows, str(self._path))
+        keys: dict[str, Key] = {
+            "source": source.source_id,
+            "person": [self._persons[row] or source.source_id for row in rows],
+            "track": np.where(seen, self._tracks[rows], NO_FACE_TRACK).astype(np.int32),
+            "frame": frames.astype(np.int32),
+            "time_s": times_s,
+            "split": [self._splits[row] for row in rows],
+            "label_set": _label_sets(labels, len(rows)),
+        }
+        return build_moments(len(rows), keys, labels, LabelOrigin.HUMAN, self._tasks)
+
+    def problems(self) -> list[AnnotationError]:
+        """List the clips that are not there, each with its first row."""
+        return list(self._missing.values())
+
+    @cached_property
+    def _missing(self) -> dict[str, AnnotationError]:
+        """What is wrong with each clip that is not there."""
+        folder = self._path.parent
+        missing: dict[str, AnnotationError] = {}
+        absent = [clip for clip in self._rows if not (folder / clip).exists()]
+        there = [file.relative_to(folder).as_posix() for file in media_in(folder)] if absent else []
+        for clip in absent:
+            near = get_close_matches(clip, there, 1) if len(missing) < _GUESSED else []
+            remedy = f"did you mean {near[0]}?" if near else "check the path"
+            where = cell(str(self._path), int(self._rows[clip][0]), "clip")
+            missing[clip] = AnnotationError(f"a file in {folder}", shown(clip), remedy, where=where)
+        return missing
+
+    def _check_there(self, source: Source) -> None:
+        clip = source.source_id.removeprefix(f"{self.name}/")
+        if clip in self._missing:
+            raise self._missing[clip]
+
+    def _pictures(self, count: int) -> BoolArray:
+        """Which rows are of a picture, shape (rows,)."""
+        pictures = np.zeros(count, np.bool_)
+        for clip, rows in self._rows.items():
+            pictures[rows] = kind_by_name(Path(clip).suffix) is SourceKind.IMAGES
+        return pictures
+
+    def _places(
+        self, source: Source, rows: IntArray
+    ) -> tuple[IntArray, NDArray[np.float64], BoolArray]:
+        """Frame, time and whether there is a picture then, of each row of a clip."""
+        frames, times_s = self._frames[rows], self._times_s[rows]
+        seen = np.ones(len(rows), np.bool_)
+        if source.images is not None:
+            return np.zeros(len(rows), np.int64), np.zeros(len(rows)), seen
+        timed, framed = ~np.isnan(times_s), ~np.isnan(frames)
+        if timed.all() and framed.all():
+            return frames.astype(np.int64), times_s, seen
+        clock = self.clock(source)
+        self._check_frames(clock, frames, rows)
+        if (timed & ~framed).any():
+            self._check_times(source, clock, times_s, rows)
+        seen[~framed] = clock.is_shown(times_s[~framed])
+        frames[~framed] = clock.frames(times_s[~framed])
+        times_s[~timed] = clock.times(frames[~timed].astype(np.int64))
+        return frames.astype(np.int64), times_s, seen
+
+    def _check_frames(self, clock: FrameClock, frames: NDArray[np.float64], rows: IntArray) -> None:
+        after = np.flatnonzero(frames >= len(clock.times_s))
+        if len(after) and len(clock.times_s):
+            where = cell(str(self._path), int(rows[after[0]]), "frame")
+            expected = f"a frame of the video, from 0 to {len(clock.times_s) - 1}"
+            raise TableError(expected, f"{frames[after[0]]:g}", where=where)
+
+    def _check_times(
+        self, source: Source, clock: FrameClock, times_s: NDArray[np.float64], rows: IntArray
+    ) -> None:
+        self._check_there(source)
+        end_s = _end_s(source, clock)
+        # The length of a sound without an index is estimated from its first seconds.
+        latest_s = (end_s or np.inf) * (1 if len(clock.times_s) else 2) + _SLACK_S
+        after = np.flatnonzero(times_s > latest_s)
+        if len(after):
+            where = cell(str(self._path), int(rows[after[0]]), "time_s")
+            expected = f"seconds from the start of a clip that ends at {end_s:.2f} s"
+            raise TableError(expected, f"{times_s[after[0]]:g}", where=where)
+
+
+def _table_file(root: Path) -> Path:
+    if not root.is_dir():
+        return root
+    there = [root / name for name in FILE_NAMES if (root / name).is_file()]
+    if len(there) > 1:
+        raise TableError(
+            f"one of {' and '.join(FILE_NAMES)}", "both", "give the file itself", where=root
+        )
+    return there[0] if there else root / FILE_NAMES[0]
+
+
+def _end_s(source: Source, clock: FrameClock) -> float | None:
+    """When a clip ends, as far as its file says."""
+    path = source.video or source.sound
+    assert path is not None  # noqa: S101 - a picture has no such times
+    with opened(path) as container:
+        declared_s = duration_s(container)
+    return max(declared_s or 0.0, clock.end_s) if len(clock.times_s) else declared_s
+
+
+def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict[str, FloatArray]:
+    """Labels (rows, K) by task key, NaN where not annotated."""
+    labels = {}
+    for task in tasks:
+        targets = task.read_labels(table, str(path))
+        if targets.valid.any():
+            labels[task.key] = np.where(targets.valid, targets.values, np.float32(np.nan))
+    if not labels:
+        columns = ", ".join(column for task in tasks for column in task.prediction_columns)
+        raise TableError(f"a label in at least one of {columns}", "none", where=path)
+    return labels
+
+
+def _label_sets(labels: dict[str, FloatArray], rows: int) -> list[str]:
+    sets = np.full(rows, MULTI_TASK_SET, dtype=object)
+    given = {key: ~np.isnan(values).all(1) for key, values in labels.items()}
+    alone = np.sum(list(given.values()), axis=0) == 1
+    for key, has in given.items():
+        sets[has & alone] = key
+    return list(sets)

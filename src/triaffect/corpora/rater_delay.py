@@ -1,0 +1,157 @@
+"""Annotation delay: a rater's valence and arousal describe the face of a moment before.
+
+Raters follow a face with a slider, and lag behind it; a value given at time t is moved to the
+moment t - delay. Labels of other tasks are given picture by picture and stay. A row that has
+both is parted, and each moved label is joined with the other labels of the frame it lands on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from triaffect.corpora.base import Corpus, is_stills
+from triaffect.corpora.frame_clock import FrameClock
+from triaffect.corpora.rows import NO_FACE_TRACK
+from triaffect.errors import AnnotationError, TriaffectError
+from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
+from triaffect.types import KEY_COLUMNS, BoolArray, Moments, Source, origin_column, weight_column
+
+_ROUNDING_S = 1e-9
+"""A time that is negative by less is 0."""
+
+_MOVED = (
+    *VALENCE_AROUSAL.columns,
+    weight_column(VALENCE_AROUSAL.key),
+    origin_column(VALENCE_AROUSAL.key),
+)
+_JOINED_ON = ["source", "person", "track", "split", "label_set", "frame"]
+_KEYS = [field.name for field in KEY_COLUMNS]
+
+
+class DelayedRatings:
+    """A corpus whose valence and arousal are moved to an earlier moment.
+
+    Unrelated pictures are in no order, and stay as they are.
+
+    Args:
+        corpus: Any corpus.
+        delay_s: How long raters lag behind, in seconds.
+    """
+
+    def __init__(self, corpus: Corpus, delay_s: float) -> None:
+        self._corpus, self._delay_s = corpus, delay_s
+        self.name, self.root, self.aligned = corpus.name, corpus.root, corpus.aligned
+
+    def sources(self) -> list[Source]:
+        """List the corpus's sources."""
+        return self._corpus.sources()
+
+    def unmoved(self) -> list[str]:
+        """Ids of sources of unrelated pictures with labels of valence or arousal.
+
+        One whose labels cannot be read is none; extraction tells what is wrong with it.
+        """
+        still = [source for source in self.sources() if is_stills(self._corpus, source)]
+        return [source.source_id for source in still if self._has_ratings(source)]
+
+    def _has_ratings(self, source: Source) -> bool:
+        try:
+            return bool(_is_rated(self._corpus.moments(source).table).any())
+        except TriaffectError:
+            return False
+
+    def moments(self, source: Source) -> Moments:
+        """Labels of one source, those of valence and arousal moved.
+
+        Raises:
+            AnnotationError: As of the corpus.
+            MediaError: As of the corpus, or the video that tells the frames cannot be read.
+            TableError: As of the corpus.
+        """
+        moments = self._corpus.moments(source)
+        if is_stills(self._corpus, source) or not _is_rated(moments.table).any():
+            return moments
+        return move_ratings(moments, self._delay_s, self._corpus.clock(source))
+
+    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield the corpus's pictures."""
+        return self._corpus.images(source)
+
+    def frame_rate(self, source: Source) -> float:
+        """Frames/s of the corpus's frame numbers."""
+        return self._corpus.frame_rate(source)
+
+    def clock(self, source: Source) -> FrameClock:
+        """The corpus's clock."""
+        return self._corpus.clock(source)
+
+    def problems(self) -> list[AnnotationError]:
+        """List the corpus's problems."""
+        return self._corpus.problems()
+
+
+def move_ratings(moments: Moments, delay_s: float, clock: FrameClock) -> Moments:
+    """Move valence and arousal, with their weights and origins, to an earlier moment.
+
+    Args:
+        moments: Labels of one source.
+        delay_s: By how many seconds.
+        clock: Of the source; tells the frame.
+
+    Returns:
+        The same labels: those of other tasks at their own moment, joined with what landed on
+        their frame, within a person, track, split and label set. What has no such partner has
+        a row of its own. A label that lands before time 0 is left out, one that lands before
+        the first picture has no face.
+    """
+    table = moments.table
+    rated = _is_rated(table)
+    if delay_s == 0 or not rated.any():
+        return moments
+    others = [name for name in table.column_names if name not in (*_KEYS, *_MOVED)]
+    stay = _numbered(table.filter(~rated | _any_given(table, others)).to_pandas())
+    moved = _numbered(_earlier(table.filter(rated), delay_s, clock))
+    if not len(stay) + len(moved):  # pandas cannot join nothing with nothing
+        return Moments(table.slice(0, 0))
+    joined = stay.drop(columns=list(_MOVED)).merge(
+        moved[[*_JOINED_ON, "time_s", "nth", *_MOVED]],
+        how="outer",
+        on=[*_JOINED_ON, "nth"],
+        suffixes=("", "_moved"),
+    )
+    joined["time_s"] = joined["time_s"].fillna(joined["time_s_moved"])
+    joined = joined.sort_values(["label_set", "split", "track", "time_s"], kind="stable")
+    return Moments(pa.Table.from_pandas(joined, table.schema, preserve_index=False))
+
+
+def _is_rated(table: pa.Table) -> BoolArray:
+    """Which rows have a label of valence or arousal, shape (rows,)."""
+    return _any_given(table, VALENCE_AROUSAL.columns)
+
+
+def _any_given(table: pa.Table, columns: Iterable[str]) -> BoolArray:
+    """Which rows have a value in any of the columns, shape (rows,)."""
+    given = np.zeros(len(table), np.bool_)
+    for name in set(columns) & set(table.column_names):
+        given |= table.column(name).is_valid().to_numpy()
+    return given
+
+
+def _earlier(table: pa.Table, delay_s: float, clock: FrameClock) -> pd.DataFrame:
+    """Rated rows at the moment that they describe."""
+    times_s = table.column("time_s").to_numpy() - delay_s
+    rows: pd.DataFrame = table.filter(times_s >= -_ROUNDING_S).to_pandas()
+    times_s = np.maximum(times_s[times_s >= -_ROUNDING_S], 0.0)
+    rows["time_s"], rows["frame"] = times_s, clock.frames(times_s).astype(np.int32)
+    rows.loc[~clock.is_shown(times_s), "track"] = NO_FACE_TRACK
+    return rows
+
+
+def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with their number among those of the same key, so that none is joined twice."""
+    return rows.assign(nth=rows.groupby(_JOINED_ON).cumcount())

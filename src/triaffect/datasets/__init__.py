@@ -1,0 +1,1 @@
+"""What a network sees: windows of stored vectors, or augmented crops and spectra."""

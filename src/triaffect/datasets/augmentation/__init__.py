@@ -1,0 +1,1 @@
+"""Augmentation of face crops and log-mel spectra for training."""

@@ -1,0 +1,123 @@
+"""Varied crops and spectra for training: same meaning, other pixels.
+
+Every function draws from the generator it is given, so a resumed run sees the same variants.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from triaffect.datasets.augmentation.crops import blur, compress, cover, light
+from triaffect.datasets.augmentation.spectra import clip, codec, microphone, noise, room
+from triaffect.datasets.batches import some, stripe, uniform
+
+BADLY_SEEN = 0.3
+"""Share of the crops that are covered, relit, blurred or compressed, as far as their draws say."""
+HIDDEN = 0.25
+"""Share of the crops that have a hidden block."""
+ROTATION_DEG, SCALE, SHIFT = 12.0, 0.12, 0.08
+"""Largest rotation, relative scale and relative shift of a crop."""
+GAIN_LOG = 1.5
+"""Largest change of log power of a spectrum: about 6.5 dB."""
+MASK_SHARE = 0.15
+"""Largest share of a side that a hidden block or stripe covers."""
+HIDDEN_STRIPES = 2
+"""Stripes of time, and as many of bands, that are hidden in a spectrum."""
+TEMPO, LATER = 0.15, 0.15
+"""Largest change of tempo, and largest shift in time as a share of the stretch."""
+SIZE, HIGHER = 0.07, 0.03
+"""Largest stretch and shift of the bands, as shares of all of them."""
+
+
+def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
+    """Mirror, turn, scale and shift faces, and let some look as bad cameras see them.
+
+    In the order in which it happens to a picture: things before the face, its pose, light, focus,
+    noise, compression; at the end a block of some is hidden. Covers, light, focus and compression
+    are those of a share of the crops, `BADLY_SEEN`; the others stay sharp.
+
+    Args:
+        crops: Gray levels in [0, 255], shape (N, H, H), any dtype; aligned faces.
+        rng: Where the random numbers come from.
+
+    Returns:
+        Gray levels in [0, 255], shape (N, H, H), float32.
+    """
+    count, side = len(crops), crops.shape[-1]
+    bad = some(rng, count, BADLY_SEEN)
+    moved = crops.float().clone()
+    moved[bad] = cover(moved[bad], rng)
+    moved = _move(moved.unsqueeze(1), rng).squeeze(1)
+    moved[bad] = blur(light(moved[bad], rng), rng)
+    fast = torch.Generator().manual_seed(int(rng.integers(1 << 32)))
+    noise = torch.empty_like(moved).normal_(generator=fast)
+    moved = moved + noise.mul_(uniform(rng, count, 0, 6)[:, None, None])
+    moved[bad] = compress(moved[bad], rng)
+    moved = moved.clamp_(0, 255)
+    drawn = torch.from_numpy(rng.random(count) < HIDDEN)[:, None, None]
+    hidden = _block(rng, count, side, side) & drawn
+    return torch.where(hidden, moved.mean((1, 2), keepdim=True), moved)
+
+
+def vary_logmel(logmel: Tensor, rng: np.random.Generator) -> Tensor:
+    """Let voices be quicker, higher or later, and heard in other rooms by other microphones.
+
+    In the order in which it happens to a sound: the speaker, the room, noise, the microphone,
+    the line; at the end bands and moments of some are hidden.
+
+    Args:
+        logmel: Log power, shape (N, T, B).
+        rng: Where the random numbers come from.
+
+    Returns:
+        Log power, shape (N, T, B), float32.
+    """
+    count, length, bands = logmel.shape
+    heard = noise(room(_speak(logmel.float(), rng), rng), rng)
+    heard = heard + uniform(rng, count, -GAIN_LOG, GAIN_LOG)[:, None, None]
+    varied = codec(microphone(clip(heard, rng), rng), rng)
+    hidden = torch.zeros(count, length, bands, dtype=torch.bool)
+    for _ in range(HIDDEN_STRIPES):
+        hidden |= stripe(rng, count, length, MASK_SHARE)[:, :, None]
+        hidden |= stripe(rng, count, bands, MASK_SHARE)[:, None, :]
+    return torch.where(hidden, varied.mean((1, 2), keepdim=True), varied)
+
+
+def _speak(logmel: Tensor, rng: np.random.Generator) -> Tensor:
+    """Random tempo, time, height of the voice, and size of the speaker, of spectra (N, T, B)."""
+    count = len(logmel)
+    tempo, size = 1 + uniform(rng, count, -TEMPO, TEMPO), 1 + uniform(rng, count, -SIZE, SIZE)
+    later = uniform(rng, count, -LATER, LATER) * 2
+    higher = uniform(rng, count, -HIGHER, HIGHER) * 2
+    none = torch.zeros(count)
+    rows = [torch.stack([size, none, higher], 1), torch.stack([none, tempo, later], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), [count, 1, *logmel.shape[1:]], align_corners=False)
+    moved = F.grid_sample(logmel.unsqueeze(1), grid, padding_mode="border", align_corners=False)
+    return moved.squeeze(1)
+
+
+def _move(crops: Tensor, rng: np.random.Generator) -> Tensor:
+    """Random similarity and mirror image of maps (N, 1, H, W)."""
+    count = len(crops)
+    angle = torch.deg2rad(uniform(rng, count, -ROTATION_DEG, ROTATION_DEG))
+    scale = 1 + uniform(rng, count, -SCALE, SCALE)
+    mirror = torch.where(torch.from_numpy(rng.random(count) < 0.5), -1.0, 1.0)  # noqa: PLR2004
+    shift = 2 * torch.stack([uniform(rng, count, -SHIFT, SHIFT) for _ in range(2)], 1)
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    rows = [
+        torch.stack([cos * mirror, -sin, shift[:, 0]], 1),
+        torch.stack([sin * mirror, cos, shift[:, 1]], 1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1), list(crops.shape), align_corners=False)
+    return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
+
+
+def _block(rng: np.random.Generator, count: int, height: int, width: int) -> Tensor:
+    """One hidden rectangle in each map, shape (count, height, width)."""
+    return (
+        stripe(rng, count, 2 * height, MASK_SHARE)[:, :height, None]
+        & stripe(rng, count, 2 * width, MASK_SHARE)[:, None, :width]
+    )

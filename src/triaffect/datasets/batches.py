@@ -1,0 +1,234 @@
+"""What a set of samples offers, and the batches of an epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triaffect.tasks.task import Task
+from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
+from triaffect.types import Batch, BoolArray, IntArray, Moments, Split, Targets, Words
+
+
+def uniform(rng: np.random.Generator, count: int, low: float, high: float) -> Tensor:
+    """One number for each row, shape (count,) float32."""
+    return torch.from_numpy(rng.uniform(low, high, count).astype(np.float32))
+
+
+def stripe(rng: np.random.Generator, count: int, length: int, share: float) -> Tensor:
+    """One run of hidden places in each row, of at most ``share``, shape (count, length) bool."""
+    width = (uniform(rng, count, 0, share) * length)[:, None]
+    start = (uniform(rng, count, 0, 1)[:, None]) * (length - width)
+    place = torch.arange(length)[None]
+    return (place >= start) & (place < start + width)
+
+
+def some(rng: np.random.Generator, count: int, share: float) -> Tensor:
+    """Numbers of the rows drawn, each with this chance, shape (drawn,)."""
+    return torch.from_numpy(np.flatnonzero(rng.random(count) < share))
+
+
+RAREST = 0.005
+"""A class rarer than this weighs as if it were this frequent."""
+
+InputArrays = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labels and provenance of the rows of a sample set, all of length N.
+
+    Attributes:
+        moments: Rows in the store's Moments table.
+        split: ``train``, ``validation`` or ``test``.
+        label_set: Annotation set of each row.
+        corpus: Corpus of each row.
+        targets: Labels by task key.
+    """
+
+    moments: IntArray
+    split: Words
+    label_set: Words
+    corpus: Words
+    targets: dict[str, Targets]
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.moments)
+
+    def where(self, split: str, label_sets: Sequence[str]) -> IntArray:
+        """Row numbers of one split that belong to any of these annotation sets.
+
+        A set may be narrowed to one corpus, as in ``"ravdess/EXPR"``.
+        """
+        wanted = self.label_set.among(label_sets)
+        for narrow in (name for name in label_sets if "/" in name):
+            corpus, label_set = narrow.split("/", 1)
+            wanted |= (self.corpus == corpus) & (self.label_set == label_set)
+        return np.flatnonzero((self.split == split) & wanted)
+
+
+class Samples(Protocol):
+    """Rows and their inputs."""
+
+    rows: Rows
+
+    def inputs(self, rows: IntArray) -> InputArrays:
+        """Input arrays of these rows by name, rows first."""
+
+
+def label_rows(
+    moments: Moments,
+    usable: NDArray[np.bool_],
+    tasks: Sequence[Task],
+    drop_partial: bool,
+    unlabelled: bool = False,
+    drop_minus_one: bool = False,
+) -> Rows:
+    """Rows with at least one label and the inputs that the network needs.
+
+    Args:
+        moments: All moments of a store.
+        usable: Which of them have their inputs, shape (moments,).
+        tasks: Whose labels count.
+        drop_partial: Keep single-task rows only with all their task's columns, and other
+            rows only with every column of every task.
+        unlabelled: Keep rows without any label too.
+        drop_minus_one: Leave out rows of the VA set whose valence or arousal is exactly -1.
+    """
+    label_set = moments.words("label_set")
+    labelled = {task.key: moments.labelled(task.columns) for task in tasks}
+    keep = usable & (unlabelled | np.any([some for some, _ in labelled.values()], axis=0))
+    if drop_partial:
+        whole = {key: every for key, (_, every) in labelled.items()}
+        all_whole = np.all(list(whole.values()), axis=0)
+        keep &= np.select([label_set == key for key in whole], list(whole.values()), all_whole)
+    if drop_minus_one:
+        keep &= ~((label_set == VALENCE_AROUSAL.key) & _lowest_is_minus_one(moments, tasks))
+    kept = np.flatnonzero(keep)
+    return Rows(
+        moments=kept,
+        split=moments.words("split").take(kept),
+        label_set=label_set.take(kept),
+        corpus=_corpora(moments).take(kept),
+        targets={task.key: _targets(moments, task, kept) for task in tasks},
+    )
+
+
+def _targets(moments: Moments, task: Task, kept: IntArray) -> Targets:
+    """Labels of the kept rows; no more than one task's are held twice meanwhile."""
+    targets = moments.targets(task.key, task.columns)
+    return targets if len(kept) == len(targets) else take(targets, kept)
+
+
+def _lowest_is_minus_one(moments: Moments, tasks: Sequence[Task]) -> BoolArray:
+    """Which rows' lower one of valence and arousal is exactly -1; none without that task."""
+    if VALENCE_AROUSAL.key not in [task.key for task in tasks]:
+        return np.zeros(len(moments), np.bool_)
+    targets = moments.targets(VALENCE_AROUSAL.key, VALENCE_AROUSAL.columns)
+    lowest: BoolArray = targets.values.min(1) == -1
+    return lowest
+
+
+def _corpora(moments: Moments) -> Words:
+    """Corpus of each moment: the first part of its source's id."""
+    sources = moments.words("source")
+    names = [name.partition("/")[0] for name in sources.names]
+    different = list(dict.fromkeys(names))
+    codes = np.array([different.index(name) for name in names], np.int64)
+    return Words.of(different, codes[sources.codes])
+
+
+def balanced(rows: Rows, keys: Sequence[str]) -> Rows:
+    """Let rows of rare classes weigh more: by the inverse square root of their frequency.
+
+    Args:
+        rows: Rows of all splits; frequencies are those of the training rows.
+        keys: Tasks of exclusive classes; their weights average 1 over the training rows.
+    """
+    changed = dict(rows.targets)
+    for key in keys:
+        targets = rows.targets[key]
+        labelled = targets.valid.all(1)
+        training = labelled & (rows.split == Split.TRAIN)
+        if not training.any():
+            continue
+        frequency = targets.values[training].mean(0)
+        factor = 1 / np.sqrt(np.maximum(frequency, RAREST))
+        factor = factor / (frequency * factor).sum()
+        weight = np.where(labelled, targets.values @ factor, 1) * targets.weight
+        changed[key] = replace(targets, weight=weight.astype(np.float32))
+    return replace(rows, targets=changed)
+
+
+def take(targets: Targets, rows: IntArray) -> Targets:
+    """Labels of some rows."""
+    return Targets(targets.values[rows], targets.valid[rows], targets.weight[rows])
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """Rows of every update of one epoch; a function of sizes, seed and epoch alone.
+
+    Attributes:
+        iterations: I; each does one update of every kind.
+        rows: For each kind its rows, shape (I, batch).
+    """
+
+    iterations: int
+    rows: Mapping[str, IntArray]
+
+    def updates(self, kinds: Sequence[str], start: int = 0) -> Iterator[tuple[int, str, IntArray]]:
+        """Iteration, kind and rows of each update, from iteration ``start`` on."""
+        for iteration in range(start, self.iterations):
+            for kind in kinds:
+                if kind in self.rows:
+                    yield iteration, kind, self.rows[kind][iteration]
+
+
+def plan_epoch(
+    pools: Mapping[str, IntArray],
+    batch_size: int,
+    min_batch: int,
+    seed: Sequence[int],
+    iterations: int | None = None,
+) -> EpochPlan:
+    """Shuffle every pool and cut it into as many batches as the largest one gives.
+
+    The paper's rule: I = ceil(n_max / batch_size) iterations, and floor(n / I) rows a batch
+    of each pool, the tail dropped. A pool too small for ``min_batch`` rows is gone through
+    again and again; an empty pool has no updates.
+
+    Args:
+        pools: Row numbers by kind.
+        batch_size: Rows a batch of the largest pool, at most.
+        min_batch: Rows a batch, at least.
+        seed: Numbers that decide the order: run seed, stage, epoch.
+        iterations: Do so many iterations instead of going once through the largest pool.
+    """
+    filled = {kind: rows for kind, rows in pools.items() if len(rows)}
+    largest = max((len(rows) for rows in filled.values()), default=0)
+    natural = math.ceil(largest / batch_size)
+    count = natural if iterations is None else iterations
+    plan = {}
+    for position, (kind, rows) in enumerate(filled.items()):
+        rng = np.random.default_rng([*seed, position])
+        size = max(min_batch, len(rows) // natural)
+        needed = size * count
+        rounds = math.ceil(needed / len(rows))
+        order = np.concatenate([rng.permutation(rows) for _ in range(rounds)])
+        plan[kind] = order[:needed].reshape(count, size)
+    return EpochPlan(count, plan)
+
+
+def make_batch(samples: Samples, kind: str, rows: IntArray) -> Batch:
+    """Inputs and labels of some rows."""
+    targets = {key: take(t, rows) for key, t in samples.rows.targets.items()}
+    return Batch(kind, samples.inputs(rows), targets, rows)

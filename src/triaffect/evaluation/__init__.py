@@ -1,0 +1,1 @@
+"""Scores of runs and models, comparisons of recipes, challenge submissions."""

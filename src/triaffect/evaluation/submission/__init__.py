@@ -1,0 +1,1 @@
+"""A challenge's submission file, written and checked."""

@@ -1,0 +1,200 @@
+"""The lines of a challenge's test list, and the moments of a store that can answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.corpora.aff_wild2_files import read_test_list
+from triaffect.corpora.rows import MULTI_TASK_SET, Key, build_moments
+from triaffect.errors import AnnotationError, StoreError
+from triaffect.features.external.format import ExternalStream
+from triaffect.features.store import FeatureStore
+from triaffect.types import BoolArray, IntArray, LabelOrigin, Moments, Split
+
+Numbers = NDArray[np.int64] | NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The images of a test list.
+
+    Attributes:
+        images: Each line as listed, such as ``"video/00001.jpg"``, N of them.
+        videos: Names of the videos in the order of their first lines.
+        video: Place of each line's video in ``videos``, shape (N,).
+        frame: 0-based frame of each line, shape (N,).
+    """
+
+    images: list[str]
+    videos: list[str]
+    video: IntArray
+    frame: IntArray
+
+    @cached_property
+    def lines(self) -> list[IntArray]:
+        """For each video the places of its lines, ascending."""
+        order = np.argsort(self.video, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(self.video))[:-1])
+
+
+def read_listed(path: Path) -> Listed:
+    """Read a test list.
+
+    Raises:
+        AnnotationError: It cannot be read, names no image, or names one twice.
+    """
+    images = read_test_list(path)
+    if len(set(images)) < len(images):
+        raise _listed_twice(path, images)
+    numbers: dict[str, int] = {}
+    video, frame = np.empty(len(images), np.int64), np.empty(len(images), np.int64)
+    for line, image in enumerate(images):
+        name, _, file = image.rpartition("/")
+        video[line] = numbers.setdefault(name, len(numbers))
+        frame[line] = int(file.partition(".")[0]) - 1
+    return Listed(images, list(numbers), video, frame)
+
+
+def _listed_twice(path: Path, images: Sequence[str]) -> AnnotationError:
+    """Name both lines of the first image that comes again."""
+    seen: set[str] = set()
+    image = next(each for each in images if each in seen or seen.add(each))  # type: ignore[func-returns-value]
+    texts = path.read_text("utf-8-sig").split("\n")
+    first, again = [n for n, text in enumerate(texts, 1) if text.strip(" \t\r,") == image][:2]
+    remedy = "leave one out: a submission has one line for each image"
+    return AnnotationError(
+        "every image once", f"{image} of line {first} again", remedy, where=f"{path}:{again}"
+    )
+
+
+def stored_videos(store: FeatureStore, videos: Sequence[str]) -> list[int]:
+    """Ordinal of each video's source in a store, -1 where it has none.
+
+    A source's id is its corpus and the video's name.
+
+    Raises:
+        StoreError: Two corpora of the store have a video of that name, or none of the videos
+            is in the store.
+    """
+    wanted, found = set(videos), dict[str, int]()
+    for ordinal, source in enumerate(store.sources):
+        name = source.partition("/")[2]
+        if name in wanted and found.setdefault(name, ordinal) != ordinal:
+            got = f"{store.sources[found[name]]} and {source}"
+            remedy = "extract the corpus of the list into a store of its own"
+            raise StoreError("one video of each name", got, remedy, where=store.path)
+    if not found:
+        remedy = "extract the corpus of the list into it"
+        raise StoreError("a store with the listed videos", "none of them", remedy, where=store.path)
+    return [found.get(name, -1) for name in videos]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Moments of one video: all those the store has anything of, and the listed ones.
+
+    Attributes:
+        source: The video's source id.
+        track: Its face track.
+        lines: Places of its lines in the list, shape (L,).
+        asked: Which moment each of these lines is about, shape (L,).
+        frame: 0-based frame of each moment, ascending, shape (C,).
+        time_s: Its time, ascending, shape (C,).
+        stored: Whether the store has something of it, shape (C,).
+    """
+
+    source: str
+    track: int
+    lines: IntArray
+    asked: IntArray
+    frame: IntArray
+    time_s: NDArray[np.float64]
+    stored: BoolArray
+
+
+def candidates(
+    store: FeatureStore,
+    ordinal: int,
+    lines: IntArray,
+    frame: IntArray,
+    streams: Sequence[ExternalStream] = (),
+) -> Candidates:
+    """Moments of a video that can answer its lines.
+
+    Args:
+        store: The store.
+        ordinal: The video's source in it.
+        lines: Places of its lines in the list, shape (L,).
+        frame: Their 0-based frames, shape (L,).
+        streams: External streams that the network reads.
+
+    Raises:
+        StoreError: The video has several face tracks: none is the one that is asked about.
+    """
+    entry = store.entries[ordinal]
+    start, stop = entry.face
+    tracks = np.unique(store.face_track[start:stop])
+    if len(tracks) > 1:
+        remedy = "extract the organisers' aligned crops"
+        got = f"{len(tracks)} in {entry.source}"
+        raise StoreError("one face track a video", got, remedy, where=store.path)
+    frames = store.face_frame[start:stop].astype(np.int64)
+    times_s = store.face_time_s[start:stop]
+    further_s = [store.voice_time_s[slice(*entry.voice)]]
+    for stream in streams:
+        further_s += [stream.time_s[run.start : run.stop] for run in stream.runs(entry.source)]
+    further = np.rint(_along(times_s, frames, np.concatenate(further_s), entry.frame_rate))
+    stored = np.concatenate([frames, further.astype(np.int64).clip(0)])
+    every = np.unique(np.concatenate([stored, frame]))
+    return Candidates(
+        source=entry.source,
+        track=int(tracks[0]) if len(tracks) else 0,
+        lines=lines,
+        asked=np.searchsorted(every, frame),
+        frame=every,
+        time_s=_along(frames, times_s, every, 1 / entry.frame_rate),
+        stored=np.isin(every, stored),
+    )
+
+
+def _along(x: Numbers, y: Numbers, at: Numbers, slope: float) -> NDArray[np.float64]:
+    """What y is at some x: between known points on the line through them, outside by a slope."""
+    at = at.astype(np.float64)
+    if not len(x):
+        return at * slope
+    outside = np.minimum(at - x[0], 0) + np.maximum(at - x[-1], 0)
+    return np.asarray(np.interp(at, x, y) + outside * slope, np.float64)
+
+
+def in_batches(videos: Iterator[Candidates], moments: int) -> Iterator[list[Candidates]]:
+    """Whole videos together until they have so many moments."""
+    batch: list[Candidates] = []
+    for video in videos:
+        batch.append(video)
+        if sum(len(each.frame) for each in batch) >= moments:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def moments_of(batch: Sequence[Candidates]) -> Moments:
+    """Every moment of some videos, one video after the other, without labels."""
+    counts = [len(video.frame) for video in batch]
+    sources = np.repeat(np.array([video.source for video in batch], object), counts)
+    keys: dict[str, Key] = {
+        "source": sources,
+        "person": sources,
+        "track": np.repeat([video.track for video in batch], counts).astype(np.int32),
+        "frame": np.concatenate([video.frame for video in batch]).astype(np.int32),
+        "time_s": np.concatenate([video.time_s for video in batch]),
+        "split": Split.TEST.value,
+        "label_set": MULTI_TASK_SET,
+    }
+    return build_moments(sum(counts), keys, {}, LabelOrigin.HUMAN)

@@ -1,0 +1,298 @@
+"""Follow faces from frame to frame, online.
+
+Each face is expected to go on as it moved; the detections of a frame are given to the tracks so
+that the sum of what does not fit (distance of the centres in face sizes, plus the logarithm
+of the ratio of sizes) is least. Unlike the overlap of boxes, that still tells near from far
+where boxes do not touch, and so survives sparse sampling and short gaps.
+
+Now and then the whole picture is looked at; in between, faces are looked for near where they
+were, which costs less. A cut, or a face that is not found again, makes it look at the whole
+picture at once. A cut also ends every track: whoever is shown after it gets a new number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.faces.detection import Detections, FaceDetector, alignable, iou
+from triaffect.faces.shot_cuts import CutFinder
+from triaffect.types import BoolArray, FloatArray, IntArray
+
+_Floats = NDArray[np.float64]
+
+_MISFIT_AT_ONCE = 0.6
+"""Most misfit from one frame to the next: 0.6 face sizes away, or 1.8 times as large."""
+
+_MISFIT_PER_S = 1.0
+"""How much more is allowed for each second since the face was last seen."""
+
+_PLACE_MEMORY_S, _SPEED_MEMORY_S = 0.04, 0.25
+"""An observation counts for more, the longer ago these were: place and speed before it."""
+
+_COAST_S = 0.6
+"""An unseen face is expected to come to rest within about this time."""
+
+_SLACK_S = 1e-6
+"""Times are sums of floats."""
+
+
+@dataclass
+class _Track:
+    """Where one face was last seen.
+
+    Attributes:
+        track_id: Its number.
+        seen_s: When it was last seen.
+        place: Centre x, centre y, logarithm of size, filtered.
+        speed: Change of `place` per second.
+    """
+
+    track_id: int
+    seen_s: float
+    place: _Floats
+    speed: _Floats
+
+
+class Tracker:
+    """Gives the faces of successive frames stable numbers, from 0 in order of appearance.
+
+    Only faces seen within the last `gap_s` are remembered, so memory does not grow.
+
+    It goes by seconds, not by frames, so the pace of the frames may vary.
+
+    Args:
+        gap_s: A face unseen for longer gets a new number when it comes back.
+    """
+
+    def __init__(self, gap_s: float = 1.0) -> None:
+        self.gap_s = gap_s
+        self._tracks: list[_Track] = []
+        self._next_id = 0
+        self._time_s = -math.inf
+
+    def forget(self) -> None:
+        """Give every face to come a new number, as after a cut."""
+        self._tracks = []
+
+    def update(self, time_s: float, detections: Detections) -> IntArray:
+        """Number the faces of the next frame.
+
+        Args:
+            time_s: When the frame is shown; frames may be left out.
+            detections: Its faces, N of them.
+
+        Returns:
+            The track of each face, shape (N,); no two are equal.
+
+        Raises:
+            ValueError: The frame does not come after the one before.
+        """
+        if time_s <= self._time_s:
+            raise ValueError(f"a frame after {self._time_s:g} s expected, got {time_s:g} s")
+        self._time_s = time_s
+        self._tracks = [t for t in self._tracks if self._since_s(t) <= self.gap_s + _SLACK_S]
+        places = _places(detections)
+        ids = np.full(len(places), -1, np.int64)
+        for row, column in self._matches(places):
+            track = self._tracks[row]
+            self._follow(track, places[column])
+            ids[column] = track.track_id
+        for column in np.flatnonzero(ids < 0).tolist():
+            ids[column] = self._start(places[column])
+        return ids
+
+    def _since_s(self, track: _Track) -> float:
+        return self._time_s - track.seen_s
+
+    def _expected(self, track: _Track) -> _Floats:
+        moving_s = _COAST_S * (1 - np.exp(-self._since_s(track) / _COAST_S))
+        place: _Floats = track.place + moving_s * track.speed
+        return place
+
+    def _follow(self, track: _Track, seen: _Floats) -> None:
+        expected, since_s = self._expected(track), self._since_s(track)
+        surprise = seen - expected
+        place_gain, speed_gain = 1 - np.exp(-since_s / np.array([_PLACE_MEMORY_S, _SPEED_MEMORY_S]))
+        track.speed = track.speed + speed_gain * surprise / since_s
+        track.place = expected + place_gain * surprise
+        track.seen_s = self._time_s
+
+    def _matches(self, places: _Floats) -> list[tuple[int, int]]:
+        """Pairs of (track, face) that belong together."""
+        expected = np.array([self._expected(t) for t in self._tracks]).reshape(-1, 3)
+        since_s = np.array([self._since_s(t) for t in self._tracks])
+        unlike = misfit(expected, places)
+        allowed = unlike < (_MISFIT_AT_ONCE + _MISFIT_PER_S * since_s)[:, None]
+        # One prize for every pair, or a long unseen track, allowed more, would win the prize.
+        prize = _MISFIT_AT_ONCE + _MISFIT_PER_S * self.gap_s
+        cost = np.where(allowed, unlike - prize, 0)
+        return [(i, j) for i, j in least_assignment(cost) if allowed[i, j]]
+
+    def _start(self, place: _Floats) -> int:
+        self._tracks.append(_Track(self._next_id, self._time_s, place, np.zeros(3)))
+        self._next_id += 1
+        return self._next_id - 1
+
+
+def _places(detections: Detections) -> _Floats:
+    """Centre x, centre y, logarithm of size of each box, shape (N, 3)."""
+    boxes = detections.boxes.astype(np.float64)
+    size = np.sqrt(np.maximum(boxes[:, 2] * boxes[:, 3], 1e-6))
+    centre = boxes[:, :2] + boxes[:, 2:] / 2
+    return np.concatenate([centre, np.log(size)[:, None]], axis=1)
+
+
+def misfit(one: _Floats, other: _Floats) -> _Floats:
+    """Distance in face sizes plus the logarithm of the ratio of sizes, for every pair.
+
+    Args:
+        one: Centre x, centre y, logarithm of size, shape (N, 3).
+        other: Likewise, shape (M, 3).
+
+    Returns:
+        Shape (N, M), 0 where two are equal.
+    """
+    difference = one[:, None] - other[None]
+    size = np.exp((one[:, None, 2] + other[None, :, 2]) / 2)
+    distance = np.hypot(difference[..., 0], difference[..., 1]) / size
+    result: _Floats = distance + np.abs(difference[..., 2])
+    return result
+
+
+def least_assignment(cost: _Floats) -> list[tuple[int, int]]:
+    """Pairs (row, column), as many as the shorter side has, of least total cost.
+
+    The Hungarian method: rows are added one at a time, each along the cheapest path that
+    reassigns the earlier ones.
+
+    Args:
+        cost: Finite costs, shape (N, M).
+    """
+    if cost.shape[0] > cost.shape[1]:
+        return sorted((i, j) for j, i in least_assignment(cost.T))
+    rows, columns = cost.shape
+    row_price, column_price = np.zeros(rows), np.zeros(columns + 1)
+    owner = np.full(columns + 1, -1)  # the last column stands for "not assigned yet"
+    for row in range(rows):
+        owner[columns] = row
+        at, came_from = columns, np.full(columns, columns)
+        distance, done = np.full(columns, np.inf), np.zeros(columns + 1, bool)
+        while owner[at] >= 0:
+            done[at] = True
+            reduced = cost[owner[at]] - row_price[owner[at]] - column_price[:columns]
+            better = ~done[:columns] & (reduced < distance)
+            distance[better], came_from[better] = reduced[better], at
+            at = int(np.argmin(np.where(done[:columns], np.inf, distance)))
+            step = distance[at]
+            row_price[owner[done]] += step
+            column_price[done] -= step
+            distance[~done[:columns]] -= step
+        while at != columns:
+            owner[at], at = owner[came_from[at]], int(came_from[at])
+    return sorted((int(owner[j]), j) for j in range(columns) if owner[j] >= 0)
+
+
+_SAME = 0.3
+"""Least intersection over union of a face's box with that of the frame before."""
+
+_STAY = 1.5
+"""Of too many faces the largest are kept; one kept in the frame before counts as so much
+larger, lest two of about the same size take turns."""
+
+_SLACK_S_FOLLOW = 1e-3
+"""Containers round times to milliseconds: a frame so much before a stretch begins is in it."""
+
+
+def period(time_s: NDArray[np.float64], every_s: float) -> IntArray:
+    """Number of the stretch of so many seconds that each moment lies in, from 0."""
+    number: IntArray = np.floor((time_s + _SLACK_S_FOLLOW) / every_s).astype(np.int64)
+    return number
+
+
+class Follower:
+    """Finds the faces of one video's frames and gives them numbers.
+
+    Args:
+        detector: Finds faces in one picture.
+        every_s: The whole picture is looked at in the first frame of every so many seconds;
+            0 looks at all of every frame.
+        smallest_px: Faces whose box has a shorter side than this are passed over.
+        most: At most so many faces of a frame, the largest; None for all.
+    """
+
+    def __init__(
+        self,
+        detector: FaceDetector,
+        every_s: float = 0.0,
+        smallest_px: float = 0.0,
+        most: int | None = None,
+    ) -> None:
+        self._detector, self._every_s = detector, every_s
+        self._smallest_px, self._most = smallest_px, most
+        self._tracker, self._cuts = Tracker(), CutFinder()
+        self._period = -1
+        self._seen = self._lost = np.empty((0, 4), np.float32)
+
+    def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> tuple[Detections, IntArray]:
+        """Find and number the faces of the next frame.
+
+        Args:
+            rgb: The frame, uint8, shape (height, width, 3).
+            time_s: When it is shown, in seconds; later than the one before.
+
+        Returns:
+            The faces in order of their numbers, and the numbers, shape (N,).
+        """
+        if self._cuts(rgb, time_s):
+            self._tracker.forget()
+            self._seen = self._lost = self._seen[:0]
+        found = self._chosen(self._found(rgb, time_s))
+        tracks = self._tracker.update(time_s, found)
+        order = np.argsort(tracks)
+        return found.take(order), tracks[order]
+
+    def _found(self, rgb: NDArray[np.uint8], time_s: float) -> Detections:
+        is_due = self._is_due(time_s)
+        if len(self._seen) and not is_due:
+            near = np.concatenate([self._seen, self._lost])
+            found = alignable(self._detector.around(rgb, near))
+            if _again(self._seen, found.boxes).all():
+                return found
+        else:
+            self._lost = self._lost[:0]
+        return alignable(self._detector(rgb))
+
+    def _is_due(self, time_s: float) -> bool:
+        """Whether the whole picture is to be looked at, on a clock that frames do not set.
+
+        So two videos of one scene at different paces are looked at in the same moments.
+        """
+        if not self._every_s:
+            return True
+        before, self._period = self._period, int(period(np.asarray(time_s), self._every_s))
+        return self._period > before
+
+    def _chosen(self, found: Detections) -> Detections:
+        """Those that are wanted; they, and those just lost, are where to look next."""
+        found = found.take(np.flatnonzero(found.boxes[:, 2:].min(axis=1) >= self._smallest_px))
+        if self._most is not None and len(found) > self._most:
+            size = found.boxes[:, 2:].prod(axis=1)
+            size = np.where(_again(found.boxes, self._seen), _STAY * size, size)
+            found = found.take(np.sort(np.argsort(-size, kind="stable")[: self._most]))
+        gone = np.concatenate([self._lost, self._seen])
+        self._lost = gone[~_again(gone, found.boxes)]
+        self._seen = found.boxes
+        return found
+
+
+def _again(boxes: FloatArray, found: FloatArray) -> BoolArray:
+    """Which boxes (N, 4) one of those found (M, 4) overlaps, each at most one: shape (N,)."""
+    overlap, again = iou(boxes, found), np.zeros(len(boxes), np.bool_)
+    for column in overlap.T if len(boxes) else ():
+        best = int(np.argmax(np.where(again, -1, column)))
+        again[best] |= column[best] >= _SAME
+    return again

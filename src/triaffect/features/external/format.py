@@ -1,0 +1,314 @@
+"""External features: rows that another program made, as a part of a feature store.
+
+A stream has a folder within the store, written by `triaffect.features.external.writer`::
+
+    external/<name>/external.json   name, dim, number type, rate, offset, columns, versions
+    external/<name>/sources.jsonl   a line for each joined source, the only authority on what
+                                    is there: range of rows, file it came from, digest
+    external/<name>/rows.bin        rows, sorted by source, face, time
+    external/<name>/keys.bin        track int32 (-1: of no face in particular), frame int32
+                                    (-1: unknown), time_s float64 of each
+
+All numbers are little-endian. Rows behind the last line count for nothing. A row with a value
+that is no finite number is absent: it was left out when the file was joined.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.errors import StoreError
+from triaffect.features.row_file import map_rows
+from triaffect.types import FloatArray
+
+FORMAT = 1
+FOLDER, DESCRIPTION, SOURCES = "external", "external.json", "sources.jsonl"
+ROWS, KEYS = "rows.bin", "keys.bin"
+ROW_KEY = np.dtype([("track", "<i4"), ("frame", "<i4"), ("time_s", "<f8")])
+ANY_FACE = -1
+"""Track of rows that say something of the whole source, whichever face is asked about."""
+NO_FRAME = -1
+"""Frame of rows whose frame is not known."""
+DTYPES = ("float32", "float16")
+OWN_STREAMS = ("face", "voice")
+"""The streams that a store's own extractors make; no other can have their names."""
+
+_LONGEST_NAME = 64
+_SCALE_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class ExternalSpec:
+    """What a stream is.
+
+    Attributes:
+        name: Such as ``"clip"``.
+        dim: Width of a row.
+        dtype: One of `DTYPES`.
+        rate: Rows a second; None for a row a frame.
+        offset_s: Added to the time of every row when it was joined.
+        wanted: Names and patterns of the columns asked for; empty for all.
+        columns: Names of a row's values; empty where the file had none.
+        any_face: The files' numbers of faces were passed over.
+    """
+
+    name: str
+    dim: int
+    dtype: str
+    rate: float | None
+    offset_s: float
+    wanted: tuple[str, ...]
+    columns: tuple[str, ...]
+    any_face: bool
+
+    @property
+    def row_dtype(self) -> np.dtype[Any]:
+        """The NumPy type of `dtype`."""
+        return np.dtype(self.dtype).newbyteorder("<")
+
+    def period_s(self, frame_rate: float) -> float:
+        """Seconds between the rows of a source with so many frames/s."""
+        return 1 / (self.rate or frame_rate)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> ExternalSpec:
+        """From `to_json`'s values.
+
+        Raises:
+            KeyError, TypeError: If they are not that.
+        """
+        lists = {name: tuple(content[name]) for name in ("wanted", "columns")}
+        return ExternalSpec(**{**content, **lists})
+
+
+@dataclass(frozen=True)
+class Joined:
+    """One joined source: its line in ``sources.jsonl``.
+
+    Attributes:
+        source: Its id.
+        rows: First row and end.
+        absent: Rows of the file that were left out, for a value that is no finite number.
+        file: Name of the file it came from.
+        bytes: Size of that file.
+        sha256: Its hash.
+        digest: Hash of the rows and their keys.
+    """
+
+    source: str
+    rows: tuple[int, int]
+    absent: int
+    file: str
+    bytes: int
+    sha256: str
+    digest: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rows of one source and face, in order of time.
+
+    Attributes:
+        track: Number of the face, or `ANY_FACE`.
+        start: First row.
+        stop: End.
+    """
+
+    track: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and spread of a stream's values, to bring columns of any unit to one scale.
+
+    Attributes:
+        mean: Shape (D,).
+        std: Above 0, shape (D,).
+    """
+
+    mean: FloatArray
+    std: FloatArray
+
+
+class ExternalStream:
+    """A stream opened for reading; get one with `FeatureStore.external`.
+
+    Attributes:
+        spec: What it is.
+        joined: Its sources by id, in the order of their rows.
+        values: Rows (R, D), memory-mapped.
+        frame: Frame of each row or `NO_FRAME`, shape (R,).
+        time_s: Time of each row in its source, shape (R,).
+    """
+
+    def __init__(self, folder: Path, spec: ExternalSpec, lines: tuple[Joined, ...]) -> None:
+        self.spec = spec
+        self.joined = {line.source: line for line in lines}
+        count = lines[-1].rows[1] if lines else 0
+        self.values = map_rows(folder / ROWS, spec.row_dtype, spec.dim, count)
+        self._keys = map_rows(folder / KEYS, ROW_KEY, 0, count)
+
+    @cached_property
+    def frame(self) -> NDArray[np.int32]:
+        """Frame of each row or `NO_FRAME`, shape (R,)."""
+        return np.ascontiguousarray(self._keys["frame"])
+
+    @cached_property
+    def time_s(self) -> NDArray[np.float64]:
+        """Time of each row in its source, shape (R,)."""
+        return np.ascontiguousarray(self._keys["time_s"])
+
+    def runs(self, source: str) -> list[Run]:
+        """The rows of a source, face by face; none if it was not joined."""
+        if source not in self.joined:
+            return []
+        start, stop = self.joined[source].rows
+        track = self._keys["track"][start:stop]
+        edges = (np.flatnonzero(np.diff(track)) + start + 1).tolist()
+        bounds = pairwise([start, *edges, stop])
+        return [Run(int(self._keys["track"][a]), a, b) for a, b in bounds if a < b]
+
+    def content(self) -> list[Any]:
+        """What decides a fingerprint: the stream's description and its rows' hashes."""
+        return [self.spec.to_json(), [(line.source, line.digest) for line in self.joined.values()]]
+
+    def scale(self, sources: Collection[str]) -> Scale:
+        """Mean and spread over some sources, or over all if none of these has rows.
+
+        At most 4096 rows, evenly spaced, are looked at.
+        """
+        ranges = [line.rows for line in self.joined.values() if line.source in sources]
+        rows = _spread(ranges) if _spread(ranges).size else np.arange(len(self.values))
+        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SCALE_ROWS)).astype(np.int64)]
+        values = self.values[some].astype(np.float64)
+        if not len(values):
+            return Scale(np.zeros(self.spec.dim, np.float32), np.ones(self.spec.dim, np.float32))
+        std = values.std(0)
+        constant = std <= np.finfo(np.float32).eps * (1 + np.abs(values.mean(0)))
+        return Scale(values.mean(0).astype(np.float32), np.where(constant, 1, std).astype("f4"))
+
+
+def _spread(ranges: list[tuple[int, int]]) -> NDArray[np.int64]:
+    parts = [np.arange(*each, dtype=np.int64) for each in ranges]
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def check_name(name: str) -> str:
+    """A name that a stream may have.
+
+    Raises:
+        StoreError: It has other characters than a to z, 0 to 9 and _, or is a store's own.
+    """
+    plain = re.fullmatch(r"[a-z0-9_]+", name) and len(name) <= _LONGEST_NAME
+    if not plain or name in OWN_STREAMS:
+        raise StoreError(
+            f"a name of at most {_LONGEST_NAME} characters a-z, 0-9 and _, "
+            f"other than {' and '.join(OWN_STREAMS)}",
+            repr(name),
+            where="--name",
+        )
+    return name
+
+
+def names_in(store: Path) -> list[str]:
+    """Names of the streams of a store, sorted."""
+    return sorted(path.parent.name for path in (store / FOLDER).glob(f"*/{DESCRIPTION}"))
+
+
+def open_stream(store: Path, name: str) -> ExternalStream:
+    """Open a stream of a store.
+
+    Raises:
+        StoreError: It is not there, damaged or of another format.
+    """
+    if name not in names_in(store):
+        raise StoreError(
+            f"an external stream called '{name}'",
+            ", ".join(names_in(store)) or "none at all",
+            f"join it: triaffect join {store} FEATURES --name {name}",
+            where=store,
+        )
+    folder = store / FOLDER / name
+    spec = read_spec(folder)
+    return ExternalStream(folder, spec, read_lines(folder)[0])
+
+
+def streams_of_run(path: Path) -> list[str]:
+    """Names of the external streams that a run's network reads.
+
+    Args:
+        path: A run folder, or the place where its model folder would be; anything else has none.
+    """
+    for folder in (path, path.parent):
+        try:
+            data = json.loads((folder / "run.json").read_text("utf-8"))["recipe"]["data"]
+            used = [data["face"], data["voice"], *data["extra"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return [name for name in dict.fromkeys(used) if name not in OWN_STREAMS]
+    return []
+
+
+def read_spec(folder: Path) -> ExternalSpec:
+    """What the stream in a folder is.
+
+    Raises:
+        StoreError: Its description is damaged or of another format.
+    """
+    file = folder / DESCRIPTION
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        form = content.pop("format")
+        content.pop("versions")
+        if form == FORMAT:
+            return ExternalSpec.from_json(content)
+        got = f"format {form!r}"
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        got = f"{type(error).__name__}: {error}"
+    raise StoreError(
+        f"a stream's description of format {FORMAT}", got, "join it with --replace", where=file
+    )
+
+
+def read_lines(folder: Path) -> tuple[tuple[Joined, ...], int]:
+    """Joined sources of a stream, and the bytes of whole lines.
+
+    Raises:
+        StoreError: A whole line is not what this program writes.
+    """
+    file = folder / SOURCES
+    content = file.read_bytes() if file.is_file() else b""
+    size = content.rfind(b"\n") + 1
+    lines: list[Joined] = []
+    for number, line in enumerate(content[:size].splitlines(), 1):
+        try:
+            fields = json.loads(line)
+            fields["rows"] = start, stop = tuple(fields["rows"])
+            if start != (lines[-1].rows[1] if lines else 0) or stop < start:
+                raise ValueError("rows out of place")
+            lines.append(Joined(**fields))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                "a source's line", str(error), "join it with --replace", where=f"{file}:{number}"
+            ) from error
+    return tuple(lines), size

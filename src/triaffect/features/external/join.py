@@ -1,0 +1,329 @@
+"""Joining files of features to the sources of a store, one after the other.
+
+What is wrong with one file is noted, and the rest joined. A source that has been joined is
+passed over if its rows are still the same.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.errors import StoreError, TableError, TriaffectError
+from triaffect.features.external.files import (
+    SOURCE_COLUMNS,
+    SUFFIXES,
+    RawRows,
+    chunks,
+    files_in,
+    match_names,
+    read_rows,
+    rows_of,
+)
+from triaffect.features.external.format import ANY_FACE, DTYPES, NO_FRAME, ROW_KEY, ExternalSpec
+from triaffect.features.external.writer import ExternalRows, ExternalWriter, FileRef
+from triaffect.features.store import Entry, FeatureStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[int, int, str], None]
+"""Told after each source: sources done, sources in all, id of the source."""
+
+
+@dataclass
+class Report:
+    """What a joining did.
+
+    Attributes:
+        added: Sources joined.
+        there: Sources that had been joined before.
+        rows: Rows added.
+        absent: Rows left out, for a value that is no finite number.
+        without: Sources of the store for which there is nothing.
+        unused: Files, or names in the table, that belong to no source.
+        mistakes: Message by source or file for what could not be used.
+        seconds: How long it took.
+    """
+
+    added: int = 0
+    there: int = 0
+    rows: int = 0
+    absent: int = 0
+    without: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    mistakes: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What there is for one source, read when it is its turn."""
+
+    source: str
+    file: Callable[[], FileRef]
+    read: Callable[[], RawRows]
+
+
+def stream_spec(
+    name: str,
+    rate: float | None,
+    offset_s: float = 0.0,
+    wanted: tuple[str, ...] = (),
+    dtype: str = DTYPES[0],
+    any_face: bool = False,
+) -> ExternalSpec:
+    """What a stream is to be, before its first file says how wide it is.
+
+    Args:
+        name: Its name.
+        rate: Rows a second; None for a row a frame.
+        offset_s: Added to the time of every row.
+        wanted: Names and patterns of the columns of tables; empty for all.
+        dtype: "float32" or "float16".
+        any_face: Pass over numbers of faces: rows count for every face of their source.
+
+    Raises:
+        StoreError: A value that cannot be.
+    """
+    if rate is not None and not (math.isfinite(rate) and rate > 0):
+        raise StoreError("rows a second above 0", f"{rate:g}", where="--rate")
+    if not math.isfinite(offset_s):
+        raise StoreError("seconds", f"{offset_s:g}", where="--offset")
+    if dtype not in DTYPES:
+        raise StoreError(" or ".join(DTYPES), repr(dtype), where="--dtype")
+    return ExternalSpec(name, 0, dtype, rate, offset_s, wanted, (), any_face)
+
+
+def join(
+    store: FeatureStore,
+    features: Path,
+    spec: ExternalSpec,
+    replace_all: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Join features to a store as a stream of its own.
+
+    Args:
+        store: The store.
+        features: A folder with a file a source, or a Parquet or CSV table of many sources.
+        spec: What the stream is to be; see `stream_spec`.
+        replace_all: Drop what the stream holds.
+        progress: Told after each source.
+
+    Raises:
+        StoreError: Nothing could be joined, or the stream is there and is another.
+        TableError: The table is none, or does not say which source a row belongs to.
+    """
+    started_s, report = time.monotonic(), Report()
+    by_id = {entry.source: entry for entry in store.entries}
+    if not by_id:
+        raise StoreError("a store with sources", "an empty one", where=store.path)
+    found = _in_folder if features.is_dir() else _in_table
+    count, parts = found(features, spec, list(by_id), report)
+    with ExternalWriter(store.path, spec, replace_all) as writer:
+        for done, part in enumerate(parts, 1):
+            try:
+                _join_one(writer, store, by_id[part.source], part, report)
+            except TriaffectError as error:
+                report.mistakes[part.source] = str(error)
+            if progress:
+                progress(done, count, part.source)
+    report.seconds = time.monotonic() - started_s
+    if not report.added + report.there:
+        got = next(iter(report.mistakes.values()), f"names such as {report.unused[:3]}")
+        raise StoreError(
+            f"features of at least one of {len(by_id)} sources, such as '{next(iter(by_id))}'",
+            got,
+            where=features,
+        )
+    return report
+
+
+def _join_one(
+    writer: ExternalWriter, store: FeatureStore, entry: Entry, part: _Part, report: Report
+) -> None:
+    done, file = writer.done(part.source), part.file()
+    if done and (done.bytes, done.sha256) == (file.bytes, file.sha256):
+        report.there += 1
+        return
+    rows = timed_rows(part.read(), writer.asked, store, entry, file.path)
+    if done is None:
+        writer.add(part.source, rows, file)
+        report.added, report.rows = report.added + 1, report.rows + len(rows.values)
+        report.absent += rows.absent
+    elif writer.same_rows(part.source, rows):
+        report.there += 1
+    else:
+        raise StoreError(
+            "the rows that were joined before", "others", "join all again with --replace",
+            where=file.path,
+        )  # fmt: skip
+
+
+def _in_folder(
+    folder: Path, spec: ExternalSpec, sources: list[str], report: Report
+) -> tuple[int, Iterator[_Part]]:
+    """Number of sources that have a file, and these."""
+    files, report.mistakes = files_in(folder)
+    stems: dict[str, list[str]] = {}
+    for name in files:
+        stems.setdefault(name[: name.rindex(".")], []).append(name)
+    for stem, names in stems.items():
+        if len(names) > 1:
+            report.mistakes[stem] = "several files: " + ", ".join(names)
+    single = {stem: names[0] for stem, names in stems.items() if len(names) == 1}
+    matches = match_names(list(single), sources)
+    report.mistakes |= matches.mistakes
+    report.unused = [single[stem] for stem in matches.unused]
+    report.without = [source for source in sources if not matches.knows(source)]
+
+    def parts() -> Iterator[_Part]:
+        for source in sources:
+            if source in matches.files:
+                path = files[single[matches.files[source]]]
+                yield _Part(
+                    source, partial(FileRef.of, path), partial(read_rows, path, spec.wanted)
+                )
+
+    return len(matches.files), parts()
+
+
+def _in_table(
+    path: Path, spec: ExternalSpec, sources: list[str], report: Report
+) -> tuple[int, Iterator[_Part]]:
+    """Number of sources that a table has rows of, and these, each when its rows are all read."""
+    if path.suffix.lower() not in SUFFIXES[1:] or not path.is_file():
+        expected = "a folder with a file a source, or a .parquet or .csv table of many sources"
+        raise StoreError(expected, "no such" if not path.exists() else path.name, where=path)
+    column, counts = _rows_by_name(path)
+    matches = match_names(list(counts), sources)
+    report.mistakes, report.unused = matches.mistakes, matches.unused
+    report.without = [source for source in sources if not matches.knows(source)]
+    owner = {name: source for source, name in matches.files.items()}
+    file = FileRef.of(path)
+
+    def parts() -> Iterator[_Part]:
+        for name, table in _whole_groups(path, column, {n: counts[n] for n in owner}):
+            rows = table.drop(columns=column)
+            yield _Part(owner[name], lambda: file, partial(rows_of, rows, spec.wanted, path))
+
+    return len(owner), parts()
+
+
+def _rows_by_name(path: Path) -> tuple[str, dict[str, int]]:
+    """The column that names the sources, and the rows of each name."""
+    names = next(chunks(path)).columns
+    column = next((name for name in SOURCE_COLUMNS if name in names), None)
+    if column is None:
+        got = ", ".join(str(name) for name in names[:8]) or "none"
+        remedy = "or give a folder with a file a source"
+        raise TableError("a column 'clip' or 'source'", got, remedy, where=path)
+    counts: dict[str, int] = {}
+    for part in chunks(path, [column]):
+        for name, rows in part[column].astype(str).str.strip().value_counts(sort=False).items():
+            counts[str(name)] = counts.get(str(name), 0) + int(rows)
+    return column, counts
+
+
+def _whole_groups(
+    path: Path, column: str, counts: dict[str, int]
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of each name, in the table's order; few names wait where they lie together."""
+    import pandas as pd  # noqa: PLC0415 - heavy
+
+    waiting: dict[str, list[pd.DataFrame]] = {}
+    left = dict(counts)
+    for part in chunks(path):
+        for name, rows in part.groupby(part[column].astype(str).str.strip(), sort=False):
+            if name not in left:
+                continue
+            waiting.setdefault(str(name), []).append(rows)
+            left[str(name)] -= len(rows)
+            if not left[str(name)]:
+                yield str(name), pd.concat(waiting.pop(str(name)), ignore_index=True)
+
+
+def timed_rows(
+    raw: RawRows, spec: ExternalSpec, store: FeatureStore, entry: Entry, where: Path
+) -> ExternalRows:
+    """Rows of a source with their times, without those that have no finite values.
+
+    Args:
+        raw: Rows as the file has them.
+        spec: What the stream is to be.
+        store: The store, which may know the times of the source's frames.
+        entry: The source.
+        where: The file, for messages.
+
+    Raises:
+        TableError: Times of a face do not rise, or a value is too large for the number type.
+    """
+    number = np.arange(len(raw.values)) if raw.frame is None else raw.frame
+    frame_known = spec.rate is None and (raw.frame is not None or raw.time_s is None)
+    keys = np.zeros(len(raw.values), ROW_KEY)
+    keys["track"] = ANY_FACE if raw.track is None or spec.any_face else raw.track
+    keys["frame"] = number if frame_known else NO_FRAME
+    if raw.time_s is not None:
+        keys["time_s"] = raw.time_s
+    elif spec.rate is not None:
+        keys["time_s"] = number / spec.rate
+    else:
+        keys["time_s"] = frame_times(store, entry, number)
+    keys["time_s"] += spec.offset_s
+    order = np.argsort(keys["track"], kind="stable")
+    _check_rising(keys[order], where)
+    finite = np.isfinite(raw.values).all(1)
+    kept = order[finite[order]]
+    values = _fitted(np.asarray(raw.values)[kept], spec.row_dtype, where)
+    return ExternalRows(values, keys[kept], raw.columns, int((~finite).sum()))
+
+
+def frame_times(
+    store: FeatureStore, entry: Entry, frame: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Times of frames of a source: those stored with its faces, and even steps around them.
+
+    Args:
+        store: The store.
+        entry: The source.
+        frame: Frame numbers from 0, shape (T,).
+    """
+    start, stop = entry.face
+    known, first = np.unique(store.face_frame[start:stop], return_index=True)
+    even = frame / entry.frame_rate
+    if not len(known) or entry.stills:
+        return np.asarray(even, np.float64)
+    at = store.face_time_s[start:stop][first]
+    inside = np.interp(frame, known, at)
+    before = at[0] + (frame - known[0]) / entry.frame_rate
+    after = at[-1] + (frame - known[-1]) / entry.frame_rate
+    return np.asarray(np.select([frame < known[0], frame > known[-1]], [before, after], inside))
+
+
+def _check_rising(keys: NDArray[np.void], where: Path) -> None:
+    fell = (np.diff(keys["track"]) == 0) & (np.diff(keys["time_s"]) <= 0)
+    if fell.any():
+        at = int(np.flatnonzero(fell)[0])
+        before, after = (float(keys["time_s"][k]) for k in (at, at + 1))
+        remedy = "sort the rows; faces of one moment need a face_id each"
+        raise TableError("rising times", f"{after:g} s after {before:g} s", remedy, where=where)
+
+
+def _fitted(values: NDArray[Any], dtype: np.dtype[Any], where: Path) -> NDArray[Any]:
+    """The same numbers as another type, none of which may become infinite by it."""
+    largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    limit = float(np.finfo(dtype).max)
+    if largest > limit:
+        wider = dtype.itemsize < np.dtype(DTYPES[0]).itemsize
+        remedy = f"join with --dtype {DTYPES[0]}" if wider else "scale the values"
+        raise TableError(f"values within ±{limit:g}", f"{largest:g}", remedy, where=where)
+    return values.astype(dtype)

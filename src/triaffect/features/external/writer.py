@@ -1,0 +1,247 @@
+"""Writing a stream of external features into a store, source by source.
+
+As in the store itself, rows reach the disk before the line that makes them count, so a crash
+costs at most the last second, and another run goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.errors import StoreError, TableError
+from triaffect.features.external import format as external
+from triaffect.features.external.format import ExternalSpec, Joined
+from triaffect.features.row_file import RowFile
+from triaffect.features.store_writer import append_hashed
+from triaffect.io.atomic import locked, make_folder, write_text
+
+_COMMIT_EVERY_S = 1.0
+_BYTE = np.dtype(np.uint8)
+
+
+@dataclass(frozen=True)
+class ExternalRows:
+    """Rows of one source, ready to be stored.
+
+    Attributes:
+        values: Finite numbers within the stream's number type, shape (N, D).
+        keys: track, frame and time of each, of type `external.ROW_KEY`, sorted by track and
+            time, shape (N,).
+        columns: Names of the values; empty where the file has none.
+        absent: Rows of the file that were left out.
+    """
+
+    values: NDArray[Any]
+    keys: NDArray[Any]
+    columns: tuple[str, ...]
+    absent: int
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """A file that rows come from, to tell later whether it changed.
+
+    Attributes:
+        path: Where it is.
+        bytes: Its size.
+        sha256: Its hash.
+    """
+
+    path: Path
+    bytes: int
+    sha256: str
+
+    @staticmethod
+    def of(path: Path) -> FileRef:
+        """The file as it is now.
+
+        Raises:
+            TableError: It cannot be read.
+        """
+        try:
+            with path.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            return FileRef(path, path.stat().st_size, sha256)
+        except OSError as error:
+            raise TableError("a file that can be read", str(error), where=path) from error
+
+
+class ExternalWriter:
+    """A stream opened for adding sources. Use it in a ``with`` statement.
+
+    Only one process can have a stream open so. Width and columns are those of the first source.
+
+    Args:
+        store: Folder of the store.
+        spec: What the stream is to be; its width and columns are not looked at.
+        replace_all: Drop what the stream holds, once the first source is there to take its place.
+
+    Attributes:
+        asked: What the stream is to be.
+        spec: What it is; None until its first source.
+
+    Raises:
+        StoreError: The stream is there and has another rate, offset, number type or columns,
+            is damaged, or is being written.
+    """
+
+    def __init__(self, store: Path, spec: ExternalSpec, replace_all: bool = False) -> None:
+        self._folder = store / external.FOLDER / external.check_name(spec.name)
+        self.asked = spec
+        make_folder(self._folder)
+        in_use = StoreError(
+            "a stream that nobody is writing", "one in use", "wait for the other process",
+            where=self._folder,
+        )  # fmt: skip
+        self._lock: IO[bytes] = locked(self._folder, in_use)
+        self._files = ExitStack()
+        self._pending: list[str] = []
+        self._committed_s = time.monotonic()
+        self._done: dict[str, Joined] = {}
+        self.spec: ExternalSpec | None = None
+        try:
+            if not replace_all and (self._folder / external.DESCRIPTION).is_file():
+                self._open(_checked(external.read_spec(self._folder), spec, self._folder))
+        except BaseException:
+            self._files.close()
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> ExternalWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock, self._files:
+            self.commit()
+
+    def done(self, source: str) -> Joined | None:
+        """What is known of a source that has been joined, now or in an earlier run."""
+        return self._done.get(source)
+
+    def add(self, source: str, rows: ExternalRows, file: FileRef) -> None:
+        """Add a source.
+
+        Raises:
+            StoreError: Its rows are of another width, or have other columns, than the first
+                source's.
+        """
+        if self.spec is None:
+            self._begin(replace(self.asked, dim=rows.values.shape[1], columns=rows.columns))
+        self._check_fit(rows, file.path)
+        before = self._values.count
+        digest = hashlib.blake2b(digest_size=16)
+        try:
+            append_hashed(self._values, rows.values, digest)
+            append_hashed(self._keys, rows.keys, digest)
+        except BaseException:
+            self._values.cut(before)
+            self._keys.cut(before)
+            raise
+        span = before, self._values.count
+        line = Joined(
+            source, span, rows.absent, file.path.name, file.bytes, file.sha256, digest.hexdigest()
+        )
+        self._done[source] = line
+        self._pending.append(json.dumps(line.to_json()) + "\n")
+        if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
+            self.commit()
+
+    def same_rows(self, source: str, rows: ExternalRows) -> bool:
+        """Whether a joined source has just these rows."""
+        assert self.spec is not None  # noqa: S101 - a source has been joined
+        digest = hashlib.blake2b(digest_size=16)
+        for part, dtype in ((rows.values, self.spec.row_dtype), (rows.keys, external.ROW_KEY)):
+            data = np.ascontiguousarray(part, dtype)
+            digest.update(data.view("u1").data if data.size else b"")
+        return digest.hexdigest() == self._done[source].digest
+
+    def commit(self) -> None:
+        """Make everything added so far count."""
+        lines, self._pending = self._pending, []
+        if lines:
+            self._values.sync()
+            self._keys.sync()
+            self._log.append(np.frombuffer("".join(lines).encode(), np.uint8))
+            self._log.sync()
+        self._committed_s = time.monotonic()
+
+    def _check_fit(self, rows: ExternalRows, where: Path) -> None:
+        assert self.spec is not None  # noqa: S101 - the stream has begun
+        if rows.values.shape[1] != self.spec.dim:
+            first = next(iter(self._done), "the first source")
+            raise StoreError(
+                f"{self.spec.dim} values a row, as {first} has",
+                str(rows.values.shape[1]),
+                "leave the file out, or join all again with --replace",
+                where=where,
+            )
+        if rows.columns != self.spec.columns:
+            raise StoreError(
+                f"the columns {_named(self.spec.columns)}", _named(rows.columns), where=where
+            )
+
+    def _clear(self) -> None:
+        """Drop what is there, the description first: without it nothing counts."""
+        for name in (external.DESCRIPTION, external.SOURCES, external.ROWS, external.KEYS):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _begin(self, spec: ExternalSpec) -> None:
+        self._clear()
+        content = {
+            "format": external.FORMAT,
+            **spec.to_json(),
+            "versions": {"triaffect": version("triaffect")},
+        }
+        write_text(self._folder / external.DESCRIPTION, json.dumps(content, indent=1) + "\n")
+        self._open(spec)
+
+    def _open(self, spec: ExternalSpec) -> None:
+        lines, size = external.read_lines(self._folder)
+        count = lines[-1].rows[1] if lines else 0
+        self._done = {line.source: line for line in lines}
+        self._values = self._file(external.ROWS, spec.row_dtype, spec.dim, count)
+        self._keys = self._file(external.KEYS, external.ROW_KEY, 0, count)
+        self._log = self._file(external.SOURCES, _BYTE, 0, size)
+        self.spec = spec
+
+    def _file(self, name: str, dtype: np.dtype[Any], width: int, keep: int) -> RowFile:
+        return self._files.enter_context(RowFile(self._folder / name, dtype, width, keep))
+
+
+def _checked(there: ExternalSpec, asked: ExternalSpec, where: Path) -> ExternalSpec:
+    """The stream that is there, if it is what was asked for."""
+    for name, word in (
+        ("rate", "rate"), ("offset_s", "offset"), ("dtype", "number type"),
+        ("wanted", "columns"), ("any_face", "use of face numbers"),
+    ):  # fmt: skip
+        had, wanted = getattr(there, name), getattr(asked, name)
+        if had != wanted:
+            raise StoreError(
+                f"the {word} of the stream that is there, {_told(name, had)}",
+                _told(name, wanted),
+                "give the same options, another --name, or --replace",
+                where=where,
+            )
+    return there
+
+
+def _told(name: str, value: object) -> str:
+    if name == "rate":
+        return "a row a frame" if value is None else f"{value:g} rows a second"
+    if name == "any_face":
+        return "--any-face" if value else "no --any-face"
+    return (", ".join(value) or "all") if isinstance(value, tuple) else str(value)
+
+
+def _named(columns: tuple[str, ...]) -> str:
+    return ", ".join(columns) or "without names, as in an array"

@@ -1,0 +1,263 @@
+"""Extract a corpus into a feature store: workers compute, the parent writes.
+
+The store does not depend on the engine or the number of workers: what a worker computes is fixed
+by its job, and results are written in the order of the jobs. A job's rows come in files under the
+store's ``pending`` folder, so that a long video needs no memory, and at most a few jobs a worker
+wait to be written.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triaffect.corpora.base import Corpus, is_stills
+from triaffect.errors import StoreError, TriaffectError
+from triaffect.features.engines.engine import Engine
+from triaffect.features.engines.processes import Processes
+from triaffect.features.extraction_worker import (
+    Job,
+    Outcome,
+    Settings,
+    spill_folder,
+    spilled_faces,
+    spilled_voices,
+)
+from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
+from triaffect.features.extractors.registry import NONE, face_extractor, voice_extractor
+from triaffect.features.extractors.spec import ExtractorSpec
+from triaffect.features.model_folder import copy_part
+from triaffect.features.store import EXTRACTORS
+from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.tasks.registry import TASKS
+from triaffect.tasks.task import Task
+from triaffect.types import FeatureSeries, Source
+
+PENDING = "pending"
+ARRAY_SUFFIX, ARRAY_PARTS = ".npz", 16
+"""Into how many jobs an array file of images is divided, whatever the number of workers."""
+
+Progress = Callable[[int, int, str], None]
+"""Told after each job: jobs done, jobs in all, id of the source."""
+
+
+@dataclass
+class Report:
+    """What an extraction did.
+
+    Attributes:
+        added: Sources added.
+        there: Sources that the store had already.
+        faces: Face rows added.
+        voices: Voice rows added.
+        moments: Labelled moments added.
+        failures: Message by id of sources that could not be extracted.
+        problems: Message by id of sources of which a part is missing.
+        mistakes: Mistakes in files that all sources of the corpus share.
+        seconds: Time it took.
+    """
+
+    added: int = 0
+    there: int = 0
+    faces: int = 0
+    voices: int = 0
+    moments: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def extract(
+    corpus: Corpus,
+    store_path: Path,
+    face: str,
+    voice: str,
+    workers: int | Engine = 1,
+    limit: int | None = None,
+    progress: Progress = lambda done, total, source: None,
+    tasks: Sequence[Task] = TASKS,
+) -> Report:
+    """Extract every source of a corpus that a store does not have yet.
+
+    Args:
+        corpus: The corpus. It is sent to the workers, so its class must be importable.
+        store_path: The store; made if it is missing, else added to.
+        face: Face extractor by name, see `registry.face_extractor`.
+        voice: Voice extractor by name.
+        workers: Processes that compute, or another engine; the store is the same.
+        limit: Only the first so many sources.
+        progress: Told after each job.
+        tasks: Whose labels the store keeps.
+
+    Returns:
+        What was done. A source that cannot be read is told there and in the store.
+
+    Raises:
+        ModelError: There is no such extractor, or it does not work.
+        TriaffectError: The engine cannot compute.
+        StoreError: The store is of other extractors, of another corpus of the same name, or has
+            other labels of a source than the corpus has now.
+    """
+    started = time.monotonic()
+    extractors = face_extractor(face), voice_extractor(voice)
+    face_spec, voice_spec = (extractor.spec if extractor else None for extractor in extractors)
+    report = Report(mistakes=[str(mistake) for mistake in corpus.problems()])
+    with StoreWriter.create_or_resume(store_path, face_spec, voice_spec, tasks) as writer:
+        for part, extractor in zip(("face", "voice"), extractors, strict=True):
+            if isinstance(extractor, OnnxFace | OnnxVoice):
+                copy_part(extractor.folder, part, store_path / EXTRACTORS / part)
+        todo = _jobs(_missing(corpus, limit, writer, report), face)
+        settings = Settings(corpus, face, voice, store_path / PENDING)
+        shutil.rmtree(settings.pending, ignore_errors=True)
+        engine = Processes(workers) if isinstance(workers, int) else workers
+        try:
+            _Writing(settings, face_spec, voice_spec, writer, report).run(todo, engine, progress)
+        finally:
+            shutil.rmtree(settings.pending, ignore_errors=True)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _missing(
+    corpus: Corpus, limit: int | None, writer: StoreWriter, report: Report
+) -> Iterator[Source]:
+    """Sources that the store does not have."""
+    for source in islice(corpus.sources(), limit):
+        if not writer.has(source.source_id):
+            yield source
+            continue
+        report.there += 1
+        if changed := _changed(corpus, source, writer):
+            raise StoreError(
+                f"{source.source_id} as it was extracted",
+                changed,
+                "extract into a new store, or delete this one and extract again",
+                where=writer.path,
+            )
+
+
+def _changed(corpus: Corpus, source: Source, writer: StoreWriter) -> str:
+    """What is no longer as it was when a source was added; empty if all is."""
+    before = [file["size"] for file in writer.entry(source.source_id).files]
+    if before != [file["size"] for file in _files(source)]:
+        return "files of another size: they were changed, or are of another corpus"
+    try:
+        moments = corpus.moments(source)
+    except TriaffectError as error:
+        return f"labels that cannot be read ({error})"
+    if writer.same_labels(source.source_id, moments):
+        return ""
+    return "other labels: the labels, or how they are read (such as --va-delay), have changed"
+
+
+def _jobs(sources: Iterator[Source], face: str) -> list[Job]:
+    jobs: list[Job] = []
+    for source in sources:
+        many = source.images is not None and source.images.suffix == ARRAY_SUFFIX
+        parts = ARRAY_PARTS if many and face != NONE else 1
+        jobs += [Job(len(jobs) + part, source, part, parts) for part in range(parts)]
+    return jobs
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """The parent's half of an extraction."""
+
+    settings: Settings
+    face: ExtractorSpec | None
+    voice: ExtractorSpec | None
+    writer: StoreWriter
+    report: Report
+
+    def run(self, todo: list[Job], engine: Engine, progress: Progress) -> None:
+        """Write each source as soon as its last part has come."""
+        parts: list[Outcome] = []
+        with closing(engine.outcomes(self.settings, todo)) as results:
+            for done, (job, outcome) in enumerate(zip(todo, results, strict=True), 1):
+                parts.append(outcome)
+                if len(parts) == job.parts:
+                    self._write(job, parts)
+                    parts = []
+                progress(done, len(todo), job.source.source_id)
+
+    def _write(self, last: Job, parts: list[Outcome]) -> None:
+        """Write a source whose parts end with job ``last``."""
+        source_id, report = last.source.source_id, self.report
+        problem = "; ".join(dict.fromkeys(text for part in parts for text in part.problems))
+        folders = [
+            spill_folder(self.settings.pending, last.number - len(parts) + 1 + k)
+            for k in range(len(parts))
+        ]
+        moments = parts[0].moments
+        if moments is None or (problem and not any(part.faces + part.voices for part in parts)):
+            report.failures[source_id] = problem
+            self.writer.fail(source_id, problem)
+        else:
+            info = _info(self.settings.corpus, last.source, parts[0].frame_rate, problem or None)
+            faces = _faces(self.face, folders, parts)
+            voice = _voice(self.voice, folders[0], parts[0])
+            entry = self.writer.add(info, moments, faces, voice)
+            report.added += 1
+            report.faces += entry.face[1] - entry.face[0]
+            report.voices += entry.voice[1] - entry.voice[0]
+            report.moments += len(moments)
+            if problem:
+                report.problems[source_id] = problem
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _voice(spec: ExtractorSpec | None, folder: Path, part: Outcome) -> FeatureSeries | None:
+    return spilled_voices(folder, spec, part.voices) if spec else None
+
+
+def _faces(
+    spec: ExtractorSpec | None, folders: list[Path], parts: list[Outcome]
+) -> FaceRows | None:
+    if spec is None:
+        return None
+    if len(parts) == 1:  # a long video's stay on the disk
+        return spilled_faces(folders[0], spec, parts[0].faces)
+    rows = [
+        spilled_faces(folder, spec, part.faces) for folder, part in zip(folders, parts, strict=True)
+    ]
+    return FaceRows(
+        np.concatenate([part.values for part in rows]), np.concatenate([part.keys for part in rows])
+    )
+
+
+def _info(corpus: Corpus, source: Source, frame_rate: float, problem: str | None) -> SourceInfo:
+    return SourceInfo(
+        source=source.source_id,
+        corpus=corpus.name,
+        kind=source.kind.value,
+        stills=is_stills(corpus, source),
+        frame_rate=frame_rate,
+        files=_files(source),
+        problem=problem,
+    )
+
+
+def _files(source: Source) -> tuple[dict[str, Any], ...]:
+    """Path, size and time of change of what a source is read from."""
+    paths = dict.fromkeys(
+        path for path in (source.images, source.video, source.sound) if path is not None
+    )
+    return tuple(_stamp(path) for path in paths)
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    """A file's size is its bytes, a folder's the number of files in it."""
+    if not path.exists():
+        return {"path": str(path), "size": 0, "mtime_ns": 0}
+    size = sum(1 for _ in path.iterdir()) if path.is_dir() else path.stat().st_size
+    return {"path": str(path), "size": size, "mtime_ns": path.stat().st_mtime_ns}

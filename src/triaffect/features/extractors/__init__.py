@@ -1,0 +1,1 @@
+"""Networks that turn face crops and sound into feature rows."""

@@ -1,0 +1,277 @@
+"""Run the networks of a model folder on face crops and sound, with onnxruntime.
+
+Face extractors take aligned crops uint8 (N, 112, 112, 3) RGB. Voice extractors take mono sound
+in [-1, 1] at their own rate, chunk by chunk, and give rows in order of time.
+
+Preprocessing, by the ``input`` of the part (see `triaffect.features.model_folder`):
+
+- ``gray64``: the aligned crop as 64×64 gray levels, uint8.
+- ``rgb224``: the crop resized bilinearly to 224×224, RGB in [0, 1], channels first.
+- ``logmel64``: `triaffect.voice.log_mel`, rounded to half precision as stores keep it. The
+  stretch is padded with silence at the sound's ends, so that there is a row for every
+  multiple of the hop within the sound.
+- ``wave22050``: mono at 22,050 samples/s, times 255, clipped to ±255, as SoundNet was fed.
+  Complete stretches only: a causal one has its first row after ``span_s``.
+- ``soundnet22050``: the same, by `triaffect.features.extractors.soundnet`, which computes once what
+  overlapping stretches share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.errors import ModelError
+from triaffect.features.extractors import soundnet
+from triaffect.features.extractors.session import CPU, first_line, open_session
+from triaffect.features.extractors.soundnet import Blocks, SoundNet, Stretches
+from triaffect.features.extractors.spec import ExtractorSpec
+from triaffect.features.model_folder import SOUNDNET, FacePart, ModelFolder, VoicePart
+from triaffect.types import FeatureSeries, FloatArray, Window
+from triaffect.voice import log_mel as logmel
+from triaffect.voice.log_mel import BANDS, RATE, ROWS_PER_S, log_mel_stream
+
+GRAY_SIDE = 64
+
+
+class FaceExtractor(Protocol):
+    """Aligned face crops to rows; a crop's row does not depend on its neighbours."""
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """What it is."""
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """Rows (N, spec.dim) of type spec.dtype from crops (N, 112, 112, 3) RGB uint8."""
+
+
+class VoiceExtractor(Protocol):
+    """Sound to rows over time, in memory that does not grow with its length."""
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """What it is."""
+
+    def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
+        """Rows in order of time, from mono chunks of any size at ``spec.rate`` samples/s."""
+
+
+class Gray64:
+    """The crop itself as 64×64 gray levels: what a face network learns from."""
+
+    spec = ExtractorSpec("gray64", "builtin-1", GRAY_SIDE * GRAY_SIDE, "uint8")
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """Rows (N, 4096) uint8."""
+        return gray64(crops).reshape(len(crops), -1)
+
+
+class LogMel64:
+    """The log-mel spectrum itself, 100 rows a second: what a voice network learns from."""
+
+    spec = ExtractorSpec(
+        "logmel64", "builtin-1", BANDS, "float16", RATE, Window(0.025, 1 / ROWS_PER_S, causal=False)
+    )
+
+    def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
+        """Rows (T, 64) float16; a row's time is the middle of its window."""
+        count = 0
+        for rows in log_mel_stream(chunks):
+            times_s = (count + np.arange(len(rows)) + 0.5) / ROWS_PER_S
+            count += len(rows)
+            yield FeatureSeries(rows.astype(np.float16), times_s)
+
+
+def gray64(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Gray levels of face crops, averaged down to 64×64.
+
+    Args:
+        crops: RGB, shape (N, 112, 112, 3).
+
+    Returns:
+        Shape (N, 64, 64).
+    """
+    gray = np.empty((len(crops), GRAY_SIDE, GRAY_SIDE), np.uint8)
+    for out, crop in zip(gray, crops, strict=True):
+        level = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+        cv2.resize(level, (GRAY_SIDE, GRAY_SIDE), dst=out, interpolation=cv2.INTER_AREA)
+    return gray
+
+
+BATCH = 32
+RGB_SIDE = 224
+WAVE_SCALE = 255.0
+
+_Rows = Callable[[Iterable[FloatArray]], Iterable[tuple[NDArray[np.float64], FloatArray]]]
+"""From a prepared sound in chunks to times and rows."""
+
+
+class OnnxFace:
+    """The face network of a model folder.
+
+    Args:
+        folder: The folder.
+        device: "cpu" or "cuda".
+
+    Attributes:
+        folder: Where it came from.
+
+    Raises:
+        ModelError: The folder has none, or onnxruntime cannot run it.
+    """
+
+    def __init__(self, folder: ModelFolder, device: str = CPU) -> None:
+        self._network = Network(folder.network("face"), device)
+        part = folder.manifest.face
+        assert isinstance(part, FacePart)  # noqa: S101 - else there were no network
+        self.folder = folder
+        self.spec = ExtractorSpec(part.extractor, part.sha256, part.dim, "float16")
+        self._prepare = _FACE_INPUTS[part.input]
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """Rows (N, dim) float16 of crops (N, 112, 112, 3)."""
+        rows = np.empty((len(crops), self.spec.dim), np.float16)
+        for start in range(0, len(crops), BATCH):
+            batch = crops[start : start + BATCH]
+            rows[start : start + BATCH] = self._network(self._prepare(batch), self.spec.dim)
+        return rows
+
+
+class OnnxVoice:
+    """The voice network of a model folder.
+
+    Args:
+        folder: The folder.
+        device: "cpu" or "cuda".
+
+    Attributes:
+        folder: Where it came from.
+
+    Raises:
+        ModelError: The folder has none, or onnxruntime cannot run it.
+    """
+
+    def __init__(self, folder: ModelFolder, device: str = CPU) -> None:
+        network = Network(folder.network("voice"), device)
+        part = folder.manifest.voice
+        assert isinstance(part, VoicePart)  # noqa: S101 - else there were no network
+        how = _VOICE_INPUTS[part.input]
+        self.folder = folder
+        self.spec = ExtractorSpec(
+            part.extractor, part.sha256, part.dim, "float16", how.sound_rate, part.window
+        )
+        self._prepare, self._rows = how.prepare, self._plain(network, part, how)
+        if part.input == SOUNDNET:
+            first, second = (Network(path, device) for path in folder.blocks())
+            rest = partial(network, dim=part.dim)
+            self._rows = SoundNet(Blocks(first.run, second.run, rest), part.window)
+
+    def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
+        """Rows (T, dim) float16, one every hop."""
+        for times_s, rows in self._rows(self._prepare(chunks)):
+            yield FeatureSeries(rows.astype(np.float16), times_s)
+
+    @staticmethod
+    def _plain(network: Network, part: VoicePart, how: _VoiceInput) -> _Rows:
+        stretches = Stretches(part.window, how.rate, how.pad, BATCH)
+        return lambda prepared: (
+            (times_s, network(batch, part.dim)) for times_s, batch in stretches(prepared)
+        )
+
+
+class Network:
+    """One network of a model folder, of one input and one output.
+
+    Args:
+        path: Its ONNX file.
+        device: "cpu" or "cuda".
+
+    Raises:
+        ModelError: onnxruntime cannot load it there.
+    """
+
+    def __init__(self, path: Path, device: str = CPU) -> None:
+        self._path = path
+        self._session = open_session(path, device)
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, batch: NDArray[Any], dim: int) -> FloatArray:
+        """Feature rows (N, dim) of one batch.
+
+        Raises:
+            ModelError: The network does not take such a batch, or gives another width.
+        """
+        rows = self.run(batch)
+        if rows.shape != (len(batch), dim):
+            raise ModelError(f"rows of {dim} features", f"shape {rows.shape}", where=self._path)
+        return rows
+
+    def run(self, batch: NDArray[Any]) -> FloatArray:
+        """What it gives for a batch, of any shape.
+
+        Raises:
+            ModelError: The network does not take such a batch.
+        """
+        try:
+            return np.asarray(self._session.run(None, {self._input: batch})[0], np.float32)
+        except Exception as error:
+            raise ModelError(
+                f"a network that takes {batch.dtype} {batch.shape}",
+                first_line(error),
+                where=self._path,
+            ) from error
+
+
+def rgb224(crops: NDArray[np.uint8]) -> FloatArray:
+    """Crops (N, 112, 112, 3) as RGB in [0, 1], float32 (N, 3, 224, 224), resized bilinearly."""
+    size = (RGB_SIDE, RGB_SIDE)
+    large = [cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR) for crop in crops]
+    return np.stack(large).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+
+
+_FACE_INPUTS: dict[str, Callable[[NDArray[np.uint8]], NDArray[Any]]] = {
+    "gray64": gray64,
+    "rgb224": rgb224,
+}
+
+
+@dataclass(frozen=True)
+class _VoiceInput:
+    sound_rate: int
+    rate: int
+    prepare: Callable[[Iterable[FloatArray]], Iterator[FloatArray]]
+    pad: FloatArray | None
+
+
+def _half_log_mel(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    for rows in logmel.log_mel_stream(chunks):
+        yield _half(rows)
+
+
+def _half(values: FloatArray) -> FloatArray:
+    return values.astype(np.float16).astype(np.float32)
+
+
+def _scaled_wave(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    for chunk in chunks:
+        yield np.clip(chunk * np.float32(WAVE_SCALE), -WAVE_SCALE, WAVE_SCALE)
+
+
+_WAVE = _VoiceInput(soundnet.RATE, soundnet.RATE, _scaled_wave, pad=None)
+_VOICE_INPUTS = {
+    "logmel64": _VoiceInput(
+        sound_rate=logmel.RATE,
+        rate=logmel.ROWS_PER_S,
+        prepare=_half_log_mel,
+        pad=_half(np.full(logmel.BANDS, logmel.FLOOR, np.float32)),
+    ),
+    "wave22050": _WAVE,
+    SOUNDNET: _WAVE,
+}

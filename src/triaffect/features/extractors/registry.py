@@ -1,0 +1,70 @@
+"""Extractors by name: a builtin one, or the network of a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from triaffect.errors import ModelError
+from triaffect.features.extractors.onnx import (
+    FaceExtractor,
+    Gray64,
+    LogMel64,
+    OnnxFace,
+    OnnxVoice,
+    VoiceExtractor,
+)
+from triaffect.features.model_folder import ModelFolder, load_model_folder
+
+NONE, DEFAULT = "none", "default"
+SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "default"
+"""The model folder that comes with the package."""
+
+_FACES = {Gray64.spec.name: Gray64}
+_VOICES = {LogMel64.spec.name: LogMel64}
+
+
+def face_extractor(name: str) -> FaceExtractor | None:
+    """A face extractor, ready to run.
+
+    Args:
+        name: "gray64", "none", "default" for the shipped network, or a model folder.
+
+    Returns:
+        The extractor; None for "none".
+
+    Raises:
+        ModelError: It is no builtin's name, and no model folder with a face network.
+    """
+    if name == NONE:
+        return None
+    if name in _FACES:
+        return _FACES[name]()
+    return OnnxFace(_folder(name, list(_FACES)))
+
+
+def voice_extractor(name: str) -> VoiceExtractor | None:
+    """A voice extractor; see `face_extractor`. The builtin one is "logmel64".
+
+    Raises:
+        ModelError: It is no builtin's name, and no model folder with a voice network.
+    """
+    if name == NONE:
+        return None
+    if name in _VOICES:
+        return _VOICES[name]()
+    return OnnxVoice(_folder(name, list(_VOICES)))
+
+
+def folder_of(name: str) -> Path | None:
+    """Where the networks of an extractor's name lie; None for a builtin one."""
+    if name == NONE or name in _FACES or name in _VOICES:
+        return None
+    return SHIPPED if name == DEFAULT else Path(name)
+
+
+def _folder(name: str, builtin: list[str]) -> ModelFolder:
+    path = folder_of(name)
+    if path is None or not path.is_dir():
+        known = ", ".join([*builtin, NONE, DEFAULT])
+        raise ModelError(f"{known} or a model folder", repr(name), "check the name")
+    return load_model_folder(path)

@@ -1,0 +1,163 @@
+"""Terms of a loss: what they see and return, learning from labels, weighing tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from triaffect.models.base import Outputs
+from triaffect.tasks.task import LossOptions, Reading, Task
+from triaffect.types import Targets
+
+LossReading = Literal["conventional", "as_coded"]
+"""Which losses are meant: textbook cross-entropies, as the paper writes them, or those of its
+authors' program, most of them called with the prediction in the label's place."""
+
+
+@dataclass(frozen=True)
+class TorchTargets:
+    """`Targets` as tensors.
+
+    Attributes:
+        values: Values or distributions, shape (N, K).
+        valid: Which of them are annotated, shape (N, K), bool.
+        weight: Weight of each row, shape (N,).
+    """
+
+    values: Tensor
+    valid: Tensor
+    weight: Tensor
+
+    @staticmethod
+    def of(targets: Targets, device: torch.device | str = "cpu") -> TorchTargets:
+        """Copy to a device."""
+        return TorchTargets(
+            torch.from_numpy(targets.values).to(device),
+            torch.from_numpy(targets.valid).to(device),
+            torch.from_numpy(targets.weight).to(device),
+        )
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """One update, as the terms of the loss see it.
+
+    Attributes:
+        kind: Which batch it is: a task's key for that task's own batch, else another name
+            such as ``"MTL"``.
+        tasks: All tasks.
+        outputs: The learning network's outputs.
+        teacher: The teaching network's raw outputs for the same rows by task key, shape (N, K)
+            each; None where nobody teaches.
+        targets: Labels by task key; a task may be absent.
+        progress: Share of the training that this epoch completes, (epoch + 1) / epochs.
+        task_weights: Weight of each task's terms by key; 1 for one not named.
+    """
+
+    kind: str
+    tasks: Sequence[Task]
+    outputs: Outputs
+    teacher: Mapping[str, Tensor] | None
+    targets: Mapping[str, TorchTargets]
+    progress: float
+    task_weights: Mapping[str, float]
+
+
+class Objective(Protocol):
+    """Some terms of the loss of one update."""
+
+    @property
+    def name(self) -> str:
+        """First part of its terms' names."""
+
+    def __call__(self, context: StepContext) -> dict[str, Tensor]:
+        """Named scalars, already weighted, to be summed; empty where the objective is silent.
+
+        A task without a valid label gets no term rather than a zero, so that parameters which
+        nothing teaches have no gradient and an optimiser can leave them alone.
+        """
+
+
+class StagnationWeights:
+    """w_k = exp(rate · n_k), with n_k the epochs since task k's validation score was best.
+
+    Args:
+        keys: The tasks.
+        rate: How fast a weight grows with each epoch without improvement.
+    """
+
+    def __init__(self, keys: Iterable[str], rate: float = 0.5) -> None:
+        self._rate = rate
+        self._best: dict[str, float | None] = dict.fromkeys(keys)
+        self._stagnant = dict.fromkeys(self._best, 0)
+
+    def update(self, scores: Mapping[str, float]) -> None:
+        """Take in an epoch's validation scores by task key, higher being better."""
+        for key, best in self._best.items():
+            if best is None or scores[key] > best:
+                self._best[key], self._stagnant[key] = scores[key], 0
+            else:
+                self._stagnant[key] += 1
+
+    def weights(self) -> dict[str, float]:
+        """Weight of each task by key, for the epoch to come."""
+        return {key: math.exp(self._rate * n) for key, n in self._stagnant.items()}
+
+    def state_dict(self) -> dict[str, dict[str, float | None]]:
+        """Everything to resume from, as JSON can hold it."""
+        return {"best": dict(self._best), "stagnant": dict(self._stagnant)}
+
+    def load_state_dict(self, state: Mapping[str, Mapping[str, float | None]]) -> None:
+        """Resume from `state_dict`."""
+        self._best = dict(state["best"])
+        self._stagnant = {key: int(n or 0) for key, n in state["stagnant"].items()}
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """Label losses: of a task's own batch that task's, of any other batch all that have labels.
+
+    Attributes:
+        own_weight: Weight on a task's own batch (the paper's α for the student).
+        mtl_weight: Weight of each task on other batches.
+        use_task_weights: Multiply each task's term by its weight w_k.
+        temperature: Divides the logits of a softmax task.
+        reading: Which cross-entropies.
+        positive_weight: Weight of "present" for each column, by the key of a sigmoid task.
+    """
+
+    own_weight: float = 1.0
+    mtl_weight: float = 1.0
+    use_task_weights: bool = False
+    temperature: float = 1.0
+    reading: LossReading = "conventional"
+    positive_weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    name: str = "label"
+
+    def __call__(self, context: StepContext) -> dict[str, Tensor]:
+        """Terms ``label.<task key>``."""
+        own = [task for task in context.tasks if task.key == context.kind]
+        weight = self.own_weight if own else self.mtl_weight
+        return {
+            f"{self.name}.{task.key}": self._term(task, weight, context)
+            for task in own or context.tasks
+            if task.key in context.targets and bool(context.targets[task.key].valid.any())
+        }
+
+    def _term(self, task: Task, weight: float, context: StepContext) -> Tensor:
+        as_coded = self.reading == "as_coded"
+        options = LossOptions(
+            Reading.KERAS_REVERSED if as_coded else Reading.CONVENTIONAL,
+            self.temperature,
+            self.positive_weight.get(task.key),
+        )
+        if self.use_task_weights:
+            weight *= context.task_weights.get(task.key, 1.0)
+        labels = context.targets[task.key]
+        raw = context.outputs.raw[task.key]
+        return weight * task.loss(raw, labels.values, labels.valid, labels.weight, options)

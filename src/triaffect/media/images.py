@@ -1,0 +1,120 @@
+"""Read numbered pictures of a folder as a video."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.errors import MediaError
+from triaffect.media.find import pictures_in
+from triaffect.media.probe import read_image
+from triaffect.media.video import Frame
+
+
+class Footage(Protocol):
+    """Frames in order of time, from anywhere.
+
+    Attributes:
+        problem: After a loop: None, or what was lost.
+    """
+
+    problem: str | None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames."""
+        ...
+
+
+class ImageFrames:
+    """The pictures of one folder as a video, in natural order of their names.
+
+    A picture that cannot be read leaves its number out, as a broken frame of a video does.
+
+    Args:
+        folder: The folder; folders in it are not looked into.
+        rate: Pictures per second.
+
+    Attributes:
+        rate: As given.
+        problem: After a loop: None, or which pictures could not be read.
+
+    Raises:
+        MediaError: No picture is in it.
+    """
+
+    def __init__(self, folder: Path, rate: float) -> None:
+        self.rate = rate
+        self.problem: str | None = None
+        self._pictures = pictures_in(folder)
+        if not self._pictures:
+            raise MediaError("a folder with pictures", "none in it", where=folder)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the pictures that can be read.
+
+        Raises:
+            MediaError: None can be.
+        """
+        broken: list[MediaError] = []
+        for index, path in enumerate(self._pictures):
+            try:
+                rgb = read_image(path)
+            except MediaError as error:
+                broken.append(error)
+                continue
+            yield Frame(index, index / self.rate, rgb)
+        if len(broken) == len(self._pictures):
+            raise broken[0]
+        if broken:
+            self.problem = f"{len(broken)} pictures cannot be read, the first: {broken[0]}"
+
+
+class GivenFrames:
+    """Frames from a program, checked.
+
+    Args:
+        frames: Time in seconds and RGB pixels (uint8, (height, width, 3)) of each, in order.
+        name: What messages call them.
+
+    Attributes:
+        problem: None.
+    """
+
+    def __init__(
+        self,
+        frames: Iterable[tuple[float, NDArray[np.uint8]]],
+        name: str = "frames",
+    ) -> None:
+        self._frames, self._name = frames, name
+        self.problem: str | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield them, numbered from 0.
+
+        Raises:
+            MediaError: There is none, the times do not rise, or pixels are of another kind.
+        """
+        last_s, index = -math.inf, -1
+        for index, (time_s, rgb) in enumerate(self._frames):
+            where = f"{self._name}, frame {index}"
+            if not (math.isfinite(time_s) and time_s > last_s):
+                expected = f"a time later than {last_s:g} s"
+                raise MediaError(expected, f"{time_s:g} s", where=where)
+            yield Frame(index, (last_s := float(time_s)), _checked(rgb, where))
+        if index < 0:
+            raise MediaError("at least one frame", "none", where=self._name)
+
+
+def _checked(rgb: NDArray[np.generic], where: str) -> NDArray[np.uint8]:
+    pixels = np.asarray(rgb)
+    kind, shape = pixels.dtype, pixels.shape
+    channels = 3
+    if kind != np.uint8 or len(shape) != channels or shape[2] != channels or not pixels.size:
+        expected = "RGB pixels, uint8 of shape (height, width, 3)"
+        raise MediaError(expected, f"{kind} of shape {shape}", where=where)
+    return np.ascontiguousarray(pixels, np.uint8)

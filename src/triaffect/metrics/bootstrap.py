@@ -1,0 +1,107 @@
+"""How far a score could have come out otherwise: resampling whole videos.
+
+Rows of one video are nearly copies of each other, so the unit that is drawn with replacement
+is the video (or whatever else is independent of the rest), never the row. Statistics of each
+unit add up, so a resample is a row of counts times a matrix of statistics: the cost does not
+grow with the number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.metrics.abaw import Statistics
+from triaffect.tasks.task import Task
+
+LEVEL = 0.95
+_BLOCK = 1 << 22
+"""Counts held at a time: resamples times units."""
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Percentile intervals of every score; None where fewer than two units have labels.
+
+    Attributes:
+        official: Of ``P_<key>`` of each task, and of ``P_MTL``.
+        parts: By task key, of each of its parts.
+        units: Units with labels, by task key.
+    """
+
+    official: dict[str, Interval | None]
+    parts: dict[str, dict[str, Interval | None]]
+    units: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"official": self.official, "parts": self.parts, "units": self.units}
+
+
+def bootstrap(
+    statistics: Statistics, tasks: Sequence[Task], resamples: int, seed: int = 0
+) -> Intervals:
+    """95 % intervals of the official scores, all tasks from the same resamples.
+
+    Args:
+        statistics: By task key, of each unit, shape (units, S).
+        tasks: What is scored.
+        resamples: How often as many units are drawn as there are.
+        seed: Decides what is drawn.
+    """
+    labelled = {task.key: statistics[task.key][:, 0] > 0 for task in tasks}
+    units = {key: int(has.sum()) for key, has in labelled.items()}
+    some = np.any(list(labelled.values()), axis=0)
+    sums = _resampled({key: values[some] for key, values in statistics.items()}, resamples, seed)
+    parts = {task.key: task.part_scores(sums[task.key]) for task in tasks}
+    values = {key: each.mean(axis=1) for key, each in parts.items()}
+    official = {f"P_{key}": _interval(each, units[key] > 1) for key, each in values.items()}
+    known = bool(some.any()) and 1 not in units.values()
+    official["P_MTL"] = _interval(np.sum(list(values.values()), axis=0), known)
+    return Intervals(
+        official,
+        {
+            task.key: {
+                name: _interval(parts[task.key][:, k], units[task.key] > 1)
+                for k, name in enumerate(task.part_names)
+            }
+            for task in tasks
+        },
+        units,
+    )
+
+
+def _resampled(statistics: Statistics, resamples: int, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Sums over the units of each resample, shape (resamples, S) by task key."""
+    units = len(next(iter(statistics.values())))
+    sums: dict[str, list[NDArray[np.float64]]] = {key: [] for key in statistics}
+    for counts in draws(units, resamples, seed):
+        for key, values in statistics.items():
+            sums[key].append(counts @ values)
+    return {key: np.concatenate(each) for key, each in sums.items()}
+
+
+def draws(units: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How often each unit is drawn, shape (some resamples, units), until there are enough."""
+    rng = np.random.default_rng(seed)
+    most = max(1, _BLOCK // max(units, 1))
+    for start in range(0, resamples, most):
+        count = min(most, resamples - start)
+        places = (
+            rng.integers(max(units, 1), size=(count, units)) + units * np.arange(count)[:, None]
+        )
+        drawn = np.bincount(places.ravel(), minlength=count * units)
+        yield drawn.reshape(count, units).astype(np.float64)
+
+
+def _interval(values: NDArray[np.float64], known: bool) -> Interval | None:
+    if not known:
+        return None
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

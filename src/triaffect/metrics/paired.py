@@ -1,0 +1,152 @@
+"""By how much one system scores above another, and how far that could have come out otherwise.
+
+Two sources of luck are resampled at once: which videos were collected, and which seeds were
+trained with. Both systems meet the same draws, so what they share cancels. Of n seeds n - 1
+are drawn, as a mean of n drawn out of n would vary too little by the factor (n - 1) / n; with
+one seed there is nothing to draw, and the interval knows the luck of the videos alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.metrics.abaw import Statistics
+from triaffect.metrics.bootstrap import LEVEL, draws
+from triaffect.tasks.task import Task
+
+Values = NDArray[np.float64]
+Counts = NDArray[np.uint16]
+
+TOTAL = "P_MTL"
+
+_BLOCK = 1 << 22
+"""Counts held as float64 at a time."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Every score of one trained system, in the order of `score_names`.
+
+    Attributes:
+        value: Of all units together, shape (K,).
+        drawn: Of each resample of the units, shape (resamples, K).
+    """
+
+    value: Values
+    drawn: Values
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the second of two systems has more than the first.
+
+    Attributes:
+        mean: Mean over the seeds, shape (K,).
+        low: Lower end of the 95 % interval, shape (K,); NaN without resamples.
+        high: Upper end, likewise.
+        better: With how many of the seeds the second scores higher, shape (K,).
+        seeds: The seeds that both have; empty if they share none, and then the seeds of each
+            are drawn apart and ``better`` is 0.
+    """
+
+    mean: Values
+    low: Values
+    high: Values
+    better: NDArray[np.int64]
+    seeds: tuple[int, ...]
+
+
+def score_names(tasks: Sequence[Task]) -> list[str]:
+    """``P_<key>`` of each task, their sum, then ``<key>.<part>`` of every part."""
+    parts = [f"{task.key}.{name}" for task in tasks for name in task.part_names]
+    return [*(f"P_{task.key}" for task in tasks), TOTAL, *parts]
+
+
+def score_values(statistics: Statistics, tasks: Sequence[Task]) -> Values:
+    """Scores that follow from statistics (..., S) by task key, shape (..., K)."""
+    parts = [task.part_scores(statistics[task.key]) for task in tasks]
+    official = np.stack([each.mean(-1) for each in parts], -1)
+    return np.concatenate([official, official.sum(-1, keepdims=True), *parts], -1)
+
+
+def labelled_units(statistics: Statistics, tasks: Sequence[Task]) -> NDArray[np.int64]:
+    """Behind each score, how many units have labels of what it is about, shape (K,)."""
+    own = [int((statistics[task.key][:, 0] > 0).sum()) for task in tasks]
+    parts = [count for count, task in zip(own, tasks, strict=True) for _ in task.part_names]
+    fewest = min((count for count in own if count), default=0)
+    return np.array([*own, fewest, *parts])
+
+
+def drawn_units(units: int, resamples: int, seed: int) -> Counts:
+    """How often each unit is drawn in each resample, shape (resamples, units)."""
+    blocks = [block.astype(np.uint16) for block in draws(units, resamples, seed)]
+    return np.concatenate(blocks) if blocks else np.zeros((0, units), np.uint16)
+
+
+def scored(statistics: Statistics, tasks: Sequence[Task], counts: Counts) -> Scored:
+    """Scores of all units together, and of each resample.
+
+    Args:
+        statistics: By task key, of each unit, shape (units, S).
+        tasks: What is scored.
+        counts: How often each unit is drawn, shape (resamples, units).
+    """
+    value = score_values({key: each.sum(0) for key, each in statistics.items()}, tasks)
+    step = max(1, _BLOCK // max(counts.shape[1], 1))
+    drawn = [np.zeros((0, len(value)))]
+    for start in range(0, len(counts), step):
+        block = counts[start : start + step].astype(np.float64)
+        sums = {key: block @ each for key, each in statistics.items()}
+        drawn.append(score_values(sums, tasks))
+    return Scored(value, np.concatenate(drawn))
+
+
+def difference(
+    first: Mapping[int, Scored], second: Mapping[int, Scored], seed: int = 0
+) -> Difference:
+    """By how much the mean of the second system's seeds exceeds that of the first's.
+
+    Args:
+        first: By seed; every one with the same draws of units.
+        second: Likewise, of the same scores.
+        seed: Decides which seeds are drawn.
+    """
+    shared = tuple(sorted(first.keys() & second.keys()))
+    rng = np.random.default_rng((seed, len(shared)))
+    if shared:
+        gaps = [second[k].value - first[k].value for k in shared]
+        drawn = _means([second[k].drawn - first[k].drawn for k in shared], rng)
+        mean, better = np.mean(gaps, axis=0), np.sum(np.array(gaps) > 0, axis=0)
+    else:
+        mean = _mean_value(second) - _mean_value(first)
+        sides = [_means([each.drawn for each in side.values()], rng) for side in (first, second)]
+        drawn, better = sides[1] - sides[0], np.zeros(len(mean), np.int64)
+    if not len(drawn):
+        unknown = np.full(len(mean), np.nan)
+        return Difference(mean, unknown, unknown, better, shared)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return Difference(mean, low, high, better, shared)
+
+
+def drawn_seeds(seeds: int) -> int:
+    """How many of so many seeds a resample draws; see the top of this file."""
+    return max(seeds - 1, 1)
+
+
+def _mean_value(system: Mapping[int, Scored]) -> Values:
+    mean: Values = np.mean([each.value for each in system.values()], axis=0)
+    return mean
+
+
+def _means(by_seed: Sequence[Values], rng: np.random.Generator) -> Values:
+    """Mean over seeds drawn anew in each resample, from (resamples, K) of each seed."""
+    seeds, resamples = len(by_seed), len(by_seed[0])
+    drawn = drawn_seeds(seeds)
+    places = rng.integers(seeds, size=(resamples, drawn)) + seeds * np.arange(resamples)[:, None]
+    share = np.bincount(places.ravel(), minlength=resamples * seeds).reshape(resamples, seeds)
+    means: Values = np.einsum("rn,nrk->rk", share / drawn, np.array(by_seed))
+    return means

@@ -1,0 +1,177 @@
+"""What the two ways of scoring make of predictors whose worth is known.
+
+Labels are drawn with the frequencies of s-Aff-Wild2's validation set (expressions) and training
+set (action units); valence and arousal are bell-shaped, cut off at their range. The authors'
+program scores shuffled mini-batches, so rows that are independent of each other stand for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.metrics.abaw import Prediction, Truth, per_batch_score, score_targets
+from triaffect.tasks.action_units import ACTION_UNITS, PRESENT
+from triaffect.tasks.expression import EXPRESSION
+from triaffect.tasks.task import targets_of
+from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
+
+Values = dict[str, NDArray[np.float64]]
+
+ROWS = 15_440
+"""Rows of s-Aff-Wild2's validation set that have an expression."""
+
+BATCH_SIZES = (8, 15, 32, 256)
+
+EXPRESSION_COUNTS = np.array([1886, 487, 565, 1254, 3751, 1893, 1003, 4601])
+UNIT_RATES = np.array([0.18, 0.08, 0.20, 0.30, 0.40, 0.37, 0.26, 0.02, 0.03, 0.05, 0.68, 0.10])
+VALUE_MEANS, VALUE_DEVIATIONS = np.array([0.2, 0.2]), np.array([0.4, 0.3])
+"""Of valence and arousal; a guess, as no table of them is published."""
+
+NOISE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+"""Shares of labels that are replaced."""
+
+PAIR_NOISE = 0.4
+"""The same for the cautious and the eager predictor."""
+
+LEAST_GAP = 0.01
+"""Two predictors closer than this are not said to be in any order."""
+
+_TASKS = (VALENCE_AROUSAL, EXPRESSION, ACTION_UNITS)
+_RARE = 0.1
+_FOUND, _ALARMS = 0.5, 2.0
+"""Of a rare unit, the share that the eager predictor finds, and its false alarms per unit."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A predictor's scores in every way of scoring.
+
+    Attributes:
+        name: What it does.
+        whole: The official score of the whole set, by official name.
+        by_batch: Means over mini-batches, for each batch size.
+    """
+
+    name: str
+    whole: Mapping[str, float]
+    by_batch: Mapping[int, Mapping[str, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        by_batch = {str(size): dict(scores) for size, scores in self.by_batch.items()}
+        return {"name": self.name, "whole": dict(self.whole), "by_batch": by_batch}
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Two predictors that a batch size puts in the other order.
+
+    Attributes:
+        better: The one with the higher official score.
+        worse: The one with the higher mean over batches.
+        batch_size: Rows a batch.
+        gap: By how much the better one leads officially.
+        batch_gap: By how much the worse one leads in the mean over batches.
+    """
+
+    better: str
+    worse: str
+    batch_size: int
+    gap: float
+    batch_gap: float
+
+
+def simulate(rows: int = ROWS, seed: int = 0) -> list[Simulated]:
+    """Score simulated predictors on simulated labels.
+
+    Args:
+        rows: Rows, all labelled for every task; at least the largest batch size.
+        seed: Decides labels, predictions and the shuffle into batches.
+
+    Returns:
+        The predictors, the best by the official score first.
+    """
+    rng = np.random.default_rng(seed)
+    labels = draw_labels(rows, rng)
+    truth = {key: targets_of(values) for key, values in labels.items()}
+    order = rng.permutation(rows)
+    scored = [_scored(name, truth, said, order) for name, said in predictors(labels, rng)]
+    return sorted(scored, key=lambda each: -each.whole["P_MTL"])
+
+
+def flips(scored: Sequence[Simulated]) -> list[Flip]:
+    """Pairs whose order a batch size reverses, both ways by `LEAST_GAP` at least."""
+    found = []
+    for one, other in combinations(scored, 2):
+        gap = one.whole["P_MTL"] - other.whole["P_MTL"]
+        better, worse = (one, other) if gap > 0 else (other, one)
+        for size in better.by_batch:
+            lead = worse.by_batch[size]["P_MTL"] - better.by_batch[size]["P_MTL"]
+            if min(abs(gap), lead) >= LEAST_GAP:
+                found.append(Flip(better.name, worse.name, size, abs(gap), lead))
+    return found
+
+
+def draw_labels(rows: int, rng: np.random.Generator) -> Values:
+    """Independent labels by task key, shape (rows, K)."""
+    shares = EXPRESSION_COUNTS / EXPRESSION_COUNTS.sum()
+    return {
+        VALENCE_AROUSAL.key: rng.normal(VALUE_MEANS, VALUE_DEVIATIONS, (rows, 2)).clip(-1, 1),
+        EXPRESSION.key: np.eye(len(shares))[rng.choice(len(shares), rows, p=shares)],
+        ACTION_UNITS.key: (rng.random((rows, len(UNIT_RATES))) < UNIT_RATES).astype(np.float64),
+    }
+
+
+def predictors(labels: Values, rng: np.random.Generator) -> Iterator[tuple[str, Values]]:
+    """Names and predictions, from useless to good; see docs/explanation/scores.md."""
+    rows = len(labels[EXPRESSION.key])
+    constant = {
+        VALENCE_AROUSAL.key: np.full((rows, 2), VALUE_MEANS),
+        EXPRESSION.key: np.eye(EXPRESSION.width)[np.full(rows, EXPRESSION_COUNTS.argmax())],
+        ACTION_UNITS.key: np.zeros((rows, ACTION_UNITS.width)),
+    }
+    yield "constant, no unit", constant
+    majority = np.tile((UNIT_RATES > PRESENT).astype(np.float64), (rows, 1))
+    yield "constant, AU25 alone", {**constant, ACTION_UNITS.key: majority}
+    yield "random", draw_labels(rows, rng)
+    for share in NOISE:
+        yield f"noise {share:g}", _noisy(labels, share, rng)
+    noisy = _noisy(labels, PAIR_NOISE, rng)
+    units, rare = noisy[ACTION_UNITS.key], UNIT_RATES < _RARE
+    yield "cautious", {**noisy, ACTION_UNITS.key: np.where(rare, 0, units)}
+    eager = _eager(labels[ACTION_UNITS.key], rng)
+    yield "eager", {**noisy, ACTION_UNITS.key: np.where(rare, eager, units)}
+
+
+def _noisy(labels: Values, share: float, rng: np.random.Generator) -> Values:
+    """Labels of which a share is replaced by others drawn with the same frequencies."""
+    others = draw_labels(len(labels[EXPRESSION.key]), rng)
+    found = {}
+    for task in _TASKS:
+        values = labels[task.key]
+        shape = (len(values), 1 if task.exclusive else task.width)
+        found[task.key] = np.where(rng.random(shape) < share, others[task.key], values)
+    return found
+
+
+def _eager(units: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    hits = (units > PRESENT) & (rng.random(units.shape) < _FOUND)
+    alarms = rng.random(units.shape) < _ALARMS * UNIT_RATES
+    return (hits | alarms).astype(np.float64)
+
+
+def _scored(
+    name: str, truth: Truth, prediction: Prediction, order: NDArray[np.integer]
+) -> Simulated:
+    by_batch = {}
+    for size in BATCH_SIZES:
+        count = len(order) // size
+        batches = order[: count * size].reshape(count, size)
+        by_batch[size] = per_batch_score(truth, prediction, batches, _TASKS).official
+    return Simulated(name, score_targets(truth, prediction, _TASKS).official, by_batch)

@@ -1,0 +1,189 @@
+"""The shipped multi-task network: small, and at ease with a missing face or voice.
+
+What is absent is replaced by a learned placeholder, so a moment may have a face alone, a voice
+alone, a single still image, or a window with gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from triaffect.models.base import Outputs, extra_input, extra_presence
+from triaffect.models.discriminator import TaskDiscriminator
+from triaffect.tasks.task import Task
+
+FARTHEST = 10.0
+"""In spreads: values farther from the mean are held here."""
+
+
+class Standardise(nn.Module):
+    """Bring every column to mean 0 and spread 1, by numbers that are saved with the weights.
+
+    Layer norm, which the project's own vectors have, would leave nothing of a stream of one
+    column, and let the column of the largest unit drown the others.
+
+    Args:
+        mean: Shape (D,).
+        std: Shape (D,).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values (..., D) to values of one scale."""
+        return ((x - self.mean) / self.std).clamp(-FARTHEST, FARTHEST)
+
+
+class PresentOr(nn.Module):
+    """Project what is there; put a learned vector where nothing is.
+
+    Args:
+        inputs: Length of a vector.
+        width: Length of what comes out.
+        scale: What its values are brought to one scale by; None for layer norm.
+    """
+
+    def __init__(self, inputs: int, width: int, scale: Standardise | None = None) -> None:
+        super().__init__()
+        self.project = nn.Sequential(
+            scale or nn.LayerNorm(inputs), nn.Linear(inputs, width), nn.LayerNorm(width), nn.GELU()
+        )
+        self.absent = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        """Vectors (..., inputs) with presence (...) to (..., width)."""
+        return torch.where(present.unsqueeze(-1), self.project(x), self.absent)
+
+
+def dense(inputs: int, outputs: int, dropout: float = 0.0) -> nn.Sequential:
+    """Linear, batch norm, SiLU, dropout."""
+    return nn.Sequential(
+        nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.SiLU(), nn.Dropout(dropout)
+    )
+
+
+def _nothing_yet(face_dim: int, task: Task) -> nn.Linear:
+    """From a face vector to a task, nothing at first."""
+    made = nn.Linear(face_dim, task.width, bias=False)
+    nn.init.zeros_(made.weight)
+    return made
+
+
+class DefaultNet(nn.Module):
+    """Window of face vectors, one voice vector and maybe further ones to all tasks.
+
+    The moment's own face also speaks directly: a linear layer from its vector, as the face network
+    had while it learnt, adds to each task's answer, so that what it reads of a still face is kept.
+
+    Args:
+        face_dim: Length of a face vector.
+        voice_dim: Length of a voice vector.
+        tasks: What to predict.
+        classes: What the discriminator tells apart; none builds no discriminator.
+        width: Inner width.
+        head: Width of each task's head.
+        discriminator: Widths of the discriminator.
+        dropout: In the trunk and the discriminator.
+        drop_face: Share of training rows that have their face hidden, if they have a voice.
+        drop_voice: Share of training rows that have their voice hidden, if they have a face.
+        drop_extra: Share of training rows that have a further vector hidden, each by itself,
+            if they have a face or a voice.
+        scales: Means and spreads of the streams that have columns of their own units: by
+            "face", by "voice", and by the name of each further stream, in order.
+    """
+
+    def __init__(
+        self,
+        face_dim: int,
+        voice_dim: int,
+        tasks: Sequence[Task],
+        classes: int = 3,
+        width: int = 128,
+        head: int = 64,
+        discriminator: Sequence[int] = (64, 32),
+        dropout: float = 0.3,
+        drop_face: float = 0.15,
+        drop_voice: float = 0.15,
+        *,
+        drop_extra: float = 0.15,
+        scales: Mapping[str, Standardise] | None = None,
+    ) -> None:
+        super().__init__()
+        self.drop_face, self.drop_voice, self.drop_extra = drop_face, drop_voice, drop_extra
+        further = dict(scales or {})
+        self.face_scale = further.pop("face", None)
+        self.face = PresentOr(face_dim, width, self.face_scale)
+        self.voice = PresentOr(voice_dim, width, further.pop("voice", None))
+        self.names = tuple(further)
+        self.extra = nn.ModuleList(
+            PresentOr(len(scale.mean), width, scale) for scale in further.values()
+        )
+        self.memory = nn.GRUCell(width, width)
+        joined = (3 + len(self.names)) * width
+        self.trunk = nn.Sequential(dense(joined, 2 * width, dropout), dense(2 * width, width))
+        self.heads = nn.ModuleDict(
+            {
+                task.key: nn.Sequential(dense(width, head), nn.Linear(head, task.width))
+                for task in tasks
+            }
+        )
+        self.direct = nn.ModuleDict({task.key: _nothing_yet(face_dim, task) for task in tasks})
+        self.discriminator = (
+            TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
+        )
+
+    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
+        """Arrays of a window batch to raw outputs.
+
+        Args:
+            inputs: ``face`` (N, W, Df), ``face_present`` (N, W), ``voice`` (N, Dv),
+                ``voice_present`` (N,), and of each further stream ``extra.<name>`` (N, D) and
+                ``extra.<name>.present`` (N,).
+        """
+        face_present, voice_present = inputs["face_present"], inputs["voice_present"]
+        if self.training:
+            face_present, voice_present = self._hide(face_present, voice_present)
+        faces = self.face(inputs["face"], face_present)
+        memory = faces.new_zeros(faces.shape[0], faces.shape[2])
+        for position in range(faces.shape[1]):
+            memory = self.memory(faces[:, position], memory)
+        voice = self.voice(inputs["voice"], voice_present)
+        extras = self._extras(inputs, face_present.any(1) | voice_present)
+        features = self.trunk(torch.cat([memory, faces[:, -1], voice, *extras], 1))
+        seen = self._now(inputs["face"][:, -1], face_present[:, -1])
+        raw = {key: head(features) + self.direct[key](seen) for key, head in self.heads.items()}
+        domain = None if self.discriminator is None else self.discriminator(features)
+        return Outputs(raw=raw, domain=domain, features=features)
+
+    def _now(self, face: Tensor, present: Tensor) -> Tensor:
+        """The moment's own face vector as the face network gave it, zero where there is none."""
+        scaled = face if self.face_scale is None else self.face_scale(face)
+        return torch.where(present.unsqueeze(1), scaled, 0)
+
+    def _extras(self, inputs: dict[str, Tensor], others: Tensor) -> list[Tensor]:
+        """Each further stream's projected vectors; ``others``: rows with a face or a voice."""
+        projected = []
+        for name, project in zip(self.names, self.extra, strict=True):
+            present = inputs[extra_presence(name)]
+            if self.training:
+                present = present & ~(
+                    others & (torch.rand(len(present), device=present.device) < self.drop_extra)
+                )
+            projected.append(project(inputs[extra_input(name)], present))
+        return projected
+
+    def _hide(self, face: Tensor, voice: Tensor) -> tuple[Tensor, Tensor]:
+        """Hide a face or a voice at random, never the only one a row has."""
+        draw = torch.rand(len(voice), device=voice.device)
+        hide_face = (draw < self.drop_face) & voice
+        hide_voice = (draw > 1 - self.drop_voice) & face.any(1)
+        return face & ~hide_face.unsqueeze(1), voice & ~hide_voice

@@ -1,0 +1,117 @@
+"""A small residual network on single gray faces.
+
+Input: aligned crops, 64x64 gray levels in [0, 255], of any dtype. Each crop is standardised by
+its own mean and deviation, so that exposure and contrast do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from triaffect.models.attention import Attention, attention
+from triaffect.models.base import Outputs
+from triaffect.tasks.task import Task
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, and attention, beside a shortcut, on maps of shape (N, C, H, W)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, attending: Attention = "none"
+    ) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.attention = attention(attending, outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, inputs, H, W) to (N, outputs, H/stride, W/stride)."""
+        return torch.relu(self.attention(self.body(x)) + self.shortcut(x))
+
+
+def residual_stages(
+    stem: int, widths: Sequence[int], blocks: Sequence[int], attending: Attention = "none"
+) -> nn.Sequential:
+    """Stages of residual blocks; every stage but the first halves the map."""
+    layers: list[nn.Module] = []
+    channels = stem
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+        for block in range(count):
+            stride = 2 if stage > 0 and block == 0 else 1
+            layers.append(ResidualBlock(channels, width, stride, attending))
+            channels = width
+    return nn.Sequential(*layers)
+
+
+def linear_heads(features: int, tasks: Sequence[Task]) -> nn.ModuleDict:
+    """One linear layer a task."""
+    return nn.ModuleDict({task.key: nn.Linear(features, task.width) for task in tasks})
+
+
+class LightFace(nn.Module):
+    """Gray crop to a feature vector, with a linear head for each task while it learns.
+
+    Args:
+        tasks: What to predict from the features.
+        widths: Channels of each stage.
+        blocks: Residual blocks of each stage.
+        features: Length D of the feature vector.
+        dropout: On the features, before the heads.
+        attention: Of every block: none, to channels, or to channels and then to places.
+        mirror: In evaluation mode, average the features with those of the mirror image.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        widths: Sequence[int] = (32, 64, 128, 192),
+        blocks: Sequence[int] = (1, 2, 2, 1),
+        features: int = 128,
+        dropout: float = 0.3,
+        attention: Attention = "none",
+        *,
+        mirror: bool = False,
+    ) -> None:
+        super().__init__()
+        self.mirror = mirror
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+        )
+        self.stages = residual_stages(widths[0], widths, blocks, attention)
+        self.embed = nn.Sequential(nn.Linear(widths[-1], features), nn.BatchNorm1d(features))
+        self.dropout = nn.Dropout(dropout)
+        self.heads = linear_heads(features, tasks)
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """Crops (N, 64, 64) in [0, 255] to features (N, D), never negative."""
+        x = crops.float().unsqueeze(1)
+        mean = x.mean((2, 3), keepdim=True)
+        deviation = (x - mean).square().mean((2, 3), keepdim=True).sqrt()
+        x = (x - mean) / (deviation + 8.0)
+        if self.training or not self.mirror:
+            return self._look(x)
+        return (self._look(x) + self._look(x.flip(3))) / 2
+
+    def _look(self, x: Tensor) -> Tensor:
+        """Standardised crops (N, 1, 64, 64) to features (N, D)."""
+        return torch.relu(self.embed(self.stages(self.stem(x)).mean((2, 3))))
+
+    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
+        """``crop`` (N, 64, 64) to raw outputs of every task and the features."""
+        features = self.encode(inputs["crop"])
+        dropped = self.dropout(features)
+        raw = {key: head(dropped) for key, head in self.heads.items()}
+        return Outputs(raw=raw, domain=None, features=features)

@@ -1,0 +1,67 @@
+"""A small residual network on stretches of log-mel spectrum.
+
+Input: natural-log mel power as `triaffect.voice.log_mel` computes it, 100 rows a second of 64
+bands. A stretch is seen relative to its loudest place, and nothing below 45 dB under that: how loud
+a recording is, and how quiet the room, says more of the microphone than of who speaks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from triaffect.models.base import Outputs
+from triaffect.models.light_face import linear_heads, residual_stages
+from triaffect.tasks.task import Task
+
+RANGE = 4.5 * math.log(10)
+"""What is seen below the loudest place, in natural-log power: 45 dB."""
+TYPICAL_SPREAD = RANGE / 4
+"""Rough deviation of what is left; it only scales the input."""
+
+
+class LightVoice(nn.Module):
+    """Log-mel stretch to a feature vector, with a linear head for each task while it learns.
+
+    Args:
+        tasks: What to predict from the features.
+        widths: Channels of each stage.
+        features: Length D of the feature vector.
+        dropout: On the features, before the heads.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        widths: Sequence[int] = (16, 32, 64, 128),
+        features: int = 128,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, widths[0], 5, (4, 2), 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+        )
+        self.stages = residual_stages(widths[0], widths, (1,) * len(widths))
+        self.embed = nn.Sequential(nn.Linear(2 * widths[-1], features), nn.BatchNorm1d(features))
+        self.dropout = nn.Dropout(dropout)
+        self.heads = linear_heads(features, tasks)
+
+    def encode(self, logmel: Tensor) -> Tensor:
+        """Log-mel stretches (N, T, 64) to features (N, D), never negative."""
+        x = logmel.float()
+        above = (x - x.amax((1, 2), keepdim=True) + RANGE).clamp(min=0)
+        x = ((above - RANGE / 2) / TYPICAL_SPREAD).unsqueeze(1)
+        x = self.stages(self.stem(x)).mean(3)
+        mean = x.mean(2, keepdim=True)
+        spread = ((x - mean).square().mean(2) + 1e-5).sqrt()
+        return torch.relu(self.embed(torch.cat([mean.squeeze(2), spread], 1)))
+
+    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
+        """``logmel`` (N, T, 64) to raw outputs of every task and the features."""
+        features = self.encode(inputs["logmel"])
+        dropped = self.dropout(features)
+        raw = {key: head(dropped) for key, head in self.heads.items()}
+        return Outputs(raw=raw, domain=None, features=features)

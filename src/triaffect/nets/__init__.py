@@ -1,1 +1,0 @@
-"""Every torch module."""

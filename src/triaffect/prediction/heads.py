@@ -1,0 +1,120 @@
+"""The fusing network of a model folder: faces over a window, and a voice, to every task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.errors import ModelError
+from triaffect.features.extractors.session import CPU, first_line, open_session
+from triaffect.features.model_folder import FusionPart, ModelFolder
+from triaffect.tasks.task import Task
+from triaffect.types import BoolArray, FloatArray
+
+_INPUTS = ("face", "face_present", "voice", "voice_present")
+
+
+class Fusion:
+    """The fusing network, checked against what the rest of the folder gives it.
+
+    Args:
+        folder: The model folder.
+        tasks: Every task that is known.
+        device: "cpu" or "cuda".
+
+    Attributes:
+        part: What ``model.json`` says of the network.
+        tasks: The tasks it predicts, in the order of its outputs.
+
+    Raises:
+        ModelError: The folder has no fusing network, a task of it is unknown, or its
+            networks do not fit together.
+    """
+
+    def __init__(self, folder: ModelFolder, tasks: Sequence[Task], device: str = CPU) -> None:
+        self._path = folder.network("fusion")
+        self._session = open_session(self._path, device)
+        part = folder.manifest.fusion
+        assert isinstance(part, FusionPart)  # noqa: S101 - else there were no network
+        self.part = part
+        self.tasks = _tasks_of(folder, tasks)
+        self._check_dimensions(folder)
+        self._keys = [task.key for task in self.tasks]
+        self._check_names()
+
+    def __call__(
+        self,
+        face: FloatArray,
+        face_present: BoolArray,
+        voice: FloatArray,
+        voice_present: BoolArray,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predict.
+
+        Args:
+            face: Face vectors over the window, shape (N, W, face_dim).
+            face_present: Which of them exist, shape (N, W).
+            voice: Voice vectors, shape (N, voice_dim).
+            voice_present: Which of them exist, shape (N,).
+
+        Returns:
+            Activated predictions by task key, shape (N, K); NaN for a row with neither, or that
+            lacks anything where the network takes complete windows only.
+
+        Raises:
+            ModelError: The network does not take the rows, or gives another width.
+        """
+        known = face_present.any(axis=1) | voice_present
+        if self.part.complete:
+            known = face_present.all(axis=1) & voice_present
+        every = {
+            task.key: np.full((len(known), task.width), np.nan, np.float32) for task in self.tasks
+        }
+        if known.any():
+            arrays = (face[known], face_present[known], voice[known], voice_present[known])
+            for task, values in zip(self.tasks, self._run(arrays), strict=True):
+                if values.shape != (known.sum(), task.width):
+                    got = f"shape {values.shape}"
+                    raise ModelError(f"{task.width} outputs {task.key}", got, where=self._path)
+                every[task.key][known] = values
+        return every
+
+    def _run(self, arrays: tuple[NDArray[np.generic], ...]) -> list[NDArray[np.float32]]:
+        try:
+            return list(self._session.run(self._keys, dict(zip(_INPUTS, arrays, strict=True))))
+        except Exception as error:  # onnxruntime's own exceptions share no other base
+            shapes = ", ".join(f"{name} {a.shape}" for name, a in zip(_INPUTS, arrays, strict=True))
+            expected = f"a network that takes {shapes}"
+            raise ModelError(expected, first_line(error), where=self._path) from error
+
+    def _check_dimensions(self, folder: ModelFolder) -> None:
+        face, voice = folder.manifest.face, folder.manifest.voice
+        given = [("face", face.dim if face else 0), ("voice", voice.dim if voice else 0)]
+        taken = [("face", self.part.face_dim), ("voice", self.part.voice_dim)]
+        for (name, has), (_, wants) in zip(given, taken, strict=True):
+            if has != wants:
+                expected = f"{name} vectors of {wants}"
+                raise ModelError(expected, f"a {name} network that gives {has}", where=folder.path)
+
+    def _check_names(self) -> None:
+        inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name for node in self._session.get_outputs()}
+        for name, offered in [(n, inputs) for n in _INPUTS] + [(k, outputs) for k in self._keys]:
+            if name not in offered:
+                got = ", ".join(sorted(offered))
+                raise ModelError(f"a network with '{name}'", got, where=self._path)
+
+
+def _tasks_of(folder: ModelFolder, known: Sequence[Task]) -> tuple[Task, ...]:
+    by_key = {task.key: task for task in known}
+    found = []
+    for entry in folder.manifest.tasks:
+        task = by_key.get(entry["key"])
+        if task is None or list(task.columns) != entry["columns"]:
+            expected = f"tasks among {', '.join(by_key)} with their columns"
+            remedy = "install the version of triaffect that wrote the model"
+            raise ModelError(expected, str(entry), remedy, where=folder.path)
+        found.append(task)
+    return tuple(found)

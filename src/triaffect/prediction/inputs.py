@@ -1,0 +1,75 @@
+"""What an input is opened as: a file, a folder of pictures, a camera."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from triaffect.errors import MediaError
+from triaffect.media.find import camera_number, pictures_in
+from triaffect.media.images import ImageFrames
+from triaffect.media.webcam import CameraFrames, ctrl_c
+from triaffect.prediction.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How inputs that are no single files are read.
+
+    Attributes:
+        images_rate: Pictures per second of a folder that is one video; None if none is.
+        seconds: How long a camera is watched; None until Ctrl-C.
+    """
+
+    images_rate: float | None = None
+    seconds: float | None = None
+
+    def tables(self, predictor: Predictor, path: Path) -> Generator[pa.Table]:
+        """Predict one input.
+
+        Raises:
+            MediaError: It cannot be read.
+        """
+        number = camera_number(path)
+        if number is not None:
+            camera = CameraFrames(number, self.seconds)
+            with ctrl_c(camera.stop):  # what was seen until then is a whole recording
+                yield from predictor.watch(camera, path)
+        elif self.images_rate is not None and path.is_dir():
+            yield from predictor.watch(ImageFrames(path, self.images_rate), path)
+        else:
+            yield from predictor.tables(path)
+
+    def state(self, path: Path) -> str:
+        """What tells that an input is still the one it was: sizes and times of change."""
+        if self.images_rate is not None and path.is_dir():
+            states = [f"{image.name} {_state(image)}" for image in pictures_in(path)]
+            return "\n".join([f"{self.images_rate} pictures/s", *states])
+        return _state(path)
+
+
+SINGLE_FILES = Opening()
+"""Every input is a file."""
+
+
+def _state(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError:
+        return "0\n0"
+    return f"{state.st_size}\n{state.st_mtime_ns}"
+
+
+def check_alone(files: list[Path]) -> None:
+    """Make sure that a camera is the only input: nobody watches it while a file is read.
+
+    Raises:
+        MediaError: It is not.
+    """
+    cameras = [path for path in files if camera_number(path) is not None]
+    if cameras and len(files) > 1:
+        remedy = "predict the others by another command"
+        raise MediaError("a camera alone", f"{len(files)} inputs", remedy, where=cameras[0])

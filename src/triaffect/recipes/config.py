@@ -1,0 +1,337 @@
+"""A recipe: everything that decides how a network is trained, as typed data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Reading = Literal["conventional", "as_coded"]
+
+
+INITIAL, GIVEN = "initial", "given"
+"""As a stage's teacher: the weights that training starts from; finished runs that it is given."""
+
+FACE, VOICE = "face", "voice"
+"""As a stream: what the store's own extractor of that name made."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _added(off: Any, **limits: Any) -> Any:  # noqa: ANN401 - a field of any type
+    """A key that came later: while it is off it is not written, so old recipes keep their hash."""
+    return Field(default=off, exclude_if=lambda value: value == off, **limits)
+
+
+class About(_Strict):
+    """What a reader of the recipe should know before running it."""
+
+    title: str
+    paper: str = ""
+    command: str
+    cost: str
+    expected: str
+
+
+class WindowSpec(_Strict):
+    """Which face vectors one moment sees.
+
+    ``unit`` says whether span and hop count frames (the paper) or seconds. A ``complete``
+    window drops every moment that lacks one of its faces or its voice.
+    """
+
+    unit: Literal["frames", "seconds"] = "seconds"
+    span: float = 2.0
+    hop: float = 1 / 3
+    causal: bool = True
+    complete: bool = False
+
+
+class DataSpec(_Strict):
+    """Which rows a network learns from and how batches are drawn from them.
+
+    Attributes:
+        input: Windows of stored vectors, single crops, or stretches of log-mel spectrum.
+        window: For windows only.
+        stretch_s: Length of a log-mel stretch in seconds; for logmel only.
+        pools: Name of an update, and the label sets its batches are drawn from; a set may
+            be narrowed to one corpus, as in ``"ravdess/EXPR"``.
+        batch_size: Rows a batch of the largest pool; the others get as many batches.
+        min_batch: Rows a batch at the least; a smaller pool is gone through repeatedly.
+        drop_partial: Leave out rows that lack any value of their label set, as the
+            authors' program does.
+        drop_minus_one: Leave out rows of the VA set whose valence or arousal is exactly -1,
+            as the authors' program does; for windows only.
+        single_task_frame_offset: Added to the frame of single-task rows when their
+            features are looked up; the authors' program is off by one there (-1).
+        balance: Tasks of exclusive classes whose rare classes weigh more.
+        stills_as_video: Hold some training pictures for their whole window, and let some
+            speak, see `triaffect.datasets.windows`; for windows only.
+        augment: Vary crops and spectra while training.
+        mix: Share of the batches in which every crop or spectrum is mixed with another one, and
+            its labels likewise; see `triaffect.datasets.augmentation.mixup`. Not for windows.
+        face: What fills the windows: "face" is the store's face extractor, any other name a
+            stream of external features that was joined to the store.
+        voice: What gives the voice vector: "voice", or a stream likewise.
+        extra: Streams that each give the net ``default`` one more vector of the moment.
+        held_out: Share of the training people, with their videos, that is not learnt from:
+            epochs are chosen and thresholds set on their rows, and validation only reports.
+            0 chooses on validation, as published.
+        refit: Learn from validation rows too and keep the last epoch, for a last training of
+            what was chosen before. Nobody is held out, and nothing is chosen.
+        test_people: Names of people who are tested in place of their corpora's own test
+            people, who are then learnt from; for cross-validation.
+        hide_labels: Share of the training people whose labels of a task are hidden, for each
+            task by itself: to see what learning does where more is missing.
+        humans_first: Tasks of which a label that is not a person's is not learnt from, if
+            there are people's among the training rows.
+    """
+
+    input: Literal["windows", "crops", "logmel"]
+    window: WindowSpec = WindowSpec()
+    stretch_s: float = 3.0
+    pools: dict[str, tuple[str, ...]]
+    batch_size: int = Field(default=256, ge=2)
+    min_batch: int = Field(default=2, ge=2)
+    drop_partial: bool = False
+    drop_minus_one: bool = False
+    single_task_frame_offset: int = 0
+    stills_as_video: bool = False
+    augment: bool = False
+    mix: float = _added(0.0, ge=0, le=1)
+    balance: tuple[str, ...] = ()
+    face: str = FACE
+    voice: str = VOICE
+    extra: tuple[str, ...] = ()
+    held_out: float = Field(default=0.0, ge=0, le=0.5)
+    hide_labels: float = Field(default=0.0, ge=0, lt=1)
+    humans_first: tuple[str, ...] = _added(())
+    refit: bool = _added(off=False)
+    test_people: tuple[str, ...] = _added(())
+
+    @property
+    def external(self) -> tuple[str, ...]:
+        """Names of the streams of external features that are read, each once."""
+        used = (self.face, self.voice, *self.extra)
+        return tuple(dict.fromkeys(name for name in used if name not in (FACE, VOICE)))
+
+    @model_validator(mode="after")
+    def _mixes_inputs(self) -> DataSpec:
+        if self.mix and self.input == "windows":
+            raise ValueError("mix is for crops and logmel")
+        return self
+
+    @model_validator(mode="after")
+    def _refits_on_all(self) -> DataSpec:
+        if self.refit and self.held_out:
+            raise ValueError("refit learns from everybody: set held_out to 0")
+        return self
+
+    @model_validator(mode="after")
+    def _streams_fit(self) -> DataSpec:
+        if (self.face, self.voice, *self.extra) != (FACE, VOICE) and self.input != "windows":
+            raise ValueError("other streams than the store's own are for windows")
+        if self.face == VOICE or self.voice == FACE:
+            raise ValueError("the store's own face and voice cannot change places")
+        if len(set(self.extra)) < len(self.extra) or {FACE, VOICE} & set(self.extra):
+            raise ValueError("extra names external streams, each once")
+        return self
+
+
+class PaperNetSpec(_Strict):
+    """The published multi-task network; sizes as in the paper unless said otherwise."""
+
+    kind: Literal["paper"]
+    lstm: int = 512
+    trunk: tuple[int, ...] = (1024, 512)
+    head: tuple[int, ...] = (256, 128)
+    discriminator: tuple[int, ...] = (64, 32)
+    dropout: float = 0.5
+
+
+class DefaultNetSpec(_Strict):
+    """The small presence-aware network over windows of stored vectors."""
+
+    kind: Literal["default"]
+    width: int = 128
+    head: int = 64
+    discriminator: tuple[int, ...] = (64, 32)
+    dropout: float = 0.3
+    drop_face: float = Field(default=0.15, ge=0, le=0.5)
+    drop_voice: float = Field(default=0.15, ge=0, le=0.5)
+    drop_extra: float = Field(default=0.15, ge=0, le=0.5)
+
+
+class LightFaceSpec(_Strict):
+    """A small residual network on single 64x64 gray crops.
+
+    ``attention`` weighs, in every block, its channels, or its channels and then its places.
+    ``mirror``: after training, a face's features are the mean of its own and its mirror image's.
+    """
+
+    kind: Literal["light_face"]
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    blocks: tuple[int, ...] = (1, 2, 2, 1)
+    features: int = 128
+    dropout: float = 0.3
+    attention: Literal["none", "channel", "channel_spatial"] = _added("none")
+    mirror: bool = _added(off=False)
+
+
+class LightVoiceSpec(_Strict):
+    """A small residual network on stretches of log-mel spectrum."""
+
+    kind: Literal["light_voice"]
+    widths: tuple[int, ...] = (16, 32, 64, 128)
+    features: int = 128
+    dropout: float = 0.3
+
+
+NetSpec = Annotated[
+    PaperNetSpec | DefaultNetSpec | LightFaceSpec | LightVoiceSpec, Field(discriminator="kind")
+]
+
+
+class OptimizerSpec(_Strict):
+    """How parameters move.
+
+    ``keras_adam`` has its epsilon outside the bias correction, skips parameters without a
+    gradient and counts steps globally; ``shared`` hands that count on from stage to stage,
+    and ``reset_on_best`` zeroes the moments at each new best score, both as in the authors'
+    program. ``decay`` is decoupled weight decay (``adam`` only) of all parameters, or of
+    ``matrices`` alone: not of biases, nor of the scales and shifts of batch norms. ``warmup``
+    is for how many epochs, from the first on, the rate rises linearly to what it then is.
+    """
+
+    kind: Literal["adam", "keras_adam"] = "adam"
+    lr: float = Field(default=1e-4, gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: float = _added(0.0, ge=0)
+    decay: float = Field(default=0.0, ge=0)
+    decay_on: Literal["all", "matrices"] = _added("all")
+    shared: bool = False
+    reset_on_best: bool = False
+
+
+class SupervisedSpec(_Strict):
+    """Loss against labels: ``own_weight`` on single-task batches, ``mtl_weight`` elsewhere.
+
+    ``positive_weights`` names sigmoid tasks whose "present" weighs absent / present.
+    """
+
+    own_weight: float = 1.0
+    mtl_weight: float = 1.0
+    use_task_weights: bool = False
+    temperature: float = Field(default=1.0, gt=0)
+    reading: Reading = "conventional"
+    positive_weights: tuple[str, ...] = ()
+
+
+class DistillationSpec(_Strict):
+    """Loss against the teacher: the batch's own task, and the tasks it has no labels for.
+
+    ``missing_only`` leaves out, for each task, the rows that have a label of it.
+    """
+
+    own_weight: float = 1.0
+    other_weight: float = 0.9
+    temperature: float = Field(default=2.5, gt=0)
+    reading: Reading = "conventional"
+    on: tuple[str, ...] = ("VA", "EXPR", "AU")
+    missing_only: bool = False
+
+
+class AdversarySpec(_Strict):
+    """The task discriminator behind the gradient reversal; ``classes`` are update names."""
+
+    classes: tuple[str, ...] = ("VA", "EXPR", "AU")
+    schedule: Literal["linear", "constant"] = "linear"
+    weight: float = 1.0
+    reading: Reading = "conventional"
+
+
+class SelectionSpec(_Strict):
+    """Which epoch counts as best, and when to stop.
+
+    ``metric`` is the official whole-set score or the authors' mean of mini-batch scores, of
+    the rows in ``pool`` that are held out from training, or of validation where none are.
+    ``thresholds`` says whether held-out rows, where there are any, also decide from which
+    probability on an action unit counts as present; else it is 0.5.
+    """
+
+    metric: Literal["official", "per_batch"] = "official"
+    pool: str = "MTL"
+    patience: int = Field(default=5, ge=1)
+    thresholds: bool = False
+
+
+class Stage(_Strict):
+    """One generation of training.
+
+    Attributes:
+        teacher: Earlier stage whose outputs are the soft labels, "initial" for the model that
+            training starts from, or "given" for finished runs handed to it, whose outputs are
+            averaged; None for no teacher.
+        teacher_weights: Its best epoch, or as in the authors' program its last.
+        updates: The updates of one iteration, in order; names of pools.
+        epochs: At most so many.
+        steps_per_epoch: Iterations an epoch; None goes once through the largest pool.
+        precision: Of the network's forward pass; bfloat16 is faster where the processor has it.
+        frozen_statistics: Batch norms keep the statistics that the network starts with; for
+            small tables that are unlike what it learnt from.
+        stagnation: Growth of a task's weight with each epoch it did not improve; 0 is off.
+        average: Largest decay of a moving average of the weights, which is scored, kept and
+            taught from in place of the weights; see `triaffect.training.ema`. 0 is off.
+    """
+
+    teacher: str | None = None
+    teacher_weights: Literal["best", "last"] = "best"
+    updates: tuple[str, ...]
+    epochs: int = Field(default=20, ge=1)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
+    optimizer: OptimizerSpec = OptimizerSpec()
+    supervised: SupervisedSpec = SupervisedSpec()
+    distillation: DistillationSpec | None = None
+    adversary: AdversarySpec | None = None
+    selection: SelectionSpec = SelectionSpec()
+    precision: Literal["float32", "bfloat16"] = "float32"
+    frozen_statistics: bool = False
+    stagnation: float = Field(default=0.0, ge=0)
+    average: float = _added(0.0, ge=0, lt=1)
+
+
+class Recipe(_Strict):
+    """A published system, or one of ours: data, network and stages in order."""
+
+    name: str
+    about: About
+    tasks: tuple[str, ...] = ("VA", "EXPR", "AU")
+    data: DataSpec
+    net: NetSpec
+    stages: dict[str, Stage] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _net_takes_streams(self) -> Recipe:
+        if self.data.extra and self.net.kind != "default":
+            raise ValueError(f"the net {self.net.kind} takes no data.extra; the net default does")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Recipe:
+        seen = [INITIAL, GIVEN]
+        for name, stage in self.stages.items():
+            if stage.teacher is not None and stage.teacher not in seen:
+                raise ValueError(f"stage {name} learns from {stage.teacher}, no earlier stage")
+            if stage.distillation is not None and stage.teacher is None:
+                raise ValueError(f"stage {name} distils but names no teacher")
+            if stage.distillation is None and stage.teacher == GIVEN:
+                raise ValueError(f"stage {name} has given teachers but no distillation")
+            for pool in (*stage.updates, stage.selection.pool):
+                if pool not in self.data.pools:
+                    raise ValueError(f"stage {name} names pool {pool}, not in data.pools")
+            if self.data.refit and (stage.stagnation or stage.selection.thresholds):
+                raise ValueError(f"stage {name} needs scores, which data.refit does without")
+            seen.append(name)
+        return self

@@ -1,0 +1,375 @@
+"""What a page shows of one clip, gathered from its rows as they come.
+
+A stretch is so short at first that it holds one frame; when there are too many of them, each
+two neighbours become one. A video of any length so takes the same memory, and stretches
+without a row stay empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from triaffect.tasks.task import Task
+from triaffect.types import IntArray
+
+FINEST_S = 1 / 128
+"""Seconds of a stretch at first; doubling it gives 0.25, 0.5, 1 s and so on."""
+
+MOST_BINS = 1200
+"""Stretches between the first row and the last; about the pixels that a page has for them."""
+
+
+class Grid:
+    """How long a stretch is, for all that is seen and heard in one clip.
+
+    Attributes:
+        step_s: Seconds of a stretch.
+    """
+
+    def __init__(self) -> None:
+        self.step_s = FINEST_S
+        self._series: list[Series] = []
+
+    def series(self, width: int) -> Series:
+        """A new, empty series on this grid.
+
+        Args:
+            width: Values of a row.
+        """
+        made = Series(width)
+        self._series.append(made)
+        return made
+
+    def drop(self, series: Series) -> None:
+        """Forget a series."""
+        self._series.remove(series)
+
+    def reach(self, start_s: float, end_s: float) -> None:
+        """Make stretches long enough for rows from the clip's first time to this one."""
+        while end_s // self.step_s - start_s // self.step_s >= MOST_BINS:
+            self.step_s *= 2
+            for each in self._series:
+                each.coarsen()
+
+    def places(self, times_s: NDArray[np.float64]) -> IntArray:
+        """Number of the stretch of each time, shape (N,)."""
+        return np.floor(times_s / self.step_s).astype(np.int64)
+
+
+class Series:
+    """Sums over stretches of time, from the first that has a row to the last.
+
+    Args:
+        width: Values of a row.
+
+    Attributes:
+        first: Number of the first stretch.
+        rows: Rows of each stretch, shape (B,).
+        marks: Time of the first row of each, and x, y, width and height of its box, shape (B, 5).
+    """
+
+    def __init__(self, width: int) -> None:
+        self.first = 0
+        self.rows = np.zeros(0, np.int64)
+        self.marks = np.full((0, 5), np.nan)
+        self._sums, self._counts = np.zeros((0, width)), np.zeros((0, width), np.int64)
+
+    def add(
+        self, places: IntArray, values: NDArray[np.float64], marks: NDArray[np.float64]
+    ) -> None:
+        """Add rows in order of time.
+
+        Args:
+            places: Stretch of each row, ascending, none before the last one added, shape (N,).
+            values: NaN where blank, shape (N, width).
+            marks: Time and box of each row, shape (N, 5).
+        """
+        if not len(self.rows):
+            self.first = int(places[0])
+        self._grow(int(places[-1]) - self.first + 1)
+        starts = np.flatnonzero(np.diff(places, prepend=places[0] - 1))
+        at = places[starts] - self.first
+        new = self.rows[at] == 0
+        self.marks[at[new]] = marks[starts[new]]
+        there = ~np.isnan(values)
+        self.rows[at] += np.diff(np.append(starts, len(places)))
+        self._sums[at] += np.add.reduceat(np.where(there, values, 0), starts)
+        self._counts[at] += np.add.reduceat(there, starts, dtype=np.int64)
+
+    def _grow(self, length: int) -> None:
+        more = max(0, length - len(self.rows))
+        self.rows = np.pad(self.rows, (0, more))
+        self.marks = np.pad(self.marks, ((0, more), (0, 0)), constant_values=np.nan)
+        self._sums = np.pad(self._sums, ((0, more), (0, 0)))
+        self._counts = np.pad(self._counts, ((0, more), (0, 0)))
+
+    def coarsen(self) -> None:
+        """Make each two stretches one."""
+        before, after = self.first % 2, (self.first + len(self.rows)) % 2
+        pairs = [
+            np.pad(each, [(before, after)] + [(0, 0)] * (each.ndim - 1)).reshape(
+                -1, 2, *each.shape[1:]
+            )
+            for each in (self.rows, self.marks, self._sums, self._counts)
+        ]
+        rows, marks, sums, counts = pairs
+        self.marks = np.where(rows[:, :1] > 0, marks[:, 0], marks[:, 1])
+        self.rows, self._sums, self._counts = rows.sum(1), sums.sum(1), counts.sum(1)
+        self.first //= 2
+
+    def means(self) -> NDArray[np.float64]:
+        """Mean of each value over each stretch, NaN where there is none, shape (B, width)."""
+        with np.errstate(invalid="ignore"):
+            values: NDArray[np.float64] = self._sums / self._counts
+        return values
+
+    def on(self, places: IntArray, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What a value for each stretch, (B, …), is at other places (P,); NaN outside, (P, …)."""
+        found = np.full((len(places), *values.shape[1:]), np.nan)
+        inside = (places >= self.first) & (places < self.first + len(self.rows))
+        found[inside] = values[places[inside] - self.first]
+        return found
+
+
+_NAMED = 3
+"""Classes, and units, that a summary names."""
+
+_RARE = 0.005
+"""What is there in a smaller share of the rows is not named."""
+
+
+class Totals:
+    """Sums of the predictions of each task.
+
+    Args:
+        tasks: Whose values the rows hold, in order.
+
+    Attributes:
+        rows: Rows so far.
+        told: Rows with a prediction.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = tuple(tasks)
+        self._sums = [np.zeros((2, task.width)) for task in tasks]
+        self.rows = self.told = 0
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Add rows: the tasks' values first, NaN where blank, shape (N, at least their width)."""
+        self.rows += len(values)
+        start, told = 0, np.zeros(len(values), bool)
+        for task, sums in zip(self._tasks, self._sums, strict=True):
+            own = values[:, start : start + task.width]
+            there = ~np.isnan(own).any(axis=1)
+            np.add(sums, _sums(task, own[there]), out=sums)
+            told |= there
+            start += task.width
+        self.told += int(told.sum())
+
+    def cells(self) -> Iterator[str]:
+        """What is said of each task: a mean for each value, or what was there how often."""
+        for task, sums in zip(self._tasks, self._sums, strict=True):
+            if not self.told:
+                yield "nothing"
+            elif task.exclusive or task.threshold_columns:
+                yield _often(task, sums[0] / self.told)
+            else:
+                yield _means(task, sums / self.told)
+
+
+def _sums(task: Task, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How often each class or unit was there; or the sums of values and of their squares."""
+    sums = np.zeros((2, task.width))
+    if task.exclusive:
+        sums[0] = np.bincount(values.argmax(axis=1), minlength=task.width) if len(values) else 0
+    elif task.threshold_columns:
+        sums[0] = task.submitted(values).sum(axis=0)
+    else:
+        sums[:] = values.sum(axis=0), (values**2).sum(axis=0)
+    return sums
+
+
+def _often(task: Task, shares: NDArray[np.float64]) -> str:
+    order = np.argsort(-shares, kind="stable")[:_NAMED]
+    named = [(task.title(task.columns[k]), shares[k]) for k in order if shares[k] > _RARE]
+    return ", ".join(f"{title} {percent(share)}" for title, share in named) or "none"
+
+
+def _means(task: Task, means: NDArray[np.float64]) -> str:
+    spread = np.sqrt(np.maximum(means[1] - means[0] ** 2, 0))
+    return ", ".join(
+        f"{task.title(column)} {round(mean, 2) + 0.0:.2f}\u00a0±\u00a0{sd:.2f}"
+        for column, mean, sd in zip(task.columns, means[0], spread, strict=True)
+    )
+
+
+def percent(share: float) -> str:
+    """A share in whole per cent, which no line break takes apart."""
+    return f"{100 * share:.0f}\u00a0%"
+
+
+NOBODY = -1
+"""Number of what was predicted where no face was."""
+
+MOST_FACES = 8
+"""Faces of a clip that get a tab: those seen longest."""
+
+_HELD = 64
+"""Faces out of sight that are kept while rows come; a video with many cuts has thousands."""
+
+SMOOTH = "_smooth"
+"""Ending of the columns that hold smoothed values."""
+
+_TIME, _VOICE, _FACE = range(3)
+_BOX = ("box_x", "box_y", "box_w", "box_h")
+
+
+class Person:
+    """One face of a clip, or what was predicted without one.
+
+    Attributes:
+        series: Its values over time: the tasks' columns, and then the smoothed ones.
+        totals: Sums over all of its rows.
+    """
+
+    def __init__(self, series: Series, tasks: Sequence[Task]) -> None:
+        self.series, self.totals = series, Totals(tasks)
+
+    @property
+    def count(self) -> int:
+        """Frames that it has a row of."""
+        return self.totals.rows
+
+
+class Clip:
+    """Sums over stretches of time of one clip: of its frames, and of each face.
+
+    Args:
+        name: The clip as the table names it.
+        tasks: What to show.
+        columns: Columns of its table.
+
+    Attributes:
+        people: Faces by number, and `NOBODY` for rows without one.
+        frames: Frames so far.
+        faces: How many faces there were.
+        with_face: Frames with a face.
+        with_voice: Frames at which a voice was heard.
+        smoothed: Whether the table has smoothed values too.
+    """
+
+    def __init__(self, name: str, tasks: Sequence[Task], columns: Sequence[str]) -> None:
+        self.name, self.tasks = name, tuple(tasks)
+        self.columns = [column for task in tasks for column in task.columns]
+        self.smoothed = all(f"{column}{SMOOTH}" in columns for column in self.columns)
+        if self.smoothed:
+            self.columns += [f"{column}{SMOOTH}" for column in self.columns]
+        self.people: dict[int, Person] = {}
+        self.frames = self.with_face = self.with_voice = 0
+        self._grid = Grid()
+        self._all = self._grid.series(3)
+        self._names: set[int] = set()
+        self._start_s, self.end_s, self._last = np.nan, 0.0, NOBODY
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of a stretch."""
+        return self._grid.step_s
+
+    @property
+    def faces(self) -> int:
+        """How many faces there were."""
+        return len(self._names - {NOBODY})
+
+    def add(self, table: pa.Table) -> None:
+        """Add the next rows, in the order of the table."""
+        if not len(table):
+            return
+        times_s = _numbers(table, "time_s")
+        if not self.frames:
+            self._start_s = float(times_s[0])
+        self.end_s = float(times_s[-1])
+        self._grid.reach(self._start_s, self.end_s)
+        places = self._grid.places(times_s)
+        marks = np.column_stack([times_s, *(_numbers(table, name) for name in _BOX)])
+        self._add_frames(table, places, marks)
+        values = np.column_stack([_numbers(table, name) for name in self.columns])
+        faces = np.nan_to_num(_numbers(table, "face_id"), nan=NOBODY).astype(np.int64)
+        here = set(faces.tolist())
+        for face in sorted(here):
+            own = faces == face
+            self._person(face).series.add(places[own], values[own], marks[own])
+            self.people[face].totals.add(values[own])
+        self._names |= here
+        self._forget_brief(here)
+
+    def _add_frames(self, table: pa.Table, places: IntArray, marks: NDArray[np.float64]) -> None:
+        frame = _numbers(table, "frame").astype(np.int64)
+        new = np.diff(frame, prepend=self._last) != 0
+        self._last = int(frame[-1])
+        if not new.any():
+            return
+        seen = [_numbers(table, name)[new] for name in ("voice_heard", "face_seen")]
+        values = np.column_stack([marks[new, 0], *seen])
+        self._all.add(places[new], values, marks[new])
+        self.frames += int(new.sum())
+        self.with_voice += int(seen[0].sum())
+        self.with_face += int(seen[1].sum())
+
+    def _person(self, face: int) -> Person:
+        if face not in self.people:
+            series = self._grid.series(len(self.columns))
+            self.people[face] = Person(series, self.tasks)
+        return self.people[face]
+
+    def _forget_brief(self, here: set[int]) -> None:
+        """Let go of the faces that were seen most briefly and are out of sight."""
+        gone = [face for face in self.people if face not in here and face != NOBODY]
+        gone.sort(key=lambda face: self.people[face].count, reverse=True)
+        for face in gone[_HELD:]:
+            self._grid.drop(self.people.pop(face).series)
+
+    def shown(self) -> list[int]:
+        """Who gets a tab: the faces seen longest by number, and at the end a voice alone."""
+        seen = [face for face in self.people if face != NOBODY]
+        longest = sorted(seen, key=lambda face: -self.people[face].count)[:MOST_FACES]
+        nobody = self.people.get(NOBODY)
+        heard = nobody is not None and (nobody.totals.told or not longest)
+        return sorted(longest) + ([NOBODY] if heard else [])
+
+    def places(self) -> IntArray:
+        """Stretches in which there is a frame, shape (P,)."""
+        return np.flatnonzero(self._all.rows) + self._all.first
+
+    def frames_of(self, places: IntArray) -> NDArray[np.float64]:
+        """Frames of each stretch, shape (P,)."""
+        return self._all.on(places, self._all.rows.astype(np.float64))
+
+    def times_s(self, places: IntArray) -> NDArray[np.float64]:
+        """Mean time of the frames of each stretch, shape (P,)."""
+        return self._all.on(places, self._all.means())[:, _TIME]
+
+    def voice(self, places: IntArray) -> NDArray[np.float64]:
+        """Share of each stretch's frames with a voice, shape (P,)."""
+        return self._all.on(places, self._all.means())[:, _VOICE]
+
+    def moments_s(self, places: IntArray) -> NDArray[np.float64]:
+        """Time of the first frame of each stretch, shape (P,)."""
+        return self._all.on(places, self._all.marks)[:, 0]
+
+    def seen(self, face: int, places: IntArray) -> NDArray[np.float64]:
+        """Share of each stretch's frames with a row of somebody, shape (P,)."""
+        series = self.people[face].series
+        shares: NDArray[np.float64] = np.nan_to_num(
+            series.on(places, series.rows.astype(np.float64))
+        )
+        return shares / self.frames_of(places)
+
+
+def _numbers(table: pa.Table, column: str) -> NDArray[np.float64]:
+    """A column as numbers, NaN where blank, shape (N,)."""
+    return np.asarray(table.column(column).to_numpy(), np.float64)

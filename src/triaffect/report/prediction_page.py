@@ -1,0 +1,305 @@
+"""A page about predictions: each clip, and each face over time."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from triaffect.features.model_folder import Manifest
+from triaffect.report.clip_series import MOST_FACES, NOBODY, Clip, percent
+from triaffect.report.page import Page, to_json
+from triaffect.report.thumbnails import Thumbnails, thumbnails
+from triaffect.tasks.registry import TASKS
+from triaffect.tasks.task import Task
+from triaffect.version import __version__
+
+OVERVIEW = ("clip", "frames", "until (s)", "faces", "frames with a face", "frames with a voice")
+
+_HOW_SUMMED = (
+    "Values: mean ± standard deviation. Classes: share of the frames in which each is the "
+    "likeliest. Units: share of the frames in which each is present, from the model's own "
+    "threshold on."
+)
+
+_FEW = 5
+"""Values of a task that are drawn as lines; more are drawn as rows of a heat map."""
+
+
+def panels(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """How each task is drawn, for the script."""
+    return [
+        {
+            "kind": "classes" if task.exclusive else "lines" if task.width <= _FEW else "heat",
+            "title": task.words,
+            "names": [_short(task, column) for column in task.columns],
+            "titles": [task.title(column) for column in task.columns],
+            "poles": [list(task.poles.get(column, ())) for column in task.columns],
+            "range": list(task.display_range),
+            "plane": task.circumplex,
+        }
+        for task in tasks
+    ]
+
+
+def _short(task: Task, column: str) -> str:
+    """What fits beside a panel on a narrow screen: a title of one word, or the column's name."""
+    title = task.title(column)
+    return column if " " in title else title
+
+
+def overview_row(clip: Clip) -> list[str]:
+    """Cells of the clip in the table of all clips, as `OVERVIEW` heads them."""
+    frames = max(clip.frames, 1)
+    shares = [percent(count / frames) for count in (clip.with_face, clip.with_voice)]
+    return [clip.name, f"{clip.frames}", f"{clip.end_s:.2f}", f"{clip.faces}", *shares]
+
+
+def section(clip: Clip, number: int) -> str:
+    """The clip's part of the page, into which its script draws."""
+    rows = [_summary(clip, face) for face in clip.shown()]
+    head = ("", "frames", "of all", *(task.words for task in clip.tasks))
+    parts = [
+        f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}">',
+        f"<h2>{html.escape(clip.name)}</h2>",
+        f"<p>{html.escape(_about(clip))}</p>",
+        f'<div class="card">{_table(head, rows)}<p class="note">{_HOW_SUMMED}</p></div>',
+        '<div class="view"></div></section>',
+    ]
+    return "".join(parts)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td data-label="{html.escape(label)}">{html.escape(cell)}</td>'
+            for label, cell in zip(head, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f'<table class="summary"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _summary(clip: Clip, face: int) -> list[str]:
+    person = clip.people[face]
+    share = person.count / max(clip.frames, 1)
+    return [_label(face), f"{person.count}", percent(share), *person.totals.cells()]
+
+
+def _label(face: int) -> str:
+    return "No face" if face == NOBODY else f"Face {face}"
+
+
+def _about(clip: Clip) -> str:
+    _, frames, end, _, face, voice = overview_row(clip)
+    faces = {0: "no face was seen", 1: "1 face"}.get(clip.faces, f"{clip.faces} faces")
+    if clip.frames == 1:
+        return f"A single frame; {faces}."
+    seen = f", one at least in {face} of the frames" if clip.faces else ""
+    heard = f"a voice in {voice} of the frames" if clip.with_voice else "no voice was heard"
+    told = [f"{frames} frames until {end} s; {faces}{seen}; {heard}. {_point(clip)}"]
+    if clip.faces > MOST_FACES:
+        told.append(f"{clip.faces - MOST_FACES} faces seen more briefly are not drawn.")
+    nobody = clip.people.get(NOBODY)
+    if nobody and nobody.totals.told:
+        told.append("Frames without a face are judged by the voice alone, whoever speaks.")
+    return " ".join(told)
+
+
+def _point(clip: Clip) -> str:
+    """What a point of a panel is."""
+    frames = clip.frames_of(clip.places())
+    if frames.max() <= 1:
+        return "A point is one frame."
+    return f"A point is the mean over {clip.step_s:g} s (up to {frames.max():.0f} frames)."
+
+
+def data(clip: Clip, pictures: Thumbnails) -> str:
+    """What is drawn of the clip, as JSON for the script.
+
+    Values and shares are in thousandths, null where there is none; times are in seconds.
+    """
+    places = clip.places()
+    return to_json(
+        {
+            "times": np.round(clip.times_s(places), 3).tolist(),
+            "voice": _thousandths(clip.voice(places)),
+            "panels": panels(clip.tasks),
+            "thumbs": pictures.clip,
+            "people": [_person(clip, face, places, pictures) for face in clip.shown()],
+        }
+    )
+
+
+def _person(
+    clip: Clip, face: int, places: NDArray[np.int64], pictures: Thumbnails
+) -> dict[str, Any]:
+    series = clip.people[face].series
+    values = [_thousandths(column) for column in series.on(places, series.means()).T]
+    width = sum(task.width for task in clip.tasks)
+    return {
+        "label": _label(face),
+        "face": face != NOBODY,
+        "share": round(clip.people[face].count / max(clip.frames, 1), 3),
+        "seen": _thousandths(clip.seen(face, places)),
+        "values": values[:width],
+        "smooth": values[width:],
+        "thumbs": pictures.faces.get(face, []),
+    }
+
+
+def _thousandths(values: NDArray[np.float64]) -> list[int | None]:
+    return [None if np.isnan(value) else round(1000 * float(value)) for value in values]
+
+
+MOST_CLIPS = 48
+"""Clips that are drawn; the table holds them all."""
+
+MEANING = (
+    "The numbers are estimates of what raters would write down about what a face and a voice "
+    "show, not of what a person feels. They are often wrong for a single moment; do not judge "
+    "a person by them."
+)
+_FACES = (
+    "This page holds small pictures of the people in the videos: whoever has it sees their faces. "
+    "(triaffect predict --no-thumbnails makes one without.)"
+)
+_HOW_TO_READ = (
+    "Point at a panel, or choose one and use the arrow keys, to see a moment in all of them. "
+    "Hatched is where there is no value. Colours are those of Okabe and Ito, which the "
+    "colour-blind can tell apart; names, dashes and lightness say the same without them."
+)
+_SCRIPTS = ("svg.js", "panels.js", "side.js", "view.js")
+
+
+class Clips:
+    """Clips gathered from rows as they come, to be shown on a page.
+
+    Only means over stretches of time, and pictures, are kept of them.
+
+    Args:
+        tasks: What to draw.
+        pictures: Whether to take small pictures of the clips.
+    """
+
+    def __init__(self, tasks: Sequence[Task] = TASKS, pictures: bool = True) -> None:
+        self._tasks, self._pictures = tuple(tasks), pictures
+        self._overview: list[list[str]] = []
+        self._drawn: list[tuple[str, str]] = []
+        self._clip: Clip | None = None
+        self._source: Path | None = None
+        self._shows_people = False
+
+    def add(self, table: pa.Table, source: Path | None = None) -> None:
+        """Add the next rows; those of a clip must follow each other, in order of time.
+
+        Args:
+            table: Rows of one clip.
+            source: Its file, to take pictures from; None takes none.
+        """
+        if not len(table):
+            return
+        name = table.column("clip")[0].as_py()
+        if self._clip is None or (self._clip.name, self._source) != (name, source):
+            self._close()
+            self._clip = Clip(name, self._known(table), table.column_names)
+            self._source = source
+        self._clip.add(table)
+
+    def _known(self, table: pa.Table) -> list[Task]:
+        there = set(table.column_names)
+        return [task for task in self._tasks if there.issuperset(task.columns)]
+
+    def _close(self) -> None:
+        """Keep what is shown of the clip that has ended."""
+        if self._clip is None:
+            return
+        self._overview.append(overview_row(self._clip))
+        if len(self._drawn) < MOST_CLIPS:
+            taken = Thumbnails()
+            if self._pictures and self._source is not None:
+                taken = thumbnails(self._clip, self._source)
+            self._shows_people |= bool(taken.clip)
+            self._drawn.append((section(self._clip, len(self._drawn)), data(self._clip, taken)))
+        self._clip = None
+
+    def put_on(self, page: Page) -> None:
+        """Put the clips added so far on a page: a table of all, and one at a time to look at."""
+        self._close()
+        if self._shows_people:
+            page.paragraph(_FACES)
+        page.paragraph(_HOW_TO_READ)
+        page.table(OVERVIEW, self._overview)
+        page.style(_text("clips.css"))
+        for number, (body, content) in enumerate(self._drawn):
+            page.element(body)
+            page.data(f"data-{number}", content)
+        page.script("\n".join(_text(name) for name in _SCRIPTS))
+        left_out = len(self._overview) - len(self._drawn)
+        if left_out:
+            page.paragraph(f"The table holds {left_out} more clips, which are not drawn.")
+
+
+class PredictionPage:
+    """The page of ``triaffect predict --report``.
+
+    Args:
+        tasks: What to draw.
+        model: What the model folder says of itself; None tells nothing of the model.
+        pictures: Whether to take small pictures of the clips.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task] = TASKS,
+        model: Manifest | None = None,
+        pictures: bool = True,
+    ) -> None:
+        self._model, self._tasks = model, tasks
+        thresholds = model.thresholds if model else {}
+        self._clips = Clips([task.with_thresholds(thresholds) for task in tasks], pictures)
+
+    def add(self, table: pa.Table, source: Path | None = None) -> None:
+        """Add the next rows of a clip; see `Clips.add`."""
+        self._clips.add(table, source)
+
+    def page(self) -> Page:
+        """The page about the clips added so far."""
+        page = Page("Predictions", MEANING)
+        if self._model:
+            page.paragraph(_about_prediction(self._model, self._tasks))
+        self._clips.put_on(page)
+        return page
+
+    def write(self, path: Path) -> None:
+        """Write the page; an existing file is replaced."""
+        self.page().write(path)
+
+
+def _about_prediction(model: Manifest, tasks: Sequence[Task]) -> str:
+    origins = {
+        task.words: model.label_origins[task.key].replace("+", " and ")
+        for task in tasks
+        if task.key in model.label_origins
+    }
+    named = ", ".join(f"{name} from {origin} labels" for name, origin in origins.items())
+    learnt = f" It learnt {named}." if named else ""
+    return (
+        f"Model {model.name}, version {model.version}; licence: {model.licence}. "
+        f"Written by triaffect {__version__}.{learnt}"
+    )
+
+
+@cache
+def _text(name: str) -> str:
+    return (files("triaffect.report") / "web" / name).read_text("utf-8")

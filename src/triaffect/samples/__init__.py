@@ -1,1 +1,0 @@
-"""What a network sees: windows of stored vectors, or augmented crops."""

@@ -1,0 +1,1 @@
+"""Prediction tables: columns, smoothing, baseline, summary, writing. No network."""

@@ -1,0 +1,95 @@
+"""How far a face is above its own beginning: a neutral of each person, as far as one can tell.
+
+The neutral of a face is the median of its first seconds, of each column on its own. Values after
+them are told relative to it. Before it is known, and for frames without a face, which show no one
+in particular, the new columns are blank; so they are for a face that is not seen that long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from triaffect.tables.schema import (
+    NO_FACE,
+    Times,
+    Values,
+    faces_of,
+    number_columns,
+    rows_by_face,
+    stretches,
+    times_of,
+    values_of,
+    with_columns,
+)
+from triaffect.tasks.task import Task
+
+SUFFIX = "_above_own"
+LEAST_S, MOST_S = 0.1, 600.0
+
+
+def compared_columns(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """Columns that have a neutral: all but classes of which one is right."""
+    return tuple(name for task in tasks if not task.exclusive for name in task.columns)
+
+
+def above_own(
+    tables: Iterable[pa.Table], seconds: float, tasks: Sequence[Task]
+) -> Iterator[pa.Table]:
+    """Add each value's distance from the face's own neutral to a table that comes in parts.
+
+    Args:
+        tables: Parts of a prediction table, clip by clip and rising in time.
+        seconds: How long the neutral is looked at, from the face's first prediction on.
+        tasks: Whose columns to compare; every column of theirs must be there.
+
+    Yields:
+        The same rows in order, with columns ending in `SUFFIX`. What is kept of a clip is the
+        beginnings of faces of which no more was seen, and one number a column of the others.
+    """
+    columns = compared_columns(tasks)
+    for stretch in stretches(tables):
+        faces: dict[int, _Own] = {}
+        for table in stretch:
+            times, values = times_of(table), values_of(table, columns)
+            above = np.full_like(values, np.nan)
+            for face, rows in rows_by_face(faces_of(table)):
+                seen = rows[~np.isnan(values[rows]).all(axis=1)]
+                if face != NO_FACE and len(seen):
+                    own = faces.setdefault(face, _Own(times[seen[0]] + seconds))
+                    above[seen] = own.above(times[seen], values[seen])
+            names = [name + SUFFIX for name in columns]
+            yield with_columns(table, number_columns(names, above))
+
+
+class _Own:
+    """One face's neutral.
+
+    Args:
+        until_s: The last moment that belongs to it.
+    """
+
+    def __init__(self, until_s: float) -> None:
+        self._until_s = until_s
+        self._beginning: list[Values] = []
+        self._neutral: Values | None = None
+
+    def above(self, time_s: Times, values: Values) -> Values:
+        """Take in moments (N,) and their values (N, K); their distance, NaN if unknown."""
+        late = time_s > self._until_s
+        if self._neutral is None:
+            self._beginning.append(values[~late])
+            if late.any():
+                self._neutral = _medians(np.concatenate(self._beginning))
+                self._beginning.clear()
+        if self._neutral is None:
+            return np.full_like(values, np.nan)
+        return np.where(late[:, None], values - self._neutral, np.nan)
+
+
+def _medians(values: Values) -> Values:
+    """Median of each column's known values, NaN where there is none, (N, K) to (K,)."""
+    known = [column[~np.isnan(column)] for column in values.T]
+    return np.array([np.median(column) if len(column) else np.nan for column in known])

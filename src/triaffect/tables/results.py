@@ -1,0 +1,92 @@
+"""What became of each input, and the mark beside a table that is not whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from triaffect.errors import TriaffectError
+from triaffect.tables.schema import printable
+
+
+class State(StrEnum):
+    """How much of an input is in the table."""
+
+    WHOLE = "whole"
+    PARTIAL = "partial"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    NOT_STARTED = "not started"
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What became of one input.
+
+    Attributes:
+        path: The input as given.
+        rows: Rows of the table that are its.
+        error: Why it failed; None if it did not.
+        problem: What was lost of a file that is broken or cut off; empty for a whole one.
+        stopped: How much there is of a file that an interruption left undone; None if it did not.
+    """
+
+    path: Path
+    rows: int = 0
+    error: TriaffectError | None = None
+    problem: str = ""
+    stopped: State | None = None
+
+    @property
+    def state(self) -> State:
+        """How much of it is in the table."""
+        if self.stopped:
+            return self.stopped
+        if self.error:
+            return State.FAILED
+        return State.PARTIAL if self.problem else State.WHOLE
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C; what was done until then is kept.
+
+    Args:
+        output: The partial table; None if there was not one row.
+        results: What became of each input, in order.
+    """
+
+    def __init__(self, output: Path | None, results: Sequence[FileResult]) -> None:
+        super().__init__()
+        self.output, self.results = output, list(results)
+
+
+def partial_name(output: Path) -> Path:
+    """Where the rows of interrupted work are: ``t.partial.csv`` beside ``t.csv``."""
+    return output.with_name(f"{output.stem}.partial{output.suffix}")
+
+
+def meta_name(output: Path) -> Path:
+    """The file that describes a table: ``t.csv.meta.json`` beside ``t.csv``."""
+    return output.with_name(output.name + ".meta.json")
+
+
+def problems(results: Sequence[FileResult]) -> list[dict[str, Any]]:
+    """The inputs that are not wholly in the table, for JSON.
+
+    Returns:
+        For each its ``clip``, ``state`` (as `State`), ``rows`` in the table, and ``problem`` in
+        words; nothing for a whole one.
+    """
+    return [
+        {
+            "clip": printable(result.path),
+            "state": str(result.state),
+            "rows": result.rows,
+            "problem": str(result.error or result.problem or result.state),
+        }
+        for result in results
+        if result.state is not State.WHOLE
+    ]

@@ -1,0 +1,248 @@
+"""Smoothing over real time, within a clip and a face; the raw columns stay.
+
+- ``off``: nothing is added. This is the default.
+- ``causal``: an exponential mean of what came before, with a time constant. A value that comes
+  dt seconds after the last one enters with the share 1 - exp(-dt / constant). After a gap of
+  more than `GAP_S`, or of more than the constant if that is longer, it starts afresh.
+- ``centred``: a mean under a raised cosine, half as high half a width away and 0 from one width
+  on, so that nothing farther away counts and gaps need no rule. Each value counts for the time
+  it stands for, half way to its neighbours, so that a stretch of more frames weighs no more.
+
+A blank stays blank and counts for nothing. Frames without a face, from the voice alone, are a
+series of their own. Means of distributions are distributions, so what sums to 1 still does; the
+class named is the most probable one of the smoothed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pyarrow as pa
+
+from triaffect.errors import TableError
+from triaffect.io.durations import read_seconds
+from triaffect.tables.schema import (
+    Times,
+    Values,
+    faces_of,
+    rows_by_face,
+    stretches,
+    task_columns,
+    times_of,
+    values_of,
+    with_columns,
+)
+from triaffect.tasks.task import Task
+
+SUFFIX = "_smooth"
+GAP_S = 1.0
+"""After a longer pause a causal mean starts afresh."""
+_LEAST_S, _MOST_S = 0.01, 60.0
+_REACH = 2.0
+"""Widths to each side of a moment within which lies all that its centred mean depends on: one
+that weighs, and half a one in which the neighbours are looked for that tell what each value
+stands for; the rest is for rounding."""
+
+
+class Kind(StrEnum):
+    """How values are smoothed."""
+
+    OFF = "off"
+    CAUSAL = "causal"
+    CENTRED = "centred"
+
+
+_USUAL_S = {Kind.OFF: 0.0, Kind.CAUSAL: 0.3, Kind.CENTRED: 0.5}
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """What to smooth with.
+
+    Attributes:
+        kind: How.
+        seconds: Time constant of a causal mean, width at half height of a centred one.
+    """
+
+    kind: Kind = Kind.OFF
+    seconds: float = 0.0
+
+    @staticmethod
+    def parse(text: str) -> Smoothing:
+        """Read ``off``, ``causal``, ``centred``, the last two maybe with ``:0.4s``.
+
+        Raises:
+            TableError: It is none of them, or the time is none from 0.01 s to 60 s.
+        """
+        word, colon, length = text.strip().partition(":")
+        if word not in list(Kind) or (colon and word == Kind.OFF):
+            expected = f"one of {', '.join(Kind)}, the last two maybe with a time as in causal:0.4s"
+            raise TableError(expected, repr(text), where="smooth")
+        kind = Kind(word)
+        if not colon:
+            return Smoothing(kind, _USUAL_S[kind])
+        return Smoothing(kind, read_seconds(length, "smooth", _LEAST_S, _MOST_S))
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return self.kind if self.kind is Kind.OFF else f"{self.kind}:{self.seconds:g}s"
+
+
+OFF = Smoothing()
+
+
+def smoothed(
+    tables: Iterable[pa.Table], smoothing: Smoothing, tasks: Sequence[Task]
+) -> Iterator[pa.Table]:
+    """Add smoothed columns to a table that comes in parts.
+
+    The numbers do not depend on where it is cut. A centred mean waits for two widths of the
+    clip; no more than four are kept.
+
+    Args:
+        tables: Parts of a prediction table, clip by clip and rising in time.
+        smoothing: With what.
+        tasks: Whose columns to smooth; every column of theirs must be there.
+
+    Yields:
+        The same rows in order, perhaps cut elsewhere, with columns ending in `SUFFIX`.
+    """
+    if smoothing.kind is Kind.OFF:
+        yield from tables
+        return
+    stream = _causal_stream if smoothing.kind is Kind.CAUSAL else _centred_stream
+    for stretch in stretches(tables):
+        yield from stream(stretch, smoothing.seconds, tasks)
+
+
+def smoothed_fields(schema: pa.Schema, tasks: Sequence[Task]) -> list[pa.Field]:
+    """Fields that `smoothed` adds to a table of a schema."""
+    names = (name for task in tasks for name in task.prediction_columns)
+    return [schema.field(name).with_name(name + SUFFIX) for name in names]
+
+
+class CausalMean:
+    """An exponential mean of the values so far, each column on its own.
+
+    Args:
+        width: Number of columns K.
+        constant_s: Time constant in seconds.
+    """
+
+    def __init__(self, width: int, constant_s: float) -> None:
+        self._constant_s, self._gap_s = constant_s, max(GAP_S, constant_s)
+        self._mean, self._last_s = np.zeros(width), np.full(width, -np.inf)
+
+    def add(self, time_s: float, values: Values) -> Values:
+        """Take in the values (K,) of a moment; the means there (K,), NaN where one is NaN."""
+        passed = time_s - self._last_s
+        share = np.where(passed > self._gap_s, 1.0, -np.expm1(-passed / self._constant_s))
+        mean: Values = self._mean + share * (values - self._mean)
+        known = ~np.isnan(values)
+        self._mean = np.where(known, mean, self._mean)
+        self._last_s = np.where(known, time_s, self._last_s)
+        return mean
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether values from now on start afresh anyhow."""
+        return bool((now_s - self._last_s > self._gap_s).all())
+
+
+def centred_means(at_s: Times, time_s: Times, values: Values, width_s: float) -> Values:
+    """Means under a raised cosine around given moments.
+
+    Args:
+        at_s: The moments, shape (M,), some of those of the values.
+        time_s: Moments of the values, rising, shape (N,).
+        values: None of them NaN, shape (N, K).
+        width_s: Width at half height; nothing counts that is as far away or farther.
+
+    Returns:
+        Shape (M, K).
+    """
+    stands = stands_for_s(time_s, width_s / 2)
+    first = np.searchsorted(time_s, at_s - width_s, side="left")
+    last = np.searchsorted(time_s, at_s + width_s, side="right")
+    means = np.empty((len(at_s), values.shape[1]))
+    for row, (at, start, end) in enumerate(zip(at_s, first, last, strict=True)):
+        near = np.minimum(np.abs(time_s[start:end] - at) / width_s, 1)
+        weight = stands[start:end] * (1 + np.cos(np.pi * near))
+        means[row] = weight @ values[start:end] / weight.sum()
+    return means
+
+
+def stands_for_s(time_s: Times, most_s: float) -> Times:
+    """Seconds that each value stands for: half way to both neighbours.
+
+    A neighbour more than ``most_s`` away is none; then the other side's half counts twice, and
+    without any neighbour it is ``most_s``. Shape (N,) to (N,).
+    """
+    step = np.append(np.diff(time_s), np.inf)
+    after, before = step, np.append(np.inf, step[:-1])
+    after, before = (
+        np.where(one <= most_s, one, np.where(other <= most_s, other, most_s))
+        for one, other in ((after, before), (before, after))
+    )
+    stands: Times = np.maximum((after + before) / 2, 1e-9)  # 0 for two values of one moment
+    return stands
+
+
+def _causal_stream(
+    stretch: Iterable[pa.Table], constant_s: float, tasks: Sequence[Task]
+) -> Iterator[pa.Table]:
+    columns = [name for task in tasks for name in task.columns]
+    means: dict[int, CausalMean] = {}
+    for table in stretch:
+        times, values = times_of(table), values_of(table, columns)
+        for face, rows in rows_by_face(faces_of(table)):
+            mean = means.setdefault(face, CausalMean(len(columns), constant_s))
+            for row in rows:
+                values[row] = mean.add(times[row], values[row])
+        means = {face: mean for face, mean in means.items() if not mean.is_over(times[-1])}
+        edges = np.cumsum([task.width for task in tasks])[:-1]
+        yield _with_smooth(table, np.split(values, edges, axis=1), tasks)
+
+
+def _centred_stream(
+    stretch: Iterable[pa.Table], width_s: float, tasks: Sequence[Task]
+) -> Iterator[pa.Table]:
+    held: pa.Table | None = None
+    done = 0  # rows of it that were given already and are kept for those to come
+    for table in stretch:
+        held = table if held is None else pa.concat_tables([held, table])
+        times = times_of(held)
+        ready = int(np.searchsorted(times, times[-1] - _REACH * width_s))
+        if ready > done:
+            yield _centred_rows(held, slice(done, ready), width_s, tasks)
+            done = ready
+        old = int(np.searchsorted(times, times[done] - _REACH * width_s))
+        held, done = held.slice(old), done - old
+    if held is not None:
+        yield _centred_rows(held, slice(done, len(held)), width_s, tasks)
+
+
+def _centred_rows(
+    table: pa.Table, wanted: slice, width_s: float, tasks: Sequence[Task]
+) -> pa.Table:
+    """The wanted rows with their means; the others are there to be looked at."""
+    times, by_face = times_of(table), list(rows_by_face(faces_of(table)))
+    smooth = []
+    for task in tasks:
+        values = values_of(table, task.columns)
+        means = np.full_like(values, np.nan)
+        for _, rows in by_face:
+            seen = rows[~np.isnan(values[rows]).any(axis=1)]
+            asked = seen[(seen >= wanted.start) & (seen < wanted.stop)]
+            means[asked] = centred_means(times[asked], times[seen], values[seen], width_s)
+        smooth.append(means[wanted])
+    return _with_smooth(table.slice(wanted.start, wanted.stop - wanted.start), smooth, tasks)
+
+
+def _with_smooth(table: pa.Table, values: Sequence[Values], tasks: Sequence[Task]) -> pa.Table:
+    added: dict[str, pa.Array] = {}
+    for task, own in zip(tasks, values, strict=True):
+        added |= {name + SUFFIX: column for name, column in task_columns(task, own).items()}
+    return with_columns(table, added)

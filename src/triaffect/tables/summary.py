@@ -1,0 +1,257 @@
+"""What was seen of each face, in one row: how long, how it was on average, how it spread.
+
+Computed in one pass over a table that comes in parts; what is kept grows with the number of
+faces of a clip, never with its length. Every number weighs moments by the time they last: until
+the clip's next moment, the last one as long as the one before it. Percentiles are read off a
+histogram of `BINS` bins over the range that a column's values can have, so they are right to a
+bin's width: 0.005 for what goes from -1 to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from triaffect.tables.schema import (
+    NO_FACE,
+    Times,
+    Values,
+    faces_of,
+    rows_by_face,
+    stretches,
+    times_of,
+    values_of,
+)
+from triaffect.tasks.task import Task
+from triaffect.types import BoolArray
+
+BINS = 400
+PERCENTILES = (5, 50, 95)
+_DIGITS = 6
+_KEYS = (
+    pa.field("clip", pa.string()),
+    pa.field("face_id", pa.int64()),
+    pa.field("first_s", pa.float64()),
+    pa.field("last_s", pa.float64()),
+    pa.field("seconds", pa.float64()),
+    pa.field("rows", pa.int64()),
+    pa.field("clip_share", pa.float64()),
+    pa.field("voice_share", pa.float64()),
+    pa.field("detection_mean", pa.float64()),
+)
+
+Row = dict[str, str | float | int | None]
+
+
+def summary_schema(tasks: Sequence[Task]) -> pa.Schema:
+    """Arrow schema of the summary for these tasks."""
+    names = [name for task in tasks for name in _tally_of(task).names]
+    return pa.schema([*_KEYS, *(pa.field(name, pa.float64()) for name in names)])
+
+
+def summarised(tables: Iterable[pa.Table], tasks: Sequence[Task]) -> Iterator[pa.Table]:
+    """Sum up a prediction table that comes in parts.
+
+    Args:
+        tables: Its parts, clip by clip and rising in time.
+        tasks: What to sum up, with the thresholds from which a column counts as present.
+
+    Yields:
+        For each clip a table with a row for each face, and one for its frames without a face,
+        if there are any, which rest on the voice alone.
+    """
+    schema = summary_schema(tasks)
+    for stretch in stretches(tables):
+        clip = _Clip(tasks)
+        for table, lasts_s in _lasting(stretch):
+            clip.add(table, lasts_s)
+        yield pa.Table.from_pylist(clip.rows(), schema)
+
+
+def _lasting(stretch: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, Times]]:
+    """Parts with the seconds that each row's moment lasts, 0 for a clip of a single moment."""
+    held: pa.Table | None = None
+    last_s = 0.0
+    for table in stretch:
+        held = table if held is None else pa.concat_tables([held, table])
+        moments, place = np.unique(times_of(held), return_inverse=True)
+        known = int(np.searchsorted(place, len(moments) - 1))
+        if known:
+            lasts_s = np.diff(moments)[place[:known]]
+            last_s = float(lasts_s[-1])
+            yield held.slice(0, known), lasts_s
+        held = held.slice(known)
+    if held is not None:
+        yield held, np.full(len(held), last_s)
+
+
+class _Clip:
+    """Gathers one clip."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = tasks
+        self._faces: dict[int, _Face] = {}
+        self._name, self._weight = "", 0.0
+
+    def add(self, table: pa.Table, lasts_s: Times) -> None:
+        """Take in rows, with the seconds that the moment of each lasts."""
+        self._name = table["clip"][0].as_py()
+        times = times_of(table)
+        weight = np.where(lasts_s > 0, lasts_s, 1.0)  # a single moment is all there is
+        self._weight += float(weight[np.unique(times, return_index=True)[1]].sum())
+        detection, heard = values_of(table, ["detection", "voice_heard"]).T
+        values = [values_of(table, task.columns) for task in self._tasks]
+        for number, rows in rows_by_face(faces_of(table)):
+            if number not in self._faces:
+                self._faces[number] = _Face(times[rows[0]], self._tasks)
+            face = self._faces[number]
+            face.add_moments(times[rows], lasts_s[rows], weight[rows], heard[rows])
+            face.detection.add(detection[rows, None], weight[rows])
+            for tally, own in zip(face.tallies, values, strict=True):
+                tally.add(own[rows], weight[rows])
+
+    def rows(self) -> list[Row]:
+        """A row a face, by number; frames without a face come last."""
+        order = sorted(self._faces, key=lambda number: (number == NO_FACE, number))
+        return [
+            {
+                **self._faces[number].row(self._weight),
+                "clip": self._name,
+                "face_id": None if number == NO_FACE else number,
+            }
+            for number in order
+        ]
+
+
+class _Face:
+    """Gathers one face of a clip, or its frames without one."""
+
+    def __init__(self, first_s: float, tasks: Sequence[Task]) -> None:
+        self.detection = _Spread(("detection",), 0.0, 1.0)
+        self.tallies = [_tally_of(task) for task in tasks]
+        self._first_s = self._last_s = first_s
+        self._seconds = self._weight = self._heard = 0.0
+        self._rows = 0
+
+    def add_moments(self, time_s: Times, lasts_s: Times, weight: Times, heard: Values) -> None:
+        """Take in moments (N,), how long they last, their weight, and 1 where a voice is."""
+        self._last_s = float(time_s[-1])
+        self._seconds += float(lasts_s.sum())
+        self._weight += float(weight.sum())
+        self._heard += float(weight @ heard)
+        self._rows += len(time_s)
+
+    def row(self, clip_weight: float) -> Row:
+        """The summary."""
+        told: dict[str, float] = {
+            "first_s": self._first_s,
+            "last_s": self._last_s,
+            "seconds": self._seconds,
+            "clip_share": self._weight / clip_weight,
+            "voice_share": self._heard / self._weight,
+            "detection_mean": self.detection.told()["detection_mean"],
+        }
+        for tally in self.tallies:
+            told |= tally.told()
+        numbers: Row = {
+            name: None if np.isnan(value) else round(value, _DIGITS) + 0.0
+            for name, value in told.items()
+        }
+        return numbers | {"rows": self._rows}
+
+
+class _Spread:
+    """Mean, deviation and percentiles of columns.
+
+    Args:
+        columns: Their names.
+        low: Least value that they can have.
+        high: Greatest.
+    """
+
+    def __init__(self, columns: Sequence[str], low: float, high: float) -> None:
+        self._columns = columns
+        self._edges = np.linspace(low, high, BINS + 1)
+        self._weight, self._sum, self._squares = np.zeros((3, len(columns)))
+        self._least = np.full(len(columns), np.inf)
+        self._greatest = -self._least
+        self._counts = np.zeros((len(columns), BINS))
+
+    @property
+    def names(self) -> list[str]:
+        """What `told` tells, in order."""
+        kinds = ("mean", "sd", *(f"p{share}" for share in PERCENTILES))
+        return [f"{name}_{kind}" for name in self._columns for kind in kinds]
+
+    def add(self, values: Values, weight: Times) -> None:
+        """Take in values (N, K), NaN where blank, with the weight (N,) of each."""
+        for k, column in enumerate(values.T):
+            known = ~np.isnan(column)
+            own, heavy = column[known], weight[known]
+            if not len(own):
+                continue
+            self._weight[k] += heavy.sum()
+            self._sum[k] += heavy @ own
+            self._squares[k] += heavy @ own**2
+            self._least[k] = min(self._least[k], own.min())
+            self._greatest[k] = max(self._greatest[k], own.max())
+            bins = np.searchsorted(self._edges, own, side="right") - 1
+            self._counts[k] += np.bincount(bins.clip(0, BINS - 1), heavy, BINS)
+
+    def told(self) -> dict[str, float]:
+        """The numbers by name, NaN where nothing was known."""
+        numbers: list[float] = []
+        for k in range(len(self._columns)):
+            numbers += self._numbers(k) if self._weight[k] else [np.nan] * (2 + len(PERCENTILES))
+        return dict(zip(self.names, numbers, strict=True))
+
+    def _numbers(self, k: int) -> list[float]:
+        mean = self._sum[k] / self._weight[k]
+        variance = max(self._squares[k] / self._weight[k] - mean**2, 0.0)
+        below = np.append(0.0, np.cumsum(self._counts[k]))
+        wanted = np.array(PERCENTILES) / 100 * below[-1]
+        found = np.interp(wanted, below, self._edges).clip(self._least[k], self._greatest[k])
+        return [float(mean), float(np.sqrt(variance)), *found.tolist()]
+
+
+class _Shares:
+    """In which share of the time each column of a task was the case.
+
+    Args:
+        task: One that tells classes, or what is present.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._weight = 0.0
+        self._present = np.zeros(task.width)
+
+    @property
+    def names(self) -> list[str]:
+        """What `told` tells, in order."""
+        return [f"{part}_share" for part in self._task.part_names]
+
+    def add(self, values: Values, weight: Times) -> None:
+        """Take in values (N, K), NaN where blank, with the weight (N,) of each."""
+        known = ~np.isnan(values).any(axis=1)
+        self._weight += float(weight[known].sum())
+        self._present += weight[known] @ _is_the_case(self._task, values[known])
+
+    def told(self) -> Mapping[str, float]:
+        """The shares by name, NaN where nothing was known."""
+        shares = self._present / self._weight if self._weight else self._present * np.nan
+        return dict(zip(self.names, shares.tolist(), strict=True))
+
+
+def _is_the_case(task: Task, values: Values) -> BoolArray:
+    """Which columns are the case, from known values: the class, or what is present; (N, K)."""
+    submitted = task.submitted(values)
+    return submitted == np.arange(task.width) if task.exclusive else submitted > 0
+
+
+def _tally_of(task: Task) -> _Spread | _Shares:
+    if task.exclusive or task.threshold_columns:
+        return _Shares(task)
+    return _Spread(task.columns, *task.display_range)

@@ -1,0 +1,103 @@
+"""Where training computes: on the processor or on a CUDA card.
+
+A `Place` is the one owner of that choice. Networks are built on the processor, so that a seed
+starts from the same weights anywhere, and moved; what meets a network follows its parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from triaffect.errors import RunError
+from triaffect.losses.objective import TorchTargets
+from triaffect.types import Targets
+
+Precision = Literal["float32", "bfloat16"]
+
+PROCESSOR = "cpu"
+RANDOM = "rng"
+"""Name of the processor's random state in a checkpoint; another device's has its name behind."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device, and how things come to it.
+
+    Attributes:
+        device: Of parameters, inputs, labels and losses.
+    """
+
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        """What the device is called, without its number."""
+        return self.device.type
+
+    @staticmethod
+    def named(name: str) -> Place:
+        """The place of that name, "cpu" or "cuda".
+
+        Raises:
+            RunError: It is "cuda", and there is no card that torch can use.
+        """
+        device = torch.device(name)
+        if device.type == "cuda" and not torch.cuda.is_available():
+            built = torch.version.cuda is not None
+            got = "no card or driver" if built else f"torch {torch.__version__}, built without CUDA"
+            remedy = "see `nvidia-smi`" if built else "install torch for CUDA, see pytorch.org"
+            raise RunError(
+                "a CUDA card that torch can use", got, f"{remedy}, or leave --device out",
+                where="--device cuda",
+            )  # fmt: skip
+        return Place(device)
+
+    @staticmethod
+    def of(net: nn.Module) -> Place:
+        """Where a network's parameters are."""
+        return next((Place(each.device) for each in net.parameters()), ON_PROCESSOR)
+
+    def tensor(self, array: NDArray[np.generic]) -> Tensor:
+        """An array as a tensor of the same type; it may share its memory."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def tensors(self, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
+        """Arrays by name as tensors; see `tensor`."""
+        return {name: self.tensor(array) for name, array in arrays.items()}
+
+    def targets(self, targets: Mapping[str, Targets]) -> dict[str, TorchTargets]:
+        """Labels by task key."""
+        return {key: TorchTargets.of(each, self.device) for key, each in targets.items()}
+
+    def autocast(self, precision: Precision) -> torch.autocast:
+        """Within it a network's products are of this precision."""
+        return torch.autocast(self.name, torch.bfloat16, enabled=precision == "bfloat16")
+
+    def random_states(self) -> dict[str, Tensor]:
+        """States of every generator that training draws from, by name."""
+        states = {RANDOM: torch.get_rng_state()}
+        if self._own_random is not None:
+            module = torch.get_device_module(self.device)
+            states[self._own_random] = module.get_rng_state(self.device)
+        return states
+
+    def set_random_states(self, states: Mapping[str, Tensor]) -> None:
+        """Put `random_states` back."""
+        torch.set_rng_state(states[RANDOM])
+        if self._own_random is not None:
+            module = torch.get_device_module(self.device)
+            module.set_rng_state(states[self._own_random], self.device)
+
+    @property
+    def _own_random(self) -> str | None:
+        return None if self.name == PROCESSOR else f"{RANDOM}.{self.name}"
+
+
+ON_PROCESSOR = Place(torch.device(PROCESSOR))

@@ -1,0 +1,1 @@
+"""Sound to log-mel rows and voice activity."""

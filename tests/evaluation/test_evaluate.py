@@ -1,0 +1,205 @@
+"""Scores of a network's predictions on a store: intervals, units, corpora, both protocols."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.datasets.words import words_of
+from tests.metrics.test_abaw import made_set
+from tests.tasks.toy import PAIN
+from tests.training.recipes import small
+from tests.training.stores import made_store
+from triaffect.datasets.batches import Rows
+from triaffect.datasets.windows import WindowSamples
+from triaffect.errors import RunError, StoreError, TriaffectError
+from triaffect.evaluation.evaluate import Resampling, Split, evaluate, split_of
+from triaffect.evaluation.minibatch_scores import authors_scores, pools_of_run, pools_of_sets
+from triaffect.metrics.abaw import per_batch_score, score_targets
+from triaffect.tasks.registry import TASKS
+from triaffect.training.run_folder import RunFolder
+from triaffect.training.scoring import predict_rows
+from triaffect.training.trainer import open_run, train
+from triaffect.types import Window
+
+NONE, SOME = Resampling(0), Resampling(40, 3)
+VIDEOS = {"a/1": False, "a/2": False, "a/3": False, "b/faces": True}
+FILES = {"a/1": "12.mp4", "a/2": "12.mp4", "a/3": "3.mp4", "b/faces": "faces.npz"}
+PEOPLE = {"a/1": ["Ann"], "a/2": ["Bob"], "a/3": ["Ann"], "b/faces": ["p0", "p1", "p2", "p3"]}
+
+
+def made_split(tasks=TASKS, rows=120):
+    """Rows of two videos, one with twins, and of stills with four people in turn."""
+    truth, said = made_set(rows, 0, tasks)
+    source = np.repeat(list(VIDEOS), rows // 4)
+    person = [PEOPLE[name][n % len(PEOPLE[name])] for n, name in enumerate(source)]
+    moments = {"source": source, "person": person}
+    entries = [
+        SimpleNamespace(source=name, stills=stills, kind="video", files=[{"path": FILES[name]}])
+        for name, stills in VIDEOS.items()
+    ]
+    store = SimpleNamespace(
+        path="store",
+        entries=entries,
+        sources=list(VIDEOS),
+        moments=SimpleNamespace(words=lambda name: words_of(moments[name])),
+    )
+    every = np.arange(rows)
+    sets = words_of(np.where(every % 3 == 0, "MTL", "VA"))
+    corpus = words_of([name[0] for name in source])
+    labels = Rows(every, words_of(["test"] * rows), sets, corpus, truth)
+    return Split(store, SimpleNamespace(rows=labels), every, tasks), said
+
+
+def test_videos_are_units_and_in_stills_people_are():
+    split, _ = made_split()
+    units = split.units()
+    assert len(np.unique(units[:60])) == len(np.unique(units[60:90])) == 1
+    assert units[0] != units[60], "the same person, another video"
+    assert len(np.unique(units[90:])) == 4
+    assert not set(units[:90]) & set(units[90:])
+    for first in range(90, 94):
+        assert len(set(units[first::4])) == 1
+
+
+def test_scores_of_all_rows_and_of_each_corpus():
+    split, said = made_split()
+    found = evaluate(split, said, NONE)
+    truth = split.samples.rows.targets
+    assert found["all"]["official"] == pytest.approx(score_targets(truth, said).official)
+    assert {name: one["rows"] for name, one in found["corpora"].items()} == {"a": 90, "b": 30}
+    assert "intervals" not in found["all"]
+    task = found["all"]["tasks"]["EXPR"]
+    assert sum(map(sum, task["confusion"])) == task["count"]
+    right = sum(row[k] for k, row in enumerate(task["confusion"]))
+    assert found["all"]["accuracy"] == {"EXPR": right / task["count"]}
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_blank_prediction_is_no_right_answer():
+    split, said = made_split()
+    before = evaluate(split, said, NONE)["all"]["accuracy"]["EXPR"]
+    blank = said["EXPR"].copy()
+    hit = (blank.argmax(1) == split.samples.rows.targets["EXPR"].values.argmax(1)) & (
+        split.samples.rows.targets["EXPR"].valid.all(1)
+    )
+    blank[hit] = np.nan
+    assert before > 0
+    assert evaluate(split, {**said, "EXPR": blank}, NONE)["all"]["accuracy"]["EXPR"] == 0
+
+
+def test_intervals_are_by_unit_in_all_rows_and_in_a_corpus():
+    split, said = made_split()
+    found = evaluate(split, said, SOME)
+    assert set(found["all"]["intervals"]["units"].values()) == {6}
+    assert set(found["corpora"]["b"]["intervals"]["units"].values()) == {4}
+    low, high = found["all"]["intervals"]["official"]["P_MTL"]
+    assert low < found["all"]["official"]["P_MTL"] < high
+    assert evaluate(split, said, SOME) == found
+    assert evaluate(split, said, Resampling(40, 4)) != found
+
+
+def test_a_fourth_task_has_intervals_and_an_authors_score():
+    split, said = made_split((*TASKS, PAIN))
+    found = evaluate(split, said, SOME)["all"]
+    low, high = found["intervals"]["parts"]["PAIN"]["pain"]
+    assert low < found["official"]["P_PAIN"] < high
+    assert found["official"]["P_PAIN"] == found["tasks"]["PAIN"]["parts"]["pain"]
+    told = authors_scores(split, said, {"MTL": np.arange(0, 120, 3)})["pools"]["MTL"]
+    assert told["authors"]["P_PAIN"] == pytest.approx([told["official"]["P_PAIN"]] * 5)
+
+
+def test_the_authors_batches(monkeypatch):
+    """I = ceil(n_max / 256) and floor(n / I) rows a batch, here with 16 for 256."""
+    monkeypatch.setattr("triaffect.evaluation.minibatch_scores.BATCH_SIZE", 16)
+    split, said = made_split()
+    pools = pools_of_sets(split.samples, "test", TASKS)
+    assert {name: len(rows) for name, rows in pools.items()} == {"MTL": 40, "VA": 80}
+    told = authors_scores(split, said, pools, seed=4)
+    assert (told["iterations"], told["seeds"]) == (5, [4, 5, 6, 7, 8])
+    assert {name: one["batch"] for name, one in told["pools"].items()} == {"MTL": 8, "VA": 16}
+    order = np.random.default_rng([4, 0]).permutation(pools["MTL"])
+    expected = per_batch_score(split.samples.rows.targets, said, order.reshape(5, 8)).official
+    first = {key: values[0] for key, values in told["pools"]["MTL"]["authors"].items()}
+    assert first == pytest.approx(expected)
+    assert len(set(told["pools"]["MTL"]["authors"]["P_MTL"])) == 5
+
+
+def test_a_pool_tells_only_of_tasks_it_has_labels_of():
+    split, said = made_split()
+    for key in ("EXPR", "AU"):
+        split.samples.rows.targets[key].valid[split.samples.rows.label_set == "VA"] = False
+    told = authors_scores(split, said, pools_of_sets(split.samples, "test", TASKS))["pools"]
+    assert list(told["MTL"]["authors"]) == ["P_VA", "P_EXPR", "P_AU", "P_MTL"]
+    assert list(told["VA"]["authors"]) == list(told["VA"]["official"]) == ["P_VA"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return made_store(tmp_path_factory.mktemp("data") / "store")
+
+
+@pytest.fixture(scope="module")
+def coded(store, tmp_path_factory):
+    """A finished run of the as-coded recipe, with the authors' batch size."""
+    torch.set_num_threads(1)
+    recipe = small("paper_as_coded", "data.batch_size=256")
+    return train(recipe, store, tmp_path_factory.mktemp("run"))
+
+
+def test_the_authors_scores_are_those_that_chose_the_epoch(store, coded):
+    lines = [json.loads(line) for line in coded.journal.read_text().splitlines()]
+    work, stages = open_run(coded.root, store)
+    split = split_of(store, work.samples, "validation", work.tasks)
+    for stage in stages:
+        best = [line for line in lines if line["stage"] == stage.name and line["best"]][-1]
+        said = predict_rows(stage.net, work.samples, split.rows, work.tasks)
+        told = authors_scores(split, said, pools_of_run(work, "validation"))["pools"]
+        assert list(told) == ["MTL", "VA", "EXPR", "AU"]
+        for pool, one in told.items():
+            for key, values in one["authors"].items():
+                assert values[0] == pytest.approx(best["validation"][pool][key], abs=1e-6)
+
+
+def test_pools_are_those_that_updates_draw_from(store, tmp_path):
+    """The default recipe's pool ALL, which it selects by, would count every row twice."""
+    work = SimpleNamespace(
+        recipe=small("default"), pools=lambda _: dict.fromkeys(["MTL", "VA", "EXPR", "AU", "ALL"])
+    )
+    assert list(pools_of_run(work, "test")) == ["MTL", "VA", "EXPR", "AU"]
+
+
+def test_a_split_must_exist_and_have_rows(store, coded):
+    work, _ = open_run(coded.root, store)
+    with pytest.raises(TriaffectError, match=r"--split: .* got 'tset'; did you mean test\?"):
+        split_of(store, work.samples, "tset", TASKS)
+    rows = work.samples.rows
+    moved = words_of(np.where(rows.split == "test", "train", rows.split[:]))
+    work.samples.rows = replace(rows, split=moved)
+    with pytest.raises(StoreError, match=r"split 'test', got none; it has train and validation"):
+        split_of(store, work.samples, "test", TASKS)
+
+
+def test_a_run_without_scores_is_not_finished(store, coded, tmp_path):
+    about = coded.about.read_text()
+    folder = RunFolder(tmp_path)
+    folder.about.write_text(about)
+    for stage in ("teacher", "student"):
+        path = folder.weights(stage, "best")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(coded.weights(stage, "best").read_bytes())
+    with pytest.raises(RunError, match=r"a finished run, .* --resume"):
+        open_run(tmp_path, store)
+
+
+def test_labelled_rows_that_the_network_cannot_be_asked_about_are_counted(tmp_path):
+    store = made_store(tmp_path / "store", videos=4, frames=60)
+    window = Window(20, 5)
+    loose = WindowSamples(store, TASKS, window, in_frames=True)
+    whole = WindowSamples(store, TASKS, window, in_frames=True, complete=True)
+    asked = [split_of(store, samples, "test", TASKS) for samples in (loose, whole)]
+    assert asked[0].unasked() == 0
+    assert asked[1].unasked() == len(asked[0].rows) - len(asked[1].rows) > 0

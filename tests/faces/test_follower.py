@@ -1,0 +1,133 @@
+"""Where it is looked for faces, and when; whom it then keeps."""
+
+import numpy as np
+import pytest
+import skimage.data
+
+from tests.faces.test_tracking import NOBODY, faces
+from triaffect.faces.detection import CenterFace, iou
+from triaffect.faces.tracking import Follower
+
+FRAME = np.tile(np.linspace(0, 255, 160).astype(np.uint8)[None, :, None], (90, 1, 3))
+OTHER = np.ascontiguousarray(FRAME.transpose(1, 0, 2)[:90, :90])
+
+
+def spread(found):
+    """Landmarks that can be aligned."""
+    points = found.boxes[:, None, :2] + np.array([[0, 0], [9, 0], [5, 5], [1, 9], [8, 9]], "f4")
+    return type(found)(found.boxes, points, found.confidence)
+
+
+class Scripted:
+    """A detector that knows who is where, and notes how it was asked."""
+
+    def __init__(self):
+        self.here, self.asked = NOBODY, []
+
+    def __call__(self, rgb):
+        self.asked.append("all")
+        return spread(self.here)
+
+    def around(self, rgb, boxes):
+        self.asked.append(len(boxes))
+        near = iou(self.here.boxes, boxes).max(axis=1, initial=0) > 0
+        return spread(self.here.take(np.flatnonzero(near)))
+
+
+@pytest.fixture
+def detector():
+    return Scripted()
+
+
+def test_all_of_the_picture_now_and_then_and_near_the_faces_between(detector):
+    follow = Follower(detector, every_s=0.2)
+    detector.here = faces([[100, 100], [300, 100]], 80)
+    for k in range(11):
+        _, tracks = follow(FRAME, k / 25)
+        assert tracks.tolist() == [0, 1]
+    assert detector.asked == ["all", 2, 2, 2, 2] * 2 + ["all"]
+
+
+@pytest.mark.parametrize(("rate", "period"), [(60, 12), (30, 6), (15, 3), (5, 1), (2, 1)])
+def test_it_goes_by_seconds_not_by_frames(detector, rate, period):
+    follow = Follower(detector, every_s=0.2)
+    detector.here = faces([100, 100], 80)
+    for k in range(25):
+        follow(FRAME, k / rate)
+    assert [k for k, asked in enumerate(detector.asked) if asked == "all"] == [
+        *range(0, 25, period)
+    ]
+
+
+def test_all_of_every_frame_if_wanted_or_if_nobody_is_known(detector):
+    everywhere, anywhere = Follower(detector, every_s=0.0), Follower(detector, every_s=0.2)
+    for k in range(5):
+        anywhere(FRAME, k / 25)
+    detector.here = faces([100, 100], 80)
+    for k in range(5):
+        everywhere(FRAME, k / 25)
+    assert detector.asked == ["all"] * 10
+
+
+def test_a_lost_face_is_looked_for_everywhere_at_once_and_then_where_it_was(detector):
+    follow = Follower(detector, every_s=0.4)
+    both, one = faces([[100, 100], [300, 100]], 80), faces([100, 100], 80)
+    for k, here in enumerate([both, both, one, one, both, both]):
+        detector.here = here
+        _, tracks = follow(FRAME, k / 25)
+        assert tracks.tolist() == ([0, 1] if here is both else [0])
+    assert detector.asked == ["all", 2, 2, "all", 2, 2, 2]
+
+
+def test_two_faces_are_not_found_again_in_one(detector):
+    follow = Follower(detector, every_s=1.0)
+    detector.here = faces([[100, 100], [140, 100]], 80)
+    follow(FRAME, 0.0)
+    detector.here = faces([120, 100], 80)
+    follow(FRAME, 0.04)
+    assert detector.asked == ["all", 2, "all"]
+
+
+def test_a_cut_starts_new_tracks_and_looks_everywhere(detector):
+    follow = Follower(detector, every_s=10.0)
+    detector.here = faces([[100, 100], [300, 100]], 80)
+    for k in range(3):
+        follow(FRAME, k / 25)
+    _, tracks = follow(OTHER, 0.12)
+    assert tracks.tolist() == [2, 3]
+    assert follow(OTHER, 0.16)[1].tolist() == [2, 3]
+    assert detector.asked == ["all", 2, 2, "all", 2]
+
+
+def test_small_faces_are_passed_over_and_take_no_number(detector):
+    follow = Follower(detector, smallest_px=60)
+    detector.here = faces([[100, 100], [300, 100], [500, 100]], [59, 60, 90])
+    found, tracks = follow(FRAME, 0.0)
+    assert found.boxes[:, 2].tolist() == [60, 90]
+    assert tracks.tolist() == [0, 1]
+
+
+def test_of_too_many_the_largest_are_kept_and_do_not_take_turns(detector):
+    follow = Follower(detector, most=2)
+    places = [[100, 100], [300, 100], [500, 100]]
+    kept = []
+    for k, sizes in enumerate([[70, 80, 60], [71, 70, 74], [72, 70, 75], [72, 70, 120]]):
+        detector.here = faces(places, sizes)
+        found, tracks = follow(FRAME, k / 25)
+        kept.append((found.boxes[:, 2].tolist(), tracks.tolist()))
+    assert kept == [([70, 80], [0, 1]), ([71, 70], [0, 1]), ([72, 70], [0, 1]), ([72, 120], [0, 2])]
+
+
+def test_near_looks_see_what_whole_looks_see():
+    """On a portrait that drifts through a picture: boxes, landmarks and numbers."""
+    portrait = skimage.data.astronaut()[::2, ::2]
+    detector = CenterFace()
+    near, whole = Follower(detector, every_s=0.4), Follower(detector, every_s=0.0)
+    for k in range(25):
+        frame = np.full((360, 640, 3), 90, np.uint8)
+        frame[40 + k : 296 + k, 20 + 12 * k : 276 + 12 * k] = portrait
+        (one, first), (other, second) = near(frame, k / 25), whole(frame, k / 25)
+        assert first.tolist() == second.tolist() == [0]
+        assert iou(one.boxes, other.boxes).item() > 0.85
+        size = np.sqrt(other.boxes[0, 2:].prod())
+        assert np.abs(one.landmarks - other.landmarks).max() < 0.06 * size

@@ -1,0 +1,173 @@
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from triaffect.features.extractors.registry import SHIPPED
+from triaffect.models.default import DefaultNet, Standardise
+from triaffect.models.light_face import LightFace
+from triaffect.models.light_voice import LightVoice
+from triaffect.tasks.registry import TASKS
+
+ROWS, STEPS, FACE, VOICE = 6, 4, 12, 10
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return DefaultNet(FACE, VOICE, TASKS, width=16, head=8, discriminator=(8, 4)).eval()
+
+
+def inputs(face_present=True, voice_present=True):
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "face": torch.randn(ROWS, STEPS, FACE, generator=generator),
+        "face_present": torch.full((ROWS, STEPS), face_present),
+        "voice": torch.randn(ROWS, VOICE, generator=generator),
+        "voice_present": torch.full((ROWS,), voice_present),
+    }
+
+
+def test_what_is_absent_has_no_say(net):
+    one, other = inputs(voice_present=False), inputs(voice_present=False)
+    other["voice"] = other["voice"] * 100
+    assert torch.equal(net(one).features, net(other).features)
+    one, other = inputs(), inputs()
+    one["face_present"][:, 1] = other["face_present"][:, 1] = False
+    other["face"][:, 1] += 100
+    assert torch.equal(net(one).features, net(other).features)
+
+
+def test_what_is_present_has_a_say(net):
+    one = inputs()
+    for name in ("face", "voice"):
+        other = inputs()
+        other[name] = other[name].flip(0)
+        assert not torch.allclose(net(one).features, net(other).features)
+
+
+def test_each_row_is_answered_alone(net):
+    batch = inputs()
+    together = net(batch)
+    for row in range(ROWS):
+        alone = net({name: value[row : row + 1] for name, value in batch.items()})
+        for key, raw in together.raw.items():
+            torch.testing.assert_close(alone.raw[key][0], raw[row], rtol=1e-5, atol=1e-5)
+
+
+def test_training_never_hides_the_only_input(net):
+    net.drop_face = net.drop_voice = 0.5
+    face, voice = inputs()["face_present"], inputs()["voice_present"]
+    face[0], voice[1] = False, False
+    for _ in range(20):
+        seen, heard = net._hide(face, voice)
+        assert (seen.any(1) | heard).all()
+        assert heard[0]
+        assert seen[1].all()
+    assert not (seen.all(1) & heard).all()
+
+
+def test_placeholders_learn(net):
+    net.train()
+    net(inputs(voice_present=False)).features.sum().backward()
+    assert net.voice.absent.grad.abs().sum() > 0
+    assert net.face.absent.grad is None or not net.face.absent.grad.abs().sum()
+
+
+@pytest.mark.parametrize(
+    ("light", "name", "shape"),
+    [(LightFace, "crop", (3, 64, 64)), (LightVoice, "logmel", (3, 300, 64))],
+)
+def test_light_networks_give_features_and_every_task(light, name, shape):
+    torch.manual_seed(0)
+    net = light(TASKS, features=20).eval()
+    x = torch.rand(shape) * 255
+    outputs = net({name: x})
+    assert outputs.features.shape == (3, 20)
+    assert (outputs.features >= 0).all()
+    assert {key: tuple(raw.shape) for key, raw in outputs.raw.items()} == {
+        task.key: (3, task.width) for task in TASKS
+    }
+    torch.testing.assert_close(net.encode(x[:1])[0], outputs.features[0])
+
+
+def test_a_face_network_does_not_mind_exposure():
+    torch.manual_seed(0)
+    net = LightFace(TASKS).eval()
+    crop = torch.rand(1, 64, 64) * 100 + 50
+    bright = crop + 60
+    torch.testing.assert_close(net.encode(crop), net.encode(bright), rtol=1e-3, atol=1e-3)
+
+
+EXTRA = ("first", "second")
+
+
+@pytest.fixture
+def wide_net():
+    """One further stream of a single column far from 0, and one of seven."""
+    torch.manual_seed(0)
+    scales = {
+        "first": Standardise(torch.tensor([1000.0]), torch.tensor([50.0])),
+        "second": Standardise(torch.zeros(7), torch.ones(7)),
+    }
+    sizes = {"width": 16, "head": 8, "discriminator": (8, 4)}
+    return DefaultNet(FACE, VOICE, TASKS, **sizes, scales=scales).eval()
+
+
+def wide_inputs(present=True, face=True, voice=True):
+    generator = torch.Generator().manual_seed(2)
+    return inputs(face, voice) | {
+        "extra.first": 1000 + 50 * torch.randn(ROWS, 1, generator=generator),
+        "extra.second": torch.randn(ROWS, 7, generator=generator),
+        "extra.first.present": torch.full((ROWS,), present),
+        "extra.second.present": torch.full((ROWS,), present),
+    }
+
+
+@pytest.mark.parametrize("name", EXTRA)
+def test_a_further_stream_has_a_say_where_it_is_present(wide_net, name):
+    one, other = wide_inputs(), wide_inputs()
+    other[f"extra.{name}"] = other[f"extra.{name}"].flip(0)
+    differ = (wide_net(one).features != wide_net(other).features).any(1)
+    assert differ.all()
+    for each in (one, other):
+        each[f"extra.{name}.present"] = torch.zeros(ROWS, dtype=torch.bool)
+    assert torch.equal(wide_net(one).features, wide_net(other).features)
+
+
+def test_a_stream_is_hidden_in_training_but_not_as_the_only_input(wide_net):
+    wide_net.drop_extra = 0.5
+    wide_net.train()
+    hidden = torch.zeros(ROWS, 2, dtype=torch.bool)
+    for _ in range(20):
+        others = torch.tensor([True] * 3 + [False] * 3)
+        projected = wide_net._extras(wide_inputs(), others)
+        absent = [net.absent for net in wide_net.extra]
+        for k in range(2):
+            hidden[:, k] |= (projected[k] == absent[k]).all(1)
+    assert hidden[:3].all()
+    assert not hidden[3:].any()
+
+
+def test_the_scale_travels_with_the_weights(wide_net):
+    state = wide_net.state_dict()
+    assert state["extra.0.project.0.mean"].tolist() == [1000.0]
+    assert state["extra.0.project.0.std"].tolist() == [50.0]
+
+
+def test_values_far_from_all_seen_are_held(wide_net):
+    one, other = wide_inputs(), wide_inputs()
+    one["extra.first"], other["extra.first"] = (
+        torch.full((ROWS, 1), 1e9),
+        torch.full((ROWS, 1), 1e30),
+    )
+    assert torch.equal(wide_net(one).features, wide_net(other).features)
+
+
+def test_without_further_streams_the_shipped_weights_fit_by_name():
+    weights = load_file(SHIPPED / "fusion.safetensors")
+    face_dim = weights["face.project.1.weight"].shape[1]
+    voice_dim = weights["voice.project.1.weight"].shape[1]
+    own = DefaultNet(face_dim, voice_dim, TASKS).state_dict()
+    assert {name: value.shape for name, value in own.items()} == {
+        name: value.shape for name, value in weights.items()
+    }

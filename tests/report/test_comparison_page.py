@@ -1,0 +1,87 @@
+"""The page of a comparison: everything in it, nothing that runs, numbers where they belong."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tests.report.browser import BROWSER, dumped
+from tests.report.compared import made_comparison
+from triaffect.metrics.paired import score_names
+from triaffect.report.comparison_page import compared_page
+from triaffect.report.dot_plot import Row, dot_plot, ticks
+from triaffect.tasks.registry import TASKS
+
+
+def drawn(rows, baseline="one"):
+    return ET.fromstring(dot_plot("P_VA", rows, baseline))
+
+
+def test_every_score_has_a_plot_and_a_table():
+    text = compared_page(made_comparison()).html()
+    names = score_names(TASKS)
+    assert text.count("<svg") == len(names)
+    assert text.count("<circle") == len(names) * 3 * 5
+    assert text.count("<table") == len(names) + 1
+    assert "+0.020" in text
+    assert "Failed: broken, seed 3: expected &lt;x&gt;, got y" in text
+
+
+def test_nothing_in_it_runs_or_is_fetched():
+    text = compared_page(made_comparison()).html()
+    assert "<script" not in text
+    assert "script-src 'none'" in text
+    assert "<b>" not in text
+    assert not re.search(r"(src|href)=", text)
+    for plot in re.findall(r"<svg.*?</svg>", text):
+        ET.fromstring(plot)
+
+
+@pytest.mark.skipif(not BROWSER, reason="needs Chromium (apt-get install chromium)")
+def test_a_browser_has_nothing_to_complain_about(tmp_path):
+    page = tmp_path / "page.html"
+    compared_page(made_comparison()).write(page)
+    elements, complaints = dumped(page, tmp_path / "profile")
+    assert complaints == []
+    assert elements.count("<svg") == len(score_names(TASKS))
+
+
+def test_places_follow_the_numbers():
+    rows = [Row("one", {"0": 0.1, "1": 0.3}, 0.2, is_baseline=True)]
+    rows += [Row("two", {"0": 0.5}, 0.5, 0.3, (0.1, 0.4)), Row("three", {"0": 0.2}, 0.2, 0.0)]
+    plot = drawn(rows)
+    dots = [float(dot.get("cx")) for dot in plot.iter("circle")]
+    assert dots[0] < dots[3] < dots[1] < dots[2]
+    assert dots[3] == pytest.approx((dots[0] + dots[1]) / 2, abs=0.1)
+    heights = [float(dot.get("cy")) for dot in plot.iter("circle")]
+    assert heights[0] < heights[1] < heights[2] < heights[3]
+    filled = [path.get("fill") for path in plot.iter("path")]
+    assert len(set(filled)) == 2, "a clear difference looks unlike one that is none"
+    texts = [text.text for text in plot.iter("text")]
+    assert "baseline" in texts
+    assert "difference to one" in texts
+
+
+def test_a_baseline_alone_has_no_differences():
+    plot = drawn([Row("one", {"0": 0.5}, 0.5, is_baseline=True)])
+    assert "difference to one" not in [text.text for text in plot.iter("text")]
+    assert not list(plot.iter("path"))
+
+
+def test_long_names_keep_their_stage():
+    plot = drawn([Row("a" * 50 + "/student", {"0": 0.5}, 0.5)])
+    (label,) = [each for each in plot.iter("text") if (each.text or "").endswith("/student")]
+    assert len(label.text) < 40
+    assert label.find("title").text == "a" * 50 + "/student"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (-0.013, 0.021, [-0.01, 0.0, 0.01, 0.02]),
+        (0.31, 0.33, [0.31, 0.315, 0.32, 0.325, 0.33]),
+    ],
+)
+def test_ticks_are_round(low, high, expected):
+    assert ticks(low, high) == pytest.approx(expected)
