@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from triaffect.cli._shared import tell_unread
-from triaffect.features.media_check import FACE_SOURCES
 
 corpus_app = typer.Typer(no_args_is_help=True, help="Make a corpus, or check one.")
 
@@ -45,7 +44,7 @@ def check(
     ] = False,
     face_sources: Annotated[
         int, typer.Option(min=0, help="Look for faces in so many sources at most.")
-    ] = FACE_SOURCES,
+    ] = 300,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that look into media.")] = 2,
 ) -> None:
     """Read all labels of a corpus and look into its media: what it holds, what is wrong with it.

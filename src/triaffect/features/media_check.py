@@ -35,9 +35,6 @@ from triaffect.media.frames_at import Glances
 from triaffect.media.probe import read_image
 from triaffect.types import Source, SourceKind
 
-FACE_SOURCES = 300
-"""In so many sources at most faces are looked for, unless more are asked for."""
-
 SMALL_FACE_PX = 32
 """A source whose faces are smaller than this, by their median, shows too little of them."""
 
@@ -205,7 +202,7 @@ class Look:
 def check_media(
     corpus: Corpus,
     jobs: int = 1,
-    face_sources: int = FACE_SOURCES,
+    face_sources: int = 300,
     progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> MediaReport:
     """Look into the media of every source; a broken one never stops the others.
