@@ -38,10 +38,10 @@ def panels(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     return [
         {
             "kind": "classes" if task.exclusive else "lines" if task.width <= _FEW else "heat",
-            "title": task.words,
+            "title": task.label,
             "names": [_short(task, column) for column in task.columns],
             "titles": [task.title(column) for column in task.columns],
-            "poles": [list(task.poles.get(column, ())) for column in task.columns],
+            "poles": [list(task.axis_ends.get(column, ())) for column in task.columns],
             "range": list(task.display_range),
             "plane": task.circumplex,
         }
@@ -65,7 +65,7 @@ def overview_row(clip: Clip) -> list[str]:
 def section(clip: Clip, number: int) -> str:
     """The clip's part of the page, into which its script draws."""
     rows = [_summary(clip, face) for face in clip.shown()]
-    head = ("", "frames", "of all", *(task.words for task in clip.tasks))
+    head = ("", "frames", "of all", *(task.label for task in clip.tasks))
     parts = [
         f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}">',
         f"<h2>{html.escape(clip.name)}</h2>",
@@ -288,7 +288,7 @@ class PredictionPage:
 
 def _about_prediction(model: Manifest, tasks: Sequence[Task]) -> str:
     origins = {
-        task.words: model.label_origins[task.key].replace("+", " and ")
+        task.label: model.label_origins[task.key].replace("+", " and ")
         for task in tasks
         if task.key in model.label_origins
     }

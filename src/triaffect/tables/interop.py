@@ -1,7 +1,7 @@
 """The table under the column names of other programs, as far as theirs mean the same.
 
 What a program's columns are called, and which of ours mean the same, is told by the tasks
-(`Task.elsewhere`) and below; ``docs/reference/other-programs.md`` says where it was looked up,
+(`Task.column_aliases`) and below; ``docs/reference/other-programs.md`` says where it was looked up,
 and what is left out and why. A column of ours that a table lacks leaves theirs out.
 """
 
@@ -147,7 +147,7 @@ def renamed_notes(word: str, tasks: Sequence[Task]) -> dict[str, str]:
     }
     for task in tasks:
         levels = task.present_from if program.presence else {}
-        for ours, theirs in task.elsewhere.get(word, {}).items():
+        for ours, theirs in task.column_aliases.get(word, {}).items():
             how = f", 1 from {levels[ours]:g} on, else 0" if ours in levels else ""
             notes[theirs] = f"{program.name}'s; our {ours}{how}"
     return notes
@@ -161,7 +161,7 @@ def _told(table: pa.Table, columns: Sequence[Column]) -> dict[str, pa.ChunkedArr
 def _of_task(
     table: pa.Table, task: Task, word: str, presence: bool
 ) -> dict[str, pa.ChunkedArray | pa.Array]:
-    names = task.elsewhere.get(word, {})
+    names = task.column_aliases.get(word, {})
     if not presence or not task.threshold_columns:
         return {theirs: table[ours] for ours, theirs in names.items()}
     values = values_of(table, task.columns)

@@ -50,7 +50,7 @@ class ActionUnits(Task):
     columns = tuple(f"AU{number}" for number in FACS_NAMES)
     part_names = columns
     threshold_columns = columns
-    elsewhere = MappingProxyType(
+    column_aliases = MappingProxyType(
         {
             "openface": {name: f"AU{int(name[2:]):02d}_c" for name in columns if name != "AU24"},
             "pyfeat": {name: f"AU{int(name[2:]):02d}" for name in columns},

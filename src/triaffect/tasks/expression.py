@@ -62,7 +62,7 @@ class Expression(Task):
     metric = "F1"
     part_names = EXPRESSIONS
     exclusive = True
-    elsewhere = MappingProxyType(
+    column_aliases = MappingProxyType(
         {"pyfeat": {f"p_{name}": name for name in EXPRESSIONS if name != "other"}}
     )
 

@@ -187,18 +187,19 @@ class Task(ABC):
 
     Attributes:
         key: Short name, also the label set and the key in every dict: ``"VA"``.
-        name: Field's name in words: ``"valence_arousal"``.
-        called: What a reader is told it is called, if not its name without underscores.
+        name: Name of the field: ``"valence_arousal"``.
+        label: Name for a reader: ``"valence and arousal"``; the name without underscores if a
+            task sets no other.
         columns: Label columns of a Moments table, one an output, in output order.
         display_range: Lowest and highest value on a plot's axis.
         metric: Name of the official metric, such as ``"CCC"``.
         part_names: What the score is the plain mean of, in order.
         exclusive: The columns are classes of which one is right.
-        titles: What a column is called where there is room for words, if not by its own name.
-        poles: What the lowest and the highest value of a column mean, in a word each.
-        circumplex: The two columns span a plane, and are drawn against each other too.
+        titles: Long names of columns that have one, for headings; see `title`.
+        axis_ends: By column, what its lowest and its highest value mean, in a word each.
+        circumplex: Whether the two columns span a plane, and are drawn against each other too.
         threshold_columns: Columns of which the probability decides "present" or not.
-        elsewhere: By program, what it calls the columns of ours that mean the same there.
+        column_aliases: By program, the names of our columns there, of those that mean the same.
     """
 
     key: str
@@ -209,16 +210,16 @@ class Task(ABC):
     part_names: tuple[str, ...]
     threshold_columns: tuple[str, ...] = ()
     exclusive: bool = False
-    elsewhere: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    column_aliases: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     called: str = ""
     titles: Mapping[str, str] = MappingProxyType({})
-    poles: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    axis_ends: Mapping[str, tuple[str, str]] = MappingProxyType({})
     circumplex: bool = False
 
     @property
-    def words(self) -> str:
-        """What a reader is told it is called."""
-        return self.called or self.name.replace("_", " ")
+    def label(self) -> str:
+        """Name for a reader."""
+        return self.name.replace("_", " ")
 
     @property
     def width(self) -> int:
@@ -329,7 +330,7 @@ class Task(ABC):
         return {}
 
     def title(self, column: str) -> str:
-        """What a column is called in words."""
+        """Return the long name of a column; the column itself if it has none."""
         return self.titles.get(column, column)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Task:

@@ -21,16 +21,16 @@ class ValenceArousal(Task):
 
     key = "VA"
     name = "valence_arousal"
-    called = "valence and arousal"
+    label = "valence and arousal"
     columns = ("valence", "arousal")
     part_names = columns
     display_range = (-1.0, 1.0)
-    poles = MappingProxyType(
+    axis_ends = MappingProxyType(
         {"valence": ("unpleasant", "pleasant"), "arousal": ("passive", "active")}
     )
     circumplex = True
     metric = "CCC"
-    elsewhere = MappingProxyType({"pyfeat": {name: name for name in columns}})
+    column_aliases = MappingProxyType({"pyfeat": {name: name for name in columns}})
 
     @override
     def activate(self, raw: Tensor) -> Tensor:
