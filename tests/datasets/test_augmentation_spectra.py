@@ -8,20 +8,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triaffect.datasets.augmentation import augment
-from triaffect.datasets.augmentation import spectra as microphone
+from triaffect.datasets.augmentation import augment, spectra
 from triaffect.datasets.augmentation.augment import vary_logmel
+from triaffect.datasets.batches import some
 from triaffect.voice.log_mel import BANDS, FLOOR
 
 ROWS, LENGTH = 300, 60
 LOWEST = FLOOR - 1e-5
-STEPS = {
-    microphone.room: "ECHOING",
-    microphone.noise: "NOISY",
-    microphone.clip: "CLIPPED",
-    microphone.codec: "CODED",
+SHARES = {
+    spectra.room: spectra.ECHOING,
+    spectra.noise: spectra.NOISY,
+    spectra.clip: spectra.CLIPPED,
+    spectra.codec: spectra.CODED,
 }
-every_step = pytest.mark.parametrize("step", [*STEPS, microphone.microphone])
+every_step = pytest.mark.parametrize("step", [*SHARES, spectra.microphone])
 
 
 def rng(seed=0):
@@ -40,66 +40,55 @@ def silence(rows=4, length=LENGTH):
     return torch.full((rows, length, BANDS), FLOOR)
 
 
-def only(monkeypatch, **shares):
-    """Let so many of the stretches suffer each of the named defects."""
-    for name, share in shares.items():
-        monkeypatch.setattr(microphone, name, share)
-
-
 def power(logmel):
-    return (logmel.double().exp() - microphone.FLOOR).clamp(min=0)
+    return (logmel.double().exp() - spectra.FLOOR).clamp(min=0)
 
 
 @every_step
-def test_a_step_leaves_what_it_was_given(step):
-    heard = voices()
-    before = heard.clone()
-    step(heard, rng())
-    assert torch.equal(heard, before)
+def test_step_leaves_its_input_unchanged(step):
+    sound = voices()
+    before = sound.clone()
+    step(sound, rng())
+    assert torch.equal(sound, before)
 
 
 @every_step
 @pytest.mark.parametrize("sound", [voices(rows=40), silence(40)], ids=["voices", "silence"])
-def test_what_a_step_gives_is_a_spectrum(step, sound):
-    heard = step(sound, rng())
-    assert heard.shape == sound.shape
-    assert heard.dtype == torch.float32
-    assert torch.isfinite(heard).all()
-    assert heard.min() >= LOWEST - (1.0 if step is microphone.clip else 0), "clamped after it"
+def test_step_returns_a_spectrum(step, sound):
+    sound = step(sound, rng())
+    assert sound.shape == sound.shape
+    assert sound.dtype == torch.float32
+    assert torch.isfinite(sound).all()
+    assert sound.min() >= LOWEST - (1.0 if step is spectra.clip else 0), "clamped after it"
 
 
 @every_step
-def test_a_step_follows_from_the_generator(step):
-    heard = voices(rows=40)
-    one, same, other = (step(heard, rng(seed)) for seed in (1, 1, 2))
+def test_step_follows_from_the_generator(step):
+    sound = voices(rows=40)
+    one, same, other = (step(sound, rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize(("step", "name"), STEPS.items())
-def test_the_declared_share_of_the_stretches_is_changed_and_no_other(step, name, monkeypatch):
-    heard = voices()
-    changed = (step(heard, rng()) != heard).any(2).any(1)
-    share = getattr(microphone, name)
+@pytest.mark.parametrize(("step", "share"), SHARES.items())
+def test_step_changes_its_declared_share_of_the_spectra(step, share):
+    sound = voices()
+    changed = (step(sound, rng()) != sound).any(2).any(1)
     assert float(changed.float().mean()) == pytest.approx(share, abs=0.08)
-    only(monkeypatch, **{name: 0.0})
-    assert torch.equal(step(heard, rng()), heard)
 
 
-def test_what_is_drawn_decides_which_stretches_change(monkeypatch):
-    heard = voices()
-    for step in STEPS:
-        drawn = torch.tensor([3, 8])
-        monkeypatch.setattr(microphone, "some", lambda *_, rows=drawn: rows)
-        changed = (step(heard, rng()) != heard).any(2).any(1)
-        assert torch.equal(changed.nonzero()[:, 0], drawn), step.__name__
+@pytest.mark.parametrize("step", SHARES)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_step_changes_the_spectra_that_are_drawn_and_no_other(step, share):
+    sound = voices()
+    changed = (step(sound, rng(), share=share) != sound).any(2).any(1)
+    assert torch.equal(changed.nonzero()[:, 0], some(rng(), ROWS, share))
 
 
-def test_a_room_rings_on_after_a_sound_and_not_before(monkeypatch):
-    only(monkeypatch, ECHOING=1.0)
+def test_room_adds_a_tail_after_a_sound_and_not_before():
     click = silence(50)
     click[:, 20:25] = 2.0
-    rings = microphone.room(click, rng())
+    rings = spectra.room(click, rng(), share=1.0)
     torch.testing.assert_close(rings[:, :20], click[:, :20], atol=1e-5, rtol=0)
     after = power(rings)[:, 25:].sum(2)
     assert (after[:, 0] > 0).all()
@@ -107,22 +96,20 @@ def test_a_room_rings_on_after_a_sound_and_not_before(monkeypatch):
     assert (power(rings)[:, :25] >= power(click)[:, :25] * (1 - 1e-4)).all()
 
 
-def test_a_tail_falls_as_fast_as_a_room_lets_it(monkeypatch):
-    only(monkeypatch, ECHOING=1.0)
+def test_room_tail_falls_within_its_reverberation_time():
     click = silence(200, length=130)
     click[:, 100] = 8.0
-    tail = power(microphone.room(click, rng()))[:, 101:111, 0]
-    rate = -10 / math.log(10) * tail.log().diff(dim=1) * microphone.ROWS_PER_S
+    tail = power(spectra.room(click, rng(), share=1.0))[:, 101:111, 0]
+    rate = -10 / math.log(10) * tail.log().diff(dim=1) * spectra.ROWS_PER_S
     seconds = 60 / rate.mean(1)
     assert seconds.min() == pytest.approx(0.15, abs=0.03)
     assert seconds.max() == pytest.approx(0.9, abs=0.03)
 
 
-def test_noise_is_as_loud_as_is_asked(monkeypatch):
-    only(monkeypatch, NOISY=1.0)
-    heard = voices()
-    before = power(heard)
-    added = (power(microphone.noise(heard, rng())) - before).mean((1, 2))
+def test_noise_has_the_declared_loudness():
+    sound = voices()
+    before = power(sound)
+    added = (power(spectra.noise(sound, rng(), share=1.0)) - before).mean((1, 2))
     ratio_db = 10 * (before.mean((1, 2)) / added).log10()
     assert ratio_db.min() > -0.2
     assert ratio_db.max() < 30.2
@@ -130,19 +117,18 @@ def test_noise_is_as_loud_as_is_asked(monkeypatch):
     assert ratio_db.std() > 5
 
 
-def test_some_noise_is_other_people_who_talk(monkeypatch):
-    """What is added is then another stretch of the batch, backwards."""
-    only(monkeypatch, NOISY=1.0)
-    heard = voices(rows=12)
-    added = power(microphone.noise(heard, rng(3))) - power(heard)
-    others = heard.double().flip(1).exp().flatten(1)
+def test_noise_is_sometimes_another_spectrum_backwards():
+    """What is added is then another spectrum of the batch, backwards."""
+    sound = voices(rows=12)
+    added = power(spectra.noise(sound, rng(3), share=1.0)) - power(sound)
+    others = sound.double().flip(1).exp().flatten(1)
     alike = torch.corrcoef(torch.cat([added.flatten(1), others]))[:12, 12:].amax(1)
     assert 1 <= int((alike > 0.999).sum()) <= 8
 
 
-def test_noise_is_of_another_grain_each_time():
+def test_noise_grain_differs_between_seeds():
     def grain(seed):
-        made = microphone._coloured(1, voices(rows=1), rng(seed))[0].log()
+        made = spectra._colored_noise(1, voices(rows=1), rng(seed))[0].log()
         return (made - made.mean(0) - made.mean(1, keepdim=True) + made.mean()).flatten()
 
     one, other = grain(1), grain(2)
@@ -150,98 +136,92 @@ def test_noise_is_of_another_grain_each_time():
     assert float(torch.corrcoef(torch.stack([one, other]))[0, 1]) == pytest.approx(0, abs=0.1)
 
 
-def test_a_telephone_lets_a_band_through(monkeypatch):
-    heard = torch.full((ROWS, LENGTH, BANDS), 3.0)
-    only(monkeypatch, NARROW=0.0)
-    wide = microphone.microphone(heard, rng())
-    only(monkeypatch, NARROW=1.0)
-    narrow = microphone.microphone(heard, rng())
+def test_microphone_passes_the_telephone_band():
+    sound = torch.full((ROWS, LENGTH, BANDS), 3.0)
+    wide = spectra.microphone(sound, rng(), share=0.0)
+    narrow = spectra.microphone(sound, rng(), share=1.0)
     lost = (wide - narrow)[:, 0]
     assert torch.equal(narrow[:, :1].expand_as(narrow), narrow), "the same at all times"
-    inside = slice(microphone.LOWEST_BAND_OF_TELEPHONE[1], microphone.TOP_BAND_OF_TELEPHONE[0])
+    inside = slice(spectra.LOWEST_BAND_OF_TELEPHONE[1], spectra.TOP_BAND_OF_TELEPHONE[0])
     assert not lost[:, inside].any()
-    assert (lost[:, microphone.TOP_BAND_OF_TELEPHONE[1] + 1 :] > 2).all()
+    assert (lost[:, spectra.TOP_BAND_OF_TELEPHONE[1] + 1 :] > 2).all()
     assert (lost[:, 0] > 2).float().mean() > 0.7
     assert (narrow[:, 0, -1] == FLOOR).all(), "nothing far outside"
 
 
-def test_the_declared_share_of_the_microphones_is_a_telephone():
-    narrow = microphone.microphone(torch.full((ROWS, 5, BANDS), 3.0), rng())[:, 0]
+def test_microphone_cuts_the_declared_share_to_the_telephone_band():
+    narrow = spectra.microphone(torch.full((ROWS, 5, BANDS), 3.0), rng())[:, 0]
     share = float((narrow[:, 30] - narrow[:, -1] > 15).float().mean())
-    assert share == pytest.approx(microphone.NARROW, abs=0.06)
+    assert share == pytest.approx(spectra.NARROW, abs=0.06)
 
 
-def test_a_microphone_colours_every_stretch_a_little(monkeypatch):
-    only(monkeypatch, NARROW=0.0)
-    heard = voices().clamp(min=0)
-    coloured = microphone.microphone(heard, rng()) - heard
-    torch.testing.assert_close(coloured, coloured[:, :1].expand_as(coloured), atol=1e-5, rtol=0)
-    assert (coloured.abs().amax((1, 2)) > 0.05).all()
-    assert coloured.std() == pytest.approx(0.36, abs=0.1)
+def test_microphone_colors_every_spectrum_a_little():
+    sound = voices().clamp(min=0)
+    colored = spectra.microphone(sound, rng(), share=0.0) - sound
+    torch.testing.assert_close(colored, colored[:, :1].expand_as(colored), atol=1e-5, rtol=0)
+    assert (colored.abs().amax((1, 2)) > 0.05).all()
+    assert colored.std() == pytest.approx(0.36, abs=0.1)
 
 
-def test_clipping_narrows_the_loudest_moments_alone(monkeypatch):
-    only(monkeypatch, CLIPPED=1.0)
-    heard = voices()
-    clipped = microphone.clip(heard, rng())
-    loudness = heard.logsumexp(2)
+def test_clip_narrows_only_the_loudest_moments():
+    sound = voices()
+    clipped = spectra.clip(sound, rng(), share=1.0)
+    loudness = sound.logsumexp(2)
     over = loudness > loudness.amax(1, keepdim=True) - 0.5
-    spread, narrow = (each.amax(2) - each.amin(2) for each in (heard, clipped))
+    spread, narrow = (each.amax(2) - each.amin(2) for each in (sound, clipped))
     assert (narrow < spread)[over].all()
     quiet = loudness < loudness.amax(1, keepdim=True) - 3
     assert quiet.any(1).all()
-    assert torch.equal(clipped[quiet], heard[quiet])
+    assert torch.equal(clipped[quiet], sound[quiet])
 
 
-def test_clipping_gives_loud_moments_overtones(monkeypatch):
-    only(monkeypatch, CLIPPED=1.0)
+def test_clip_adds_overtones_to_loud_moments():
     tone = silence(50)
     tone[:, :, 10] = torch.linspace(0, 8, LENGTH)
-    clipped = microphone.clip(tone, rng())
+    clipped = spectra.clip(tone, rng(), share=1.0)
     assert (clipped[:, -1, 10] < 8).all(), "the tone loses height"
     assert (clipped[:, -1, 40] > -1).all()
     assert (clipped[:, 0, 40] == FLOOR).all()
 
 
-def test_a_codec_drops_what_louder_bands_hide(monkeypatch):
-    only(monkeypatch, CODED=1.0)
-    heard = voices()
-    coded = microphone.codec(heard, rng())
-    below = heard.amax(2, keepdim=True) - heard
+def test_codec_drops_what_louder_bands_hide():
+    sound = voices()
+    coded = spectra.codec(sound, rng(), share=1.0)
+    below = sound.amax(2, keepdim=True) - sound
     dropped = coded <= FLOOR + 1e-4
     assert dropped[below > 9].all()
-    audible = (below < 4) & (heard > FLOOR + 1)
+    audible = (below < 4) & (sound > FLOOR + 1)
     assert not dropped[audible].any()
-    off = (coded - heard)[audible].abs()
+    off = (coded - sound)[audible].abs()
     assert off.max() <= 0.5 + 1e-4, "half the largest step"
     assert off.mean() > 0.05
 
 
 @given(st.integers(0, 10_000))
 @settings(deadline=None, max_examples=15)
-def test_what_comes_out_is_a_spectrum(seed):
-    heard = torch.cat([voices(seed, 6), silence(2)]).half()
-    before = heard.clone()
-    varied = vary_logmel(heard, rng(seed))
+def test_vary_logmel_returns_a_spectrum(seed):
+    sound = torch.cat([voices(seed, 6), silence(2)]).half()
+    before = sound.clone()
+    varied = vary_logmel(sound, rng(seed))
     assert varied.dtype == torch.float32
-    assert varied.shape == heard.shape
+    assert varied.shape == sound.shape
     assert torch.isfinite(varied).all()
     assert varied.min() >= LOWEST
-    assert torch.equal(heard, before)
+    assert torch.equal(sound, before)
 
 
-def test_variants_follow_from_the_generator():
-    heard = voices(rows=30)
-    one, same, other = (vary_logmel(heard, rng(seed)) for seed in (1, 1, 2))
+def test_vary_logmel_follows_from_the_generator():
+    sound = voices(rows=30)
+    one, same, other = (vary_logmel(sound, rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same)
-    assert (one != other).any(2).any(1).all(), "no stretch is like another time"
+    assert (one != other).any(2).any(1).all(), "no spectrum is the same twice"
 
 
-def test_a_voice_is_shifted_and_stretched_within_bounds():
+def test_vary_speaker_shifts_and_stretches_within_bounds():
     """A tone in the middle, after the speaker alone."""
     tone = torch.full((ROWS, 100, BANDS), -5.0)
     tone[:, 30:70, 22:42] = 5.0
-    weight = (augment._speak(tone, rng()) + 5).clamp(min=0)
+    weight = (augment.vary_speaker(tone, rng()) + 5).clamp(min=0)
     for axis, far, long in ((1, augment.LATER, augment.TEMPO), (2, augment.HIGHER, augment.SIZE)):
         profile = weight.sum(3 - axis)
         side = profile.shape[1]
@@ -253,16 +233,13 @@ def test_a_voice_is_shifted_and_stretched_within_bounds():
         assert float(stretched.mean()) == pytest.approx(0, abs=0.15 * long)
 
 
-def test_stripes_of_time_and_bands_are_hidden(monkeypatch):
-    for step in ("room", "noise", "clip", "microphone", "codec"):
-        monkeypatch.setattr(augment, step, lambda logmel, _: logmel)
-    monkeypatch.setattr(augment, "_speak", lambda logmel, _: logmel)
-    heard = voices()
-    varied = vary_logmel(heard, rng())
-    rest = (varied - heard).flatten(1)
+def test_vary_logmel_hides_stripes_of_time_and_bands():
+    sound = voices()
+    varied = vary_logmel(sound, rng(), steps=[augment.vary_gain])
+    rest = (varied - sound).flatten(1)
     gain = rest.median(1, keepdim=True).values
     assert gain.abs().max() <= augment.GAIN_LOG
-    hidden = ((rest - gain).abs() > 1e-3).view_as(heard)
+    hidden = ((rest - gain).abs() > 1e-3).view_as(sound)
     share = float(hidden.float().mean())
     assert share == pytest.approx(1 - (1 - augment.MASK_SHARE / 2) ** 4, abs=0.05)
     for row in hidden[:20]:

@@ -5,6 +5,8 @@ Every function draws from the generator it is given, so a resumed run sees the s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -62,32 +64,8 @@ def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.where(hidden, moved.mean((1, 2), keepdim=True), moved)
 
 
-def vary_logmel(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Let voices be quicker, higher or later, and heard in other rooms by other microphones.
-
-    In the order in which it happens to a sound: the speaker, the room, noise, the microphone,
-    the line; at the end bands and moments of some are hidden.
-
-    Args:
-        logmel: Log power, shape (N, T, B).
-        rng: Where the random numbers come from.
-
-    Returns:
-        Log power, shape (N, T, B), float32.
-    """
-    count, length, bands = logmel.shape
-    heard = noise(room(_speak(logmel.float(), rng), rng), rng)
-    heard = heard + uniform(rng, count, -GAIN_LOG, GAIN_LOG)[:, None, None]
-    varied = codec(microphone(clip(heard, rng), rng), rng)
-    hidden = torch.zeros(count, length, bands, dtype=torch.bool)
-    for _ in range(HIDDEN_STRIPES):
-        hidden |= stripe(rng, count, length, MASK_SHARE)[:, :, None]
-        hidden |= stripe(rng, count, bands, MASK_SHARE)[:, None, :]
-    return torch.where(hidden, varied.mean((1, 2), keepdim=True), varied)
-
-
-def _speak(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Random tempo, time, height of the voice, and size of the speaker, of spectra (N, T, B)."""
+def vary_speaker(logmel: Tensor, rng: np.random.Generator) -> Tensor:
+    """Vary tempo, time, height of the voice, and size of the speaker, of spectra (N, T, B)."""
     count = len(logmel)
     tempo, size = 1 + uniform(rng, count, -TEMPO, TEMPO), 1 + uniform(rng, count, -SIZE, SIZE)
     later = uniform(rng, count, -LATER, LATER) * 2
@@ -97,6 +75,52 @@ def _speak(logmel: Tensor, rng: np.random.Generator) -> Tensor:
     grid = F.affine_grid(torch.stack(rows, 1), [count, 1, *logmel.shape[1:]], align_corners=False)
     moved = F.grid_sample(logmel.unsqueeze(1), grid, padding_mode="border", align_corners=False)
     return moved.squeeze(1)
+
+
+def vary_gain(logmel: Tensor, rng: np.random.Generator) -> Tensor:
+    """Make every spectrum (N, T, B) louder or quieter as a whole."""
+    return logmel + uniform(rng, len(logmel), -GAIN_LOG, GAIN_LOG)[:, None, None]
+
+
+VaryLogmel = Callable[[Tensor, np.random.Generator], Tensor]
+"""Log power (N, T, B) to log power of the same shape."""
+
+LOGMEL_STEPS: tuple[VaryLogmel, ...] = (
+    vary_speaker,
+    room,
+    noise,
+    vary_gain,
+    clip,
+    microphone,
+    codec,
+)
+"""What changes a spectrum, in the order in which it happens to a sound."""
+
+
+def vary_logmel(
+    logmel: Tensor, rng: np.random.Generator, *, steps: Sequence[VaryLogmel] = LOGMEL_STEPS
+) -> Tensor:
+    """Let voices be quicker, higher or later, in other rooms and before other microphones.
+
+    At the end bands and moments of each spectrum are hidden.
+
+    Args:
+        logmel: Log power, shape (N, T, B).
+        rng: Source of the random numbers.
+        steps: Changes of the spectra before a part of them is hidden, in their order.
+
+    Returns:
+        Log power, shape (N, T, B), float32.
+    """
+    count, length, bands = logmel.shape
+    varied = logmel.float()
+    for step in steps:
+        varied = step(varied, rng)
+    hidden = torch.zeros(count, length, bands, dtype=torch.bool)
+    for _ in range(HIDDEN_STRIPES):
+        hidden |= stripe(rng, count, length, MASK_SHARE)[:, :, None]
+        hidden |= stripe(rng, count, bands, MASK_SHARE)[:, None, :]
+    return torch.where(hidden, varied.mean((1, 2), keepdim=True), varied)
 
 
 def _move(crops: Tensor, rng: np.random.Generator) -> Tensor:

@@ -1,13 +1,15 @@
 """Augment log-mel spectra as rooms, microphones and telephone lines do.
 
 Power is what adds up where sounds meet, so noise, echo and distortion are added as power.
-Strengths are drawn for each stretch. Spectra are (N, T, B), natural log of power, 100 rows a
+Strengths are drawn for each spectrum. Spectra are (N, T, B), natural log of power, 100 rows a
 second of 64 bands (see `triaffect.voice.log_mel`); power below the front end's floor is lost.
+Every function changes a share of the spectra, drawn first; the others stay as they are.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from torch.nn import functional as F
 from triaffect.datasets.batches import some, uniform
 
 ECHOING, NOISY, NARROW, CODED, CLIPPED = 0.15, 0.3, 0.1, 0.1, 0.05
-"""Share of the stretches in a room that echoes, with noise, over a telephone's band, through a
+"""Share of the spectra in a room that echoes, with noise, over a telephone's band, through a
 codec, and too loud for their microphone."""
 
 FLOOR = 1e-6
@@ -30,14 +32,15 @@ TOP_BAND_OF_TELEPHONE, LOWEST_BAND_OF_TELEPHONE = (42, 50), (0, 8)
 Power = Tensor
 
 
-def room(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Let some stretches echo: a tail that falls by 60 dB within 0.15 to 0.9 s.
+def room(logmel: Tensor, rng: np.random.Generator, *, share: float = ECHOING) -> Tensor:
+    """Let some spectra echo: a tail that falls by 60 dB within 0.15 to 0.9 s.
 
     Args:
         logmel: Shape (N, T, B), float32.
-        rng: Where the random numbers come from.
+        rng: Source of the random numbers.
+        share: Chance of a spectrum to be changed, in [0, 1].
     """
-    rows = some(rng, len(logmel), ECHOING)
+    rows = some(rng, len(logmel), share)
     if not len(rows):
         return logmel
     seconds, strength = uniform(rng, len(rows), 0.15, 0.9), uniform(rng, len(rows), -2, 1)
@@ -46,19 +49,19 @@ def room(logmel: Tensor, rng: np.random.Generator) -> Tensor:
     fall = torch.exp(-DECAY_60_DB / ROWS_PER_S * ago / seconds[:, None, None])
     tail = torch.where(ago > 0, fall, 0)
     tail = tail / tail.sum(2, keepdim=True).clamp(min=1) * strength.exp()[:, None, None]
-    return _put(logmel, rows, lambda power: power + tail @ power)
+    return _change_power(logmel, rows, lambda power: power + tail @ power)
 
 
-def noise(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Add noise to some stretches, 0 to 30 dB below their mean power.
+def noise(logmel: Tensor, rng: np.random.Generator, *, share: float = NOISY) -> Tensor:
+    """Add noise to some spectra, 0 to 30 dB below their mean power.
 
-    Of any colour, hissing or swelling; a third of the times other stretches of the batch,
-    backwards, as people who talk elsewhere in the room.
+    The noise has any color, steady or swelling; a third of the times it is another spectrum of
+    the batch, backwards, as people who talk elsewhere in the room.
     """
-    rows = some(rng, len(logmel), NOISY)
+    rows = some(rng, len(logmel), share)
     if not len(rows):
         return logmel
-    made = _coloured(len(rows), logmel, rng)
+    made = _colored_noise(len(rows), logmel, rng)
     others = logmel[torch.from_numpy(rng.integers(0, len(logmel), len(rows)))].flip(1).exp()
     talk = torch.from_numpy(rng.random(len(rows)) < 1 / 3)[:, None, None]
     made = torch.where(talk, others, made)
@@ -68,28 +71,28 @@ def noise(logmel: Tensor, rng: np.random.Generator) -> Tensor:
         level = power.mean((1, 2), keepdim=True) / made.mean((1, 2), keepdim=True).clamp(min=FLOOR)
         return power + made * level * below
 
-    return _put(logmel, rows, add)
+    return _change_power(logmel, rows, add)
 
 
-def microphone(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Colour every stretch a little, and cut some down to a telephone's band."""
+def microphone(logmel: Tensor, rng: np.random.Generator, *, share: float = NARROW) -> Tensor:
+    """Color every spectrum a little, and cut a share of them down to a telephone's band."""
     count, _, bands = logmel.shape
     points = torch.from_numpy(rng.normal(0, 0.4, (count, 1, 6)).astype(np.float32))
     curve = F.interpolate(points, bands, mode="linear", align_corners=True)
-    heard = logmel + curve
-    rows = some(rng, count, NARROW)
+    colored = logmel + curve
+    rows = some(rng, count, share)
     if len(rows):
         band = torch.arange(bands)
         low = torch.from_numpy(rng.integers(*LOWEST_BAND_OF_TELEPHONE, len(rows)))[:, None]
         high = torch.from_numpy(rng.integers(*TOP_BAND_OF_TELEPHONE, len(rows)))[:, None]
         outside = (low - band).clamp(min=0) + (band - high).clamp(min=0)
-        heard[rows] -= (2.5 * outside)[:, None, :]
-    return heard.clamp(min=math.log(FLOOR))
+        colored[rows] -= (2.5 * outside)[:, None, :]
+    return colored.clamp(min=math.log(FLOOR))
 
 
-def clip(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Overload some stretches: the loudest rows lose height, and gain overtones everywhere."""
-    rows = some(rng, len(logmel), CLIPPED)
+def clip(logmel: Tensor, rng: np.random.Generator, *, share: float = CLIPPED) -> Tensor:
+    """Overload some spectra: the loudest rows lose height, and gain overtones everywhere."""
+    rows = some(rng, len(logmel), share)
     if not len(rows):
         return logmel
     lost = uniform(rng, len(rows), 0.5, 3)[:, None, None]
@@ -102,31 +105,31 @@ def clip(logmel: Tensor, rng: np.random.Generator) -> Tensor:
     return clipped
 
 
-def codec(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Drop of some stretches what louder bands of the same moment hide, and round the rest."""
-    rows = some(rng, len(logmel), CODED)
+def codec(logmel: Tensor, rng: np.random.Generator, *, share: float = CODED) -> Tensor:
+    """Drop of some spectra what louder bands of the same moment hide, and round the rest."""
+    rows = some(rng, len(logmel), share)
     if not len(rows):
         return logmel
     hidden = uniform(rng, len(rows), 4, 9)[:, None, None]
     step = uniform(rng, len(rows), 0.2, 1.0)[:, None, None]
     before = logmel[rows]
     rounded = ((before / step).round_() * step).clamp_(min=math.log(FLOOR))
-    kept = before > before.amax(2, keepdim=True) - hidden
+    audible = before > before.amax(2, keepdim=True) - hidden
     coded = logmel.clone()
-    coded[rows] = torch.where(kept, rounded, math.log(FLOOR))
+    coded[rows] = torch.where(audible, rounded, math.log(FLOOR))
     return coded
 
 
-def _put(logmel: Tensor, rows: Tensor, change: object) -> Tensor:
-    """The spectra with some rows' power changed."""
+def _change_power(logmel: Tensor, rows: Tensor, change: Callable[[Power], Power]) -> Tensor:
+    """Return the spectra with the power of these rows changed."""
     changed = logmel.clone()
     power = (logmel[rows].exp() - FLOOR).clamp(min=0)
-    changed[rows] = (change(power) + FLOOR).log()  # type: ignore[operator]
+    changed[rows] = (change(power) + FLOOR).log()
     return changed
 
 
-def _coloured(count: int, like: Tensor, rng: np.random.Generator) -> Power:
-    """Noise of random colour and steadiness around a power of 1."""
+def _colored_noise(count: int, like: Tensor, rng: np.random.Generator) -> Power:
+    """Make noise of random color and steadiness around a power of 1."""
     _, length, bands = like.shape
     tilt = uniform(rng, count, -4, 2)[:, None, None] * torch.linspace(-1, 1, bands)
     points = torch.from_numpy(rng.normal(0, 1, (count, 1, 12)).astype(np.float32))
