@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from triaffect.datasets.augmentation.augment import vary_crops, vary_logmel
+from triaffect.datasets.augmentation.augment import Variation, vary_crops, vary_logmel
 from triaffect.datasets.augmentation.mixup import mix_crops, mix_spectra
 from triaffect.datasets.batches import EpochPlan, Samples, make_batch, plan_epoch
 from triaffect.errors import RunError
@@ -38,7 +38,7 @@ from triaffect.training.view import HELD_OUT
 from triaffect.types import Batch, IntArray, Split
 
 CROP, LOGMEL = "crop", "logmel"
-VARIATIONS = {CROP: vary_crops, LOGMEL: vary_logmel}
+VARIATIONS: dict[str, Variation] = {CROP: vary_crops, LOGMEL: vary_logmel}
 
 
 @dataclass(frozen=True)

@@ -82,10 +82,10 @@ def vary_gain(logmel: Tensor, rng: np.random.Generator) -> Tensor:
     return logmel + uniform(rng, len(logmel), -GAIN_LOG, GAIN_LOG)[:, None, None]
 
 
-VaryLogmel = Callable[[Tensor, np.random.Generator], Tensor]
-"""Log power (N, T, B) to log power of the same shape."""
+Variation = Callable[[Tensor, np.random.Generator], Tensor]
+"""Inputs (N, ...) and a generator to other inputs of the same shape and meaning."""
 
-LOGMEL_STEPS: tuple[VaryLogmel, ...] = (
+LOGMEL_STEPS: tuple[Variation, ...] = (
     vary_speaker,
     room,
     noise,
@@ -98,7 +98,7 @@ LOGMEL_STEPS: tuple[VaryLogmel, ...] = (
 
 
 def vary_logmel(
-    logmel: Tensor, rng: np.random.Generator, *, steps: Sequence[VaryLogmel] = LOGMEL_STEPS
+    logmel: Tensor, rng: np.random.Generator, *, steps: Sequence[Variation] = LOGMEL_STEPS
 ) -> Tensor:
     """Let voices be quicker, higher or later, in other rooms and before other microphones.
 
