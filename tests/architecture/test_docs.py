@@ -18,6 +18,8 @@ from triaffect.tasks.registry import TASKS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = ROOT / "docs" / "reference"
+COMMON = {"--help", "--quiet"}
+"""Options of every command, which its section need not repeat."""
 
 
 def commands(group=None, path=()):
@@ -75,7 +77,7 @@ def test_every_command_and_option_is_in_the_reference(words, command):
     assert heading in text
     section = text.partition(heading)[2].partition("\n## ")[0]
     for each in command.params:
-        if each.param_type_name == "option" and "--help" not in each.opts:
+        if each.param_type_name == "option" and not COMMON & set(each.opts):
             assert any(f"`{spelling}" in section for spelling in each.opts), each.opts
     mentioned = set(re.findall(r"`(--[a-z][a-z-]*)", section))
     assert mentioned <= options(command)[0], "an option that there is not"

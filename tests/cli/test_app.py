@@ -3,12 +3,17 @@
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
 
 from triaffect.cli import app as cli
+from triaffect.cli._shared import add_command, name_outputs, note, output_option, warn
 from triaffect.corpora import base as corpus
 from triaffect.errors import MediaError
+from triaffect.version import __version__
 
 COMMANDS = {"predict", "corpus", "extract", "train", "evaluate", "demo", "bench", "scores"}
 
@@ -67,6 +72,80 @@ def test_a_missing_system_library_is_told_with_its_remedy(monkeypatch, capfd):
     (line,) = err.splitlines()
     assert "libGL.so.1" in line
     assert "apt-get install libgl1" in line
+
+
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [
+        ("torch", 'triaffect train needs training: pip install "triaffect[train]"\n'),
+        ("onnx.helper", 'triaffect train needs training: pip install "triaffect[train]"\n'),
+        ("ray", 'triaffect train needs Ray: pip install "triaffect[ray]"\n'),
+    ],
+)
+def test_missing_extra_is_one_line_with_the_command_to_install_it(
+    monkeypatch, capfd, package, line
+):
+    error = ModuleNotFoundError(f"No module named {package!r}", name=package)
+    monkeypatch.setattr(cli, "app", raising(error))
+    code, _, err = run(monkeypatch, capfd, "train", "default")
+    assert (code, err) == (2, line)
+
+
+def test_version_is_printed(monkeypatch, capfd):
+    assert run(monkeypatch, capfd, "--version")[:2] == (0, f"triaffect {__version__}\n")
+
+
+def test_predict_is_first_in_the_help(monkeypatch, capfd):
+    _, out, _ = run(monkeypatch, capfd, "-h")
+    places = {word: out.index(f" {word} ") for word in COMMANDS}
+    assert min(places, key=places.get) == "predict"
+
+
+@pytest.mark.parametrize("path", [[], ["predict"], ["corpus"], ["corpus", "check"]])
+def test_short_help_option_works_in_every_command(monkeypatch, capfd, path):
+    code, out, _ = run(monkeypatch, capfd, *path, "-h")
+    assert (code, "--help" in out) == (0, True)
+
+
+def test_shell_completion_can_be_installed(monkeypatch, capfd):
+    _, out, _ = run(monkeypatch, capfd, "--help")
+    assert "--install-completion" in out
+
+
+def test_old_spellings_are_accepted_with_a_warning_and_not_listed(monkeypatch, capfd):
+    def show(output: Annotated[Path, output_option("A file.")], precision: str = "") -> None:
+        typer.echo(f"{output} {precision}")
+
+    program = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+    modern = {"renamed": {"--out": "--output"}, "old_values": {"--precision": {"bf16": "x"}}}
+    add_command(program, show, examples=["show -o a"], **modern)
+    monkeypatch.setattr(cli, "app", program)
+    for words, printed in (
+        (["--out", "a"], "a \n"),
+        (["--out=a", "--precision", "bf16"], "a x\n"),
+        (["--out=bf16", "--precision=bf16"], "bf16 x\n"),
+    ):
+        code, out, err = run(monkeypatch, capfd, *words)
+        assert (code, out) == (0, printed)
+        assert err == "triaffect: warning: --out is now --output\n"
+    assert run(monkeypatch, capfd, "-o", "a", "--precision", "--out")[1:] != ("a --out\n", "")
+    _, out, _ = run(monkeypatch, capfd, "-h")
+    assert "--out " not in out
+    assert "show -o a" in out
+
+
+def test_quiet_leaves_warnings_and_drops_notes(monkeypatch, capfd):
+    def speak() -> None:
+        warn("smoke")
+        note("all is well")
+        name_outputs("t.csv", None)
+
+    program = typer.Typer()
+    add_command(program, speak)
+    monkeypatch.setattr(cli, "app", program)
+    warning = "triaffect: warning: smoke\n"
+    assert run(monkeypatch, capfd, "-q")[1:] == ("", warning)
+    assert run(monkeypatch, capfd)[1:] == ("t.csv\n", f"{warning}triaffect: all is well\n")
 
 
 def test_another_import_error_is_not_hidden(monkeypatch):

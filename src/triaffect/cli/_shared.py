@@ -1,16 +1,27 @@
-"""What commands share: durations, JSON output, progress, warnings."""
+"""The vocabulary of the command line, so that an option means the same in every command.
+
+A command takes its common options from here, as annotated types with one spelling and one help
+text, and is registered by `add_command`: that gives it ``--quiet``, examples at the end of its
+help, and old spellings that still work, with a warning.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.models import OptionInfo
 
 from triaffect.errors import RunError, TriaffectError
 from triaffect.io.durations import seconds_of
@@ -18,6 +29,164 @@ from triaffect.io.durations import seconds_of
 if TYPE_CHECKING:
     from triaffect.corpora.base import Corpus
     from triaffect.training.view import LeakChoice
+
+
+class Device(StrEnum):
+    """Where networks run."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Precision(StrEnum):
+    """Floating-point numbers of a forward pass in training."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+def output_option(help_: str) -> OptionInfo:
+    """``-o/--output`` with a help text of the command's own.
+
+    Examples:
+        ``output: Annotated[Path, output_option("Run folder to make.")]``
+    """
+    made: OptionInfo = typer.Option("--output", "-o", help=help_, show_default=False)
+    return made
+
+
+OutputOption = Annotated[Path, output_option("Where to write; folders are made as needed.")]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", help="Also write a page to look at, .html.", show_default=False),
+]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option("--json", help="Also write everything to this JSON file.", show_default=False),
+]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where the networks run.")]
+PrecisionOption = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision", help="Numbers of the forward pass.", show_default="as the recipe says"
+    ),
+]
+"""Registered with ``old_values={"--precision": {"bf16": "bfloat16"}}``."""
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, help="Processes at once.", show_default="all cores"),
+]
+"""None stands for `triaffect.io.workers.count_cores`."""
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
+"""0 unless a command has a reason for another default."""
+
+QuietOption = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="No progress and no notes; warnings and errors stay."),
+]
+"""`add_command` gives it to every command."""
+
+_quiet = False
+"""Whether progress and notes are off, by ``--quiet``."""
+
+
+def add_command(
+    app: typer.Typer,
+    command: Callable[..., None],
+    name: str | None = None,
+    *,
+    examples: Sequence[str] = (),
+    renamed: Mapping[str, str] = MappingProxyType({}),
+    old_values: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    panel: str | None = None,
+) -> None:
+    """Register a command.
+
+    Args:
+        app: The program, or a group of its commands.
+        command: The function.
+        name: What it is called by, if not by the function's name.
+        examples: Command lines at the end of its help.
+        renamed: New spellings of options by their old ones, which are accepted with a warning
+            and not listed: ``{"--out": "--output"}``.
+        old_values: By option, new values by their old ones, which are accepted.
+        panel: Heading in the list of commands.
+    """
+
+    class Command(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's
+            words: list[str] = super().parse_args(ctx, _modernize(args, renamed, old_values))
+            return words
+
+    lines = "\n\n".join(f"  {line}" for line in examples)
+    epilog = f"Examples:\n\n{lines}" if examples else None
+    app.command(name, cls=Command, epilog=epilog, rich_help_panel=panel)(_with_quiet(command))
+
+
+def _with_quiet(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with ``--quiet`` as its last option."""
+
+    @functools.wraps(command)
+    def run(*values: Any, quiet: bool = False, **options: Any) -> None:  # noqa: ANN401 - any command's
+        global _quiet  # noqa: PLW0603 - one command runs in a process
+        _quiet = quiet
+        command(*values, **options)
+
+    signature = inspect.signature(command, eval_str=True)
+    added = inspect.Parameter(
+        "quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=QuietOption
+    )
+    parameters = {**signature.parameters, "quiet": added}
+    run.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+    run.__annotations__ = {name: each.annotation for name, each in parameters.items()}
+    return run
+
+
+def _modernize(
+    arguments: Sequence[str],
+    renamed: Mapping[str, str],
+    old_values: Mapping[str, Mapping[str, str]],
+) -> list[str]:
+    """Replace old spellings in the words of a command line; what follows ``--`` stays."""
+    words: list[str] = []
+    option = ""
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return [*words, *arguments[place:]]
+        spelling, equals, value = argument.partition("=")
+        if spelling in renamed:
+            warn(f"{spelling} is now {renamed[spelling]}")
+            spelling = renamed[spelling]
+        if equals:
+            value = old_values.get(spelling, {}).get(value, value)
+        elif option:
+            spelling = old_values.get(option, {}).get(spelling, spelling)
+        words.append(f"{spelling}{equals}{value}")
+        option = "" if equals else spelling
+    return words
+
+
+def warn(message: str) -> None:
+    """Write a warning on stderr, in one line."""
+    typer.echo(f"triaffect: warning: {message}", err=True)
+
+
+def note(message: str) -> None:
+    """Write on stderr what is good to know; nothing with ``--quiet``."""
+    if not _quiet:
+        typer.echo(f"triaffect: {message}", err=True)
+
+
+def name_outputs(*lines: str | Path | None) -> None:
+    """Write the last lines of a command: one for each output, with a word on what it holds.
+
+    Args:
+        *lines: What was written, such as ``"t.csv: 653 rows from 11 files"`` or a path; None
+            for what was not asked for.
+    """
+    for line in lines:
+        if line is not None and not _quiet:
+            typer.echo(str(line))
 
 
 def read_duration(text: str, option: str, what: str, longest_s: float) -> float:
@@ -93,7 +262,7 @@ def progress_bar() -> Iterator[Told]:
         TextColumn("{task.description}"),
     )
     console = Console(stderr=True)
-    silent = not console.is_terminal
+    silent = _quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=silent) as bar:
         task = bar.add_task("", total=None)
 

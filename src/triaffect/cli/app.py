@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from typing import Annotated
 
 import typer
 
+from triaffect.cli._shared import add_command
 from triaffect.cli.bench import bench_app
 from triaffect.cli.compare import compare
 from triaffect.cli.corpus import corpus_app
@@ -19,6 +22,7 @@ from triaffect.cli.submit import submit, submit_check
 from triaffect.cli.train import train
 from triaffect.cli.weights import weights_app
 from triaffect.errors import TriaffectError
+from triaffect.version import __version__
 
 _INTERRUPTED = 130
 """What typer makes of Ctrl-C: the shell's code for a program that was ended by it."""
@@ -26,25 +30,49 @@ _INTERRUPTED = 130
 _SYSTEM_LIBRARIES = ("libGL.so", "libglib-", "libgthread-")
 """What opencv needs of the system; bare servers lack it."""
 
+_EXTRAS = {
+    **dict.fromkeys(["torch", "onnx", "onnxscript", "safetensors", "h5py"], ("training", "train")),
+    "ray": ("Ray", "ray"),
+}
+"""By package that predicting does without: what it is for, and the extra that brings it."""
+
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Valence-arousal, expression and action units from faces and voices in video.",
 )
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"triaffect {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Hold the options of the program itself."""
+
+
+add_command(app, predict)
+add_command(app, extract)
+add_command(app, join)
+add_command(app, train)
+add_command(app, evaluate)
+add_command(app, compare)
+add_command(app, submit)
+add_command(app, submit_check, "submit-check")
+add_command(app, demo)
 app.add_typer(corpus_app, name="corpus")
-app.add_typer(bench_app, name="bench")
 app.add_typer(scores_app, name="scores")
 app.add_typer(weights_app, name="weights")
-app.command()(extract)
-app.command()(join)
-app.command()(train)
-app.command()(evaluate)
-app.command()(compare)
-app.command()(submit)
-app.command("submit-check")(submit_check)
-app.command()(predict)
-app.command()(demo)
+app.add_typer(bench_app, name="bench")
 
 
 def main() -> None:
@@ -55,12 +83,25 @@ def main() -> None:
         sys.stderr.write(f"triaffect: {error}\n")
         sys.exit(2)
     except ImportError as error:
-        if not any(library in str(error) for library in _SYSTEM_LIBRARIES):
+        message = _explain_missing(error)
+        if message is None:
             raise
-        remedy = "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
-        sys.stderr.write(f"triaffect: opencv needs libGL and glib, got {error}; {remedy}\n")
+        sys.stderr.write(f"triaffect{message}\n")
         sys.exit(2)
     except SystemExit as ending:
         if ending.code == _INTERRUPTED:
             sys.stderr.write("triaffect: interrupted; what was finished is kept\n")
         raise
+
+
+def _explain_missing(error: ImportError) -> str | None:
+    """One line for a package or system library that is not installed; None for another error."""
+    if any(library in str(error) for library in _SYSTEM_LIBRARIES):
+        remedy = "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
+        return f": opencv needs libGL and glib, got {error}; {remedy}"
+    package = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package not in _EXTRAS:
+        return None
+    command = next((word for word in sys.argv[1:] if re.fullmatch(r"[a-z][a-z-]*", word)), "")
+    purpose, extra = _EXTRAS[package]
+    return f' {command} needs {purpose}: pip install "triaffect[{extra}]"'

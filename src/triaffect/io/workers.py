@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -22,6 +23,13 @@ Result = TypeVar("Result")
 
 _AHEAD = 4
 """Items a process may be ahead of the one whose result is waited for."""
+
+
+def count_cores() -> int:
+    """Cores that this process may use, which containers and batch systems limit."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Stopped(Exception):  # noqa: N818 - a request, not an error
