@@ -1,7 +1,30 @@
-"""What every test shares."""
+"""What every test shares: one tiny model, loaded once, and clips for it."""
 
+import pytest
 from hypothesis import settings
 
 # A busy machine is no failure: nothing here asserts a time.
 settings.register_profile("triaffect", deadline=None)
 settings.load_profile("triaffect")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    from tests.prediction.tiny_model import write_tiny_model  # noqa: PLC0415 - needs onnx
+
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def predictor(model):
+    from triaffect.prediction.predictor import Predictor  # noqa: PLC0415
+
+    return Predictor(model)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """Forty frames, two of them without a face, with sound."""
+    from tests.prediction.tiny_model import write_clip  # noqa: PLC0415
+
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 40, faceless=(10, 11))

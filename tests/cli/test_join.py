@@ -13,7 +13,7 @@ from tests.training.recipes import SMALL
 from tests.training.stores import made_store
 from triaffect.cli.app import main
 
-PAGE = ROOT / "docs" / "how-to-external-features.md"
+PAGE = ROOT / "docs" / "how-to" / "use-external-features.md"
 FRAMES, RATE = 90, 30
 OPENFACE = "frame, face_id, timestamp, confidence, success, AU01_r, AU12_r, pose_Rx, pose_Tx\n"
 

@@ -1,6 +1,6 @@
 """Tables of labels for the fuzzer, and the reference that says what they hold.
 
-The reference reads CSV letter by letter and follows `docs/how-to-your-own-data.md`; it shares
+The reference reads CSV letter by letter and follows `docs/how-to/use-your-own-data.md`; it shares
 nothing with the reader. Where a table has several mistakes, any of them may be the one told.
 """
 

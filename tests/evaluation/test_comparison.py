@@ -366,7 +366,7 @@ def test_one_that_fails_does_not_stop_the_others(place, tmp_path, monkeypatch):
     assert found[1].stages
     monkeypatch.setattr(compared_runs, "train", lambda *_, **__: 1 / 0)
     (found,) = outcomes([jobs[0]], Settings(place.folder / "store", place.common))
-    assert "ZeroDivisionError in test_compare.py" in found.error
+    assert "ZeroDivisionError in test_comparison.py" in found.error
 
 
 def test_baselines(place):
