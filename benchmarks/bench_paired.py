@@ -18,7 +18,7 @@ import numpy as np
 from triaffect.cli.measure import Measurement, measure, report
 from triaffect.metrics import paired
 from triaffect.metrics.abaw import statistics_of
-from triaffect.metrics.paired import Scored, difference, drawn_units, scored
+from triaffect.metrics.paired import ResampledScores, difference, drawn_units, resample_scores
 from triaffect.metrics.simulation import draw_labels, predictors
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import targets_of
@@ -67,7 +67,7 @@ def true_difference(spread: float) -> float:
 
 def made_set(
     luck: Luck, units: int, seeds: int, rng: np.random.Generator
-) -> list[dict[int, Scored]]:
+) -> list[dict[int, ResampledScores]]:
     """Scores of both systems by seed, on videos that were drawn anew."""
     unit = np.repeat(np.arange(units), ROWS_A_UNIT)
     shape = (len(unit), 2)
@@ -84,7 +84,7 @@ def made_set(
             said = signal + size * (shared + np.sqrt(luck.fresh) * rng.normal(size=shape))
             prediction = {VALENCE_AROUSAL.key: said}
             statistics = statistics_of(truth, prediction, [VALENCE_AROUSAL], unit, units)
-            runs[seed] = scored(statistics, [VALENCE_AROUSAL], counts)
+            runs[seed] = resample_scores(statistics, [VALENCE_AROUSAL], counts)
         systems.append(runs)
     return systems
 
@@ -123,7 +123,7 @@ def times() -> Measurement:
     unit = np.sort(rng.integers(0, 150, 20_000))
     statistics = statistics_of(truth, said, TASKS, unit, 150)
     counts = drawn_units(150, RESAMPLES, SEED)
-    step = partial(scored, statistics, TASKS, counts)
+    step = partial(resample_scores, statistics, TASKS, counts)
 
     def once() -> int:
         step()

@@ -25,7 +25,7 @@ from triaffect.evaluation.evaluate import Resampling
 from triaffect.features.store import FeatureStore
 from triaffect.metrics.abaw import score_targets
 from triaffect.metrics.bootstrap import bootstrap
-from triaffect.metrics.paired import drawn_units, score_names, scored
+from triaffect.metrics.paired import drawn_units, resample_scores, score_names
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.device import Place
@@ -137,7 +137,7 @@ def test_against_itself_nothing_differs(place):
 def test_the_draws_of_videos_are_those_of_evaluate(place):
     (outcome,) = (each for each in place.done if each.job.entry == "plain" and each.job.seed == 0)
     statistics = outcome.stages["supervised"].statistics
-    own = scored(statistics, TASKS, drawn_units(place.common.units, 100, 3))
+    own = resample_scores(statistics, TASKS, drawn_units(place.common.units, 100, 3))
     ends = bootstrap(statistics, TASKS, 100, 3).official["P_MTL"]
     k = score_names(TASKS).index("P_MTL")
     assert ends == pytest.approx(np.quantile(own.drawn[:, k], [0.025, 0.975]))

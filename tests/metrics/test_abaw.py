@@ -1,6 +1,8 @@
 """The official score against scikit-learn and NumPy; whole sets, streams and mini-batches."""
 
+import doctest
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_
 
 from tests.tasks.toy import PAIN
 from triaffect.errors import TriaffectError
+from triaffect.metrics import abaw
 from triaffect.metrics.abaw import (
     chance_score,
     per_batch_score,
@@ -17,6 +20,7 @@ from triaffect.metrics.abaw import (
     score_targets,
     statistics_of,
 )
+from triaffect.tasks import metrics
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.metrics import concordance, pair_sums
@@ -152,7 +156,7 @@ def test_details_are_those_of_scikit_learn(each):
     truth, said = made_set(300, 6)
     labels, said = truth[each.key], said[each.key]
     said[:7] = np.nan
-    by_part = each.score(labels.values, said, labels.valid).details["parts"]
+    by_part = each.score(labels.values, said, labels.valid).details.by_part
     assert list(by_part) == list(each.part_names)
     for k, table in enumerate(by_part.values()):
         kept = labels.valid[:, k]
@@ -180,14 +184,14 @@ def test_confusion_matrix_and_accuracy_are_those_of_scikit_learn():
     true, guess = labels.values[kept].argmax(1), np.nan_to_num(said[kept], nan=-1).argmax(1)
     guess[np.isnan(said[kept]).any(1)] = 8
     expected = confusion_matrix(true, guess, labels=range(9))
-    np.testing.assert_array_equal(details["confusion"], expected[:8])
-    assert details["accuracy"] == pytest.approx((true == guess).mean())
+    np.testing.assert_array_equal(details.confusion, expected[:8])
+    assert details.accuracy == pytest.approx((true == guess).mean())
 
 
 def test_details_of_valence_tell_means_and_deviations():
     truth, said = made_set(300, 8)
     labels = truth["VA"]
-    by_part = VALENCE_AROUSAL.score(labels.values, said["VA"], labels.valid).details["parts"]
+    by_part = VALENCE_AROUSAL.score(labels.values, said["VA"], labels.valid).details.by_part
     for k, (name, table) in enumerate(by_part.items()):
         kept = labels.valid[:, k]
         x, y = labels.values[kept, k].astype(float), said["VA"][kept, k]
@@ -367,3 +371,34 @@ def test_finding_a_task():
         task("EXP")
     with pytest.raises(TriaffectError, match="one of the tasks VA, EXPR, AU"):
         task("gaze")
+
+
+def test_score_gives_its_numbers_by_name():
+    truth, said = made_set(80, 9)
+    score = score_targets(truth, said)
+    assert score["P_VA"] == score.p_va == score.official["P_VA"]
+    assert score["valence_ccc"] == score.valence_ccc == score.tasks["VA"].parts["valence"]
+    assert score["AU12_f1"] == score.au12_f1 == score.tasks["AU"].parts["AU12"]
+    with pytest.raises(KeyError, match="did you mean valence_ccc"):
+        score["valence_cc"]
+    with pytest.raises(AttributeError, match="p_wrong"):
+        _ = score.p_wrong
+    assert pickle.loads(pickle.dumps(score)) == score
+
+
+def test_score_as_a_table_has_every_task_and_part():
+    truth, said = made_set(80, 10)
+    score = score_targets(truth, said)
+    table = score.to_frame().set_index(["task", "part"])
+    assert len(table) == 3 + 2 + 8 + 12
+    assert table.loc[("VA", ""), "value"] == score.official["P_VA"]
+    assert table.loc[("EXPR", "anger"), "value"] == score["anger_f1"]
+    assert table.loc[("AU", "AU4"), "metric"] == "F1"
+    assert table.loc[("AU", "AU4"), "rows"] == score.tasks["AU"].count
+
+
+@pytest.mark.parametrize("module", [abaw, metrics])
+def test_examples_of_the_metrics_hold(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

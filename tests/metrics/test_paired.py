@@ -7,13 +7,13 @@ from tests.metrics.test_abaw import ALL_TASKS
 from tests.metrics.test_bootstrap import made_units
 from triaffect.metrics.abaw import score_targets, statistics_of
 from triaffect.metrics.paired import (
-    Scored,
+    ResampledScores,
     difference,
     drawn_units,
     labelled_units,
+    resample_scores,
     score_names,
     score_values,
-    scored,
 )
 from triaffect.tasks.registry import TASKS
 from triaffect.types import Targets
@@ -39,7 +39,9 @@ def made_systems(seeds_of=((0, 1, 2), (0, 1, 2)), tasks=ALL_TASKS):
 
 def scores_of(truth, unit, system, counts, tasks=ALL_TASKS):
     return {
-        seed: scored(statistics_of(truth, said, tasks, unit, unit.max() + 1), tasks, counts)
+        seed: resample_scores(
+            statistics_of(truth, said, tasks, unit, unit.max() + 1), tasks, counts
+        )
         for seed, said in system.items()
     }
 
@@ -150,7 +152,7 @@ def test_seeds_vary_as_a_mean_of_seeds_does():
 
 
 def _flat(value, resamples=20_000):
-    return Scored(np.full(1, value), np.full((resamples, 1), value))
+    return ResampledScores(np.full(1, value), np.full((resamples, 1), value))
 
 
 def test_no_resamples_no_interval():

@@ -6,7 +6,7 @@ import pytest
 from triaffect.metrics.simulation import (
     EXPRESSION_COUNTS,
     UNIT_RATES,
-    Simulated,
+    SimulatedPredictor,
     draw_labels,
     flips,
     predictors,
@@ -70,7 +70,7 @@ def test_two_predictors_change_places(seed):
 
 def test_close_scores_are_in_no_order():
     def made(name, whole, batch):
-        return Simulated(name, {"P_MTL": whole}, {8: {"P_MTL": batch}})
+        return SimulatedPredictor(name, {"P_MTL": whole}, {8: {"P_MTL": batch}})
 
     assert flips([made("a", 1.0, 0.5), made("b", 0.995, 0.6)]) == []
     assert flips([made("a", 1.0, 0.5), made("b", 0.9, 0.505)]) == []

@@ -14,7 +14,7 @@ from triaffect.cli._shared import write_json_file
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from triaffect.metrics.simulation import Simulated
+    from triaffect.metrics.simulation import SimulatedPredictor
 
 scores_app = typer.Typer(no_args_is_help=True, help="What the ways of scoring are worth.")
 
@@ -49,7 +49,7 @@ def simulate(
         write_json_file(json_, {**told, "flips": [asdict(each) for each in reversed_]})
 
 
-def _table(scored: Sequence[Simulated], rows: int, seed: int) -> Table:
+def _table(scored: Sequence[SimulatedPredictor], rows: int, seed: int) -> Table:
     from rich.table import Table
 
     title = f"{TOTAL}, mean over mini-batches; {rows:,} rows, seed {seed}"

@@ -175,9 +175,9 @@ def _scored(
     statistics = statistics_of(truth, prediction, split.tasks, unit, int(unit.max()) + 1, at)
     score = score_statistics(statistics, split.tasks)
     accuracy = {
-        key: one.details["accuracy"]
+        key: one.details.accuracy
         for key, one in score.tasks.items()
-        if one.count and "accuracy" in one.details
+        if one.count and one.details.accuracy is not None
     }
     found = {"rows": len(unit), **score.to_json(), "accuracy": accuracy}
     if how.resamples:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task, TaskScore
 from triaffect.types import Targets
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Truth = Mapping[str, Targets]
 Prediction = Mapping[str, NDArray[np.floating]]
@@ -24,35 +28,91 @@ EVERY_ROW = slice(None)
 class Score:
     """Scores of all tasks over one set.
 
+    A number can be had by its name, ``score["valence_ccc"]`` or ``score.valence_ccc``; `values`
+    has them all, and `to_frame` makes a table of them.
+
     Attributes:
         tasks: Each task's score by key; 0 with a count of 0 where nothing is annotated.
+
+    Examples:
+        >>> from triaffect.tasks.task import targets_of
+        >>> truth = {"VA": targets_of(np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]) / 2)}
+        >>> predictions = {"VA": np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 1.0]]) / 2}
+        >>> score = score_targets(truth, predictions)
+        >>> score["valence_ccc"], round(score["arousal_ccc"], 3), round(score["P_VA"], 3)
+        (1.0, 0.667, 0.833)
     """
 
     tasks: dict[str, TaskScore]
 
     @property
     def official(self) -> dict[str, float]:
-        """``P_<key>`` of each task and their sum ``P_MTL``."""
+        """The challenge's scores: ``P_<key>`` of each task and their sum ``P_MTL``."""
         values = {f"P_{key}": score.value for key, score in self.tasks.items()}
         return {**values, "P_MTL": sum(values.values())}
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything as numbers, strings and dicts that `json.dumps` takes.
-
-        A task's ``parts`` hold its scores by name; what its `details` tell of the parts is
-        under ``by_part``, the rest of them beside it.
-        """
-        return {
-            "official": self.official,
-            "tasks": {key: _task_json(score) for key, score in self.tasks.items()},
+    @property
+    def values(self) -> dict[str, float]:
+        """Every number by name: the official ones, then ``<part>_<metric>`` of each part."""
+        parts = {
+            f"{name}_{score.metric.lower()}": value
+            for score in self.tasks.values()
+            for name, value in score.parts.items()
         }
+        return {**self.official, **parts}
 
+    def __getitem__(self, name: str) -> float:
+        """Return a number by its name, such as ``"P_VA"`` or ``"AU12_f1"``.
 
-def _task_json(score: TaskScore) -> dict[str, Any]:
-    details = dict(score.details)
-    by_part = {"by_part": details.pop("parts")} if "parts" in details else {}
-    plain = {"value": score.value, "parts": dict(score.parts), "count": score.count}
-    return {**plain, **by_part, **details}
+        Raises:
+            KeyError: There is none of that name; the message names the nearest.
+        """
+        values = self.values
+        if name not in values:
+            near = get_close_matches(name, values, 1)
+            remedy = f"; did you mean {near[0]}?" if near else ""
+            raise KeyError(f"expected one of {', '.join(values)}, got {name!r}{remedy}")
+        return values[name]
+
+    def __getattr__(self, name: str) -> float:
+        """Return a number by its name in small letters, such as ``p_va`` or ``au12_f1``."""
+        if not name.startswith("_") and name != "tasks":  # copying and pickling look for those
+            by_name = {key.lower(): value for key, value in self.values.items()}
+            if name.lower() in by_name:
+                return by_name[name.lower()]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with a row for each task and each of its parts.
+
+        Returns:
+            Columns ``task``, ``part`` (empty for the whole task), ``metric``, ``value`` and
+            ``rows``, the task's annotated rows.
+        """
+        import pandas as pd  # noqa: PLC0415 - heavy
+
+        rows = [
+            (key, part, score.metric, value, score.count)
+            for key, score in self.tasks.items()
+            for part, value in {"": score.value, **score.parts}.items()
+        ]
+        return pd.DataFrame(rows, columns=["task", "part", "metric", "value", "rows"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as numbers, strings and dicts that `json.dumps` takes.
+
+        A task's ``parts`` hold its scores by name; its `ScoreDetails` stand beside them.
+        """
+        tasks = {
+            key: {
+                "value": score.value,
+                "parts": dict(score.parts),
+                "count": score.count,
+                **score.details.to_json(),
+            }
+            for key, score in self.tasks.items()
+        }
+        return {"official": self.official, "tasks": tasks}
 
 
 def statistics_of(
@@ -63,7 +123,7 @@ def statistics_of(
     groups: int,
     rows: NDArray[np.integer] | slice = EVERY_ROW,
 ) -> Statistics:
-    """Every task's additive statistics of each group of rows, shape (groups, S) each.
+    """Compute every task's additive statistics of each group of rows, (groups, S) each.
 
     Args:
         truth: Labels by task key; a task may be absent.
@@ -73,25 +133,25 @@ def statistics_of(
         groups: Number of groups.
         rows: Which of the N rows count, shape (R,); one may count several times.
     """
-    found = {}
+    statistics = {}
     for task in tasks:
         if task.key in truth:
-            targets = truth[task.key]
-            labels, said, valid = targets.values[rows], prediction[task.key][rows], targets.valid
-            found[task.key] = task.statistics(labels, said, valid[rows], group, groups)
+            labels, valid = truth[task.key].values[rows], truth[task.key].valid[rows]
+            values = prediction[task.key][rows]
+            statistics[task.key] = task.statistics(labels, values, valid, group, groups)
         else:
-            nothing = np.zeros((0, task.width))
-            found[task.key] = task.statistics(nothing, nothing, nothing > 0, group[:0], groups)
-    return found
+            empty = np.zeros((0, task.width))
+            statistics[task.key] = task.statistics(empty, empty, empty > 0, group[:0], groups)
+    return statistics
 
 
 def score_statistics(statistics: Statistics, tasks: Sequence[Task] = TASKS) -> Score:
-    """Official score of all groups together."""
+    """Compute the official score of all groups together."""
     return Score({task.key: task.score_of(statistics[task.key].sum(0)) for task in tasks})
 
 
 def score_targets(truth: Truth, prediction: Prediction, tasks: Sequence[Task] = TASKS) -> Score:
-    """Official score of a whole set.
+    """Compute the official score of a whole set.
 
     Args:
         truth: Labels by task key; a task may be absent.
@@ -103,15 +163,17 @@ def score_targets(truth: Truth, prediction: Prediction, tasks: Sequence[Task] = 
 
 
 def chance_score(truth: Truth, tasks: Sequence[Task] = TASKS) -> Score:
-    """The best that a constant prediction, chosen with the labels known, reaches on them."""
+    """Compute the best score of a constant prediction, chosen with the labels at hand."""
     scores = {}
     for task in tasks:
         if task.key in truth:
             targets = truth[task.key]
             value = task.chance(targets.values, targets.valid)
-            scores[task.key] = TaskScore(value, {}, int(targets.valid.any(axis=1).sum()))
+            scores[task.key] = TaskScore(
+                value, count=int(targets.valid.any(axis=1).sum()), metric=task.metric
+            )
         else:
-            scores[task.key] = TaskScore(0.0)
+            scores[task.key] = TaskScore(0.0, metric=task.metric)
     return Score(scores)
 
 
@@ -121,7 +183,7 @@ def per_batch_score(
     batches: NDArray[np.integer],
     tasks: Sequence[Task] = TASKS,
 ) -> Score:
-    """The authors' program's own metric: each mini-batch scored alone, then a plain mean.
+    """Score as the authors' program does: each mini-batch by itself, then a plain mean.
 
     It flatters weak predictors, so it serves to choose epochs as the program did and to
     compare with its numbers. A batch without labels of a task does not count for that task.
@@ -141,5 +203,6 @@ def per_batch_score(
 def _mean_of_batches(task: Task, statistics: NDArray[np.float64]) -> TaskScore:
     labelled = statistics[statistics[:, 0] > 0]
     if not len(labelled):
-        return TaskScore(0.0)
-    return TaskScore(float(task.batch_scores(labelled).mean()), {}, int(labelled[:, 0].sum()))
+        return TaskScore(0.0, metric=task.metric)
+    mean, count = float(task.batch_scores(labelled).mean()), int(labelled[:, 0].sum())
+    return TaskScore(mean, count=count, metric=task.metric)

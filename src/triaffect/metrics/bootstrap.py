@@ -1,4 +1,4 @@
-"""How far a score could have come out otherwise: resampling whole videos.
+"""Confidence intervals of scores, by resampling whole videos (bootstrap).
 
 Rows of one video are nearly copies of each other, so the unit that is drawn with replacement
 is the video (or whatever else is independent of the rest), never the row. Statistics of each
@@ -40,14 +40,14 @@ class Intervals:
     units: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return plain values."""
         return {"official": self.official, "parts": self.parts, "units": self.units}
 
 
 def bootstrap(
     statistics: Statistics, tasks: Sequence[Task], resamples: int, seed: int = 0
 ) -> Intervals:
-    """95 % intervals of the official scores, all tasks from the same resamples.
+    """Compute 95 % intervals of the official scores, all tasks from the same resamples.
 
     Args:
         statistics: By task key, of each unit, shape (units, S).
@@ -62,8 +62,8 @@ def bootstrap(
     parts = {task.key: task.part_scores(sums[task.key]) for task in tasks}
     values = {key: each.mean(axis=1) for key, each in parts.items()}
     official = {f"P_{key}": _interval(each, units[key] > 1) for key, each in values.items()}
-    known = bool(some.any()) and 1 not in units.values()
-    official["P_MTL"] = _interval(np.sum(list(values.values()), axis=0), known)
+    has_interval = bool(some.any()) and 1 not in units.values()
+    official["P_MTL"] = _interval(np.sum(list(values.values()), axis=0), has_interval)
     return Intervals(
         official,
         {
@@ -88,20 +88,18 @@ def _resampled(statistics: Statistics, resamples: int, seed: int) -> dict[str, N
 
 
 def draws(units: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each unit is drawn, shape (some resamples, units), until there are enough."""
+    """Yield how often each unit is drawn, shape (some resamples, units), in blocks."""
     rng = np.random.default_rng(seed)
     most = max(1, _BLOCK // max(units, 1))
     for start in range(0, resamples, most):
         count = min(most, resamples - start)
-        places = (
-            rng.integers(max(units, 1), size=(count, units)) + units * np.arange(count)[:, None]
-        )
-        drawn = np.bincount(places.ravel(), minlength=count * units)
+        cells = rng.integers(max(units, 1), size=(count, units)) + units * np.arange(count)[:, None]
+        drawn = np.bincount(cells.ravel(), minlength=count * units)
         yield drawn.reshape(count, units).astype(np.float64)
 
 
-def _interval(values: NDArray[np.float64], known: bool) -> Interval | None:
-    if not known:
+def _interval(values: NDArray[np.float64], has_interval: bool) -> Interval | None:
+    if not has_interval:
         return None
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

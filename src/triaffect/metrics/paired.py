@@ -1,9 +1,8 @@
-"""By how much one system scores above another, and how far that could have come out otherwise.
+"""Differences between the scores of two systems, with paired bootstrap intervals.
 
-Two sources of luck are resampled at once: which videos were collected, and which seeds were
-trained with. Both systems meet the same draws, so what they share cancels. Of n seeds n - 1
-are drawn, as a mean of n drawn out of n would vary too little by the factor (n - 1) / n; with
-one seed there is nothing to draw, and the interval knows the luck of the videos alone.
+Videos and training seeds are resampled at once. Both systems are scored on the same resamples, so
+what they share cancels. Of n seeds n - 1 are drawn, as a mean of n drawn out of n would vary too
+little by the factor (n - 1) / n; with one seed the interval covers the choice of videos alone.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from triaffect.metrics.abaw import Statistics
 from triaffect.metrics.bootstrap import LEVEL, draws
 from triaffect.tasks.task import Task
 
-Values = NDArray[np.float64]
+ScoreArray = NDArray[np.float64]
 Counts = NDArray[np.uint16]
 
 TOTAL = "P_MTL"
@@ -28,7 +27,7 @@ _BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
-class Scored:
+class ResampledScores:
     """Every score of one trained system, in the order of `score_names`.
 
     Attributes:
@@ -36,13 +35,13 @@ class Scored:
         drawn: Of each resample of the units, shape (resamples, K).
     """
 
-    value: Values
-    drawn: Values
+    value: ScoreArray
+    drawn: ScoreArray
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What the second of two systems has more than the first.
+    """By how much the scores of one system exceed those of another.
 
     Attributes:
         mean: Mean over the seeds, shape (K,).
@@ -53,28 +52,28 @@ class Difference:
             are drawn apart and ``better`` is 0.
     """
 
-    mean: Values
-    low: Values
-    high: Values
+    mean: ScoreArray
+    low: ScoreArray
+    high: ScoreArray
     better: NDArray[np.int64]
     seeds: tuple[int, ...]
 
 
 def score_names(tasks: Sequence[Task]) -> list[str]:
-    """``P_<key>`` of each task, their sum, then ``<key>.<part>`` of every part."""
+    """Return ``P_<key>`` of each task, their sum, then ``<key>.<part>`` of every part."""
     parts = [f"{task.key}.{name}" for task in tasks for name in task.part_names]
     return [*(f"P_{task.key}" for task in tasks), TOTAL, *parts]
 
 
-def score_values(statistics: Statistics, tasks: Sequence[Task]) -> Values:
-    """Scores that follow from statistics (..., S) by task key, shape (..., K)."""
+def score_values(statistics: Statistics, tasks: Sequence[Task]) -> ScoreArray:
+    """Compute scores (..., K) from statistics (..., S) by task key."""
     parts = [task.part_scores(statistics[task.key]) for task in tasks]
     official = np.stack([each.mean(-1) for each in parts], -1)
     return np.concatenate([official, official.sum(-1, keepdims=True), *parts], -1)
 
 
 def labelled_units(statistics: Statistics, tasks: Sequence[Task]) -> NDArray[np.int64]:
-    """Behind each score, how many units have labels of what it is about, shape (K,)."""
+    """Count the units that have labels of each score's task, shape (K,)."""
     own = [int((statistics[task.key][:, 0] > 0).sum()) for task in tasks]
     parts = [count for count, task in zip(own, tasks, strict=True) for _ in task.part_names]
     fewest = min((count for count in own if count), default=0)
@@ -82,13 +81,15 @@ def labelled_units(statistics: Statistics, tasks: Sequence[Task]) -> NDArray[np.
 
 
 def drawn_units(units: int, resamples: int, seed: int) -> Counts:
-    """How often each unit is drawn in each resample, shape (resamples, units)."""
+    """Draw resamples: how often each unit comes in each, shape (resamples, units)."""
     blocks = [block.astype(np.uint16) for block in draws(units, resamples, seed)]
     return np.concatenate(blocks) if blocks else np.zeros((0, units), np.uint16)
 
 
-def scored(statistics: Statistics, tasks: Sequence[Task], counts: Counts) -> Scored:
-    """Scores of all units together, and of each resample.
+def resample_scores(
+    statistics: Statistics, tasks: Sequence[Task], counts: Counts
+) -> ResampledScores:
+    """Score all units together, and each resample.
 
     Args:
         statistics: By task key, of each unit, shape (units, S).
@@ -102,13 +103,13 @@ def scored(statistics: Statistics, tasks: Sequence[Task], counts: Counts) -> Sco
         block = counts[start : start + step].astype(np.float64)
         sums = {key: block @ each for key, each in statistics.items()}
         drawn.append(score_values(sums, tasks))
-    return Scored(value, np.concatenate(drawn))
+    return ResampledScores(value, np.concatenate(drawn))
 
 
 def difference(
-    first: Mapping[int, Scored], second: Mapping[int, Scored], seed: int = 0
+    first: Mapping[int, ResampledScores], second: Mapping[int, ResampledScores], seed: int = 0
 ) -> Difference:
-    """By how much the mean of the second system's seeds exceeds that of the first's.
+    """Compute by how much the mean over the second system's seeds exceeds the first's.
 
     Args:
         first: By seed; every one with the same draws of units.
@@ -133,20 +134,20 @@ def difference(
 
 
 def drawn_seeds(seeds: int) -> int:
-    """How many of so many seeds a resample draws; see the top of this file."""
+    """Return how many of the seeds a resample draws; see the top of this file."""
     return max(seeds - 1, 1)
 
 
-def _mean_value(system: Mapping[int, Scored]) -> Values:
-    mean: Values = np.mean([each.value for each in system.values()], axis=0)
+def _mean_value(system: Mapping[int, ResampledScores]) -> ScoreArray:
+    mean: ScoreArray = np.mean([each.value for each in system.values()], axis=0)
     return mean
 
 
-def _means(by_seed: Sequence[Values], rng: np.random.Generator) -> Values:
+def _means(by_seed: Sequence[ScoreArray], rng: np.random.Generator) -> ScoreArray:
     """Mean over seeds drawn anew in each resample, from (resamples, K) of each seed."""
     seeds, resamples = len(by_seed), len(by_seed[0])
     drawn = drawn_seeds(seeds)
-    places = rng.integers(seeds, size=(resamples, drawn)) + seeds * np.arange(resamples)[:, None]
-    share = np.bincount(places.ravel(), minlength=resamples * seeds).reshape(resamples, seeds)
-    means: Values = np.einsum("rn,nrk->rk", share / drawn, np.array(by_seed))
+    cells = rng.integers(seeds, size=(resamples, drawn)) + seeds * np.arange(resamples)[:, None]
+    share = np.bincount(cells.ravel(), minlength=resamples * seeds).reshape(resamples, seeds)
+    means: ScoreArray = np.einsum("rn,nrk->rk", share / drawn, np.array(by_seed))
     return means

@@ -1,4 +1,4 @@
-"""What the two ways of scoring make of predictors whose worth is known.
+"""Simulated predictors, scored officially and as the authors' program does.
 
 Labels are drawn with the frequencies of s-Aff-Wild2's validation set (expressions) and training
 set (action units); valence and arousal are bell-shaped, cut off at their range. The authors'
@@ -21,7 +21,7 @@ from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.task import targets_of
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 
-Values = dict[str, NDArray[np.float64]]
+TaskArrays = dict[str, NDArray[np.float64]]
 
 ROWS = 15_440
 """Rows of s-Aff-Wild2's validation set that have an expression."""
@@ -40,16 +40,16 @@ PAIR_NOISE = 0.4
 """The same for the cautious and the eager predictor."""
 
 LEAST_GAP = 0.01
-"""Two predictors closer than this are not said to be in any order."""
+"""Two predictors closer than this count as equal."""
 
 _TASKS = (VALENCE_AROUSAL, EXPRESSION, ACTION_UNITS)
 _RARE = 0.1
-_FOUND, _ALARMS = 0.5, 2.0
-"""Of a rare unit, the share that the eager predictor finds, and its false alarms per unit."""
+_HITS, _ALARMS = 0.5, 2.0
+"""Of a rare unit, the share that the eager predictor detects, and its false alarms per unit."""
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedPredictor:
     """A predictor's scores in every way of scoring.
 
     Attributes:
@@ -63,7 +63,7 @@ class Simulated:
     by_batch: Mapping[int, Mapping[str, float]]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return plain values."""
         by_batch = {str(size): dict(scores) for size, scores in self.by_batch.items()}
         return {"name": self.name, "whole": dict(self.whole), "by_batch": by_batch}
 
@@ -87,7 +87,7 @@ class Flip:
     batch_gap: float
 
 
-def simulate(rows: int = ROWS, seed: int = 0) -> list[Simulated]:
+def simulate(rows: int = ROWS, seed: int = 0) -> list[SimulatedPredictor]:
     """Score simulated predictors on simulated labels.
 
     Args:
@@ -101,24 +101,24 @@ def simulate(rows: int = ROWS, seed: int = 0) -> list[Simulated]:
     labels = draw_labels(rows, rng)
     truth = {key: targets_of(values) for key, values in labels.items()}
     order = rng.permutation(rows)
-    scored = [_scored(name, truth, said, order) for name, said in predictors(labels, rng)]
+    scored = [_scored(name, truth, values, order) for name, values in predictors(labels, rng)]
     return sorted(scored, key=lambda each: -each.whole["P_MTL"])
 
 
-def flips(scored: Sequence[Simulated]) -> list[Flip]:
-    """Pairs whose order a batch size reverses, both ways by `LEAST_GAP` at least."""
-    found = []
+def flips(scored: Sequence[SimulatedPredictor]) -> list[Flip]:
+    """List the pairs whose order a batch size reverses, both ways by `LEAST_GAP` at least."""
+    flips_ = []
     for one, other in combinations(scored, 2):
         gap = one.whole["P_MTL"] - other.whole["P_MTL"]
         better, worse = (one, other) if gap > 0 else (other, one)
         for size in better.by_batch:
             lead = worse.by_batch[size]["P_MTL"] - better.by_batch[size]["P_MTL"]
             if min(abs(gap), lead) >= LEAST_GAP:
-                found.append(Flip(better.name, worse.name, size, abs(gap), lead))
-    return found
+                flips_.append(Flip(better.name, worse.name, size, abs(gap), lead))
+    return flips_
 
 
-def draw_labels(rows: int, rng: np.random.Generator) -> Values:
+def draw_labels(rows: int, rng: np.random.Generator) -> TaskArrays:
     """Independent labels by task key, shape (rows, K)."""
     shares = EXPRESSION_COUNTS / EXPRESSION_COUNTS.sum()
     return {
@@ -128,7 +128,7 @@ def draw_labels(rows: int, rng: np.random.Generator) -> Values:
     }
 
 
-def predictors(labels: Values, rng: np.random.Generator) -> Iterator[tuple[str, Values]]:
+def predictors(labels: TaskArrays, rng: np.random.Generator) -> Iterator[tuple[str, TaskArrays]]:
     """Names and predictions, from useless to good; see docs/explanation/scores.md."""
     rows = len(labels[EXPRESSION.key])
     constant = {
@@ -149,29 +149,29 @@ def predictors(labels: Values, rng: np.random.Generator) -> Iterator[tuple[str, 
     yield "eager", {**noisy, ACTION_UNITS.key: np.where(rare, eager, units)}
 
 
-def _noisy(labels: Values, share: float, rng: np.random.Generator) -> Values:
+def _noisy(labels: TaskArrays, share: float, rng: np.random.Generator) -> TaskArrays:
     """Labels of which a share is replaced by others drawn with the same frequencies."""
     others = draw_labels(len(labels[EXPRESSION.key]), rng)
-    found = {}
+    noisy = {}
     for task in _TASKS:
         values = labels[task.key]
         shape = (len(values), 1 if task.exclusive else task.width)
-        found[task.key] = np.where(rng.random(shape) < share, others[task.key], values)
-    return found
+        noisy[task.key] = np.where(rng.random(shape) < share, others[task.key], values)
+    return noisy
 
 
 def _eager(units: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    hits = (units > PRESENT) & (rng.random(units.shape) < _FOUND)
+    hits = (units > PRESENT) & (rng.random(units.shape) < _HITS)
     alarms = rng.random(units.shape) < _ALARMS * UNIT_RATES
     return (hits | alarms).astype(np.float64)
 
 
 def _scored(
     name: str, truth: Truth, prediction: Prediction, order: NDArray[np.integer]
-) -> Simulated:
+) -> SimulatedPredictor:
     by_batch = {}
     for size in BATCH_SIZES:
         count = len(order) // size
         batches = order[: count * size].reshape(count, size)
         by_batch[size] = per_batch_score(truth, prediction, batches, _TASKS).official
-    return Simulated(name, score_targets(truth, prediction, _TASKS).official, by_batch)
+    return SimulatedPredictor(name, score_targets(truth, prediction, _TASKS).official, by_batch)

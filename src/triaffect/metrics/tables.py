@@ -1,4 +1,4 @@
-"""Scoring one table against another: `triaffect.score`."""
+"""Scores of a prediction table against a table of labels: `triaffect.score`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def score_tables(
     tasks: Sequence[Task] = TASKS,
     thresholds: Mapping[str, float] | None = None,
 ) -> Score:
-    """Official ABAW score of a prediction table against a table of labels.
+    """Compute the official ABAW score of a prediction table against a table of labels.
 
     Rows are joined on ``clip``, ``frame`` and ``face_id``. Where the truth has no ``face_id``
     column they are joined on ``clip`` and ``frame``, which needs a single prediction row for
@@ -35,7 +35,7 @@ def score_tables(
             ``arousal``; ``expression`` (a name or 0 to 7) or its eight ``p_`` columns; ``AU1`` to
             ``AU26`` (0 or 1). A blank cell or an absent column is not annotated.
         prediction: The same keys; ``valence``, ``arousal``, ``expression`` or its ``p_``
-            columns, and probabilities of the action units. A blank cell says nothing and is
+            columns, and probabilities of the action units. A blank cell is no prediction and is
             scored so: valence and arousal 0, no expression, unit not present.
         tasks: What to score.
         thresholds: Lowest probability of "present" by column; 0.5 for one not named.
@@ -53,30 +53,30 @@ def score_tables(
     scores = {}
     for task in tasks:
         values = labels[task.key]
-        said = np.full_like(values, np.nan)
+        predicted = np.full_like(values, np.nan)
         if not np.isnan(values).all():
-            said = task.read_predictions(prediction, "prediction")[matches]
-        scores[task.key] = task.score(values, said, ~np.isnan(values))
+            predicted = task.read_predictions(prediction, "prediction")[matches]
+        scores[task.key] = task.score(values, predicted, ~np.isnan(values))
     return Score(scores)
 
 
 def _with_thresholds(tasks: Sequence[Task], thresholds: Mapping[str, float]) -> list[Task]:
-    known = [name for task in tasks for name in task.threshold_columns]
+    columns = [name for task in tasks for name in task.threshold_columns]
     for name in thresholds:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
+        if name not in columns:
+            near = get_close_matches(name, columns, 1)
             remedy = f"did you mean {near[0]}?" if near else ""
-            raise TableError("a threshold for one of " + ", ".join(known), name, remedy)
+            raise TableError("a threshold for one of " + ", ".join(columns), name, remedy)
     return [task.with_thresholds(thresholds) for task in tasks]
 
 
-def _match(wanted: pd.MultiIndex, prediction: pd.DataFrame, keys: list[str]) -> NDArray[np.intp]:
-    """Row of the prediction table for each truth row."""
-    _refuse_duplicates(wanted, "truth")
+def _match(truth: pd.MultiIndex, prediction: pd.DataFrame, keys: list[str]) -> NDArray[np.intp]:
+    """Return the row of the prediction table for each truth row."""
+    _refuse_duplicates(truth, "truth")
     if "face_id" in prediction.columns and "face_id" not in keys:
         _refuse_duplicates(_index(prediction, [*keys, "face_id"], "prediction"), "prediction")
         offered = _index(prediction, keys, "prediction")
-        several = offered[offered.duplicated()].intersection(wanted)
+        several = offered[offered.duplicated()].intersection(truth)
         if len(several):
             raise TableError(
                 "one prediction row for each clip and frame",
@@ -84,21 +84,21 @@ def _match(wanted: pd.MultiIndex, prediction: pd.DataFrame, keys: list[str]) -> 
                 "give the truth a face_id column",
                 where="prediction",
             )
-        # The frames left with several faces are none that the truth asks for.
+        # The frames left with several faces are none that the truth has rows of.
         offered_rows = np.flatnonzero(~offered.duplicated())
     else:
         offered = _index(prediction, keys, "prediction")
         _refuse_duplicates(offered, "prediction")
         offered_rows = np.arange(len(offered))
-    found = offered[offered_rows].get_indexer(wanted)
-    if (found < 0).any():
-        lost = np.flatnonzero(found < 0)
+    matches = offered[offered_rows].get_indexer(truth)
+    if (matches < 0).any():
+        lost = np.flatnonzero(matches < 0)
         raise TableError(
             "a prediction for every truth row",
-            f"none for {len(lost)} of {len(wanted)}, such as {_row_name(wanted, int(lost[0]))}",
+            f"none for {len(lost)} of {len(truth)}, such as {_row_name(truth, int(lost[0]))}",
             where="prediction",
         )
-    rows: NDArray[np.intp] = offered_rows[found]
+    rows: NDArray[np.intp] = offered_rows[matches]
     return rows
 
 

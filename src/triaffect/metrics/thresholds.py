@@ -1,4 +1,4 @@
-"""From which probability on a column counts as present: set on rows that nobody learnt from."""
+"""Thresholds: from which probability on a column counts as present."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ gained nothing on others, on thirty they did (`benchmarks/check_thresholds.py`).
 def best_thresholds(
     truth: Truth, prediction: Prediction, tasks: Sequence[Task], person: IntArray
 ) -> dict[str, float]:
-    """The threshold of each column that scores best on these rows.
+    """Choose the threshold of each column that scores best on these rows.
+
+    The rows should be of people that training left out.
 
     Args:
         truth: Labels by task key; a task may be absent.
@@ -34,28 +36,28 @@ def best_thresholds(
         person: Number of each row's person, shape (N,).
 
     Returns:
-        By column; one with too few people to tell is left out.
+        By column; one with too few people is left out.
     """
-    found: dict[str, float] = {}
+    thresholds: dict[str, float] = {}
     for task in tasks:
         if not task.threshold_columns or task.key not in truth:
             continue
-        labels, said = truth[task.key], prediction[task.key]
+        labels, values = truth[task.key], prediction[task.key]
         scores = []
         for candidate in CANDIDATES:
             tried = task.with_thresholds(dict.fromkeys(task.threshold_columns, candidate))
-            scores.append(tried.score(labels.values, said, labels.valid).parts)
+            scores.append(tried.score(labels.values, values, labels.valid).parts)
         for column in task.threshold_columns:
             k = task.columns.index(column)
             valid, present = labels.valid[:, k], labels.values[:, k] > 0
             people = [len(np.unique(person[valid & kind])) for kind in (present, ~present)]
             if min(people) >= FEWEST:
-                found[column] = CANDIDATES[int(np.argmax([parts[column] for parts in scores]))]
-    return found
+                thresholds[column] = CANDIDATES[int(np.argmax([parts[column] for parts in scores]))]
+    return thresholds
 
 
 def read_thresholds(path: Path) -> dict[str, float]:
-    """What a stage has set; nothing where it has not.
+    """Read the thresholds that a stage has set; none where there is no file.
 
     Raises:
         RunError: The file is damaged.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from triaffect.errors import TableError
 from triaffect.tasks.metrics import OUTCOMES, f1, outcome_counts, outcome_table, seen
-from triaffect.tasks.task import LEAVE_BLANK, PLAIN_LOSS, LossOptions, Task, cell
+from triaffect.tasks.task import LEAVE_BLANK, PLAIN_LOSS, LossOptions, ScoreDetails, Task, cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,9 +104,9 @@ class ActionUnits(Task):
         groups: int,
     ) -> NDArray[np.float64]:
         rows = np.bincount(group[valid.any(axis=1)], minlength=groups)[:, None]
-        present, said = truth >= PRESENT, prediction >= self.thresholds
+        present, predicted = truth >= PRESENT, prediction >= self.thresholds
         counts = [
-            outcome_counts(present[keep, k], said[keep, k], group[keep], groups)
+            outcome_counts(present[keep, k], predicted[keep, k], group[keep], groups)
             for k, keep in enumerate(valid.T)
         ]
         return np.concatenate([rows, *counts], axis=1)
@@ -123,10 +123,10 @@ class ActionUnits(Task):
         return values
 
     @override
-    def details(self, statistics: NDArray[np.float64]) -> dict[str, Any]:
-        """F1, precision, recall and counts of each unit."""
+    def details(self, statistics: NDArray[np.float64]) -> ScoreDetails:
+        """Return F1, precision, recall and counts of each unit."""
         table = outcome_table(self._outcomes(statistics))
-        return {"parts": dict(zip(self.part_names, table, strict=True))}
+        return ScoreDetails(dict(zip(self.part_names, table, strict=True)))
 
     @staticmethod
     def _outcomes(statistics: NDArray[np.float64]) -> NDArray[np.float64]:

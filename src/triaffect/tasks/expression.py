@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from triaffect.tasks.task import (
     LEAVE_BLANK,
     PLAIN_LOSS,
     LossOptions,
+    ScoreDetails,
     Task,
     cell,
     is_blank,
@@ -98,8 +99,8 @@ class Expression(Task):
         groups: int,
     ) -> NDArray[np.float64]:
         whole = valid.all(axis=1)
-        true, said = classes(truth[whole]), classes(prediction[whole])
-        counts = confusion_counts(true, said, len(EXPRESSIONS), group[whole], groups)
+        true, predicted = classes(truth[whole]), classes(prediction[whole])
+        counts = confusion_counts(true, predicted, len(EXPRESSIONS), group[whole], groups)
         flat = counts.reshape(groups, -1)
         return np.concatenate([flat.sum(1, keepdims=True), flat], axis=1)
 
@@ -116,15 +117,15 @@ class Expression(Task):
         return values
 
     @override
-    def details(self, statistics: NDArray[np.float64]) -> dict[str, Any]:
-        """F1, precision, recall and counts of each class, the confusion matrix, accuracy."""
+    def details(self, statistics: NDArray[np.float64]) -> ScoreDetails:
+        """Return F1, precision, recall and counts of each class, confusion matrix, accuracy."""
         confusion = self._confusion(statistics)
         table = outcome_table(outcomes_of_classes(confusion))
-        return {
-            "parts": dict(zip(self.part_names, table, strict=True)),
-            "confusion": confusion.astype(int).tolist(),
-            "accuracy": float(np.trace(confusion) / max(confusion.sum(), 1)),
-        }
+        return ScoreDetails(
+            dict(zip(self.part_names, table, strict=True)),
+            confusion.astype(int).tolist(),
+            float(np.trace(confusion) / max(confusion.sum(), 1)),
+        )
 
     @staticmethod
     def _confusion(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -180,27 +181,27 @@ class Expression(Task):
 
 
 def classes(distribution: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Most probable class of each row, -1 for a row with a NaN; shape (N, 8) to (N,)."""
+    """Return the most probable class of each row, -1 for a row with a NaN; (N, 8) to (N,)."""
     blank = np.isnan(distribution).any(axis=1)
     return np.where(blank, -1, np.nan_to_num(distribution).argmax(axis=1)).astype(np.int64)
 
 
 def one_hot(numbers: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Class numbers (N,) as distributions (N, 8); a row of NaN for -1."""
+    """Turn class numbers (N,) into distributions (N, 8); a row of NaN for -1."""
     values: NDArray[np.float64] = np.eye(len(EXPRESSIONS))[numbers]
     values[numbers < 0] = np.nan
     return values
 
 
 def _read_classes(cells: list[object], column: str, where: str) -> NDArray[np.float64]:
-    known: dict[object, int] = {}
+    cache: dict[object, int] = {}
     numbers = np.full(len(cells), -1, np.int64)
     for row, value in enumerate(cells):
         if is_blank(value):
             continue
-        if value not in known:
-            known[value] = _class_number(value, cell(where, row, column))
-        numbers[row] = known[value]
+        if value not in cache:
+            cache[value] = _class_number(value, cell(where, row, column))
+        numbers[row] = cache[value]
     return one_hot(numbers)
 
 

@@ -27,7 +27,7 @@ are constant and equal: what is left is rounding."""
 
 
 def pair_sums(x: Floats, y: Floats, group: Ints, groups: int) -> Doubles:
-    """Sums of two series by group of rows.
+    """Sum two series, their squares and products, by group of rows.
 
     Args:
         x: First series, shape (N,).
@@ -52,13 +52,19 @@ def pair_sums(x: Floats, y: Floats, group: Ints, groups: int) -> Doubles:
 
 
 def concordance(sums: Doubles) -> Doubles:
-    """Concordance correlation coefficient (Lin, 1989) with population moments.
+    """Compute the concordance correlation coefficient (Lin, 1989) with population moments.
 
     Args:
         sums: From `pair_sums`, shape (..., 6).
 
     Returns:
         Shape (...); 0 where there are no rows or both series are one and the same constant.
+
+    Examples:
+        >>> truth, prediction = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0])
+        >>> one_group = np.zeros(3, int)
+        >>> round(float(concordance(pair_sums(truth, prediction, one_group, 1))[0]), 3)
+        0.667
     """
     count = np.maximum(sums[..., 0], 1)
     mean_x, mean_y, square_x, square_y, product = (sums[..., k] / count for k in range(1, 6))
@@ -68,29 +74,31 @@ def concordance(sums: Doubles) -> Doubles:
     return np.where(differs, ratio, 0.0)
 
 
-def outcome_counts(truth: Bools, said: Bools, group: Ints, groups: int) -> Doubles:
-    """How often each pair of truth and prediction occurs, by group of rows.
+def outcome_counts(truth: Bools, predicted: Bools, group: Ints, groups: int) -> Doubles:
+    """Count each pair of truth and prediction, by group of rows.
 
     Args:
         truth: What is present, shape (N,).
-        said: What is predicted, shape (N,).
+        predicted: What is predicted, shape (N,).
         group: Group of each row, from 0, shape (N,).
         groups: Number of groups G.
 
     Returns:
         Rightly absent, false alarms, misses, hits; shape (G, 4).
     """
-    outcome = 2 * truth.astype(np.int64) + said
+    outcome = 2 * truth.astype(np.int64) + predicted
     counts = np.bincount(group * OUTCOMES + outcome, minlength=groups * OUTCOMES)
     return counts.reshape(groups, OUTCOMES).astype(np.float64)
 
 
-def confusion_counts(truth: Ints, said: Ints, classes: int, group: Ints, groups: int) -> Doubles:
-    """Confusion matrix by group of rows.
+def confusion_counts(
+    truth: Ints, predicted: Ints, classes: int, group: Ints, groups: int
+) -> Doubles:
+    """Count the confusion matrix of each group of rows.
 
     Args:
         truth: True class of each row, shape (N,).
-        said: Predicted class, -1 for none, shape (N,).
+        predicted: Predicted class, -1 for none, shape (N,).
         classes: Number of classes C.
         group: Group of each row, from 0, shape (N,).
         groups: Number of groups G.
@@ -98,15 +106,22 @@ def confusion_counts(truth: Ints, said: Ints, classes: int, group: Ints, groups:
     Returns:
         Counts by group, true class and prediction, shape (G, C, C + 1); the last column is
         of rows without a prediction.
+
+    Examples:
+        >>> truth, predicted = np.array([0, 1, 1]), np.array([0, 1, -1])
+        >>> confusion_counts(truth, predicted, 2, np.zeros(3, int), 1)[0]
+        array([[1., 0., 0.],
+               [0., 1., 1.]])
     """
     columns = classes + 1
-    place = (group * classes + truth) * columns + np.where(said < 0, classes, said)
-    counts = np.bincount(place, minlength=groups * classes * columns)
+    column = np.where(predicted < 0, classes, predicted)
+    cell = (group * classes + truth) * columns + column
+    counts = np.bincount(cell, minlength=groups * classes * columns)
     return counts.reshape(groups, classes, columns).astype(np.float64)
 
 
 def outcomes_of_classes(confusion: Doubles) -> Doubles:
-    """Each class against the rest, as `outcome_counts` has them.
+    """Count each class against the rest, as `outcome_counts` does.
 
     Args:
         confusion: From `confusion_counts`, shape (..., C, C + 1).
@@ -123,19 +138,33 @@ def outcomes_of_classes(confusion: Doubles) -> Doubles:
 
 
 def f1(outcomes: Doubles) -> Doubles:
-    """F1 of "present", shape (..., 4) to (...); 0 where it neither occurs nor is predicted."""
+    """Compute F1 of "present"; 0 where it neither occurs nor is predicted.
+
+    Args:
+        outcomes: From `outcome_counts`, shape (..., 4).
+
+    Returns:
+        Shape (...).
+
+    Examples:
+        >>> truth = np.array([True, True, True, False])
+        >>> predicted = np.array([True, True, False, True])
+        >>> one_group = np.zeros(4, int)
+        >>> round(float(f1(outcome_counts(truth, predicted, one_group, 1))[0]), 3)
+        0.667
+    """
     _, alarms, misses, hits = np.moveaxis(outcomes, -1, 0)
     return _share(2 * hits, 2 * hits + alarms + misses)
 
 
 def seen(outcomes: Doubles) -> Bools:
-    """What occurs or is predicted, shape (..., 4) to (...)."""
-    found: Bools = outcomes[..., 1:].sum(-1) > 0
-    return found
+    """Tell what occurs or is predicted, shape (..., 4) to (...)."""
+    occurs: Bools = outcomes[..., 1:].sum(-1) > 0
+    return occurs
 
 
 def outcome_table(outcomes: Doubles) -> list[dict[str, float | int]]:
-    """What lies behind each F1.
+    """List F1, precision, recall and counts of each part.
 
     Args:
         outcomes: Shape (P, 4).
@@ -155,6 +184,6 @@ def outcome_table(outcomes: Doubles) -> list[dict[str, float | int]]:
 
 
 def _share(part: Doubles, whole: Doubles) -> Doubles:
-    """Part of a whole, 0 of nothing; a part of nothing is nothing."""
+    """Divide a part by its whole; 0 where the whole is 0."""
     share: Doubles = part / np.maximum(whole, 1)
     return share

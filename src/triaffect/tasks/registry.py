@@ -1,4 +1,4 @@
-"""The tuple of tasks. A new task is one file and one line here."""
+"""The tasks there are. A new task is one file and one line here."""
 
 from __future__ import annotations
 

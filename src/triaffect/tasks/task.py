@@ -1,4 +1,4 @@
-"""A task: one object that decides columns, activation, losses, score and display."""
+"""The `Task` contract: columns, activation, losses, score and display of one prediction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEAVE_BLANK = "leave the cell blank where there is no annotation"
 
 
 def is_blank(value: object) -> bool:
-    """Whether a cell says nothing: None, a missing value or white space."""
+    """Tell whether a cell is empty: None, a missing value or white space."""
     if isinstance(value, str):
         return not value.strip()
     if isinstance(value, (float, np.floating)):
@@ -42,12 +42,12 @@ def shown(value: object) -> str:
 
 
 def cell(where: str, row: int, column: str) -> str:
-    """Name a cell for an error; ``row`` counts from 0, the text from 1."""
+    """Return a cell's name for an error; ``row`` counts from 0, the text from 1."""
     return f"{where}, row {row + 1}, column {column}"
 
 
 def read_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
-    """One column as numbers, NaN where blank, shape (rows,).
+    """Read one column as numbers, NaN where blank, shape (rows,).
 
     Raises:
         TableError: Text that is not a finite number.
@@ -74,7 +74,7 @@ def _number(value: object, where: str, row: int, column: str) -> float:
 
 
 def plain_number(value: object) -> float:
-    """A number, or text that is one as everybody writes it; NaN for anything else."""
+    """Read a number, or text that is one in common notation; NaN for anything else."""
     if isinstance(value, str) and ("_" in value or not value.strip().isascii()):
         return np.nan  # Python takes 1_0 for ten, and digits of any script
     try:
@@ -86,7 +86,7 @@ def plain_number(value: object) -> float:
 def read_ranged(
     table: pd.DataFrame, columns: tuple[str, ...], low: float, high: float, where: str
 ) -> NDArray[np.float64]:
-    """Several columns as numbers in [low, high], NaN where blank or absent, shape (rows, K).
+    """Read columns as numbers in [low, high], NaN where blank or absent, shape (rows, K).
 
     Raises:
         TableError: Text that is not a number, or a number out of range.
@@ -108,7 +108,7 @@ def read_ranged(
 
 
 def targets_of(values: NDArray[np.float64]) -> Targets:
-    """Targets of weight 1 from numbers with NaN where nothing is annotated, shape (N, K)."""
+    """Make targets of weight 1 from numbers (N, K) with NaN where nothing is annotated."""
     valid = ~np.isnan(values)
     held = np.where(valid, values, 0).astype(np.float32)
     return Targets(held, valid, np.ones(len(values), np.float32))
@@ -160,6 +160,28 @@ PLAIN_LOSS = LossOptions()
 
 
 @dataclass(frozen=True)
+class ScoreDetails:
+    """The figures behind a task's score.
+
+    Attributes:
+        by_part: For each part of the score a few numbers by name, the part's own score first.
+        confusion: Counts by true class and predicted class, the last column for no prediction;
+            None where the columns are no classes.
+        accuracy: Share of rows whose class is right; None where the columns are no classes.
+    """
+
+    by_part: Mapping[str, Mapping[str, float | int]] = field(default_factory=dict)
+    confusion: list[list[int]] | None = None
+    accuracy: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what there is, by name."""
+        fields: dict[str, Any] = {"by_part": dict(self.by_part), "confusion": self.confusion}
+        fields["accuracy"] = self.accuracy
+        return {name: value for name, value in fields.items() if value not in (None, {})}
+
+
+@dataclass(frozen=True)
 class TaskScore:
     """A task's official score over a whole set.
 
@@ -167,13 +189,15 @@ class TaskScore:
         value: The number the challenge ranks by.
         parts: Its parts by name, such as CCC of valence or F1 of one class.
         count: Annotated rows behind it.
-        details: What else the task tells of them, as JSON takes it; see `Task.details`.
+        details: The figures behind it.
+        metric: Name of the metric of the parts, such as ``"CCC"``.
     """
 
     value: float
     parts: Mapping[str, float] = field(default_factory=dict)
     count: int = 0
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: ScoreDetails = ScoreDetails()
+    metric: str = ""
 
 
 class Task(ABC):
@@ -181,7 +205,7 @@ class Task(ABC):
 
     Methods on tensors need torch and import it when called; the rest runs on NumPy alone.
 
-    The score is told in two halves: `statistics`, which add up over rows in any order, and
+    The score has two halves: `statistics`, which add up over rows in any order, and
     `part_scores`, which follow from their sum. Everything that is scored (whole sets,
     mini-batches, resamples of videos) adds up statistics.
 
@@ -273,21 +297,22 @@ class Task(ABC):
         prediction: NDArray[np.floating],
         valid: NDArray[np.bool_],
     ) -> TaskScore:
-        """Official whole-set score of activated predictions, shapes (N, K), in float64.
+        """Score activated predictions of a whole set officially, shapes (N, K), in float64.
 
-        A NaN prediction counts as nothing said: 0 for a value, no class, not present.
+        A NaN prediction counts as none: 0 for a value, no class, not present.
         """
         together = np.zeros(len(truth), np.int64)
         return self.score_of(self.statistics(truth, prediction, valid, together, 1)[0])
 
     def score_of(self, statistics: NDArray[np.float64]) -> TaskScore:
-        """Official score that follows from statistics, shape (S,)."""
+        """Compute the official score from statistics (S,)."""
         parts = self.part_scores(statistics)
         return TaskScore(
             float(parts.mean()),
             dict(zip(self.part_names, parts.tolist(), strict=True)),
             int(statistics[0]),
             self.details(statistics),
+            self.metric,
         )
 
     @abstractmethod
@@ -299,11 +324,11 @@ class Task(ABC):
         group: NDArray[np.integer],
         groups: int,
     ) -> NDArray[np.float64]:
-        """Counts and sums of each group of rows from which the score follows.
+        """Sum up each group of rows into the counts and sums that the score follows from.
 
         Args:
             truth: Labels, shape (N, K).
-            prediction: Activated predictions, NaN where nothing is said, shape (N, K).
+            prediction: Activated predictions, NaN where there is none, shape (N, K).
             valid: Which labels exist, shape (N, K).
             group: Group of each row, from 0, shape (N,).
             groups: Number of groups G.
@@ -314,20 +339,16 @@ class Task(ABC):
 
     @abstractmethod
     def part_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Each part of the official score, from statistics (..., S) to (..., P)."""
+        """Compute each part of the official score, from statistics (..., S) to (..., P)."""
 
     def batch_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Score of mini-batches as the authors' program counts it, (..., S) to (...)."""
+        """Score mini-batches as the authors' program does, from (..., S) to (...)."""
         values: NDArray[np.float64] = self.part_scores(statistics).mean(-1)
         return values
 
-    def details(self, statistics: NDArray[np.float64]) -> dict[str, Any]:
-        """What else the statistics (S,) tell, for JSON.
-
-        ``parts`` holds a dict of numbers for each part, ``confusion`` a matrix of counts
-        (true class, predicted class, the last column for no prediction), ``accuracy`` a share.
-        """
-        return {}
+    def details(self, statistics: NDArray[np.float64]) -> ScoreDetails:
+        """Return the figures behind the score, from statistics (S,)."""
+        return ScoreDetails()
 
     def title(self, column: str) -> str:
         """Return the long name of a column; the column itself if it has none."""
@@ -360,12 +381,12 @@ class Task(ABC):
         return {name: prediction[:, k] for k, name in enumerate(self.columns)}
 
     def submitted(self, prediction: NDArray[np.floating]) -> NDArray[np.float64]:
-        """What a challenge's file says for activated predictions (N, K), one column a field."""
+        """Return a challenge file's values of activated predictions (N, K), one column a field."""
         values: NDArray[np.float64] = prediction.astype(np.float64).clip(*self.display_range)
         return values
 
     def read_values(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-        """Labels from a table's columns, shape (rows, K), NaN where blank or no column.
+        """Read labels from a table's columns, shape (rows, K), NaN where blank or no column.
 
         Raises:
             TableError: A value that no label can have; the message names row and column.
@@ -373,11 +394,11 @@ class Task(ABC):
         return read_ranged(table, self.columns, *self.display_range, where)
 
     def read_labels(self, table: pd.DataFrame, where: str) -> Targets:
-        """`read_values` as targets of weight 1."""
+        """Read labels as `read_values` does, as targets of weight 1."""
         return targets_of(self.read_values(table, where))
 
     def read_predictions(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-        """Activated predictions from a prediction table, shape (rows, K), NaN where blank.
+        """Read activated predictions from a prediction table, (rows, K), NaN where blank.
 
         Raises:
             TableError: A missing column, or a value that no prediction can have.
@@ -387,4 +408,4 @@ class Task(ABC):
 
     @abstractmethod
     def chance(self, truth: NDArray[np.floating], valid: NDArray[np.bool_]) -> float:
-        """Best official score of a constant prediction, for these labels."""
+        """Compute the best official score of a constant prediction, for these labels."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from triaffect.tasks.metrics import PAIR_SUMS, concordance, pair_sums
-from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task
+from triaffect.tasks.task import PLAIN_LOSS, LossOptions, ScoreDetails, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,10 +58,10 @@ class ValenceArousal(Task):
         group: NDArray[np.integer],
         groups: int,
     ) -> NDArray[np.float64]:
-        said = np.nan_to_num(prediction)
+        predicted = np.nan_to_num(prediction)
         rows = np.bincount(group[valid.any(axis=1)], minlength=groups)[:, None]
         sums = [
-            pair_sums(truth[keep, k], said[keep, k], group[keep], groups)
+            pair_sums(truth[keep, k], predicted[keep, k], group[keep], groups)
             for k, keep in enumerate(valid.T)
         ]
         return np.concatenate([rows, *sums], axis=1)
@@ -71,20 +71,19 @@ class ValenceArousal(Task):
         return concordance(self._sums(statistics))
 
     @override
-    def details(self, statistics: NDArray[np.float64]) -> dict[str, Any]:
-        """CCC of each, with the means and deviations of labels and predictions behind it."""
+    def details(self, statistics: NDArray[np.float64]) -> ScoreDetails:
+        """Return the CCC of each, and the means and deviations of labels and predictions."""
         sums = self._sums(statistics)
         count = np.maximum(sums[:, :1], 1)
         mean, square = sums[:, 1:3] / count, sums[:, 3:5] / count
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         table = np.column_stack([concordance(sums), mean, deviation])
         names = ("ccc", "mean_label", "mean_said", "sd_label", "sd_said")
-        return {
-            "parts": {
-                name: {**dict(zip(names, row, strict=True)), "rows": int(rows)}
-                for name, row, rows in zip(self.part_names, table.tolist(), sums[:, 0], strict=True)
-            }
+        by_part = {
+            name: {**dict(zip(names, row, strict=True)), "rows": int(rows)}
+            for name, row, rows in zip(self.part_names, table.tolist(), sums[:, 0], strict=True)
         }
+        return ScoreDetails(by_part)
 
     @staticmethod
     def _sums(statistics: NDArray[np.float64]) -> NDArray[np.float64]:

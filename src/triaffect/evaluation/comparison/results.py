@@ -18,12 +18,12 @@ from triaffect.evaluation.evaluate import Resampling
 from triaffect.metrics.paired import (
     TOTAL,
     Difference,
-    Scored,
+    ResampledScores,
     difference,
     drawn_units,
     labelled_units,
+    resample_scores,
     score_names,
-    scored,
 )
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
@@ -75,7 +75,7 @@ class _Runs:
 
     tasks: list[Task]
     outcomes: dict[int, Outcome]
-    scored: dict[int, Scored]
+    scored: dict[int, ResampledScores]
     units: NDArray[np.int64]
 
 
@@ -131,7 +131,7 @@ def _runs_of(
     tasks = [task_by_key(key) for key in entry.recipe.tasks]
     own = {each.job.seed: each for each in done if each.job.entry == entry.name and each.stages}
     statistics = {seed: each.stages[stage].statistics for seed, each in own.items()}
-    found = {seed: scored(each, tasks, counts) for seed, each in statistics.items()}
+    found = {seed: resample_scores(each, tasks, counts) for seed, each in statistics.items()}
     units = [labelled_units(each, tasks) for each in statistics.values()]
     return _Runs(tasks, own, found, units[0] if units else np.zeros(0, np.int64))
 
@@ -198,9 +198,9 @@ def _differences(base: _Runs, own: _Runs, seed: int) -> dict[str, Any]:
     return {name: _one(found, k, int(units[k])) for k, name in enumerate(shared)}
 
 
-def _only(runs: _Runs, places: list[int]) -> dict[int, Scored]:
+def _only(runs: _Runs, places: list[int]) -> dict[int, ResampledScores]:
     return {
-        seed: Scored(each.value[places], each.drawn[:, places])
+        seed: ResampledScores(each.value[places], each.drawn[:, places])
         for seed, each in runs.scored.items()
     }
 
