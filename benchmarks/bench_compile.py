@@ -18,7 +18,7 @@ from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_samples
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import StageRun, Work
+from triaffect.training.stage import StageRun, TrainingContext
 from triaffect.training.trainer import set_threads
 
 RESULT = Path(__file__).parent / "results" / "compile.json"
@@ -32,7 +32,7 @@ def main() -> None:
         recipe = load_recipe(RECIPE)
         store = make_paper_store(Path(folder) / "store", ITERATIONS, SOURCES, SEED)
         samples = build_samples(recipe.data, store, TASKS)
-        work = Work(recipe, store, samples, TASKS, RunFolder(Path(folder) / "run"), SEED)
+        work = TrainingContext(recipe, store, samples, TASKS, RunFolder(Path(folder) / "run"), SEED)
         plain, compiled = StageRun(work, 0), StageRun(work, 0)
         compiled.net.compile()
         steps = {"plain": updates(plain), "compiled": updates(compiled)}

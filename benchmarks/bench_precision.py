@@ -22,7 +22,7 @@ from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS, task
 from triaffect.training.build import build_samples
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import StageRun, Work
+from triaffect.training.stage import StageRun, TrainingContext
 from triaffect.training.trainer import set_threads
 from triaffect.types import FeatureSeries, LabelOrigin
 
@@ -78,7 +78,9 @@ def main() -> None:
                 recipe = load_recipe(name, changes)
                 tasks = [task(key) for key in recipe.tasks]
                 samples = build_samples(recipe.data, store, tasks)
-                work = Work(recipe, store, samples, tasks, RunFolder(Path(folder) / "run"), SEED)
+                work = TrainingContext(
+                    recipe, store, samples, tasks, RunFolder(Path(folder) / "run"), SEED
+                )
                 step = updates(StageRun(work, 0))
                 named = f"{name} {precision}"
                 measured.append(

@@ -25,7 +25,7 @@ from tests.prediction.tiny_model import write_tiny_model
 from tests.training.recipes import small
 from tests.training.stores import made_store
 from triaffect.errors import RunError
-from triaffect.training.run_folder import alone
+from triaffect.training.run_folder import exclusive_lock
 from triaffect.training.trainer import train
 
 MAKE = {
@@ -88,26 +88,26 @@ def test_an_export_without_room_keeps_the_model_that_was_there(tmp_path):
 def test_a_run_folder_is_one_process_s(tmp_path):
     hold = (
         "import sys, time; from pathlib import Path; "
-        "from triaffect.training.run_folder import alone\n"
-        "with alone(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+        "from triaffect.training.run_folder import exclusive_lock\n"
+        "with exclusive_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     folder = tmp_path / "run"
     with subprocess.Popen([sys.executable, "-c", hold, folder], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
-        with pytest.raises(RunError, match=f"{folder}: .*one in use"), alone(folder):
+        with pytest.raises(RunError, match=f"{folder}: .*one in use"), exclusive_lock(folder):
             pass
         process.send_signal(signal.SIGKILL)
-    with alone(folder):
+    with exclusive_lock(folder):
         pass
 
 
 def test_what_a_killed_start_leaves_is_no_obstacle(tmp_path):
     for name in ("lock", "run.json.part", "initial.safetensors", "initial.safetensors.part"):
         (tmp_path / name).write_text("half")
-    with alone(tmp_path):
+    with exclusive_lock(tmp_path):
         pass
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(RunError, match="other files"), alone(tmp_path):
+    with pytest.raises(RunError, match="other files"), exclusive_lock(tmp_path):
         pass
 
 

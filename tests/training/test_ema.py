@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from triaffect.training.ema import WeightAverage
+from triaffect.training.ema import ExponentialMovingAverage
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def moved(net, step):
 
 
 def test_it_follows_its_formula(net):
-    average = WeightAverage(net, deepcopy(net), 0.6)
+    average = ExponentialMovingAverage(net, deepcopy(net), 0.6)
     wanted = {name: value.clone() for name, value in net.state_dict().items()}
     for t in range(1, 20):
         moved(net, t)
@@ -40,7 +40,7 @@ def test_it_follows_its_formula(net):
 
 
 def test_it_is_a_network_apart_that_does_not_learn(net):
-    average = WeightAverage(net, deepcopy(net), 0.9)
+    average = ExponentialMovingAverage(net, deepcopy(net), 0.9)
     before = average.net[0].weight.clone()
     moved(net, 1)
     assert torch.equal(average.net[0].weight, before)
@@ -50,7 +50,7 @@ def test_it_is_a_network_apart_that_does_not_learn(net):
 
 
 def test_it_goes_on_where_it_was(net):
-    one, other = (WeightAverage(net, deepcopy(net), 0.9) for _ in range(2))
+    one, other = (ExponentialMovingAverage(net, deepcopy(net), 0.9) for _ in range(2))
     one.update(moved(net, 1))
     other.load_state_dict({name: value.clone() for name, value in one.state_dict().items()})
     moved(net, 1)

@@ -18,7 +18,7 @@ from triaffect.tasks.task import LossOptions
 from triaffect.training.build import build_samples
 from triaffect.training.distillation import find_teachers
 from triaffect.training.run_folder import RunFolder, begin
-from triaffect.training.stage import StageRun, Work
+from triaffect.training.stage import StageRun, TrainingContext
 from triaffect.training.trainer import open_run, train
 
 HOT = LossOptions(temperature=2.0)
@@ -46,7 +46,7 @@ def begun(store, root, recipe, teachers):
     folder = begin(root, recipe, 0, "data", resume=False, teachers=found)
     tasks = [task_by_key(key) for key in recipe.tasks]
     samples = build_samples(recipe.data, store, tasks)
-    return StageRun(Work(recipe, store, samples, tasks, folder, 0), 0)
+    return StageRun(TrainingContext(recipe, store, samples, tasks, folder, 0), 0)
 
 
 def networks(store, paths):

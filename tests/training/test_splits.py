@@ -23,7 +23,7 @@ from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.training.build import build_samples
 from triaffect.training.run_folder import Initial, RunFolder
-from triaffect.training.stage import StageRun, Work
+from triaffect.training.stage import StageRun, TrainingContext
 from triaffect.training.trainer import train
 from triaffect.training.view import split_anew, with_test_people
 
@@ -54,7 +54,7 @@ def begun(store, recipe):
     tasks = [task_by_key(key) for key in recipe.tasks]
     split = split_anew(store, recipe.data)
     samples = build_samples(recipe.data, split, tasks)
-    work = Work(recipe, split, samples, tasks, RunFolder(Path("nowhere")), 0)
+    work = TrainingContext(recipe, split, samples, tasks, RunFolder(Path("nowhere")), 0)
     return StageRun(work, 0)
 
 

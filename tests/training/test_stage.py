@@ -20,7 +20,7 @@ from triaffect.training.build import build_samples
 from triaffect.training.checkpoint import read_progress
 from triaffect.training.files import write_tensors
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import StageRun, Work
+from triaffect.training.stage import StageRun, TrainingContext
 from triaffect.training.trainer import check_stages, open_run, train
 
 
@@ -39,7 +39,7 @@ def coded(store, tmp_path_factory):
 def work(store, recipe, folder=Path("nowhere")):
     tasks = [task_by_key(key) for key in recipe.tasks]
     samples = build_samples(recipe.data, store, tasks)
-    return Work(recipe, store, samples, tasks, RunFolder(folder), 0)
+    return TrainingContext(recipe, store, samples, tasks, RunFolder(folder), 0)
 
 
 @pytest.mark.parametrize("which", ["best", "last"])

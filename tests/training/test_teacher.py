@@ -13,11 +13,11 @@ from tests.training.stores import made_store
 from triaffect.tasks.registry import TASKS
 from triaffect.training import distillation as module
 from triaffect.training.build import build_net, build_samples
-from triaffect.training.device import ON_PROCESSOR
+from triaffect.training.device import CPU
 from triaffect.training.distillation import StoredTeacher
 from triaffect.training.files import write_tensors
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import StageRun, Work
+from triaffect.training.stage import StageRun, TrainingContext
 from triaffect.training.trainer import train
 
 NAMES = ["default", "paper_as_coded", "paper_as_published"]
@@ -33,7 +33,7 @@ def student(store, name, root: Path, *overrides) -> StageRun:
     """The second stage of a recipe, taught by a random teacher."""
     recipe = small(name, *overrides)
     samples = build_samples(recipe.data, store, TASKS)
-    work = Work(recipe, store, samples, TASKS, RunFolder(root), 3)
+    work = TrainingContext(recipe, store, samples, TASKS, RunFolder(root), 3)
     torch.manual_seed(5)
     net = build_net(recipe, recipe.stages["teacher"], store, TASKS)
     for which in ("best", "last"):
@@ -45,7 +45,7 @@ def student(store, name, root: Path, *overrides) -> StageRun:
 def test_stored_answers_are_those_of_the_moment(store, tmp_path, name):
     run = student(store, name, tmp_path)
     for _, kind, rows in list(run.plan(0).updates(run.taught_kinds))[:6]:
-        batch = ON_PROCESSOR.tensors(run.work.samples.inputs(rows))
+        batch = CPU.tensors(run.work.samples.inputs(rows))
         with torch.no_grad():
             wanted = run.teacher(batch).raw
         found = run.stored.raw(rows)

@@ -17,7 +17,7 @@ from triaffect.cli.measure import measure, measure_in_turns, report, share
 
 if TYPE_CHECKING:
     from triaffect.prediction.predictor import Predictor
-    from triaffect.training.stage import StageRun, Work
+    from triaffect.training.stage import StageRun, TrainingContext
 
 bench_app = typer.Typer(
     no_args_is_help=True,
@@ -173,22 +173,22 @@ def extract(
     report("extract", rates, {"jobs": workers, "videos": videos, "frames": frames}, json_)
 
 
-def _paper_work(folder: Path, iterations: int, sources: int, seed: int) -> Work:
+def _paper_work(folder: Path, iterations: int, sources: int, seed: int) -> TrainingContext:
     """The paper's recipe over random features, ready for its stages."""
     from triaffect.cli.paper_store import make_paper_store
     from triaffect.recipes.load import load_recipe
     from triaffect.tasks.registry import TASKS
     from triaffect.training.build import build_samples
     from triaffect.training.run_folder import RunFolder
-    from triaffect.training.stage import Work
+    from triaffect.training.stage import TrainingContext
 
     recipe = load_recipe(RECIPE)
     store = make_paper_store(folder / "store", iterations, sources, seed)
     samples = build_samples(recipe.data, store, TASKS)
-    return Work(recipe, store, samples, TASKS, RunFolder(folder / "run"), seed)
+    return TrainingContext(recipe, store, samples, TASKS, RunFolder(folder / "run"), seed)
 
 
-def _stages(work: Work) -> Iterator[StageRun]:
+def _stages(work: TrainingContext) -> Iterator[StageRun]:
     """Every stage in order; what one learnt meanwhile teaches the next."""
     from triaffect.training.files import write_tensors
     from triaffect.training.stage import StageRun

@@ -73,12 +73,12 @@ def compare(
     from triaffect.evaluation.comparison.systems import find_entries
     from triaffect.evaluation.evaluate import Resampling
     from triaffect.features.store import FeatureStore
-    from triaffect.training.device import Place
+    from triaffect.training.device import Device
     from triaffect.training.view import LeakChoice
 
     for path in filter(None, (json_, html)):
         need_place(path)
-    opened, place = FeatureStore.open(store), Place.named(device)
+    opened, compute_device = FeatureStore.open(store), Device.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak) or LeakChoice.REFUSE
     wanted = range(first_seed, first_seed + seeds)
     entries = find_entries(what, opened, out, wanted, set_ or (), leaks)
@@ -88,7 +88,7 @@ def compare(
         typer.echo(f"triaffect: {name}: {error}", err=True)
     if common is None:
         raise RunError("at least one entry that the store can serve", "none", where=store)
-    settings = Settings(store, common, threads, leaks, place)
+    settings = Settings(store, common, threads, leaks, compute_device)
     done = _work(_jobs(entries, errors), settings, jobs)
     found = compared(entries, done, common, baseline, Resampling(resamples))
     found = {"store": str(store), **found, "failed": _failed(done, errors)}

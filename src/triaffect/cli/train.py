@@ -80,14 +80,14 @@ def train(
     A network that reads external features has no model folder: a video alone has none of them.
     """
     from triaffect.features.store import FeatureStore
-    from triaffect.training.device import Place
+    from triaffect.training.device import Device
     from triaffect.training.distillation import find_teachers
     from triaffect.training.export import export_run, lacking
     from triaffect.training.initial_weights import find_initial
     from triaffect.training.trainer import set_threads
     from triaffect.training.trainer import train as run
 
-    place = Place.named(device)
+    compute_device = Device.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak)
     set_threads(threads)
     resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)
@@ -108,7 +108,7 @@ def train(
             _tell,
             initial=initial,
             leaks=leaks,
-            place=place,
+            device=compute_device,
             teachers=teachers,
         )
     missing = lacking(resolved)

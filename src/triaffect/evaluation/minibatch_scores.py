@@ -19,7 +19,7 @@ from triaffect.evaluation.evaluate import Split
 from triaffect.metrics.abaw import Score, per_batch_score, score_statistics, statistics_of
 from triaffect.tasks.task import Task
 from triaffect.training.scoring import Predictions, truth_of
-from triaffect.training.stage import Work
+from triaffect.training.stage import TrainingContext
 from triaffect.types import IntArray
 
 BATCH_SIZE = 256
@@ -68,7 +68,7 @@ def authors_scores(
     }
 
 
-def pools_of_run(work: Work, split: str) -> dict[str, IntArray]:
+def pools_of_run(work: TrainingContext, split: str) -> dict[str, IntArray]:
     """Rows of the pools that the recipe's updates draw from; empty ones are left out."""
     drawn = {name for stage in work.recipe.stages.values() for name in stage.updates}
     return {name: rows for name, rows in work.pools(split).items() if name in drawn}

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Reading = Literal["conventional", "as_coded"]
 
 
-INITIAL, GIVEN = "initial", "given"
+INITIAL, EXTERNAL = "initial", "given"
 """As a stage's teacher: the weights that training starts from; finished runs that it is given."""
 
 FACE, VOICE = "face", "voice"
@@ -320,13 +320,13 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Recipe:
-        seen = [INITIAL, GIVEN]
+        seen = [INITIAL, EXTERNAL]
         for name, stage in self.stages.items():
             if stage.teacher is not None and stage.teacher not in seen:
                 raise ValueError(f"stage {name} learns from {stage.teacher}, no earlier stage")
             if stage.distillation is not None and stage.teacher is None:
                 raise ValueError(f"stage {name} distils but names no teacher")
-            if stage.distillation is None and stage.teacher == GIVEN:
+            if stage.distillation is None and stage.teacher == EXTERNAL:
                 raise ValueError(f"stage {name} has given teachers but no distillation")
             for pool in (*stage.updates, stage.selection.pool):
                 if pool not in self.data.pools:

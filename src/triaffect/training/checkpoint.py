@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from triaffect.errors import RunError
-from triaffect.training.device import Place
-from triaffect.training.ema import WeightAverage
+from triaffect.training.device import Device
+from triaffect.training.ema import ExponentialMovingAverage
 from triaffect.training.files import write_tensors
 
 
@@ -25,7 +25,7 @@ def save_checkpoint(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     progress: dict[str, Any],
-    average: WeightAverage | None = None,
+    average: ExponentialMovingAverage | None = None,
 ) -> None:
     """Write a checkpoint aside and rename it.
 
@@ -41,7 +41,7 @@ def save_checkpoint(
     tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
     if average is not None:
         tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
-    tensors |= Place.of(net).random_states()
+    tensors |= Device.of(net).random_states()
     described = {"progress": progress, "optimizer": settings}
     write_tensors(path, tensors, {"triaffect": json.dumps(described)})
 
@@ -59,7 +59,7 @@ def load_checkpoint(
     path: Path,
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
-    average: WeightAverage | None = None,
+    average: ExponentialMovingAverage | None = None,
 ) -> None:
     """Put a checkpoint's tensors and random states back; the network is where it was saved."""
     described = _described(path)
@@ -71,7 +71,7 @@ def load_checkpoint(
     _lay_out(optimizer)
     if average is not None:
         average.load_state_dict(_under("average.", tensors))
-    Place.of(net).set_random_states(tensors)
+    Device.of(net).set_random_states(tensors)
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:

@@ -1,6 +1,6 @@
 """Where training computes: on the processor or on a CUDA card.
 
-A `Place` is the one owner of that choice. Networks are built on the processor, so that a seed
+`Device` is the one owner of that choice. Networks are built on the processor, so that a seed
 starts from the same weights anywhere, and moved; what meets a network follows its parameters.
 """
 
@@ -27,23 +27,23 @@ RANDOM = "rng"
 
 
 @dataclass(frozen=True)
-class Place:
-    """A device, and how things come to it.
+class Device:
+    """A torch device, with what moves arrays, labels and random states to it.
 
     Attributes:
-        device: Of parameters, inputs, labels and losses.
+        torch_device: Of parameters, inputs, labels and losses.
     """
 
-    device: torch.device
+    torch_device: torch.device
 
     @property
     def name(self) -> str:
         """What the device is called, without its number."""
-        return self.device.type
+        return self.torch_device.type
 
     @staticmethod
-    def named(name: str) -> Place:
-        """The place of that name, "cpu" or "cuda".
+    def named(name: str) -> Device:
+        """Find the device of that name, "cpu" or "cuda".
 
         Raises:
             RunError: It is "cuda", and there is no card that torch can use.
@@ -57,16 +57,16 @@ class Place:
                 "a CUDA card that torch can use", got, f"{remedy}, or leave --device out",
                 where="--device cuda",
             )  # fmt: skip
-        return Place(device)
+        return Device(device)
 
     @staticmethod
-    def of(net: nn.Module) -> Place:
+    def of(net: nn.Module) -> Device:
         """Where a network's parameters are."""
-        return next((Place(each.device) for each in net.parameters()), ON_PROCESSOR)
+        return next((Device(each.device) for each in net.parameters()), CPU)
 
     def tensor(self, array: NDArray[np.generic]) -> Tensor:
         """An array as a tensor of the same type; it may share its memory."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.torch_device)
 
     def tensors(self, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
         """Arrays by name as tensors; see `tensor`."""
@@ -74,7 +74,7 @@ class Place:
 
     def targets(self, targets: Mapping[str, Targets]) -> dict[str, TorchTargets]:
         """Labels by task key."""
-        return {key: TorchTargets.of(each, self.device) for key, each in targets.items()}
+        return {key: TorchTargets.of(each, self.torch_device) for key, each in targets.items()}
 
     def autocast(self, precision: Precision) -> torch.autocast:
         """Within it a network's products are of this precision."""
@@ -84,20 +84,20 @@ class Place:
         """States of every generator that training draws from, by name."""
         states = {RANDOM: torch.get_rng_state()}
         if self._own_random is not None:
-            module = torch.get_device_module(self.device)
-            states[self._own_random] = module.get_rng_state(self.device)
+            module = torch.get_device_module(self.torch_device)
+            states[self._own_random] = module.get_rng_state(self.torch_device)
         return states
 
     def set_random_states(self, states: Mapping[str, Tensor]) -> None:
         """Put `random_states` back."""
         torch.set_rng_state(states[RANDOM])
         if self._own_random is not None:
-            module = torch.get_device_module(self.device)
-            module.set_rng_state(states[self._own_random], self.device)
+            module = torch.get_device_module(self.torch_device)
+            module.set_rng_state(states[self._own_random], self.torch_device)
 
     @property
     def _own_random(self) -> str | None:
         return None if self.name == PROCESSOR else f"{RANDOM}.{self.name}"
 
 
-ON_PROCESSOR = Place(torch.device(PROCESSOR))
+CPU = Device(torch.device(PROCESSOR))

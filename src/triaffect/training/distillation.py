@@ -21,15 +21,15 @@ from triaffect.features.model_folder import file_hash
 from triaffect.features.store import FeatureStore
 from triaffect.io.atomic import aside_of, make_folder, sync_file, sync_folder, writing
 from triaffect.models.base import Ensemble
-from triaffect.recipes.config import GIVEN, Recipe
+from triaffect.recipes.config import EXTERNAL, Recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net
-from triaffect.training.device import Place
+from triaffect.training.device import Device
 from triaffect.training.initial_weights import fill
 from triaffect.training.run_folder import (
-    GivenTeacher,
+    ExternalTeacher,
     RunFolder,
     is_finished,
     read_about,
@@ -40,7 +40,7 @@ from triaffect.training.scoring import CHUNK
 from triaffect.types import IntArray
 
 
-def find_teachers(runs: Sequence[Path], recipe: Recipe) -> list[GivenTeacher]:
+def find_teachers(runs: Sequence[Path], recipe: Recipe) -> list[ExternalTeacher]:
     """Find the weights of finished runs and see that they can teach a recipe.
 
     Args:
@@ -54,7 +54,7 @@ def find_teachers(runs: Sequence[Path], recipe: Recipe) -> list[GivenTeacher]:
     return [_find_teacher(run, recipe) for run in runs]
 
 
-def kept_teachers(root: Path, recipe: Recipe, resume: bool) -> list[GivenTeacher]:
+def kept_teachers(root: Path, recipe: Recipe, resume: bool) -> list[ExternalTeacher]:
     """The teachers that a run keeps, so that it goes on without the runs that they come from.
 
     Args:
@@ -65,15 +65,15 @@ def kept_teachers(root: Path, recipe: Recipe, resume: bool) -> list[GivenTeacher
     Raises:
         RunError: Its ``run.json`` is damaged.
     """
-    listens = any(stage.teacher == GIVEN for stage in recipe.stages.values())
+    listens = any(stage.teacher == EXTERNAL for stage in recipe.stages.values())
     if not (listens and resume and RunFolder(root).about.exists()):
         return []
     hashes = read_about(root).get("teachers", [])
     kept = enumerate(zip(recipes_of_teachers(root), hashes, strict=True))
-    return [GivenTeacher(theirs, RunFolder(root).teacher(n), sha) for n, (theirs, sha) in kept]
+    return [ExternalTeacher(theirs, RunFolder(root).teacher(n), sha) for n, (theirs, sha) in kept]
 
 
-def _find_teacher(run: Path, recipe: Recipe) -> GivenTeacher:
+def _find_teacher(run: Path, recipe: Recipe) -> ExternalTeacher:
     theirs = read_recipe(run)
     if not is_finished(run):
         remedy = "finish it with train --resume"
@@ -85,7 +85,7 @@ def _find_teacher(run: Path, recipe: Recipe) -> GivenTeacher:
         known = ", ".join(theirs.tasks)
         raise RunError(f"a teacher of {', '.join(recipe.tasks)}", f"one of {known}", where=run)
     weights = RunFolder(run).weights(list(theirs.stages)[-1], "best")
-    return GivenTeacher(theirs, weights, file_hash(weights))
+    return ExternalTeacher(theirs, weights, file_hash(weights))
 
 
 def _input_of(recipe: Recipe) -> str:
@@ -100,7 +100,7 @@ def _input_of(recipe: Recipe) -> str:
 
 
 def open_teachers(
-    folder: RunFolder, store: FeatureStore, known: Sequence[Task], place: Place
+    folder: RunFolder, store: FeatureStore, known: Sequence[Task], device: Device
 ) -> nn.Module:
     """The teachers that a run was given, as one network in evaluation mode.
 
@@ -108,7 +108,7 @@ def open_teachers(
         folder: The run folder that keeps them.
         store: What the run learns from.
         known: The tasks of the run; a teacher may know others too, which nobody asks about.
-        place: Where the run computes.
+        device: Where the run computes.
 
     Raises:
         RunError: The folder is damaged.
@@ -119,7 +119,7 @@ def open_teachers(
         stage = list(recipe.stages.values())[-1]
         net = build_net(recipe, stage, store, tasks)
         fill(net, folder.teacher(number))
-        members.append(net.to(place.device))
+        members.append(net.to(device.torch_device))
     return Ensemble(members).eval().requires_grad_(requires_grad=False)
 
 
@@ -157,7 +157,7 @@ class StoredTeacher:
     def __init__(
         self, net: nn.Module, samples: Samples, rows: IntArray, tasks: Sequence[Task], path: Path
     ) -> None:
-        self.net, self.path, self._place = net, path, Place.of(net)
+        self.net, self.path, self._device = net, path, Device.of(net)
         self._samples, self._rows, self._tasks = samples, rows, tasks
         self._width = sum(task.width for task in tasks)
         self._stored: NDArray[np.float32] | None = None
@@ -169,7 +169,7 @@ class StoredTeacher:
             DiskError: The file cannot be written; what there is of it stays.
         """
         stored = self.fill()
-        answers = self._place.tensor(stored[np.searchsorted(self._rows, rows)])
+        answers = self._device.tensor(stored[np.searchsorted(self._rows, rows)])
         parts = torch.split(answers, [task.width for task in self._tasks], dim=1)
         return {task.key: part for task, part in zip(self._tasks, parts, strict=True)}
 
@@ -221,6 +221,6 @@ class StoredTeacher:
 
     @torch.no_grad()
     def _chunk(self, rows: IntArray) -> bytes:
-        raw: Raw = self.net(self._place.tensors(self._samples.inputs(rows))).raw
+        raw: Raw = self.net(self._device.tensors(self._samples.inputs(rows))).raw
         answers = torch.cat([raw[task.key] for task in self._tasks], 1)
         return answers.numpy(force=True).astype("<f4").tobytes()

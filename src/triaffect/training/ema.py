@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 
-class WeightAverage:
+class ExponentialMovingAverage:
     """The average of a network, as a network of its own in evaluation mode.
 
     Args:

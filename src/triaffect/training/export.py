@@ -40,7 +40,7 @@ from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, in_seconds
-from triaffect.training.run_folder import RunFolder, alone, read_about
+from triaffect.training.run_folder import RunFolder, exclusive_lock, read_about
 from triaffect.training.stage import load_weights
 from triaffect.training.view import humans_first
 from triaffect.types import Split, Window, origin_column
@@ -165,7 +165,7 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
         thresholds=read_thresholds(folder.thresholds(stage)),
     )
     manifest, files = _parts(manifest, recipe, net, store, tasks)
-    with alone(folder.root):
+    with exclusive_lock(folder.root):
         write_model_folder(folder.model, manifest, files)
 
 

@@ -92,7 +92,7 @@ class Initial:
 
 
 @dataclass(frozen=True)
-class GivenTeacher:
+class ExternalTeacher:
     """The last stage of a finished run.
 
     Attributes:
@@ -165,7 +165,7 @@ class RunFolder:
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
+def exclusive_lock(root: Path) -> Iterator[None]:
     """Keep every other process from writing to a run folder; it is made if it is missing.
 
     Raises:
@@ -191,7 +191,7 @@ def begin(
     initial: Initial | None = None,
     leaks: LeakChoice = LeakChoice.REFUSE,
     device: str = PROCESSOR,
-    teachers: Sequence[GivenTeacher] = (),
+    teachers: Sequence[ExternalTeacher] = (),
 ) -> RunFolder:
     """Begin a run in its folder, or check that the one that is there can go on.
 
@@ -243,7 +243,7 @@ def begin(
     return folder
 
 
-def _keep_teachers(folder: RunFolder, teachers: Sequence[GivenTeacher]) -> None:
+def _keep_teachers(folder: RunFolder, teachers: Sequence[ExternalTeacher]) -> None:
     """Copy their weights, in place of any of another start that was killed before its run.json."""
     with writing(folder.teachers):
         shutil.rmtree(folder.teachers, ignore_errors=True)

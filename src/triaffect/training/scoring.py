@@ -13,7 +13,7 @@ from torch import nn
 from triaffect.datasets.batches import Samples, plan_epoch, take
 from triaffect.metrics.abaw import Score, per_batch_score, score_targets
 from triaffect.tasks.task import Task
-from triaffect.training.device import Place, Precision
+from triaffect.training.device import Device, Precision
 from triaffect.types import IntArray, Targets
 
 CHUNK = 512
@@ -33,11 +33,11 @@ def predict_rows(
     """Activated predictions of a network in evaluation mode, each of shape (len(rows), K)."""
     was_training = net.training
     net.eval()
-    place = Place.of(net)
+    device = Device.of(net)
     parts: dict[str, list[NDArray[np.float32]]] = {task.key: [] for task in tasks}
     for start in range(0, len(rows), CHUNK):
-        inputs = place.tensors(samples.inputs(rows[start : start + CHUNK]))
-        with place.autocast(precision):
+        inputs = device.tensors(samples.inputs(rows[start : start + CHUNK]))
+        with device.autocast(precision):
             outputs = net(inputs)
         for task in tasks:
             parts[task.key].append(task.activate(outputs.raw[task.key].float()).numpy(force=True))

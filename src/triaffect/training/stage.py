@@ -23,13 +23,13 @@ from triaffect.losses.objective import StagnationWeights, StepContext
 from triaffect.metrics.abaw import Score
 from triaffect.models.base import Outputs
 from triaffect.models.keras_layers import KerasBatchNorm
-from triaffect.recipes.config import GIVEN, INITIAL, Recipe, Stage
+from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe, Stage
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, build_objectives, build_optimizer
 from triaffect.training.checkpoint import load_checkpoint, save_checkpoint
-from triaffect.training.device import ON_PROCESSOR, Place
+from triaffect.training.device import CPU, Device
 from triaffect.training.distillation import Raw, StoredTeacher, known_to_teachers, open_teachers
-from triaffect.training.ema import WeightAverage
+from triaffect.training.ema import ExponentialMovingAverage
 from triaffect.training.initial_weights import fill
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import RunFolder
@@ -42,7 +42,7 @@ VARIATIONS: dict[str, Variation] = {CROP: vary_crops, LOGMEL: vary_logmel}
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainingContext:
     """What every stage of a run shares."""
 
     recipe: Recipe
@@ -51,7 +51,7 @@ class Work:
     tasks: Sequence[Task]
     folder: RunFolder
     seed: int
-    place: Place = ON_PROCESSOR
+    device: Device = CPU
 
     @property
     def choosing(self) -> str:
@@ -74,7 +74,7 @@ class Work:
     def net(self, stage: Stage) -> nn.Module:
         """A freshly initialised network of a stage, where the run computes."""
         made = build_net(self.recipe, stage, self.store, self.tasks)
-        return made.to(self.place.device)
+        return made.to(self.device.torch_device)
 
 
 class StageRun:
@@ -85,7 +85,7 @@ class StageRun:
         index: Which stage it is; one that has rows, see `triaffect.training.trainer`.
     """
 
-    def __init__(self, work: Work, index: int) -> None:
+    def __init__(self, work: TrainingContext, index: int) -> None:
         self.work, self.index, self.name = work, index, work.names[index]
         self.stage: Stage = work.recipe.stages[self.name]
         self.training = work.pools(Split.TRAIN)
@@ -93,9 +93,11 @@ class StageRun:
         self.net = work.net(self.stage)
         if self.starts_trained:
             fill(self.net, work.folder.initial)
-        self.average: WeightAverage | None = None
+        self.average: ExponentialMovingAverage | None = None
         if self.stage.average:
-            self.average = WeightAverage(self.net, work.net(self.stage), self.stage.average)
+            self.average = ExponentialMovingAverage(
+                self.net, work.net(self.stage), self.stage.average
+            )
         self.optimizer = build_optimizer(self.stage.optimizer, self.net)
         rows = np.unique(np.concatenate([self.training[kind] for kind in self.kinds]))
         self.objectives = build_objectives(self.stage, work.samples.rows, rows)
@@ -200,7 +202,7 @@ class StageRun:
         }
 
     def _context(self, batch: Batch, inputs: dict[str, Tensor], epoch: int) -> StepContext:
-        with self.work.place.autocast(self.stage.precision):
+        with self.work.device.autocast(self.stage.precision):
             outputs: Outputs = self.net(inputs)
         outputs = in_float32(outputs)
         return StepContext(
@@ -208,7 +210,7 @@ class StageRun:
             tasks=self.work.tasks,
             outputs=outputs,
             teacher=self._taught(batch, inputs),
-            targets=self.work.place.targets(batch.targets),
+            targets=self.work.device.targets(batch.targets),
             progress=(epoch + 1) / self.stage.epochs,
             task_weights=self.stagnation.weights(),
         )
@@ -219,7 +221,7 @@ class StageRun:
             return None
         if self.stored is not None:
             return self.stored.raw(batch.rows)
-        with torch.no_grad(), self.work.place.autocast(self.stage.precision):
+        with torch.no_grad(), self.work.device.autocast(self.stage.precision):
             said: Outputs = self.teacher(inputs)
         return in_float32(said).raw
 
@@ -231,7 +233,7 @@ class StageRun:
         rows = np.unique(np.concatenate([self.training[kind] for kind in self.taught_kinds]))
         path = self.work.folder.weights(self.name, "last").with_name("teacher.float32")
         tasks = self.work.tasks
-        if self.stage.teacher == GIVEN:
+        if self.stage.teacher == EXTERNAL:
             tasks = known_to_teachers(self.work.folder, tasks)
         return StoredTeacher(self.teacher, self.work.samples, rows, tasks, path)
 
@@ -239,9 +241,9 @@ class StageRun:
         """A batch's labels, and its inputs where the run computes, varied on the processor."""
         data = self.work.recipe.data
         if not (data.augment or data.mix):
-            return batch, self.work.place.tensors(batch.inputs)
+            return batch, self.work.device.tensors(batch.inputs)
         rng = np.random.default_rng((self.work.seed, self.index, *turn))
-        shown = ON_PROCESSOR.tensors(batch.inputs)
+        shown = CPU.tensors(batch.inputs)
         if data.augment:
             for name in [each for each in shown if each in VARIATIONS]:
                 shown[name] = VARIATIONS[name](shown[name], rng)
@@ -249,15 +251,17 @@ class StageRun:
             name, mix = (CROP, mix_crops) if CROP in shown else (LOGMEL, mix_spectra)
             mixed, targets = mix(shown[name].float(), batch.targets, rng)
             shown, batch = {**shown, name: mixed}, replace(batch, targets=targets)
-        return batch, {name: value.to(self.work.place.device) for name, value in shown.items()}
+        return batch, {
+            name: value.to(self.work.device.torch_device) for name, value in shown.items()
+        }
 
     def _load_teacher(self) -> nn.Module | None:
         """The teaching stage's network, frozen and in evaluation mode."""
         if self.stage.teacher is None:
             return None
-        if self.stage.teacher == GIVEN:
+        if self.stage.teacher == EXTERNAL:
             work = self.work
-            return open_teachers(work.folder, work.store, work.tasks, work.place)
+            return open_teachers(work.folder, work.store, work.tasks, work.device)
         if self.stage.teacher == INITIAL:
             teacher = self.work.net(self.stage)
             fill(teacher, self.work.folder.initial)

@@ -23,31 +23,31 @@ from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.metrics.abaw import Score
 from triaffect.metrics.thresholds import best_thresholds, read_thresholds
-from triaffect.recipes.config import GIVEN, INITIAL, Recipe, Stage
+from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe, Stage
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, build_samples
 from triaffect.training.checkpoint import read_progress
-from triaffect.training.device import ON_PROCESSOR, Place
+from triaffect.training.device import CPU, Device
 from triaffect.training.distillation import kept_teachers
 from triaffect.training.files import write_json, write_tensors
 from triaffect.training.initial_weights import fill
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import (
-    GivenTeacher,
+    ExternalTeacher,
     Initial,
     Journal,
     Listener,
     RunFolder,
-    alone,
     begin,
+    exclusive_lock,
     leaks_of,
     read_about,
     read_recipe,
 )
 from triaffect.training.scoring import predict_rows, score_pools, truth_of
-from triaffect.training.stage import StageRun, Work, load_weights
+from triaffect.training.stage import StageRun, TrainingContext, load_weights
 from triaffect.training.view import (
     HELD_OUT,
     LeakChoice,
@@ -62,7 +62,7 @@ from triaffect.types import Split
 
 
 def check_stages(
-    work: Work, initial: Initial | None, teachers: Sequence[GivenTeacher] = ()
+    work: TrainingContext, initial: Initial | None, teachers: Sequence[ExternalTeacher] = ()
 ) -> None:
     """See that every stage has rows, a network that takes them, and the weights it wants.
 
@@ -86,20 +86,20 @@ def check_stages(
                 "none",
                 "add --init default, a model folder or a run",
             )
-        if stage.teacher == GIVEN and not teachers:
+        if stage.teacher == EXTERNAL and not teachers:
             raise RecipeError(
                 f"teachers for the stage {name}", "none", "add --teacher RUN, once for each"
             )
         net = build_net(work.recipe, stage, work.store, work.tasks)
         if initial is not None:
             fill(net, initial.path)
-    if teachers and all(stage.teacher != GIVEN for stage in work.recipe.stages.values()):
+    if teachers and all(stage.teacher != EXTERNAL for stage in work.recipe.stages.values()):
         raise RecipeError(
-            f'a stage with teacher = "{GIVEN}" for the runs given', "none", "leave --teacher out"
+            f'a stage with teacher = "{EXTERNAL}" for the runs given', "none", "leave --teacher out"
         )
 
 
-def _check_rows(work: Work, name: str, stage: Stage) -> None:
+def _check_rows(work: TrainingContext, name: str, stage: Stage) -> None:
     if not any(kind in work.pools("train") for kind in stage.updates):
         raise StoreError(
             "training rows for the updates " + ", ".join(stage.updates),
@@ -159,8 +159,8 @@ def train(
     *,
     initial: Initial | None = None,
     leaks: LeakChoice | None = None,
-    place: Place = ON_PROCESSOR,
-    teachers: Sequence[GivenTeacher] = (),
+    device: Device = CPU,
+    teachers: Sequence[ExternalTeacher] = (),
 ) -> RunFolder:
     """Train every stage of a recipe and score the result.
 
@@ -178,7 +178,7 @@ def train(
         initial: Weights that every stage starts from; see `triaffect.training.initial_weights`.
         leaks: What to do about people and videos in several splits; None for what the run was
             begun with, and a new one refuses them.
-        place: Where to compute.
+        device: Where to compute.
         teachers: Finished runs to learn from; see `triaffect.training.distillation`. A run
             that goes on has copies of its own and needs none.
 
@@ -198,12 +198,12 @@ def train(
     settled = settle(split, found, leaks)
     learnt = learnt_from(recipe, settled, tasks, seed)
     samples = build_samples(recipe.data, learnt, tasks)
-    work = Work(recipe, learnt, samples, tasks, RunFolder(out), seed, place)
+    work = TrainingContext(recipe, learnt, samples, tasks, RunFolder(out), seed, device)
     teachers = teachers or kept_teachers(out, recipe, resume)
     check_stages(work, initial, teachers)
     data = store.fingerprint(recipe.data.external)
-    with alone(out):
-        folder = begin(out, recipe, seed, data, resume, initial, leaks, place.name, teachers)
+    with exclusive_lock(out):
+        folder = begin(out, recipe, seed, data, resume, initial, leaks, device.name, teachers)
         progress = _resumed(folder)
         journal = Journal(folder.journal, listener)
         journal.cut(progress.journal_bytes)
@@ -234,7 +234,7 @@ class Trained:
 
 def open_run(
     root: Path, store: FeatureStore, known: Sequence[Task] = TASKS
-) -> tuple[Work, list[Trained]]:
+) -> tuple[TrainingContext, list[Trained]]:
     """Open a finished run to score it on a store: on its own, with the splits that it had.
 
     Returns:
@@ -248,7 +248,7 @@ def open_run(
     tasks = [task_by_key(key, known) for key in recipe.tasks]
     store = split_as_learnt(store, recipe.data, about.get("data"))
     samples = build_samples(recipe.data, store, tasks)
-    work = Work(recipe, store, samples, tasks, RunFolder(root), int(about["seed"]))
+    work = TrainingContext(recipe, store, samples, tasks, RunFolder(root), int(about["seed"]))
     nets = _trained(work)
     if not work.folder.scores.is_file():
         raise RunError(
@@ -257,7 +257,7 @@ def open_run(
     return work, nets
 
 
-def _trained(work: Work) -> list[Trained]:
+def _trained(work: TrainingContext) -> list[Trained]:
     nets = []
     for name, stage in work.recipe.stages.items():
         net = work.net(stage)
@@ -268,7 +268,7 @@ def _trained(work: Work) -> list[Trained]:
     return nets
 
 
-def score_run(work: Work) -> dict[str, Any]:
+def score_run(work: TrainingContext) -> dict[str, Any]:
     """Official scores of every stage's best weights on each pool of validation and test."""
     size = work.recipe.data.batch_size
     scores: dict[str, Any] = {}
@@ -295,7 +295,7 @@ class _Runner:
 
     def __init__(
         self,
-        work: Work,
+        work: TrainingContext,
         progress: Progress,
         journal: Journal,
         report: Report | None,

@@ -14,7 +14,7 @@ from triaffect.evaluation.comparison.statistics import StageResult, sum_up
 from triaffect.features.store import FeatureStore
 from triaffect.io.workers import Stopped, Work
 from triaffect.recipes.config import Recipe
-from triaffect.training.device import ON_PROCESSOR, Place
+from triaffect.training.device import CPU, Device
 from triaffect.training.run_folder import is_finished
 from triaffect.training.trainer import set_threads, train
 from triaffect.training.view import LeakChoice
@@ -49,14 +49,14 @@ class Settings:
         common: The rows to score.
         threads: Processor threads of each run.
         leaks: What each does about people and videos in several splits.
-        place: Where missing runs are trained; all are scored on the processor.
+        device: Where missing runs are trained; all are scored on the processor.
     """
 
     store: Path
     common: Common
     threads: int = 1
     leaks: LeakChoice = LeakChoice.REFUSE
-    place: Place = ON_PROCESSOR
+    device: Device = CPU
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class _Worker:
                 resume=True,
                 report=partial(self._report, job),
                 leaks=self._settings.leaks,
-                place=self._settings.place,
+                device=self._settings.device,
             )
         return Outcome(job, sum_up(job.folder, self._store, self._settings.common), missing)
 

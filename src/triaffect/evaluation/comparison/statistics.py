@@ -26,7 +26,7 @@ from triaffect.training.build import build_samples
 from triaffect.training.files import write_tensors
 from triaffect.training.run_folder import RunFolder, read_about, read_journal, read_recipe
 from triaffect.training.scoring import predict_rows, truth_of
-from triaffect.training.stage import Work
+from triaffect.training.stage import TrainingContext
 from triaffect.training.trainer import open_run
 from triaffect.training.view import LeakChoice, find_leaks, learnt_from, settle
 from triaffect.types import Split
@@ -93,7 +93,7 @@ def _ask(folder: Path, store: FeatureStore, common: Common) -> dict[str, StageRe
     return found
 
 
-def _as_taught(work: Work) -> Work | None:
+def _as_taught(work: TrainingContext) -> TrainingContext | None:
     """A run's samples as it learnt from them; None if they are of another store."""
     about, data = read_about(work.folder.root), work.recipe.data
     if about["data"] != work.store.fingerprint(data.external):
@@ -104,7 +104,7 @@ def _as_taught(work: Work) -> Work | None:
     return replace(work, store=learnt, samples=build_samples(data, learnt, work.tasks))
 
 
-def _amount(taught: Work, stage: str) -> tuple[int, int]:
+def _amount(taught: TrainingContext, stage: str) -> tuple[int, int]:
     """How many training rows a stage's updates draw from, and how many labels those have."""
     pools = taught.pools(Split.TRAIN)
     used = [pools[kind] for kind in taught.recipe.stages[stage].updates if kind in pools]

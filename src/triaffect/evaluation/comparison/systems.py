@@ -9,7 +9,7 @@ from pathlib import Path
 
 from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.features.store import FeatureStore
-from triaffect.recipes.config import GIVEN, INITIAL, Recipe
+from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
 from triaffect.training.run_folder import RunFolder, is_finished, read_about, read_recipe
 from triaffect.training.view import LeakChoice
@@ -131,7 +131,7 @@ def _of_recipe(name: str, changes: Sequence[str], store: FeatureStore, leaks: Le
     if not re.fullmatch(r"\w[\w.+-]*", recipe.name):
         expected = "a recipe's name of letters, digits and . _ + -, as its folder is named so"
         raise RecipeError(expected, repr(recipe.name), where=name)
-    if any(stage.teacher in {INITIAL, GIVEN} for stage in recipe.stages.values()):
+    if any(stage.teacher in {INITIAL, EXTERNAL} for stage in recipe.stages.values()):
         raise RecipeError(
             "recipes that need no other weights",
             f"{recipe.name}, which learns from a model or runs that it is given",
