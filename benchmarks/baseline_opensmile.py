@@ -80,7 +80,9 @@ def main() -> None:
     everything = []
     for root in parser.parse_args().corpora:
         corpus = open_corpus(root)
-        everybody = {str(corpus.moments(each).words("person")[:][0]) for each in corpus.sources()}
+        everybody = {
+            str(corpus.moments(each).dictionary_column("person")[:][0]) for each in corpus.sources()
+        }
         everything += recordings(corpus, everybody)
     files = [file for file, _, _ in everything]
     who = np.array([person for _, person, _ in everything])

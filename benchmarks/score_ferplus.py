@@ -145,7 +145,7 @@ def rows_of(path: Path, arrays: FerPlusArrays, split: str) -> NDArray[np.int64]:
         return np.flatnonzero(arrays.split == TEST)
     corpus = FerPlus(path)
     moments = corpus.moments(corpus.sources()[0])
-    mine = moments.words("split") == Split.VALIDATION
+    mine = moments.dictionary_column("split") == Split.VALIDATION
     return moments.column("frame").astype(np.int64)[mine]
 
 

@@ -61,7 +61,10 @@ def recordings(corpus: Corpus, people: Iterable[str]) -> Iterator[Recording]:
     wanted = set(people)
     for source in corpus.sources():
         moments = corpus.moments(source)
-        person, split = moments.words("person")[:][0], moments.words("split")[:][0]
+        person, split = (
+            moments.dictionary_column("person")[:][0],
+            moments.dictionary_column("split")[:][0],
+        )
         if person in wanted or (not wanted and split == Split.TEST):
             label = moments.targets(EXPRESSION.key, EXPRESSION.columns).values[0].argmax()
             if source.sound is not None:  # acted speech has nothing else

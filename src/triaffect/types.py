@@ -1,4 +1,4 @@
-"""The nouns every layer shares. NumPy and Arrow only; no torch, no I/O."""
+"""Types that every layer shares. NumPy and Arrow only; no torch, no input or output."""
 
 from __future__ import annotations
 
@@ -22,11 +22,24 @@ RowNumbers = NDArray[np.int32] | IntArray
 
 
 class Split(StrEnum):
-    """Which part of a corpus a moment belongs to."""
+    """Which part of a corpus a moment belongs to.
+
+    A corpus declares the first three (`CORPUS_SPLITS`). A training view sets some training
+    people apart to choose on (`HELD_OUT`), and drops what must not be learned (`EXCLUDED`).
+    """
 
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
+    HELD_OUT = "held out"
+    EXCLUDED = "left out"
+
+
+CORPUS_SPLITS = (Split.TRAIN, Split.VALIDATION, Split.TEST)
+"""Splits that a corpus may declare."""
+
+NO_FACE = -1
+"""Track of a moment without a face; blank in a table's ``face_id``."""
 
 
 class LabelOrigin(StrEnum):
@@ -68,26 +81,6 @@ class Window:
 
 
 @dataclass(frozen=True)
-class FaceTrack:
-    """One face followed through a video.
-
-    Attributes:
-        track_id: Stable number of the face within its source, from 0.
-        frames: 0-based frame numbers, ascending, shape (N,).
-        boxes: x, y, width, height in pixels, shape (N, 4).
-        landmarks: Left eye, right eye, nose, left and right mouth corner as the viewer
-            sees them, in pixels, shape (N, 5, 2).
-        confidence: Detector score in [0, 1], shape (N,).
-    """
-
-    track_id: int
-    frames: IntArray
-    boxes: FloatArray
-    landmarks: FloatArray
-    confidence: FloatArray
-
-
-@dataclass(frozen=True)
 class FeatureSeries:
     """Feature vectors over time.
 
@@ -105,19 +98,6 @@ class FeatureSeries:
                 f"values (T, D) and times_s (T,) expected, got {self.values.shape} "
                 f"and {self.times_s.shape}"
             )
-
-
-@dataclass(frozen=True)
-class Presence:
-    """Which inputs a row really has.
-
-    Attributes:
-        face: Which window positions hold a face, shape (N, W).
-        voice: Whether there is a voice vector, shape (N,).
-    """
-
-    face: BoolArray
-    voice: BoolArray
 
 
 @dataclass(frozen=True)
@@ -178,60 +158,63 @@ def moments_schema(label_columns: dict[str, tuple[str, ...]]) -> pa.Schema:
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
-    """A column of words as numbers into a short list: a few bytes a row, however long the words.
+class DictionaryColumn:
+    """A text column stored as integer codes into its distinct values: a few bytes a row.
 
-    Compares with a word, and gives NumPy text for some rows, as an array of text does.
+    Compares with a text element by element, and indexing gives NumPy text, as with an array of
+    text.
 
     Attributes:
-        names: The different words.
-        codes: Which of them each row has, as small integers, shape (N,).
+        values: The distinct values.
+        codes: Index into ``values`` of each row, small integers, shape (N,).
     """
 
-    names: tuple[str, ...]
+    values: tuple[str, ...]
     codes: NDArray[np.signedinteger]
 
     @staticmethod
-    def of(names: Sequence[str], codes: NDArray[np.integer]) -> Words:
-        """Words with codes of the smallest type that can count the names."""
-        return Words(tuple(names), codes.astype(np.min_scalar_type(-max(1, len(names)))))
+    def from_codes(values: Sequence[str], codes: NDArray[np.integer]) -> DictionaryColumn:
+        """Make a column, its codes in the smallest type that can count the values."""
+        return DictionaryColumn(
+            tuple(values), codes.astype(np.min_scalar_type(-max(1, len(values))))
+        )
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.codes)
 
     def __eq__(self, other: object) -> BoolArray:  # type: ignore[override]
-        """Which rows have this word, shape (N,)."""
-        return self.among([str(other)])
+        """Which rows have this value, shape (N,)."""
+        return self.isin([str(other)])
 
     def __ne__(self, other: object) -> BoolArray:  # type: ignore[override]
-        """Which rows have another word than this, shape (N,)."""
+        """Which rows have another value than this, shape (N,)."""
         return ~(self == other)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> NDArray[np.str_]:
-        """Words of some rows as text."""
-        words: NDArray[np.str_] = np.array(self.names, np.str_)[self.codes[rows]]
-        return words
+        """Values of some rows as text."""
+        texts: NDArray[np.str_] = np.array(self.values, np.str_)[self.codes[rows]]
+        return texts
 
-    def used(self) -> list[str]:
-        """Words that some row has, sorted."""
-        return sorted({self.names[code] for code in np.unique(self.codes)})
+    def unique(self) -> list[str]:
+        """List the values that some row has, sorted."""
+        return sorted({self.values[code] for code in np.unique(self.codes)})
 
-    def among(self, wanted: Sequence[str]) -> BoolArray:
-        """Which rows have any of these words, shape (N,)."""
-        found: BoolArray = np.array([name in wanted for name in self.names], np.bool_)[self.codes]
-        return found
+    def isin(self, values: Sequence[str]) -> BoolArray:
+        """Which rows have any of these values, shape (N,)."""
+        mask: BoolArray = np.array([value in values for value in self.values], np.bool_)[self.codes]
+        return mask
 
-    def take(self, rows: IntArray) -> Words:
-        """The same of some rows."""
-        return Words(self.names, self.codes[rows])
+    def take(self, rows: IntArray) -> DictionaryColumn:
+        """Select rows."""
+        return DictionaryColumn(self.values, self.codes[rows])
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Labelled moments as an Arrow table, one row a (source, track, frame, label set).
+    """Labeled moments as an Arrow table, one row a (source, track, frame, label set).
 
     A label column is null where the moment is not annotated; -1 and -5 never get here.
     """
@@ -255,12 +238,12 @@ class Moments:
         values = self.table.column(name).to_numpy()
         return np.asarray(values)
 
-    def words(self, name: str) -> Words:
-        """One column of text without nulls, its words in the order in which they first come."""
+    def dictionary_column(self, name: str) -> DictionaryColumn:
+        """Encode a text column without nulls, its values in the order in which they first come."""
         column = pc.dictionary_encode(self.table.column(name)).combine_chunks()
-        return Words.of(column.dictionary.to_pylist(), column.indices.to_numpy())
+        return DictionaryColumn.from_codes(column.dictionary.to_pylist(), column.indices.to_numpy())
 
-    def labelled(self, columns: tuple[str, ...]) -> tuple[BoolArray, BoolArray]:
+    def labeled(self, columns: tuple[str, ...]) -> tuple[BoolArray, BoolArray]:
         """Which rows have a label in any of these columns, and which in all of them; (N,) each."""
         some, every = np.zeros(len(self), np.bool_), np.ones(len(self), np.bool_)
         for name in columns:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from triaffect.types import Words
+from triaffect.types import DictionaryColumn
 
 
-def words_of(texts) -> Words:
+def words_of(texts) -> DictionaryColumn:
     names, codes = np.unique(np.asarray(texts), return_inverse=True)
-    return Words.of(names.tolist(), codes)
+    return DictionaryColumn.from_codes(names.tolist(), codes)

@@ -60,7 +60,7 @@ def test_all_are_scored_on_the_rows_that_all_can_be_asked_about(place):
     frames = place.store.moments.column("frame")[place.common.moments]
     assert frames.min() == 20, "where the first complete window of the plain recipe ends"
     assert place.common.units == 3
-    sources = place.store.moments.words("source")[place.common.moments]
+    sources = place.store.moments.dictionary_column("source")[place.common.moments]
     assert len({(s, u) for s, u in zip(sources, place.common.unit, strict=True)}) == 3
     alone, _ = common_rows(place.entries[1:], place.store, "test")
     assert len(alone.moments) == place.common.asked["taught"]
@@ -167,8 +167,8 @@ def test_cost_is_what_the_journal_says(place):
 
 def learnt(store):
     """Training rows with any label, and how many tasks they have labels of."""
-    train = store.moments.words("split") == "train"
-    labelled = [store.moments.labelled(task.columns)[0] & train for task in TASKS]
+    train = store.moments.dictionary_column("split") == "train"
+    labelled = [store.moments.labeled(task.columns)[0] & train for task in TASKS]
     return np.any(labelled, axis=0).sum(), sum(each.sum() for each in labelled)
 
 

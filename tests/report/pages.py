@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from triaffect.tables.schema import NO_FACE, Instants, build_table
+from triaffect.tables.schema import Instants, build_table
 from triaffect.tasks.registry import TASKS
+from triaffect.types import NO_FACE
 
 
 def made_table(clip="clip.mp4", frames=60, faces=1, gap=range(0), tasks=TASKS) -> pa.Table:

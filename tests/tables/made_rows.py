@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from triaffect.tables.schema import NO_FACE, Instants, build_table
+from triaffect.tables.schema import Instants, build_table
 from triaffect.tasks.registry import TASKS
+from triaffect.types import NO_FACE
 
 
 def made_rows(moments=60, *, seed=0, faces=2, clip="a.mp4", tasks=TASKS, times_s=None, gaps=True):

@@ -39,7 +39,7 @@ TRAIN = ("train",)
 def held(store, share=0.2):
     """People held out, and those left to learn from."""
     moments = hold_out(store, share).moments
-    split, person = moments.words("split")[:], moments.words("person")[:]
+    split, person = moments.dictionary_column("split")[:], moments.dictionary_column("person")[:]
     return set(person[split == HELD_OUT]), set(person[split == "train"])
 
 
@@ -53,7 +53,7 @@ def test_a_share_of_the_people_is_held_out_and_nobody_is_in_both(tmp_path):
     assert len(apart) == 4
     assert len(left) == 16
     assert not apart & left
-    splits = Counter(hold_out(store, 0.2).moments.words("split")[:])
+    splits = Counter(hold_out(store, 0.2).moments.dictionary_column("split")[:])
     assert splits["validation"] == 12, "other splits stay as they are"
     assert hold_out(store, 0.0) is store
 
@@ -111,14 +111,14 @@ def test_hidden_labels_leave_rows_to_the_label_sets_of_what_is_left(tmp_path):
     store = store_of(tmp_path / "s", *people(10), Made("made/w", ("validation",), "made/q"))
     hidden = hide_labels(store, 0.8, TASKS, seed=1)
     before, after = store.moments, hidden.moments
-    person, split = after.words("person")[:], after.words("split")[:]
-    kept = {task.key: after.labelled(task.columns)[0] for task in TASKS}
+    person, split = after.dictionary_column("person")[:], after.dictionary_column("split")[:]
+    kept = {task.key: after.labeled(task.columns)[0] for task in TASKS}
     for task in TASKS:
         assert len(set(person[kept[task.key] & (split == "train")])) == 2
         reported = split != "train"
-        assert (kept[task.key] == before.labelled(task.columns)[0])[reported].all()
+        assert (kept[task.key] == before.labeled(task.columns)[0])[reported].all()
     several = np.sum(list(kept.values()), axis=0)
-    label_set = after.words("label_set")
+    label_set = after.dictionary_column("label_set")
     for task in TASKS:
         assert set(label_set[(several == 1) & kept[task.key] & (split == "train")]) <= {task.key}
     assert set(label_set[several > 1]) == {"MTL"}
@@ -215,7 +215,7 @@ def test_epochs_are_chosen_on_people_held_out(run):
 def test_nobody_held_out_is_learnt_from(store, run, tmp_path):
     """Other labels of theirs change what is chosen, and not one weight."""
     moments = hold_out(store, 0.1).moments
-    kept = set(moments.words("source")[moments.words("split") == HELD_OUT])
+    kept = set(moments.dictionary_column("source")[moments.dictionary_column("split") == HELD_OUT])
     assert kept
     table = store.moments.table.to_pandas()
     table.loc[table["source"].isin(kept), "valence"] *= -1

@@ -60,7 +60,11 @@ def begun(store, recipe):
 
 def splits(store):
     """Split of each person, who has one alone."""
-    rows = zip(store.moments.words("person")[:], store.moments.words("split")[:], strict=True)
+    rows = zip(
+        store.moments.dictionary_column("person")[:],
+        store.moments.dictionary_column("split")[:],
+        strict=True,
+    )
     found = set(rows)
     assert len(found) == len({person for person, _ in found})
     return dict(found)
@@ -82,11 +86,13 @@ def test_validation_rows_are_learnt_from_and_test_rows_are_not(crops):
     plain, refit = (begun(crops, small("light_face", *each)) for each in (PLAIN, REFIT))
     for run, names in ((plain, {"train"}), (refit, {"train", "validation"})):
         rows = np.concatenate([rows for _, _, rows in run.plan(0).updates(run.kinds)])
-        sources = crops.moments.words("source")[run.work.samples.rows.moments[rows]]
+        sources = crops.moments.dictionary_column("source")[run.work.samples.rows.moments[rows]]
         assert Counter(sources) == dict.fromkeys(names, 48)
     assert refit.work.pools("validation") == {}
     assert len(refit.work.pools("test")["ALL"]) == 48
-    assert set(crops.moments.words("split")[:]) == {"train", "validation", "test"}, "as it was"
+    assert set(crops.moments.dictionary_column("split")[:]) == {"train", "validation", "test"}, (
+        "as it was"
+    )
 
 
 @pytest.mark.parametrize(("changes", "same"), [(PLAIN, True), (REFIT, False)])
@@ -223,7 +229,7 @@ def test_runs_are_compared_on_people_whom_none_of_them_learnt_from(store, swappe
     entries = find_entries([str(folder.root)], store, tmp_path / "runs", [0])
     common, errors = common_rows(entries, store, "test")
     assert not errors
-    assert set(store.moments.words("source")[common.moments]) == {"made/v00"}
+    assert set(store.moments.dictionary_column("source")[common.moments]) == {"made/v00"}
     entries += find_entries([str(plain.root)], store, tmp_path / "runs", [0])
     with pytest.raises(StoreError, match="that all entries can be asked about"):
         common_rows(entries, store, "test")

@@ -24,7 +24,7 @@ from triaffect.report.comparison_page import (
 )
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import Split
+from triaffect.types import CORPUS_SPLITS
 
 _WIDTH = 7
 """Letters of a part's name above its column."""
@@ -210,7 +210,7 @@ _NAMED = 3
 _WIDTH_CORPUS_PAGE = 36
 """Letters of what a line is about, before its value."""
 
-_SPLITS = tuple(str(split) for split in Split)
+_SPLITS = tuple(str(split) for split in CORPUS_SPLITS)
 
 
 def page(

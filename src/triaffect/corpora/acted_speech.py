@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.frame_clock import FrameClock
-from triaffect.corpora.rows import DEFAULT_RATE, NO_FACE_TRACK, Key, build_moments, one_hot
+from triaffect.corpora.rows import DEFAULT_RATE, Key, build_moments, one_hot
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.container import audio_stream, duration_s, opened
 from triaffect.tasks.expression import EXPRESSION
-from triaffect.types import LabelOrigin, Moments, Source, SourceKind, Split
+from triaffect.types import NO_FACE, LabelOrigin, Moments, Source, SourceKind, Split
 
 SOUND_SUFFIXES = frozenset({".flac", ".wav"})
 MOMENT_HOP_S = 0.5
@@ -103,7 +103,7 @@ class ActedSpeech(ABC):
         keys: dict[str, Key] = {
             "source": source.source_id,
             "person": f"{self.name}/{utterance.speaker}",
-            "track": NO_FACE_TRACK,
+            "track": NO_FACE,
             "frame": np.round(times_s * DEFAULT_RATE).astype(np.int32),
             "time_s": times_s,
             "split": self._split(utterance.speaker),

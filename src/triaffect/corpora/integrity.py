@@ -17,7 +17,7 @@ from triaffect.corpora.rows import name_videos
 from triaffect.errors import TriaffectError
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray, Moments, Source, SourceKind, Split, Targets
+from triaffect.types import CORPUS_SPLITS, BoolArray, Moments, Source, SourceKind, Split, Targets
 
 
 @dataclass
@@ -122,7 +122,7 @@ class Survey:
             "annotated": _by_split(self.annotated),
             "complete": _by_split(self.complete),
             "together": {
-                name: {s: n for s in Split if (n := self.together[keys, s])}
+                name: {s: n for s in CORPUS_SPLITS if (n := self.together[keys, s])}
                 for name, keys in named.items()
             },
             "labels": _by_split({k: v.to_json() for k, v in self.columns.items() if v.count}),
@@ -219,7 +219,7 @@ def _count_rows(found: Survey, moments: Moments, video: str | None) -> None:
 
 def _count_labels(found: Survey, moments: Moments, tasks: Sequence[Task]) -> None:
     targets = {task.key: moments.targets(task.key, task.columns) for task in tasks}
-    for split in Split:
+    for split in CORPUS_SPLITS:
         mine = pc.equal(moments.table["split"], split).to_numpy()
         for task in tasks:
             _count_task(found, task, targets[task.key], mine, split)

@@ -49,7 +49,6 @@ from triaffect.corpora.frame_clock import FrameClock
 from triaffect.corpora.own_media import OwnMedia, media_in
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
-    NO_FACE_TRACK,
     Key,
     build_moments,
 )
@@ -60,6 +59,8 @@ from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task, cell, is_blank, need_columns, read_numbers, shown
 from triaffect.types import (
+    CORPUS_SPLITS,
+    NO_FACE,
     BoolArray,
     FloatArray,
     IntArray,
@@ -298,7 +299,7 @@ def optional_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np
 
 
 def tracks(table: pd.DataFrame, where: str) -> IntArray:
-    """Number of the face of each row; `NO_FACE_TRACK` where blank, 0 without the column.
+    """Number of the face of each row; `NO_FACE` where blank, 0 without the column.
 
     Raises:
         TableError: A cell is no whole number from 0.
@@ -306,7 +307,7 @@ def tracks(table: pd.DataFrame, where: str) -> IntArray:
     if "face_id" not in table.columns:
         return np.zeros(len(table), np.int64)
     faces = whole_numbers(table, "face_id", where)
-    return np.where(np.isnan(faces), NO_FACE_TRACK, faces).astype(np.int64)
+    return np.where(np.isnan(faces), NO_FACE, faces).astype(np.int64)
 
 
 def texts(table: pd.DataFrame, column: str) -> list[str]:
@@ -322,12 +323,12 @@ def splits(table: pd.DataFrame, where: str) -> list[str]:
     Raises:
         TableError: A cell names no split.
     """
-    known = set(Split)
+    known = set(CORPUS_SPLITS)
     named = [text.lower() or str(Split.TRAIN) for text in texts(table, "split")]
     for row, split in enumerate(named):
         if split not in known:
             where = cell(where, row, "split")
-            raise TableError("one of " + ", ".join(Split), shown(split), where=where)
+            raise TableError("one of " + ", ".join(CORPUS_SPLITS), shown(split), where=where)
     return named
 
 
@@ -513,7 +514,7 @@ class LabelTable(OwnMedia):
         keys: dict[str, Key] = {
             "source": source.source_id,
             "person": [self._persons[row] or source.source_id for row in rows],
-            "track": np.where(seen, self._tracks[rows], NO_FACE_TRACK).astype(np.int32),
+            "track": np.where(seen, self._tracks[rows], NO_FACE).astype(np.int32),
             "frame": frames.astype(np.int32),
             "time_s": times_s,
             "split": [self._splits[row] for row in rows],

@@ -16,10 +16,17 @@ from numpy.typing import NDArray
 
 from triaffect.corpora.base import Corpus, is_stills
 from triaffect.corpora.frame_clock import FrameClock
-from triaffect.corpora.rows import NO_FACE_TRACK
 from triaffect.errors import AnnotationError, TriaffectError
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
-from triaffect.types import KEY_COLUMNS, BoolArray, Moments, Source, origin_column, weight_column
+from triaffect.types import (
+    KEY_COLUMNS,
+    NO_FACE,
+    BoolArray,
+    Moments,
+    Source,
+    origin_column,
+    weight_column,
+)
 
 _ROUNDING_S = 1e-9
 """A time that is negative by less is 0."""
@@ -148,7 +155,7 @@ def _earlier(table: pa.Table, delay_s: float, clock: FrameClock) -> pd.DataFrame
     rows: pd.DataFrame = table.filter(times_s >= -_ROUNDING_S).to_pandas()
     times_s = np.maximum(times_s[times_s >= -_ROUNDING_S], 0.0)
     rows["time_s"], rows["frame"] = times_s, clock.frames(times_s).astype(np.int32)
-    rows.loc[~clock.is_shown(times_s), "track"] = NO_FACE_TRACK
+    rows.loc[~clock.is_shown(times_s), "track"] = NO_FACE
     return rows
 
 

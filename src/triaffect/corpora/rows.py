@@ -77,9 +77,6 @@ DEFAULT_RATE = 30.0
 MULTI_TASK_SET = "MTL"
 """Label set of rows that are annotated for several tasks at once."""
 
-NO_FACE_TRACK = -1
-"""Track of a moment that has a voice but no face."""
-
 Key = str | int | Sequence[str] | NDArray[np.generic]
 """What a key column holds: one value for all rows, or one a row."""
 

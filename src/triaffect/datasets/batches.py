@@ -14,7 +14,7 @@ from torch import Tensor
 
 from triaffect.tasks.task import Task
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
-from triaffect.types import Batch, BoolArray, IntArray, Moments, Split, Targets, Words
+from triaffect.types import Batch, BoolArray, DictionaryColumn, IntArray, Moments, Split, Targets
 
 
 def uniform(rng: np.random.Generator, count: int, low: float, high: float) -> Tensor:
@@ -54,9 +54,9 @@ class Rows:
     """
 
     moments: IntArray
-    split: Words
-    label_set: Words
-    corpus: Words
+    split: DictionaryColumn
+    label_set: DictionaryColumn
+    corpus: DictionaryColumn
     targets: dict[str, Targets]
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class Rows:
 
         A set may be narrowed to one corpus, as in ``"ravdess/EXPR"``.
         """
-        wanted = self.label_set.among(label_sets)
+        wanted = self.label_set.isin(label_sets)
         for narrow in (name for name in label_sets if "/" in name):
             corpus, label_set = narrow.split("/", 1)
             wanted |= (self.corpus == corpus) & (self.label_set == label_set)
@@ -103,8 +103,8 @@ def label_rows(
         unlabelled: Keep rows without any label too.
         drop_minus_one: Leave out rows of the VA set whose valence or arousal is exactly -1.
     """
-    label_set = moments.words("label_set")
-    labelled = {task.key: moments.labelled(task.columns) for task in tasks}
+    label_set = moments.dictionary_column("label_set")
+    labelled = {task.key: moments.labeled(task.columns) for task in tasks}
     keep = usable & (unlabelled | np.any([some for some, _ in labelled.values()], axis=0))
     if drop_partial:
         whole = {key: every for key, (_, every) in labelled.items()}
@@ -115,7 +115,7 @@ def label_rows(
     kept = np.flatnonzero(keep)
     return Rows(
         moments=kept,
-        split=moments.words("split").take(kept),
+        split=moments.dictionary_column("split").take(kept),
         label_set=label_set.take(kept),
         corpus=_corpora(moments).take(kept),
         targets={task.key: _targets(moments, task, kept) for task in tasks},
@@ -137,13 +137,13 @@ def _lowest_is_minus_one(moments: Moments, tasks: Sequence[Task]) -> BoolArray:
     return lowest
 
 
-def _corpora(moments: Moments) -> Words:
+def _corpora(moments: Moments) -> DictionaryColumn:
     """Corpus of each moment: the first part of its source's id."""
-    sources = moments.words("source")
-    names = [name.partition("/")[0] for name in sources.names]
+    sources = moments.dictionary_column("source")
+    names = [name.partition("/")[0] for name in sources.values]
     different = list(dict.fromkeys(names))
     codes = np.array([different.index(name) for name in names], np.int64)
-    return Words.of(different, codes[sources.codes])
+    return DictionaryColumn.from_codes(different, codes[sources.codes])
 
 
 def balanced(rows: Rows, keys: Sequence[str]) -> Rows:

@@ -93,7 +93,7 @@ class _Asked:
 
     @staticmethod
     def of(moments: Moments, single_task_offset: int = 0) -> _Asked:
-        alone = moments.words("label_set") != MULTI_TASK_SET
+        alone = moments.dictionary_column("label_set") != MULTI_TASK_SET
         return _Asked(
             moments.column("frame").astype(np.int32, copy=False),
             alone.astype(np.int32) * single_task_offset,
@@ -201,10 +201,10 @@ def by_source(store: FeatureStore, moments: Moments) -> Iterator[tuple[int, IntA
     if not len(moments):
         return
     ordinals = {name: ordinal for ordinal, name in enumerate(store.sources)}
-    sources = moments.words("source")
+    sources = moments.dictionary_column("source")
     order = np.argsort(sources.codes, kind="stable")
-    ends = np.cumsum(np.bincount(sources.codes, minlength=len(sources.names)))
-    for name, here in zip(sources.names, np.split(order, ends[:-1]), strict=True):
+    ends = np.cumsum(np.bincount(sources.codes, minlength=len(sources.values)))
+    for name, here in zip(sources.values, np.split(order, ends[:-1]), strict=True):
         if name not in ordinals:
             raise StoreError("moments of stored sources only", f"source '{name}'")
         yield ordinals[name], here

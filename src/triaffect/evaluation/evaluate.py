@@ -67,15 +67,15 @@ class Split:
     def sources(self) -> NDArray[np.str_]:
         """Source id of each row."""
         moments = self.samples.rows.moments[self.rows]
-        return self.store.moments.words("source")[moments]
+        return self.store.moments.dictionary_column("source")[moments]
 
     def unasked(self) -> int:
         """How many labelled rows of the same split the network cannot be asked about."""
         columns = tuple(column for task in self.tasks for column in task.columns)
-        labelled = self.store.moments.labelled(columns)[0]
+        labelled = self.store.moments.labeled(columns)[0]
         labelled[self.samples.rows.moments[self.rows]] = False
         name = str(self.samples.rows.split[self.rows[:1]][0])
-        return int((labelled & (self.store.moments.words("split") == name)).sum())
+        return int((labelled & (self.store.moments.dictionary_column("split") == name)).sum())
 
     def units(self) -> IntArray:
         """What each row is resampled with: its video, or in a set of stills its person.
@@ -93,9 +93,9 @@ class Split:
 
     def _coded(self, column: str) -> tuple[IntArray, list[str]]:
         """A text column of the rows as numbers, and the texts they stand for."""
-        words = self.store.moments.words(column)
+        words = self.store.moments.dictionary_column(column)
         moments = self.samples.rows.moments[self.rows]
-        return words.codes[moments].astype(np.int64), list(words.names)
+        return words.codes[moments].astype(np.int64), list(words.values)
 
 
 def split_of(store: FeatureStore, samples: Samples, name: str, tasks: Sequence[Task]) -> Split:
@@ -111,7 +111,7 @@ def split_of(store: FeatureStore, samples: Samples, name: str, tasks: Sequence[T
         raise TriaffectError("one of " + ", ".join(SplitName), repr(name), remedy, where="--split")
     rows = np.flatnonzero(samples.rows.split == name)
     if not len(rows):
-        others = samples.rows.split.used()
+        others = samples.rows.split.unique()
         remedy = f"it has {' and '.join(others)}" if others else "extract a corpus with labels"
         expected = f"labelled rows of the split '{name}'"
         raise StoreError(expected, "none", remedy, where=store.path)

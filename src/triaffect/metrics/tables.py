@@ -13,9 +13,7 @@ from triaffect.errors import TableError
 from triaffect.metrics.abaw import Score
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task, cell, need_columns, read_numbers
-
-NO_FACE = -1
-"""Stands for a blank ``face_id`` while joining."""
+from triaffect.types import NO_FACE
 
 
 def score_tables(

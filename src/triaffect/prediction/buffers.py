@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.features.timeline import voice_rows, window_rows
-from triaffect.tables.schema import NO_FACE, Instants
-from triaffect.types import BoolArray, FeatureSeries, FloatArray, IntArray, Window
+from triaffect.tables.schema import Instants
+from triaffect.types import NO_FACE, BoolArray, FeatureSeries, FloatArray, IntArray, Window
 from triaffect.voice.stream import Hearing
 
 

@@ -16,8 +16,8 @@ from triaffect.faces.tracking import Follower, period
 from triaffect.features.crops import batches
 from triaffect.io.prefetch import ahead
 from triaffect.media.video import Frame
-from triaffect.tables.schema import NO_FACE, Instants
-from triaffect.types import BoolArray, IntArray
+from triaffect.tables.schema import Instants
+from triaffect.types import NO_FACE, BoolArray, IntArray
 
 FRAMES_AT_ONCE = 32
 """Frames that go on together: their faces fill a batch of the face network. No answer depends on

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from triaffect.tasks.task import Task
-from triaffect.types import IntArray
+from triaffect.types import NO_FACE, IntArray
 
 FINEST_S = 1 / 128
 """Seconds of a stretch at first; doubling it gives 0.25, 0.5, 1 s and so on."""
@@ -212,9 +212,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"
 
 
-NOBODY = -1
-"""Number of what was predicted where no face was."""
-
 MOST_FACES = 8
 """Faces of a clip that get a tab: those seen longest."""
 
@@ -254,7 +251,7 @@ class Clip:
         columns: Columns of its table.
 
     Attributes:
-        people: Faces by number, and `NOBODY` for rows without one.
+        people: Faces by number, and `NO_FACE` for rows without one.
         frames: Frames so far.
         faces: How many faces there were.
         with_face: Frames with a face.
@@ -273,7 +270,7 @@ class Clip:
         self._grid = Grid()
         self._all = self._grid.series(3)
         self._names: set[int] = set()
-        self._start_s, self.end_s, self._last = np.nan, 0.0, NOBODY
+        self._start_s, self.end_s, self._last = np.nan, 0.0, NO_FACE
 
     @property
     def step_s(self) -> float:
@@ -283,7 +280,7 @@ class Clip:
     @property
     def faces(self) -> int:
         """How many faces there were."""
-        return len(self._names - {NOBODY})
+        return len(self._names - {NO_FACE})
 
     def add(self, table: pa.Table) -> None:
         """Add the next rows, in the order of the table."""
@@ -298,7 +295,7 @@ class Clip:
         marks = np.column_stack([times_s, *(_numbers(table, name) for name in _BOX)])
         self._add_frames(table, places, marks)
         values = np.column_stack([_numbers(table, name) for name in self.columns])
-        faces = np.nan_to_num(_numbers(table, "face_id"), nan=NOBODY).astype(np.int64)
+        faces = np.nan_to_num(_numbers(table, "face_id"), nan=NO_FACE).astype(np.int64)
         here = set(faces.tolist())
         for face in sorted(here):
             own = faces == face
@@ -328,18 +325,18 @@ class Clip:
 
     def _forget_brief(self, here: set[int]) -> None:
         """Let go of the faces that were seen most briefly and are out of sight."""
-        gone = [face for face in self.people if face not in here and face != NOBODY]
+        gone = [face for face in self.people if face not in here and face != NO_FACE]
         gone.sort(key=lambda face: self.people[face].count, reverse=True)
         for face in gone[_HELD:]:
             self._grid.drop(self.people.pop(face).series)
 
     def shown(self) -> list[int]:
         """Who gets a tab: the faces seen longest by number, and at the end a voice alone."""
-        seen = [face for face in self.people if face != NOBODY]
+        seen = [face for face in self.people if face != NO_FACE]
         longest = sorted(seen, key=lambda face: -self.people[face].count)[:MOST_FACES]
-        nobody = self.people.get(NOBODY)
+        nobody = self.people.get(NO_FACE)
         heard = nobody is not None and (nobody.totals.told or not longest)
-        return sorted(longest) + ([NOBODY] if heard else [])
+        return sorted(longest) + ([NO_FACE] if heard else [])
 
     def places(self) -> IntArray:
         """Stretches in which there is a frame, shape (P,)."""

@@ -14,11 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from triaffect.features.model_folder import Manifest
-from triaffect.report.clip_series import MOST_FACES, NOBODY, Clip, percent
+from triaffect.report.clip_series import MOST_FACES, Clip, percent
 from triaffect.report.page import Page, to_json
 from triaffect.report.thumbnails import Thumbnails, thumbnails
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
+from triaffect.types import NO_FACE
 from triaffect.version import __version__
 
 OVERVIEW = ("clip", "frames", "until (s)", "faces", "frames with a face", "frames with a voice")
@@ -97,7 +98,7 @@ def _summary(clip: Clip, face: int) -> list[str]:
 
 
 def _label(face: int) -> str:
-    return "No face" if face == NOBODY else f"Face {face}"
+    return "No face" if face == NO_FACE else f"Face {face}"
 
 
 def _about(clip: Clip) -> str:
@@ -110,7 +111,7 @@ def _about(clip: Clip) -> str:
     told = [f"{frames} frames until {end} s; {faces}{seen}; {heard}. {_point(clip)}"]
     if clip.faces > MOST_FACES:
         told.append(f"{clip.faces - MOST_FACES} faces seen more briefly are not drawn.")
-    nobody = clip.people.get(NOBODY)
+    nobody = clip.people.get(NO_FACE)
     if nobody and nobody.totals.told:
         told.append("Frames without a face are judged by the voice alone, whoever speaks.")
     return " ".join(told)
@@ -149,7 +150,7 @@ def _person(
     width = sum(task.width for task in clip.tasks)
     return {
         "label": _label(face),
-        "face": face != NOBODY,
+        "face": face != NO_FACE,
         "share": round(clip.people[face].count / max(clip.frames, 1), 3),
         "seen": _thousandths(clip.seen(face, places)),
         "values": values[:width],

@@ -17,8 +17,8 @@ from triaffect.errors import MediaError
 from triaffect.media.frames_at import FramesAt
 from triaffect.media.probe import probe, read_image
 from triaffect.media.video import Frame
-from triaffect.report.clip_series import NOBODY, Clip
-from triaffect.types import SourceKind
+from triaffect.report.clip_series import Clip
+from triaffect.types import NO_FACE, SourceKind
 
 OF_CLIP, OF_FACE = 24, 12
 """Pictures of a clip, and of each face that has a tab."""
@@ -79,7 +79,7 @@ def _wanted(clip: Clip) -> Wanted:
     moments_s = clip.moments_s(places)
     wanted.clip = set(moments_s[_spread(len(places), OF_CLIP)].tolist())
     for face in clip.shown():
-        if face == NOBODY:
+        if face == NO_FACE:
             continue
         marks = clip.people[face].series.on(places, clip.people[face].series.marks)
         for time_s, *box in _chosen(marks[~np.isnan(marks).any(axis=1)], wanted.clip):

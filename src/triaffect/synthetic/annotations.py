@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.synthetic.labels import NO_AFFECT, NO_CODE, Labels
-from triaffect.types import Split
+from triaffect.types import CORPUS_SPLITS, Split
 
 TASKS = ("VA", "EXPR", "AU")
 _FOLDERS = {
@@ -60,7 +60,7 @@ class Annotated:
 def write_annotations(root: Path, videos: list[Annotated]) -> None:
     """Write all annotation files of a corpus, and the list of its test images."""
     for task in TASKS:
-        for split in Split:
+        for split in CORPUS_SPLITS:
             (root / _FOLDERS[task] / _SETS[split]).mkdir(parents=True)
     for video in videos:
         for task in video.tasks:

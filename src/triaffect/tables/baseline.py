@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from triaffect.tables.schema import (
-    NO_FACE,
     Times,
     Values,
     faces_of,
@@ -25,6 +24,7 @@ from triaffect.tables.schema import (
     with_columns,
 )
 from triaffect.tasks.task import Task
+from triaffect.types import NO_FACE
 
 SUFFIX = "_above_own"
 LEAST_S, MOST_S = 0.1, 600.0

@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 
 from triaffect.faces.head_pose import head_pose
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray, FloatArray, IntArray
-
-NO_FACE = -1
-"""Track number, in memory, of the row of a frame without a face; blank in the table."""
+from triaffect.types import NO_FACE, BoolArray, FloatArray, IntArray
 
 _KEYS = (
     pa.field("clip", pa.string()),

@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from triaffect.tables.schema import (
-    NO_FACE,
     Times,
     Values,
     faces_of,
@@ -25,7 +24,7 @@ from triaffect.tables.schema import (
     values_of,
 )
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray
+from triaffect.types import NO_FACE, BoolArray
 
 BINS = 400
 PERCENTILES = (5, 50, 95)

@@ -152,8 +152,8 @@ def _scales(spec: DataSpec, store: FeatureStore) -> dict[str, Standardise]:
     external = {place: name for place, name in used.items() if name not in (FACE, VOICE)}
     if not external:
         return {}
-    training = np.flatnonzero(store.moments.words("split") == Split.TRAIN)
-    sources = set(store.moments.words("source").take(training).used())
+    training = np.flatnonzero(store.moments.dictionary_column("split") == Split.TRAIN)
+    sources = set(store.moments.dictionary_column("source").take(training).unique())
     scales = {}
     for place, name in external.items():
         scale = store.external(name).scale(sources)

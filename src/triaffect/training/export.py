@@ -172,10 +172,10 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
 def label_origins(store: FeatureStore, recipe: Recipe, tasks: Sequence[Task]) -> dict[str, str]:
     """Where each task's labels that a run learns from came from, such as ``"human+rendered"``."""
     moments = humans_first(store, recipe.data.humans_first, tasks).moments
-    training = moments.words("split") == Split.TRAIN
+    training = moments.dictionary_column("split") == Split.TRAIN
     origins = {}
     for task in tasks:
-        learnt = pa.array(training & moments.labelled(task.columns)[0])
+        learnt = pa.array(training & moments.labeled(task.columns)[0])
         column = moments.table.column(origin_column(task.key)).filter(learnt)
         origins[task.key] = "+".join(sorted(each for each in column.unique().to_pylist() if each))
     return origins

@@ -364,7 +364,7 @@ class _Runner:
         rows = self.work.pools(self.work.choosing)[self.stage.stage.selection.pool]
         said = predict_rows(net, self.work.samples, rows, self.work.tasks)
         moments = self.work.samples.rows.moments[rows]
-        person = self.work.store.moments.words("person").codes[moments]
+        person = self.work.store.moments.dictionary_column("person").codes[moments]
         truth = truth_of(self.work.samples, rows)
         return best_thresholds(truth, said, self.work.tasks, person)
 

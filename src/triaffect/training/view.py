@@ -40,7 +40,7 @@ from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, IntArray, LabelOrigin, Moments, Split, origin_column
 
-LEFT_OUT = "left out"
+LEFT_OUT = Split.EXCLUDED
 """In place of their split, in rows that belong to none any more."""
 
 _GIVES_WAY_TO = {
@@ -267,7 +267,7 @@ def _where(rows: pa.ChunkedArray, then: Split, otherwise: pa.ChunkedArray) -> pa
     return pc.if_else(rows, pa.scalar(str(then), otherwise.type), otherwise)
 
 
-HELD_OUT = "held out"
+HELD_OUT = Split.HELD_OUT
 """In place of their split, in training rows that are kept for choosing."""
 
 _DIGEST_BYTES = 8
@@ -285,7 +285,7 @@ def hold_out(store: FeatureStore, share: float) -> FeatureStore:
     """
     if not share:
         return store
-    training = np.flatnonzero(store.moments.words("split") == Split.TRAIN)
+    training = np.flatnonzero(store.moments.dictionary_column("split") == Split.TRAIN)
     unit, names = people_apart(store, training)
     counts = _rows_of(unit, len(names), _strata(store, training))
     held = _choose(counts, in_order(names), share)
@@ -304,19 +304,22 @@ def people_apart(store: FeatureStore, rows: IntArray) -> tuple[IntArray, list[st
     Returns:
         Unit of each of the rows, and each unit's name: the first of its people's.
     """
-    person, source = store.moments.words("person"), store.moments.words("source")
+    person, source = (
+        store.moments.dictionary_column("person"),
+        store.moments.dictionary_column("source"),
+    )
     videos = dict(zip(store.sources, video_of(store), strict=True))
     pairs = np.unique(np.stack([source.codes[rows], person.codes[rows]], 1), axis=0)
     groups: dict[str, list[int]] = {}
     for code, who in pairs.tolist():
-        video = videos[source.names[code]]
+        video = videos[source.values[code]]
         if video is not None:  # the people of a set of pictures are strangers
             groups.setdefault(video, []).append(who)
-    root = _joined(len(person.names), groups.values())
+    root = _joined(len(person.values), groups.values())
     units, unit = np.unique(root[person.codes[rows]], return_inverse=True)
     first: dict[int, str] = {}
     for who in np.unique(pairs[:, 1]).tolist():
-        name = person.names[who]
+        name = person.values[who]
         first[int(root[who])] = min(first.get(int(root[who]), name), name)
     return unit, [first[int(one)] for one in units]
 
@@ -347,11 +350,14 @@ def _joined(count: int, groups: Iterable[list[int]]) -> IntArray:
 
 def _strata(store: FeatureStore, rows: IntArray) -> IntArray:
     """Number of each row's corpus and label set together."""
-    source, label_set = store.moments.words("source"), store.moments.words("label_set")
+    source, label_set = (
+        store.moments.dictionary_column("source"),
+        store.moments.dictionary_column("label_set"),
+    )
     corpora = {entry.source: entry.corpus for entry in store.entries}
-    names = [corpora[name] for name in source.names]
+    names = [corpora[name] for name in source.values]
     corpus = np.unique(names, return_inverse=True)[1][source.codes[rows]]
-    return np.unique(corpus * len(label_set.names) + label_set.codes[rows], return_inverse=True)[1]
+    return np.unique(corpus * len(label_set.values) + label_set.codes[rows], return_inverse=True)[1]
 
 
 def _rows_of(unit: IntArray, units: int, stratum: IntArray) -> NDArray[np.float64]:
@@ -405,7 +411,7 @@ def hide_labels(
     """
     if not share:
         return store
-    training = np.flatnonzero(store.moments.words("split") == Split.TRAIN)
+    training = np.flatnonzero(store.moments.dictionary_column("split") == Split.TRAIN)
     unit, names = people_apart(store, training)
     hidden = {}
     for task in tasks:
@@ -434,10 +440,10 @@ def humans_first(store: FeatureStore, keys: Sequence[str], tasks: Sequence[Task]
         TriaffectError: No task has such a key.
     """
     trusted = {task_by_key(key).key for key in keys}
-    training = store.moments.words("split") == Split.TRAIN
+    training = store.moments.dictionary_column("split") == Split.TRAIN
     hidden = {task.key: np.zeros(len(training), np.bool_) for task in tasks}
     for task in (task for task in tasks if task.key in trusted):
-        labelled = training & store.moments.labelled(task.columns)[0]
+        labelled = training & store.moments.labeled(task.columns)[0]
         origin = store.moments.table.column(origin_column(task.key))
         human = pc.equal(origin, LabelOrigin.HUMAN).fill_null(False).to_numpy()
         if (labelled & human).any():
@@ -457,7 +463,7 @@ def _without(moments: Moments, hidden: Mapping[str, BoolArray], tasks: Sequence[
             if name in table.column_names:
                 values = pc.if_else(hidden[task.key], None, table[name])
                 table = _with(table, name, values)
-    left = [Moments(table).labelled(task.columns)[0] for task in tasks]
+    left = [Moments(table).labeled(task.columns)[0] for task in tasks]
     touched = np.any(list(hidden.values()), axis=0)
     sets = table["label_set"]
     for task, labelled in zip(tasks, left, strict=True):
