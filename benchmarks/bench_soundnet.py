@@ -28,8 +28,12 @@ from triaffect.features.extractors.soundnet import (
 )
 from triaffect.models.soundnet import SoundNet8
 from triaffect.training.export import to_onnx
-from triaffect.training.paper_folder import SPAN_S, soundnet_files
 from triaffect.types import Window
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a script sees its own folder only, not `tools` beside it
+
+from tools.keras_import.paper_folder import SPAN_S, soundnet_files  # noqa: E402
 
 RESULT = Path(__file__).parent / "results" / "soundnet.json"
 HOPS = (1 / 30, 0.1, 0.25, 1.0)

@@ -23,9 +23,11 @@ COMMON = {"--help", "--quiet"}
 
 
 def commands(group=None, path=()):
-    """Every command of the program by the words that call it."""
+    """Every command of the program, but hidden ones, by the words that call it."""
     group = group or typer.main.get_command(app)
     for name, command in group.commands.items():
+        if command.hidden:
+            continue
         words = (*path, name)
         if hasattr(command, "commands"):
             yield from commands(command, words)

@@ -40,6 +40,15 @@ def test_help_names_every_command(monkeypatch, capfd):
     assert {word for word in COMMANDS if word in out.split()} == COMMANDS
 
 
+@pytest.mark.parametrize("name", ["weights"])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["convert", "FACE.h5", "--out", "W"]])
+def test_moved_command_says_where_it_went(name, arguments, monkeypatch, capfd):
+    code, out, err = run(monkeypatch, capfd, name, *arguments)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert f"{name}, which moved; run `python" in line
+
+
 def test_without_arguments_it_helps(monkeypatch, capfd):
     code, out, err = run(monkeypatch, capfd)
     assert code == 2

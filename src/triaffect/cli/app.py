@@ -20,7 +20,6 @@ from triaffect.cli.predict import predict
 from triaffect.cli.scores import scores_app
 from triaffect.cli.submit import submit, submit_check
 from triaffect.cli.train import train
-from triaffect.cli.weights import weights_app
 from triaffect.errors import TriaffectError
 from triaffect.version import __version__
 
@@ -31,7 +30,7 @@ _SYSTEM_LIBRARIES = ("libGL.so", "libglib-", "libgthread-")
 """What opencv needs of the system; bare servers lack it."""
 
 _EXTRAS = {
-    **dict.fromkeys(["torch", "onnx", "onnxscript", "safetensors", "h5py"], ("training", "train")),
+    **dict.fromkeys(["torch", "onnx", "onnxscript", "safetensors"], ("training", "train")),
     "ray": ("Ray", "ray"),
 }
 """By package that predicting does without: what it is for, and the extra that brings it."""
@@ -71,8 +70,21 @@ add_command(app, submit_check, "submit-check")
 add_command(app, demo)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(scores_app, name="scores")
-app.add_typer(weights_app, name="weights")
 app.add_typer(bench_app, name="bench")
+
+
+def _add_moved(name: str, replacement: str) -> None:
+    """Add a hidden command that says where it went, whatever its arguments."""
+
+    def moved() -> None:
+        remedy = f"run `{replacement}` in a checkout of the repository"
+        raise TriaffectError("a command of the installed program", f"{name}, which moved", remedy)
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    app.command(name, hidden=True, add_help_option=False, context_settings=settings)(moved)
+
+
+_add_moved("weights", "python -m tools.keras_import")
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.keras_import.variables import Variable, natural
 from triaffect.errors import ModelError
-from triaffect.models.keras_files.variables import Variable, natural
 
 MEMBER = "model.weights.h5"
 MOST_BYTES, MOST_VALUES = 1 << 30, 1 << 28
@@ -74,21 +74,23 @@ def _datasets(group: Any, where: Path) -> Iterator[Any]:  # noqa: ANN401 - h5py 
     for name in named or sorted(group, key=natural):
         if name in _NOT_OF_LAYERS and group.name == "/":
             continue
-        found = group[name]
-        if found.file.filename != group.file.filename:
+        item = group[name]
+        if item.file.filename != group.file.filename:
             raise ModelError("everything within the file", f"a link at {name}", where=where)
-        if isinstance(found, h5py.Dataset):
-            yield found
+        if isinstance(item, h5py.Dataset):
+            yield item
         else:
-            yield from _datasets(found, where)
+            yield from _datasets(item, where)
 
 
 def _names(group: Any, key: str) -> list[str]:  # noqa: ANN401
     """A list among the attributes; Keras divides a long one into numbered pieces."""
-    given = group.attrs
-    keys = [key] if key in given else [f"{key}{n}" for n in range(len(given))]
-    found = [name for each in keys if each in given for name in np.atleast_1d(given[each])]
-    return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in found]
+    attributes = group.attrs
+    keys = [key] if key in attributes else [f"{key}{n}" for n in range(len(attributes))]
+    names = [
+        name for each in keys if each in attributes for name in np.atleast_1d(attributes[each])
+    ]
+    return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names]
 
 
 def _variables(file: Any, where: Path) -> Iterator[Variable]:  # noqa: ANN401

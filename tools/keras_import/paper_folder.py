@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tools.keras_import.convert import FER_RESNET34, SOUNDNET8
 from triaffect.features.model_folder import (
     SOUNDNET,
     FacePart,
@@ -19,7 +20,6 @@ from triaffect.features.model_folder import (
     write_model_folder,
 )
 from triaffect.models.base import load_weights
-from triaffect.models.convert import FER_RESNET34, SOUNDNET8
 from triaffect.models.fer_resnet34 import STAGES, FerResNet34
 from triaffect.models.soundnet import HEAD_KERNEL, LAYERS, OBJECTS, SoundNet8
 from triaffect.training.export import to_onnx

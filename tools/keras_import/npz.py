@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from tools.keras_import.variables import Variable
 from triaffect.errors import ModelError
-from triaffect.models.keras_files.variables import Variable
 
 MOST_BYTES = 1 << 30
 

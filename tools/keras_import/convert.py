@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tools.keras_import.fit import fit, torch_weight
+from tools.keras_import.read import read_variables
+from tools.keras_import.variables import CONVOLUTION, Layer, layers_of
 from triaffect.errors import ModelError
 from triaffect.models.fer_resnet34 import STAGES, FerResNet34
-from triaffect.models.keras_files.fit import fit, torch_weight
-from triaffect.models.keras_files.read import read_variables
-from triaffect.models.keras_files.variables import CONVOLUTION, Layer, layers_of
 from triaffect.models.soundnet import LAYERS, OBJECTS, SCENES, SoundNet8
 
 
@@ -24,7 +24,7 @@ class Extractor:
     Attributes:
         make: Its network, with random weights.
         features: Widths of its outputs.
-        first: Kernel size and filters of its first layer, by which its files are known.
+        first: Kernel size and filters of its first layer, which its files are recognized by.
     """
 
     make: Callable[[], nn.Module]
@@ -60,8 +60,8 @@ def convert(path: Path, network: str | None = None) -> Converted:
     """Read the weights of one of the published extractors.
 
     Args:
-        path: A file of Keras, TensorFlow or NumPy; see `keras_files.read`.
-        network: Whose weights it must hold; None to tell by its first layer.
+        path: A file of Keras, TensorFlow or NumPy; see `tools.keras_import.read`.
+        network: Whose weights it must hold; None to recognize it by its first layer.
 
     Raises:
         ModelError: It cannot be read, or its layers are those of another network.
@@ -69,19 +69,19 @@ def convert(path: Path, network: str | None = None) -> Converted:
     layers = layers_of(read_variables(path), path)
     if not layers:
         raise ModelError("layers with weights", "none", where=path)
-    name = network or _known(layers, path)
+    name = network or _recognize(layers, path)
     if name not in EXTRACTORS:
         raise ModelError(f"a network among {', '.join(EXTRACTORS)}", name, where="--network")
     extractor = EXTRACTORS[name]
     with torch.device("meta"):  # its shapes are enough
-        places = extractor.make()
-    fitted = fit(layers, places, extractor.features, path)
+        empty = extractor.make()
+    fitted = fit(layers, empty, extractor.features, path)
     numbered = all(layer.number is not None for layer in layers)
     return Converted(name, fitted.tensors, fitted.left_out, numbered)
 
 
-def _known(layers: list[Layer], where: Path) -> str:
-    """Name of the network whose first convolution a file has."""
+def _recognize(layers: list[Layer], where: Path) -> str:
+    """Find the name of the network that a file's first convolution belongs to."""
     weights = [torch_weight(layer).shape for layer in layers if layer.kind == CONVOLUTION]
     sizes = {(max(shape[2:]), shape[0]) for shape in weights}
     for name, extractor in EXTRACTORS.items():

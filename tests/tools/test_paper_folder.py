@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.models.keras_made import filled
+from tests.tools.keras_made import filled
+from tools.keras_import.paper_folder import write_paper_folder
 from triaffect.errors import ModelError
 from triaffect.features.extractors.registry import face_extractor, voice_extractor
 from triaffect.features.model_folder import copy_part, file_hash, load_model_folder
 from triaffect.models import fer_resnet34
 from triaffect.models.fer_resnet34 import FerResNet34
 from triaffect.models.soundnet import SoundNet8
-from triaffect.training.paper_folder import write_paper_folder
 from triaffect.types import Window
 
 RATE = 22_050

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from triaffect.models.keras_files.crc32c import crc32c, masked
-from triaffect.models.keras_files.wire import DamageError, varint
+from tools.keras_import.crc32c import crc32c, masked
+from tools.keras_import.wire import DamageError, varint
 
 MAGIC = 0xDB4775248B80FB57
 MOST_KEY_BYTES = 1024

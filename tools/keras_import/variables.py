@@ -80,8 +80,8 @@ class Layer:
     @property
     def number(self) -> int | None:
         """Which of its kind Keras made it as; None if the user named it."""
-        found = _AUTOMATIC.fullmatch(self.name)
-        return None if found is None else int(found.group(1) or 0)
+        match = _AUTOMATIC.fullmatch(self.name)
+        return None if match is None else int(match.group(1) or 0)
 
     def shapes(self) -> str:
         """Its arrays' shapes in the file, for messages."""
@@ -89,26 +89,26 @@ class Layer:
 
 
 def layers_of(variables: Iterable[Variable], where: Path) -> list[Layer]:
-    """Layers with weights in order of their making, or of the file where that is not told.
+    """Layers with weights in order of their making, or of the file if that is unknown.
 
     Counters, seeds and other things without an axis or of whole numbers are left out.
 
     Raises:
         ModelError: A layer has two variables of one role, or a value that is no number.
     """
-    found: dict[str, Layer] = {}
+    layers_by_path: dict[str, Layer] = {}
     for variable in variables:
         values = np.asarray(variable.values)
         if values.ndim == 0 or values.dtype.kind != "f":
             continue
-        layer = found.setdefault(variable.layer, Layer(variable.layer, variable.name))
-        known = layer.values.get(variable.role)
-        if known is not None and not np.array_equal(known, values):
+        layer = layers_by_path.setdefault(variable.layer, Layer(variable.layer, variable.name))
+        earlier = layer.values.get(variable.role)
+        if earlier is not None and not np.array_equal(earlier, values):
             raise ModelError(f"one {variable.role} of {variable.layer}", "two", where=where)
         if not np.isfinite(values).all():
             raise ModelError(f"numbers in {variable.layer}", "NaN or infinity", where=where)
         layer.values[variable.role] = values.astype(np.float32)
-    layers = [_with_known_roles(layer) for layer in found.values()]
+    layers = [_with_roles(layer) for layer in layers_by_path.values()]
     return [
         layer for kind in dict.fromkeys(x.kind for x in layers) for layer in _order(layers, kind)
     ]
@@ -123,12 +123,12 @@ def _order(layers: list[Layer], kind: str) -> list[Layer]:
     return sorted(some, key=lambda layer: layer.number or 0)
 
 
-def _with_known_roles(layer: Layer) -> Layer:
+def _with_roles(layer: Layer) -> Layer:
     """Roles in one spelling; PyTorch's batch norm has "weight" for gamma and "bias" for beta."""
     names = [_SPELLINGS.get(role.lstrip("_"), role.lstrip("_")) for role in layer.values]
     if all(name.isdigit() for name in names):
-        known = _BY_NUMBER.get(len(names), ())
-        names = [known[int(name)] if int(name) < len(known) else name for name in names]
+        roles = _BY_NUMBER.get(len(names), ())
+        names = [roles[int(name)] if int(name) < len(roles) else name for name in names]
     elif MEAN in names:
         names = [{TORCH_KERNEL: GAMMA, BIAS: BETA}.get(name, name) for name in names]
     values = dict(zip(names, layer.values.values(), strict=True))

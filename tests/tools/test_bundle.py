@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tools.keras_import import bundle, sstable
+from tools.keras_import.bundle import read_bundle
+from tools.keras_import.crc32c import crc32c, masked
+from tools.keras_import.wire import DamageError, fields, varint
 from triaffect.errors import ModelError
-from triaffect.models.keras_files import bundle, sstable
-from triaffect.models.keras_files.bundle import read_bundle
-from triaffect.models.keras_files.crc32c import crc32c, masked
-from triaffect.models.keras_files.wire import DamageError, fields, varint
 
 DATA = Path(__file__).parent / "data"
 INDEX, SHARD = "tiny.index", "tiny.data-00000-of-00001"

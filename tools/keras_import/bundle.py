@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.keras_import.crc32c import crc32c, masked
+from tools.keras_import.sstable import read_table
+from tools.keras_import.variables import Variable, natural
+from tools.keras_import.wire import DamageError, fields, raw, text, varint, whole
 from triaffect.errors import ModelError
-from triaffect.models.keras_files.crc32c import crc32c, masked
-from triaffect.models.keras_files.sstable import read_table
-from triaffect.models.keras_files.variables import Variable, natural
-from triaffect.models.keras_files.wire import DamageError, fields, raw, text, varint, whole
 
 INDEX, DATA = ".index", ".data-{:05d}-of-{:05d}"
 MOST_INDEX_BYTES, MOST_ENTRIES, MOST_SHARDS = 16_000_000, 100_000, 1000
@@ -77,7 +77,7 @@ class _Bundle:
 
 
 def read_bundle(index: Path) -> list[Variable]:
-    """Variables of a checkpoint, given its index file; those of an optimiser are left out.
+    """Variables of a checkpoint, attribute its index file; those of an optimiser are left out.
 
     Raises:
         ModelError: A file is missing, cut off, changed, or in a form that cannot be read.
@@ -109,7 +109,7 @@ def _open(index: Path) -> _Bundle:
 
 
 def _entry(message: bytes) -> _Entry:
-    found: dict[int, int] = {}
+    numbers_by_field: dict[int, int] = {}
     shape: tuple[int, ...] = ()
     for number, value in fields(message):
         if number == 2:  # noqa: PLR2004 - BundleEntryProto.shape
@@ -117,9 +117,9 @@ def _entry(message: bytes) -> _Entry:
         elif number == 7:  # noqa: PLR2004 - BundleEntryProto.slices
             raise DamageError("a variable in slices")
         else:
-            found[number] = whole(value)
-    numbers = (found.get(number, 0) for number in (3, 4, 5, 6))
-    return _Entry(found.get(1, 0), shape, *numbers)
+            numbers_by_field[number] = whole(value)
+    numbers = (numbers_by_field.get(number, 0) for number in (3, 4, 5, 6))
+    return _Entry(numbers_by_field.get(1, 0), shape, *numbers)
 
 
 def _shape(message: bytes) -> tuple[int, ...]:
@@ -177,7 +177,7 @@ def _string(bundle: _Bundle, entry: _Entry) -> bytes:
 def _names(graph: bytes) -> dict[str, str]:
     """Full name by key, of every variable that can be reached, layer after layer."""
     nodes = [raw(value) for number, value in fields(graph) if number == 1]
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     seen: set[int] = set()
     todo = [0] if nodes else []
     while todo:
@@ -186,11 +186,11 @@ def _names(graph: bytes) -> dict[str, str]:
             continue
         seen.add(at)
         children, variables = _node(nodes[at])
-        found |= variables
+        names |= variables
         if any(child >= len(nodes) for child in children):
             raise DamageError("an object graph with a loose end")
         todo += reversed(children)
-    return found
+    return names
 
 
 def _node(message: bytes) -> tuple[list[int], dict[str, str]]:
@@ -200,7 +200,7 @@ def _node(message: bytes) -> tuple[list[int], dict[str, str]]:
         if number == 1:
             children.append(whole(dict(fields(raw(value))).get(1, 0)))
         elif number == 2:  # noqa: PLR2004 - TrackableObject.attributes
-            given = dict(fields(raw(value)))
-            key = text(given.get(3, b""))
-            variables[key] = text(given.get(2, b"")) or key.removesuffix(_VALUE)
+            attribute = dict(fields(raw(value)))
+            key = text(attribute.get(3, b""))
+            variables[key] = text(attribute.get(2, b"")) or key.removesuffix(_VALUE)
     return children, variables

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tools.keras_import.bundle import INDEX, read_bundle
+from tools.keras_import.hdf5 import read_hdf5, read_keras
+from tools.keras_import.npz import read_npz, refuse
+from tools.keras_import.variables import Variable
 from triaffect.errors import ModelError
-from triaffect.models.keras_files.bundle import INDEX, read_bundle
-from triaffect.models.keras_files.hdf5 import read_hdf5, read_keras
-from triaffect.models.keras_files.npz import read_npz, refuse
-from triaffect.models.keras_files.variables import Variable
 
 _READERS: dict[str, Callable[[Path], list[Variable]]] = {
     ".h5": read_hdf5,

@@ -4,7 +4,7 @@ How ``data/keras.npz`` was made, with TensorFlow 2.21 and Keras 3.15 outside of 
 ``keras.backend.set_floatx("float64")``; the face network of ``Conv2D(…, padding="same")``,
 ``BatchNormalization()``, ``MaxPooling2D(3, 2, padding="same")``, ``groups=32`` and so on, inputs
 of any size; SoundNet of ``ZeroPadding1D``, ``Conv1D(…, strides=2)``, ``BatchNormalization()``,
-``MaxPooling1D``. Weights by `tests.models.keras_made.drawn` (seeds 1 and 3). Inputs from
+``MaxPooling1D``. Weights by `tests.tools.keras_made.drawn` (seeds 1 and 3). Inputs from
 ``default_rng(2)``: ``random((1, h, w, 3), float32)`` of 224×224, then of 97×130; then
 ``uniform(-255, 255, (1, 220_500, 1))`` as float32.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models.keras_made import filled
+from tests.tools.keras_made import filled
 from triaffect.models.fer_resnet34 import FerResNet34
 from triaffect.models.soundnet import SoundNet8
 

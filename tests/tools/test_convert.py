@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models.keras_made import drawn, filled, write_keras2, write_keras3
+from tests.tools.keras_made import drawn, filled, write_keras2, write_keras3
+from tools.keras_import.convert import convert
+from tools.keras_import.fit import fit
+from tools.keras_import.read import read_variables
+from tools.keras_import.variables import layers_of
 from triaffect.errors import ModelError
 from triaffect.models import fer_resnet34
-from triaffect.models.convert import convert
 from triaffect.models.fer_resnet34 import FerResNet34
-from triaffect.models.keras_files.fit import fit
-from triaffect.models.keras_files.read import read_variables
-from triaffect.models.keras_files.variables import layers_of
 from triaffect.models.soundnet import SoundNet8
 
 DATA = Path(__file__).parent / "data"

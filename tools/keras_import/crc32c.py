@@ -1,4 +1,4 @@
-"""CRC-32C (Castagnoli), many stretches of the data at once, so that megabytes take milliseconds."""
+"""Compute CRC-32C (Castagnoli) over many segments at once: megabytes take milliseconds."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""``triaffect weights``: from a Keras file to a model folder, and what is told of mistakes."""
+"""``python -m tools.keras_import``: from a Keras file to a model folder; errors of the user."""
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from tests.models.keras_made import drawn, filled, write_keras2, write_keras3
-from triaffect.cli.app import app
-from triaffect.cli.weights import convert
+from tests.tools.keras_made import drawn, filled, write_keras2, write_keras3
+from tools.keras_import.__main__ import app, convert
 from triaffect.errors import ModelError
 from triaffect.features.model_folder import load_model_folder
 from triaffect.models.fer_resnet34 import FerResNet34
@@ -15,8 +14,8 @@ from triaffect.models.soundnet import SoundNet8
 
 
 def run(*words):
-    """What a command says."""
-    result = CliRunner().invoke(app, ["weights", *map(str, words)])
+    """Output of a command."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
     if isinstance(result.exception, Exception):
         raise result.exception
     assert result.exit_code == 0
@@ -34,10 +33,10 @@ def files(tmp_path_factory):
     return root
 
 
-def test_from_keras_to_a_model_folder(files, tmp_path):
-    told = run("convert", files / "FACE.h5", files / "SOUND.h5", "--out", tmp_path / "W")
-    assert "fer_resnet34, 11,014,080 parameters; left out: dense_32 (512, 2)" in told
-    assert "soundnet8, 14,356,777 parameters\n" in told
+def test_convert_and_paper_make_a_model_folder_from_keras_files(files, tmp_path):
+    output = run("convert", files / "FACE.h5", files / "SOUND.h5", "--out", tmp_path / "W")
+    assert "fer_resnet34, 11,014,080 parameters; left out: dense_32 (512, 2)" in output
+    assert "soundnet8, 14,356,777 parameters\n" in output
     tensors = load_file(tmp_path / "W" / "soundnet8.safetensors")
     net = filled(SoundNet8(), 3)
     assert all(torch.equal(tensors[name], value) for name, value in net.named_parameters())
@@ -46,7 +45,7 @@ def test_from_keras_to_a_model_folder(files, tmp_path):
     assert load_model_folder(tmp_path / "PAPER").manifest.voice.window.hop_s == 0.25
 
 
-def test_one_file_by_its_own_name(files, tmp_path):
+def test_convert_writes_one_file_under_the_given_name(files, tmp_path):
     out = tmp_path / "mine.safetensors"
     run("convert", files / "SOUND.h5", "--network", "soundnet8", "--out", out)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.safetensors"]
@@ -72,7 +71,7 @@ def test_one_file_by_its_own_name(files, tmp_path):
         (("paper", "--voice", "x", "--hop", "soon", "--out", "P"), "got 'soon'"),
     ],
 )
-def test_mistakes(words, match, files, tmp_path, monkeypatch):
+def test_commands_refuse_wrong_arguments(words, match, files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("FACE.h5", "SOUND.h5"):
         (tmp_path / name).symlink_to(files / name)
@@ -81,7 +80,7 @@ def test_mistakes(words, match, files, tmp_path, monkeypatch):
     assert not (tmp_path / "P").exists()
 
 
-def test_an_order_that_nobody_numbered_is_told(tmp_path, capsys):
+def test_convert_warns_of_layers_without_numbers(tmp_path, capsys):
     named = [(f"mine_{k}", arrays) for k, (_, arrays) in enumerate(drawn(SoundNet8(), 3))]
     write_keras2(tmp_path / "w.h5", named)
     convert([tmp_path / "w.h5"], tmp_path / "W")

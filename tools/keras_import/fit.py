@@ -1,7 +1,7 @@
-"""Layers of a weight file into the places of a network, by order and shape.
+"""Layers of a weight file into the slots of a network, by order and shape.
 
 A user's layer names say nothing, so: convolutions and dense layers fill, in order, the first
-place of their shape that is still empty, and the k-th batch norm belongs to the k-th of the
+slot of their shape that is still empty, and the k-th batch norm belongs to the k-th of the
 convolutions that have one. In both networks equal shapes lie in one chain, so this is unambiguous
 however the branches were written down, as long as layers stand in the order of their use.
 """
@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, from_numpy, nn
 
-from triaffect.errors import ModelError
-from triaffect.models.keras_files.variables import (
+from tools.keras_import.variables import (
     BETA,
     BIAS,
     CONVOLUTION,
@@ -28,6 +27,7 @@ from triaffect.models.keras_files.variables import (
     VARIANCE,
     Layer,
 )
+from triaffect.errors import ModelError
 from triaffect.types import FloatArray
 
 Shape = tuple[int, ...]
@@ -38,7 +38,7 @@ _NORM_NAMES = {GAMMA: "weight", BETA: "bias", MEAN: "running_mean", VARIANCE: "r
 
 
 @dataclass
-class _Place:
+class _Slot:
     """A layer of the network: its module's name, its weight's shape, its batch norm's name."""
 
     name: str
@@ -60,7 +60,7 @@ class Fitted:
 
 
 def fit(layers: list[Layer], network: nn.Module, features: tuple[int, ...], where: Path) -> Fitted:
-    """Give each layer its place.
+    """Assign each layer to a slot of the network.
 
     Args:
         layers: From `variables.layers_of`.
@@ -70,32 +70,32 @@ def fit(layers: list[Layer], network: nn.Module, features: tuple[int, ...], wher
         where: The file, for messages.
 
     Raises:
-        ModelError: A layer has no place, or a place no layer; the first is named with its shapes.
+        ModelError: A layer has no slot, or a slot has no layer; the first is named with its shapes.
     """
-    fitting = _Fitting(type(network).__name__, _places(network), set(features), where)
-    for kind, place in (
-        (CONVOLUTION, fitting.place_weights),
-        (NORM, fitting.place_norm),
-        (DENSE, fitting.place_weights),
+    fitting = _Fitting(type(network).__name__, _slots(network), set(features), where)
+    for kind, fill in (
+        (CONVOLUTION, fitting.fill_weights),
+        (NORM, fitting.fill_norm),
+        (DENSE, fitting.fill_weights),
     ):
         for layer in layers:
             if layer.kind == kind:
-                place(layer)
+                fill(layer)
     for layer in layers:
         if layer.kind not in (CONVOLUTION, NORM, DENSE):
-            raise fitting.stray(layer, "layers of convolution, batch norm and dense")
-    fitting.check_full()
+            raise fitting.error_of(layer, "layers of convolution, batch norm and dense")
+    fitting.check_complete()
     return Fitted(fitting.tensors, fitting.left_out)
 
 
-def _places(network: nn.Module) -> list[_Place]:
-    places: list[_Place] = []
+def _slots(network: nn.Module) -> list[_Slot]:
+    slots: list[_Slot] = []
     for name, module in network.named_modules():
         if isinstance(module, (*_CONVOLUTIONS, nn.Linear)):
-            places.append(_Place(name, tuple(module.weight.shape)))
+            slots.append(_Slot(name, tuple(module.weight.shape)))
         elif isinstance(module, _NORMS):
-            places[-1].norm = name
-    return places
+            slots[-1].norm = name
+    return slots
 
 
 @dataclass
@@ -113,56 +113,56 @@ class _Fitting:
     """
 
     network: str
-    empty: list[_Place]
+    empty: list[_Slot]
     widths: set[int]
     where: Path
     tensors: dict[str, Tensor] = field(default_factory=dict)
-    norms: list[_Place] = field(default_factory=list)
+    norms: list[_Slot] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
-    def place_weights(self, layer: Layer) -> None:
-        """Put a convolution or a dense layer into the first empty place of its shape."""
+    def fill_weights(self, layer: Layer) -> None:
+        """Put a convolution or a dense layer into the first empty slot of its shape."""
         weight = torch_weight(layer)
-        found = next((each for each in self.empty if _fits(weight.shape, each.shape)), None)
-        if found is None and layer.kind == DENSE and weight.shape[1] in self.widths:
+        match = next((each for each in self.empty if _fits(weight.shape, each.shape)), None)
+        if match is None and layer.kind == DENSE and weight.shape[1] in self.widths:
             self.widths.add(weight.shape[0])
             self.left_out.append(f"{layer.name} {weight.shape[::-1]}")
             return
         bias = layer.values.get(BIAS)
-        if found is None or bias is None or bias.shape != weight.shape[:1]:
-            raise self.stray(layer, "weights and biases of a layer still to fill")
-        self.empty.remove(found)
-        self.tensors[f"{found.name}.weight"] = _tensor(weight.reshape(found.shape))
-        self.tensors[f"{found.name}.bias"] = _tensor(bias)
-        if found.norm:
-            self.norms.append(found)
+        if match is None or bias is None or bias.shape != weight.shape[:1]:
+            raise self.error_of(layer, "weights and biases of a layer still to fill")
+        self.empty.remove(match)
+        self.tensors[f"{match.name}.weight"] = _tensor(weight.reshape(match.shape))
+        self.tensors[f"{match.name}.bias"] = _tensor(bias)
+        if match.norm:
+            self.norms.append(match)
 
-    def place_norm(self, layer: Layer) -> None:
+    def fill_norm(self, layer: Layer) -> None:
         """Put a batch norm behind the first convolution that still lacks its own."""
         width = layer.values[GAMMA].shape
         shapes = {values.shape for values in layer.values.values()}
         if not self.norms or shapes != {width} or width != self.norms[0].shape[:1]:
-            wanted = f"one of {self.norms[0].shape[0]}" if self.norms else "none left"
-            raise self.stray(layer, f"a batch norm in its order ({wanted})")
-        place = self.norms.pop(0)
+            expected = f"one of {self.norms[0].shape[0]}" if self.norms else "none left"
+            raise self.error_of(layer, f"a batch norm in its order ({expected})")
+        slot = self.norms.pop(0)
         for role, name in _NORM_NAMES.items():
-            self.tensors[f"{place.norm}.{name}"] = _tensor(layer.values[role])
+            self.tensors[f"{slot.norm}.{name}"] = _tensor(layer.values[role])
 
-    def check_full(self) -> None:
-        """Every place has its layer.
+    def check_complete(self) -> None:
+        """Every slot has its layer.
 
         Raises:
             ModelError: One has none.
         """
-        for place in (*self.empty, *self.norms):
-            what = f"{place.name} {place.shape}" if place in self.empty else place.norm
+        for slot in (*self.empty, *self.norms):
+            what = f"{slot.name} {slot.shape}" if slot in self.empty else slot.norm
             got = f"a file without a layer for {what}"
             raise ModelError(f"all layers of {self.network}", got, where=self.where)
 
-    def stray(self, layer: Layer, wanted: str) -> ModelError:
+    def error_of(self, layer: Layer, expected: str) -> ModelError:
         """What to say of a layer that does not fit."""
         got = f"{layer.path} with {layer.shapes()}"
-        return ModelError(f"{wanted} in {self.network}", got, where=self.where)
+        return ModelError(f"{expected} in {self.network}", got, where=self.where)
 
 
 def torch_weight(layer: Layer) -> FloatArray:
@@ -172,12 +172,12 @@ def torch_weight(layer: Layer) -> FloatArray:
     return layer.values[TORCH_KERNEL]
 
 
-def _fits(given: Shape, wanted: Shape) -> bool:
+def _fits(shape: Shape, expected: Shape) -> bool:
     """Whether shapes agree; a one-dimensional kernel may have a second axis of 1."""
-    if len(given) == len(wanted) + 1 and 1 in given[2:]:
-        at = given.index(1, 2)
-        given = given[:at] + given[at + 1 :]
-    return given == wanted
+    if len(shape) == len(expected) + 1 and 1 in shape[2:]:
+        at = shape.index(1, 2)
+        shape = shape[:at] + shape[at + 1 :]
+    return shape == expected
 
 
 def _tensor(values: FloatArray) -> Tensor:

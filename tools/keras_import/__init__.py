@@ -1,0 +1,1 @@
+"""Read weights from files of Keras, TensorFlow and NumPy; none of their code is run."""
