@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$p && break; done)
 
-.PHONY: test lint demo bench venv clean
+.PHONY: test lint demo bench docs venv clean
 
 test: lint ## Formatting, lint, types, import contracts, then the tests
 	$(BIN)/pytest
@@ -34,6 +34,12 @@ bench: $(READY) ## Speed on this machine, into benchmarks/results; at the end on
 	done
 	$(BIN)/python benchmarks/table.py
 
+docs: $(READY) ## The site of docs/, into site/; a warning is an error
+	test -x $(VENV)-docs/bin/mkdocs || { $(PYTHON) -m venv $(VENV)-docs && \
+		$(VENV)-docs/bin/python -m pip install --quiet --requirement docs/requirements.txt; }
+	$(BIN)/python tools/command_reference.py --check
+	$(VENV)-docs/bin/mkdocs build --quiet --strict
+
 venv: $(READY)
 
 $(READY): requirements.txt pyproject.toml
@@ -45,4 +51,4 @@ $(READY): requirements.txt pyproject.toml
 	touch $@
 
 clean: ## Remove the environment and what the tools keep; runs stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-docs site .mypy_cache .ruff_cache .hypothesis .import_linter_cache
