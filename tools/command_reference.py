@@ -90,7 +90,7 @@ def default(parameter: Click) -> str:
     """Write the default as the command's help shows it; blank for none."""
     shown, value = getattr(parameter, "show_default", None), parameter.default
     if parameter.required or isinstance(shown, str):
-        return "required" if parameter.required else shown
+        return "required" if parameter.required else str(shown)
     if shown is False or value is None or callable(value) or value in ([], ()):
         return ""
     if isinstance(value, bool):
@@ -100,7 +100,7 @@ def default(parameter: Click) -> str:
 
 def metavar(parameter: Click) -> str:
     """Write what stands for an argument or an option's value."""
-    word = parameter.metavar or parameter.name.upper().strip("_")
+    word = str(parameter.metavar or parameter.name.upper().strip("_"))
     return word + ("..." if parameter.nargs == -1 and not word.endswith("...") else "")
 
 
