@@ -21,7 +21,7 @@ from triaffect.prediction.predictor import model_folder
 from triaffect.tables.schema import Instants
 from triaffect.tasks.registry import TASKS
 from triaffect.types import BoolArray, FloatArray
-from triaffect.voice.stream import Hearing
+from triaffect.voice.stream import VoiceStream
 
 DEFAULT = "default"
 
@@ -85,13 +85,10 @@ class Asked:
             Rows, shape (T, dim), and presence, shape (T,).
         """
         assert self._voice is not None, "a model that has no voice network"
-        window = self._voice.spec.window
-        assert window is not None
-        hearing = Hearing(self.rate)
         rows, heard = [np.empty((0, self._voice.spec.dim), np.float32)], [np.empty(0, np.bool_)]
-        for series in self._voice.stream(hearing.watch(iter(sound))):
+        for series in VoiceStream(self._voice, sound):
             rows.append(series.values.astype(np.float32))
-            heard.append(hearing.heard(series.times_s, window))
+            heard.append(series.active)
         return np.concatenate(rows), np.concatenate(heard)
 
 

@@ -24,7 +24,7 @@ from triaffect.media.audio import read_sound
 from triaffect.synthetic.sounds import KINDS, RATE, make
 from triaffect.types import FloatArray, Window
 from triaffect.voice import activity as hearing
-from triaffect.voice.stream import Hearing
+from triaffect.voice.stream import VoiceActivity
 
 WINDOW = Window(3.0, 0.25, causal=False)
 RENDERED, EACH, SECONDS, LOWEST_DB = 60, 20, 6.0, -70
@@ -34,11 +34,11 @@ Rows = NDArray[np.bool_]
 
 def heard(sound: FloatArray, talk: NDArray[np.bool_] | None = None) -> Rows:
     """The rows of a sound; of a voice, those from its first to its last spoken moment."""
-    ear = Hearing(RATE)
+    ear = VoiceActivity(RATE)
     for _ in ear.watch(iter([sound])):
         pass
     at_s = np.arange(0, len(sound) / RATE + 1e-9, WINDOW.hop_s)
-    rows = ear.heard(at_s, WINDOW)
+    rows = ear.active(at_s, WINDOW)
     if talk is None:
         return rows
     first, *_, last = np.flatnonzero(talk) / 100

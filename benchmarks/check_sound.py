@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from triaffect.cli._shared import write_json_file
 from triaffect.corpora.acted_speech import RAVDESS_EMOTIONS, Ravdess
 from triaffect.errors import TriaffectError
-from triaffect.features.crops import PictureFaces
+from triaffect.faces.stream import FaceStream
 from triaffect.media.audio import sound_chunks
 from triaffect.media.probe import read_image
 from triaffect.prediction.options import Options
@@ -139,8 +139,8 @@ def both_there(heard: pd.DataFrame, faces: pd.DataFrame) -> Compared:
 
 def crops_of(folder: Path) -> NDArray[np.uint8]:
     """The face of each picture of the London Set, (N, 112, 112, 3)."""
-    faces = PictureFaces()
-    found = [faces(read_image(path)) for path in sorted(folder.glob("*_*.jpg"))]
+    faces = FaceStream()
+    found = [faces.read_picture(read_image(each)).crops for each in sorted(folder.glob("*_*.jpg"))]
     if not any(len(each) for each in found):
         raise SystemExit(f"no faces in {folder}")
     return np.stack([each[0] for each in found if len(each)])

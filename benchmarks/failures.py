@@ -28,7 +28,7 @@ from score_ferplus import BATCH, TEST, answers_of, crops_of, majority, rows_of
 
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.errors import TriaffectError
-from triaffect.features.crops import batches
+from triaffect.features.extraction_worker import batches
 from triaffect.tasks.expression import EXPRESSIONS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -37,7 +37,8 @@ from numpy.typing import NDArray
 from triaffect.cli._shared import write_json_file
 from triaffect.corpora.ferplus import FerPlus, FerPlusArrays, expression_votes, read_arrays
 from triaffect.errors import TriaffectError
-from triaffect.features.crops import PictureFaces, batches
+from triaffect.faces.stream import FaceStream
+from triaffect.features.extraction_worker import batches
 from triaffect.features.extractors.onnx import gray64
 from triaffect.models.light_face import LightFace
 from triaffect.recipes.config import LightFaceSpec
@@ -90,8 +91,9 @@ def ten_raters(votes: Votes, columns: list[str], rng: np.random.Generator) -> fl
 
 def crops_of(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The aligned face of each gray image, (N, 48, 48) to (N, 112, 112, 3)."""
-    faces = PictureFaces()
-    return np.stack([faces(np.repeat(each[:, :, None], 3, axis=2))[0] for each in images])
+    faces = FaceStream()
+    pictures = (np.repeat(each[:, :, None], 3, axis=2) for each in images)
+    return np.stack([faces.read_picture(each, assume_face=True).crops[0] for each in pictures])
 
 
 def answers_of(model: str) -> Answers:

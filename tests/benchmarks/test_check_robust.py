@@ -9,14 +9,14 @@ import pytest
 from tests.benchmarks.scripts import load
 from tests.corpora.test_ferplus import write
 from tests.prediction.tiny_model import portrait, tone, write_sound, write_tiny_model
-from triaffect.features.crops import PictureFaces
+from triaffect.faces.stream import FaceStream
 
 script, degraded = load("check_robust"), load("degraded")
 
 
 @pytest.fixture(scope="module")
 def crop():
-    return PictureFaces()(portrait())[0]
+    return FaceStream().read_picture(portrait()).crops[0]
 
 
 @pytest.mark.parametrize("kind", degraded.FACES)

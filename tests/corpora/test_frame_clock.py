@@ -7,7 +7,8 @@ import pytest
 from tests.media.made import FLASH_RATE, flash_and_click
 from triaffect.corpora.aff_wild2 import AffWild2
 from triaffect.corpora.frame_clock import video_clock
-from triaffect.features.crops import Crops
+from triaffect.faces.stream import FaceStream
+from triaffect.features.extraction_worker import Job, SourceCrops
 
 
 @pytest.mark.parametrize("late_ms", [0, 480])
@@ -26,6 +27,6 @@ def test_aligned_crops_follow_the_raw_video_s_clock(tmp_path, late_ms):
     (source,) = corpus.sources()
     expected = late_ms / 1000 + np.arange(2) / FLASH_RATE
     np.testing.assert_allclose(corpus.moments(source).column("time_s"), expected)
-    (batch,) = Crops(corpus, source)
+    (batch,) = SourceCrops(corpus, Job(0, source), FaceStream())
     np.testing.assert_allclose(batch.keys["time_s"], expected)
     np.testing.assert_allclose(video_clock(tmp_path / "v.mp4").times_s[:2], expected)

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from triaffect.corpora.rows import build_moments
 from triaffect.datasets.batches import make_batch
-from triaffect.datasets.single import SILENCE, LogmelSamples
+from triaffect.datasets.single import LogmelSamples
 from triaffect.datasets.windows import WindowSamples
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.tasks.registry import TASKS
 from triaffect.types import FeatureSeries, LabelOrigin, Moments, Window
+from triaffect.voice.log_mel import SILENCE
 
 RATE, HOP_S, SLACK_S = 30.0, 0.2, 1e-6
 FACE = ExtractorSpec("some_face", "1", 3, "float16")

@@ -6,7 +6,7 @@ import skimage.data
 
 from tests.faces.test_tracking import NOBODY, faces
 from triaffect.faces.detection import CenterFace, iou
-from triaffect.faces.tracking import Follower
+from triaffect.faces.tracking import FaceFollower
 
 FRAME = np.tile(np.linspace(0, 255, 160).astype(np.uint8)[None, :, None], (90, 1, 3))
 OTHER = np.ascontiguousarray(FRAME.transpose(1, 0, 2)[:90, :90])
@@ -40,7 +40,7 @@ def detector():
 
 
 def test_all_of_the_picture_now_and_then_and_near_the_faces_between(detector):
-    follow = Follower(detector, every_s=0.2)
+    follow = FaceFollower(detector, detection_interval_s=0.2)
     detector.here = faces([[100, 100], [300, 100]], 80)
     for k in range(11):
         _, tracks = follow(FRAME, k / 25)
@@ -50,7 +50,7 @@ def test_all_of_the_picture_now_and_then_and_near_the_faces_between(detector):
 
 @pytest.mark.parametrize(("rate", "period"), [(60, 12), (30, 6), (15, 3), (5, 1), (2, 1)])
 def test_it_goes_by_seconds_not_by_frames(detector, rate, period):
-    follow = Follower(detector, every_s=0.2)
+    follow = FaceFollower(detector, detection_interval_s=0.2)
     detector.here = faces([100, 100], 80)
     for k in range(25):
         follow(FRAME, k / rate)
@@ -60,7 +60,10 @@ def test_it_goes_by_seconds_not_by_frames(detector, rate, period):
 
 
 def test_all_of_every_frame_if_wanted_or_if_nobody_is_known(detector):
-    everywhere, anywhere = Follower(detector, every_s=0.0), Follower(detector, every_s=0.2)
+    everywhere, anywhere = (
+        FaceFollower(detector, detection_interval_s=0.0),
+        FaceFollower(detector, detection_interval_s=0.2),
+    )
     for k in range(5):
         anywhere(FRAME, k / 25)
     detector.here = faces([100, 100], 80)
@@ -70,7 +73,7 @@ def test_all_of_every_frame_if_wanted_or_if_nobody_is_known(detector):
 
 
 def test_a_lost_face_is_looked_for_everywhere_at_once_and_then_where_it_was(detector):
-    follow = Follower(detector, every_s=0.4)
+    follow = FaceFollower(detector, detection_interval_s=0.4)
     both, one = faces([[100, 100], [300, 100]], 80), faces([100, 100], 80)
     for k, here in enumerate([both, both, one, one, both, both]):
         detector.here = here
@@ -80,7 +83,7 @@ def test_a_lost_face_is_looked_for_everywhere_at_once_and_then_where_it_was(dete
 
 
 def test_two_faces_are_not_found_again_in_one(detector):
-    follow = Follower(detector, every_s=1.0)
+    follow = FaceFollower(detector, detection_interval_s=1.0)
     detector.here = faces([[100, 100], [140, 100]], 80)
     follow(FRAME, 0.0)
     detector.here = faces([120, 100], 80)
@@ -89,7 +92,7 @@ def test_two_faces_are_not_found_again_in_one(detector):
 
 
 def test_a_cut_starts_new_tracks_and_looks_everywhere(detector):
-    follow = Follower(detector, every_s=10.0)
+    follow = FaceFollower(detector, detection_interval_s=10.0)
     detector.here = faces([[100, 100], [300, 100]], 80)
     for k in range(3):
         follow(FRAME, k / 25)
@@ -100,7 +103,7 @@ def test_a_cut_starts_new_tracks_and_looks_everywhere(detector):
 
 
 def test_small_faces_are_passed_over_and_take_no_number(detector):
-    follow = Follower(detector, smallest_px=60)
+    follow = FaceFollower(detector, min_face_px=60)
     detector.here = faces([[100, 100], [300, 100], [500, 100]], [59, 60, 90])
     found, tracks = follow(FRAME, 0.0)
     assert found.boxes[:, 2].tolist() == [60, 90]
@@ -108,7 +111,7 @@ def test_small_faces_are_passed_over_and_take_no_number(detector):
 
 
 def test_of_too_many_the_largest_are_kept_and_do_not_take_turns(detector):
-    follow = Follower(detector, most=2)
+    follow = FaceFollower(detector, max_faces=2)
     places = [[100, 100], [300, 100], [500, 100]]
     kept = []
     for k, sizes in enumerate([[70, 80, 60], [71, 70, 74], [72, 70, 75], [72, 70, 120]]):
@@ -122,7 +125,10 @@ def test_near_looks_see_what_whole_looks_see():
     """On a portrait that drifts through a picture: boxes, landmarks and numbers."""
     portrait = skimage.data.astronaut()[::2, ::2]
     detector = CenterFace()
-    near, whole = Follower(detector, every_s=0.4), Follower(detector, every_s=0.0)
+    near, whole = (
+        FaceFollower(detector, detection_interval_s=0.4),
+        FaceFollower(detector, detection_interval_s=0.0),
+    )
     for k in range(25):
         frame = np.full((360, 640, 3), 90, np.uint8)
         frame[40 + k : 296 + k, 20 + 12 * k : 276 + 12 * k] = portrait

@@ -8,11 +8,8 @@ from hypothesis import strategies as st
 
 from triaffect.prediction.buffers import FaceMemory, VoiceMemory
 from triaffect.tables.schema import Instants
-from triaffect.types import FeatureSeries, Window
-from triaffect.voice.stream import Hearing
-
-RATE = 1000
-"""Another than a log-mel network's: whatever is loud counts as heard."""
+from triaffect.types import Window
+from triaffect.voice.stream import VoiceRows
 
 
 def instants(frames, tracks, rate=25.0):
@@ -73,43 +70,35 @@ def test_only_vectors_that_a_window_asks_for_are_made_and_each_once():
     assert made == [0, 5, 10, 15, 20, 25, 30, 35, 40]
 
 
-def voice_of(series, loud_samples, window):
-    hearing = Hearing(RATE)
-    chunks = hearing.watch(iter([loud_samples]))
-
-    def rows():
-        for _ in chunks:
-            pass
-        yield from series
-
-    return VoiceMemory(rows(), hearing, window, 1)
-
-
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 7))
 def test_voice_rows_do_not_depend_on_how_they_come_and_are_forgotten(sizes, step):
     window = Window(1.0, 0.2, causal=False)
     count = sum(sizes)
     times_s, ends = np.arange(count) * 0.2, np.cumsum(sizes)
+    active = times_s % 3 < 2
     series = [
-        FeatureSeries(np.arange(e - s, e, dtype=np.float16)[:, None], times_s[e - s : e])
+        VoiceRows(
+            np.arange(e - s, e, dtype=np.float16)[:, None], times_s[e - s : e], active[e - s : e]
+        )
         for s, e in zip(sizes, ends, strict=True)
     ]
-    loud = np.ones(round(count * 0.2 * RATE), np.float32)
-    memory = voice_of(series, loud, window)
+    memory = VoiceMemory(series, window, 1)
     at_s = np.arange(0, times_s[-1] + 0.2, 0.04)
-    got = []
+    got, there = [], []
     for start in range(0, len(at_s), step):
         values, present = memory.at(at_s[start : start + step])
-        assert present.all()
+        assert (values[~present] == 0).all()
         got += values[:, 0].tolist()
+        there += present.tolist()
         memory.forget(at_s[start])
-        assert len(memory._times_s) <= 9 + 4 + step
-    expected = [min(np.ceil(round(t / 0.2, 6) - 0.5), count - 1) for t in at_s]
-    assert got == expected
+        assert len(memory._past.times_s) <= 9 + 4 + step
+    expected = [int(min(np.ceil(round(t / 0.2, 6) - 0.5), count - 1)) for t in at_s]
+    assert there == active[expected].tolist()
+    assert got == (expected * active[expected]).tolist()
 
 
 def test_without_sound_there_is_no_voice():
-    memory = VoiceMemory(iter(()), Hearing(RATE), Window(1.0, 0.2), 4)
+    memory = VoiceMemory([], Window(1.0, 0.2), 4)
     values, present = memory.at(np.array([0.0, 1.0]))
     assert values.shape == (2, 4)
     assert not present.any()

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from tests.prediction.tiny_model import portrait, write_clip
+from triaffect.faces import stream
 from triaffect.media.video import VideoFrames
-from triaffect.prediction import faces as sight
+from triaffect.prediction import predictor as predictor_module
 from triaffect.prediction.batch import Settings, predict_files
 from triaffect.prediction.options import Options
 from triaffect.prediction.predictor import Predictor
@@ -28,7 +29,7 @@ def threads():
 @pytest.mark.parametrize("count", [1, 7, 1000])
 def test_how_many_frames_go_together(monkeypatch, predictor, clip, count):
     before = predictor.predict(clip)
-    monkeypatch.setattr(sight, "FRAMES_AT_ONCE", count)
+    monkeypatch.setattr(predictor_module, "FRAMES_AT_ONCE", count)
     check_same(predictor.predict(clip), before)
 
 
@@ -39,7 +40,7 @@ def test_threads_and_what_runs_beside(monkeypatch, predictor, clip, tmp_path):
         asked = [clip, other] * 3
         for path, table in zip(asked, pool.map(predictor.predict, asked), strict=True):
             check_same(table, alone[path])
-    monkeypatch.setattr(sight, "ahead", lambda items, most: (item for item in items))
+    monkeypatch.setattr(stream, "ahead", lambda items, most: (item for item in items))
     check_same(predictor.predict(clip), alone[clip])
 
 

@@ -9,9 +9,8 @@ import pytest
 import triaffect
 from tests.prediction.tiny_model import FACE_WINDOW, tone, write_clip, write_sound, write_tiny_model
 from triaffect.errors import TriaffectError
-from triaffect.prediction.faces import Pace
 from triaffect.prediction.options import Options
-from triaffect.prediction.predictor import Predictor
+from triaffect.prediction.predictor import Predictor, RowStride
 from triaffect.types import Window
 
 
@@ -54,12 +53,12 @@ def test_a_sound_has_fewer_rows_too(predictor, model, tmp_path):
 
 def test_moments_do_not_depend_on_how_frames_come():
     times_s = np.repeat([0.0, 0.0334, 0.1, 0.1998, 0.2, 0.21, 0.65, 0.7, 1.1999], 2)
-    whole = Pace(0.2).wanted(times_s)
+    whole = RowStride(0.2).select(times_s)
     assert times_s[whole][::2].tolist() == [0.0, 0.1998, 0.65, 1.1999]
-    pace = Pace(0.2)
-    parts = [pace.wanted(times_s[k : k + 4]) for k in range(0, len(times_s), 4)]
+    pace = RowStride(0.2)
+    parts = [pace.select(times_s[k : k + 4]) for k in range(0, len(times_s), 4)]
     assert np.concatenate(parts).tolist() == whole.tolist()
-    assert Pace(None).wanted(times_s).all()
+    assert RowStride(None).select(times_s).all()
 
 
 def test_the_largest_faces_or_those_of_a_size(model, tmp_path):

@@ -13,7 +13,7 @@ import skimage.data
 
 from tests.benchmarks.scripts import load
 from tests.prediction.tiny_model import write_sound
-from triaffect.features.crops import PictureFaces
+from triaffect.faces.stream import FaceStream
 from triaffect.prediction.predictor import shipped
 from triaffect.synthetic.portrait import render_portrait
 from triaffect.synthetic.voice import utter
@@ -32,8 +32,8 @@ def crops():
     """Faces: a real one, and rendered ones with several expressions."""
     pictures = [skimage.data.astronaut()]
     pictures += [render_portrait(seed, name, size=128) for seed, name in enumerate(SHOWN)]
-    faces = PictureFaces()
-    return [faces(picture)[0] for picture in pictures]
+    faces = FaceStream()
+    return [faces.read_picture(picture, assume_face=True).crops[0] for picture in pictures]
 
 
 @cache

@@ -1,5 +1,7 @@
 """A voice is heard where it is, however the sound comes; other sounds are not."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,18 +11,18 @@ from tests.shared import SHARED, needs_shared
 from triaffect.media.audio import read_sound
 from triaffect.synthetic.sounds import make
 from triaffect.synthetic.voice import utter
-from triaffect.types import Window
-from triaffect.voice.stream import Hearing
+from triaffect.types import FeatureSeries, Window
+from triaffect.voice.stream import VoiceActivity, VoiceStream
 
 PLAIN_RATE, RATE = 1000, 16_000
 WINDOW = Window(3.0, 0.25, causal=False)
 
 
-def hear(chunks, window=WINDOW, rate=RATE, hearing=None):
+def hear(chunks, window=WINDOW, rate=RATE, activity=None):
     """Whether a voice is heard, at every hop."""
-    hearing = hearing or Hearing(rate)
-    samples = sum(len(chunk) for chunk in hearing.watch(iter(chunks)))
-    return hearing.heard(np.arange(0, samples / rate + 1e-9, window.hop_s), window)
+    activity = activity or VoiceActivity(rate)
+    samples = sum(len(chunk) for chunk in activity.watch(iter(chunks)))
+    return activity.active(np.arange(0, samples / rate + 1e-9, window.hop_s), window)
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +34,13 @@ def talk():
 def test_loudness_does_not_depend_on_the_chunks(sizes, causal):
     sound = np.zeros(sum(sizes), np.float32)
     sound[len(sound) // 2] = -0.01  # a click
-    whole, cut = Hearing(PLAIN_RATE), Hearing(PLAIN_RATE)
+    whole, cut = VoiceActivity(PLAIN_RATE), VoiceActivity(PLAIN_RATE)
     list(whole.watch(iter([sound])))
     passed = list(cut.watch(iter(np.split(sound, np.cumsum(sizes)[:-1]))))
     assert np.array_equal(np.concatenate(passed), sound)
     window, at_s = Window(0.4, 0.1, causal), np.arange(0, len(sound) / PLAIN_RATE, 0.1)
-    heard = whole.heard(at_s, window)
-    assert np.array_equal(heard, cut.heard(at_s, window))
+    heard = whole.active(at_s, window)
+    assert np.array_equal(heard, cut.active(at_s, window))
     click_s = len(sound) // 2 / PLAIN_RATE
     low = at_s - (0.4 if causal else 0.2)
     inside = (low + 1e-3 < click_s) & (click_s < low + 0.399)  # the edges are a matter of rounding
@@ -48,17 +50,17 @@ def test_loudness_does_not_depend_on_the_chunks(sizes, causal):
 
 
 def test_loudness_forgets_without_forgetting_where_it_is():
-    hearing, window = Hearing(PLAIN_RATE), Window(0.5, 0.1)
+    activity, window = VoiceActivity(PLAIN_RATE), Window(0.5, 0.1)
     sound = np.zeros(20 * PLAIN_RATE, np.float32)
     sound[15 * PLAIN_RATE] = 0.5
-    for number, _ in enumerate(hearing.watch(iter(np.split(sound, 20)))):
-        hearing.forget(number - 0.5)
-        assert len(hearing._loudness._peaks) <= 16
-    assert hearing.heard(np.array([15.2, 14.9]), window).tolist() == [False, False]
-    hearing = Hearing(PLAIN_RATE)
-    for number, _ in enumerate(hearing.watch(iter(np.split(sound, 20)))):
-        hearing.forget(min(number, 14) - 0.5)
-    assert hearing.heard(np.array([15.2, 14.9]), window).tolist() == [True, False]
+    for number, _ in enumerate(activity.watch(iter(np.split(sound, 20)))):
+        activity.forget(number - 0.5)
+        assert len(activity._loudness._peaks) <= 16
+    assert activity.active(np.array([15.2, 14.9]), window).tolist() == [False, False]
+    activity = VoiceActivity(PLAIN_RATE)
+    for number, _ in enumerate(activity.watch(iter(np.split(sound, 20)))):
+        activity.forget(min(number, 14) - 0.5)
+    assert activity.active(np.array([15.2, 14.9]), window).tolist() == [True, False]
 
 
 def test_a_voice_is_heard_where_it_is(talk):
@@ -100,16 +102,16 @@ def test_what_is_heard_does_not_depend_on_the_chunks(talk, window):
 def test_rows_asked_for_as_the_sound_goes_by_are_those_of_the_whole(talk, size):
     """As the voice network's rows come: when the spectrum of their window is known."""
     sound = np.concatenate([talk[: 2 * RATE], make("pink", 3.0, seed=1), talk])
-    whole, hearing, rows = hear([sound]), Hearing(RATE), []
+    whole, activity, rows = hear([sound]), VoiceActivity(RATE), []
     passed = 0
-    for chunk in hearing.watch(iter(np.split(sound, range(size, len(sound), size)))):
+    for chunk in activity.watch(iter(np.split(sound, range(size, len(sound), size)))):
         passed += len(chunk)
         known_s = (passed - 120) // RATE  # whole blocks of a second
         while len(rows) * 0.25 + 1.5 <= known_s:
             at_s = np.array([len(rows) * 0.25])
-            rows.append(bool(hearing.heard(at_s, WINDOW)[0]))
-            hearing.forget(at_s[0] - WINDOW.span_s)
-            assert len(hearing._likeness._scores) <= (4 + size / RATE + 3) * 4
+            rows.append(bool(activity.active(at_s, WINDOW)[0]))
+            activity.forget(at_s[0] - WINDOW.span_s)
+            assert len(activity._likeness._scores) <= (4 + size / RATE + 3) * 4
     assert len(rows) > 20
     assert rows == whole[: len(rows)].tolist()
 
@@ -131,3 +133,35 @@ def test_people_are_heard_and_the_same_made_noise_is_not(name):
     assert hear([sound * np.float32(0.03)])[middle]
     noise = np.random.default_rng(0).permutation(sound)  # the same samples, in disorder
     assert not hear([noise]).any()
+
+
+class Loudest:
+    """A network whose rows are the loudest samples of half seconds, a while after these passed."""
+
+    class spec:  # noqa: N801
+        rate, window = RATE, Window(1.0, 0.5)
+
+    def stream(self, chunks):
+        sound, done, half = np.empty(0, np.float32), 0, RATE // 2
+        for chunk, is_last in chain(((each, False) for each in chunks), [(sound, True)]):
+            sound = np.concatenate([sound, chunk])
+            whole = max(done, len(sound) // half - (0 if is_last else 3))
+            values = sound[done * half : whole * half].reshape(-1, half).max(axis=1)
+            yield FeatureSeries(values[:, None], np.arange(done + 1, whole + 1) / 2)
+            done = whole
+
+
+@pytest.mark.parametrize("size", [4000, 30_000, 200_000])
+def test_a_stream_gives_every_row_and_says_where_a_voice_is(talk, size):
+    sound = np.concatenate([np.zeros(5 * RATE, np.float32), talk, np.zeros(5 * RATE, np.float32)])
+    rows = list(VoiceStream(Loudest(), np.split(sound, range(size, len(sound), size))))
+    times_s = np.concatenate([each.times_s for each in rows])
+    active = np.concatenate([each.active for each in rows])
+    assert times_s.tolist() == [(k + 1) / 2 for k in range(28)]
+    assert not active[(times_s <= 5) | (times_s >= 10.5)].any()
+    assert active[(times_s >= 6) & (times_s <= 9)].all()
+    whole = VoiceActivity(RATE)
+    list(whole.watch([sound]))
+    assert active.tolist() == whole.active(times_s, Loudest.spec.window).tolist()
+    kept = rows[-1].where(rows[-1].active)
+    assert kept.values.shape == (rows[-1].active.sum(), 1)

@@ -214,13 +214,10 @@ def updates(run: StageRun) -> Callable[[], int]:
 
 def _steps(path: Path, predictor: Predictor) -> Iterator[tuple[str, Callable[[], int]]]:
     """What is to be timed: the way from file to table, cut off later and later."""
-    from triaffect.faces.detection import CenterFace
-    from triaffect.faces.tracking import Follower
+    from triaffect.faces.stream import FaceStream
     from triaffect.media.video import VideoFrames
-    from triaffect.prediction.faces import seen
-    from triaffect.prediction.options import DETECT_EVERY_S
 
-    frames, detector = VideoFrames(path), CenterFace()
+    frames, faces = VideoFrames(path), FaceStream()
     total = sum(1 for _ in frames)
 
     def timed(items: Callable[[], Iterator[object]]) -> Callable[[], int]:
@@ -231,5 +228,5 @@ def _steps(path: Path, predictor: Predictor) -> Iterator[tuple[str, Callable[[],
         return step
 
     yield "decode", timed(lambda: iter(frames))
-    yield "and find faces", timed(lambda: seen(frames, Follower(detector, DETECT_EVERY_S)))
+    yield "and find faces", timed(lambda: faces.follow(frames))
     yield "and all the rest", timed(lambda: predictor.tables(path))

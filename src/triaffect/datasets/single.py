@@ -13,11 +13,9 @@ from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.tasks.task import Task
 from triaffect.types import IntArray
+from triaffect.voice.log_mel import ROWS_PER_S, SILENCE
 
 CROP_SIDE = 64
-SILENCE = -13.8
-"""Natural log of the floor that the log-mel front end adds: a stretch is padded with it."""
-ROWS_PER_S = 100
 
 
 class CropSamples:

@@ -5,8 +5,8 @@ that the sum of what does not fit (distance of the centres in face sizes, plus t
 of the ratio of sizes) is least. Unlike the overlap of boxes, that still tells near from far
 where boxes do not touch, and so survives sparse sampling and short gaps.
 
-Now and then the whole picture is looked at; in between, faces are looked for near where they
-were, which costs less. A cut, or a face that is not found again, makes it look at the whole
+Now and then the whole picture is searched; in between, faces are searched for near where they
+were, which costs less. A cut, or a face that is not found again, makes it search the whole
 picture at once. A cut also ends every track: whoever is shown after it gets a new number.
 """
 
@@ -30,8 +30,8 @@ _MISFIT_AT_ONCE = 0.6
 _MISFIT_PER_S = 1.0
 """How much more is allowed for each second since the face was last seen."""
 
-_PLACE_MEMORY_S, _SPEED_MEMORY_S = 0.04, 0.25
-"""An observation counts for more, the longer ago these were: place and speed before it."""
+_POSITION_MEMORY_S, _SPEED_MEMORY_S = 0.04, 0.25
+"""An observation counts for more, the longer ago these were: position and speed before it."""
 
 _COAST_S = 0.6
 """An unseen face is expected to come to rest within about this time."""
@@ -41,19 +41,19 @@ _SLACK_S = 1e-6
 
 
 @dataclass
-class _Track:
+class _TrackState:
     """Where one face was last seen.
 
     Attributes:
         track_id: Its number.
         seen_s: When it was last seen.
-        place: Centre x, centre y, logarithm of size, filtered.
-        speed: Change of `place` per second.
+        position: Centre x, centre y, logarithm of size, filtered.
+        speed: Change of `position` per second.
     """
 
     track_id: int
     seen_s: float
-    place: _Floats
+    position: _Floats
     speed: _Floats
 
 
@@ -70,7 +70,7 @@ class Tracker:
 
     def __init__(self, gap_s: float = 1.0) -> None:
         self.gap_s = gap_s
-        self._tracks: list[_Track] = []
+        self._tracks: list[_TrackState] = []
         self._next_id = 0
         self._time_s = -math.inf
 
@@ -95,50 +95,51 @@ class Tracker:
             raise ValueError(f"a frame after {self._time_s:g} s expected, got {time_s:g} s")
         self._time_s = time_s
         self._tracks = [t for t in self._tracks if self._since_s(t) <= self.gap_s + _SLACK_S]
-        places = _places(detections)
-        ids = np.full(len(places), -1, np.int64)
-        for row, column in self._matches(places):
+        positions = _positions(detections)
+        ids = np.full(len(positions), -1, np.int64)
+        for row, column in self._matches(positions):
             track = self._tracks[row]
-            self._follow(track, places[column])
+            self._follow(track, positions[column])
             ids[column] = track.track_id
         for column in np.flatnonzero(ids < 0).tolist():
-            ids[column] = self._start(places[column])
+            ids[column] = self._start(positions[column])
         return ids
 
-    def _since_s(self, track: _Track) -> float:
+    def _since_s(self, track: _TrackState) -> float:
         return self._time_s - track.seen_s
 
-    def _expected(self, track: _Track) -> _Floats:
+    def _expected(self, track: _TrackState) -> _Floats:
         moving_s = _COAST_S * (1 - np.exp(-self._since_s(track) / _COAST_S))
-        place: _Floats = track.place + moving_s * track.speed
-        return place
+        position: _Floats = track.position + moving_s * track.speed
+        return position
 
-    def _follow(self, track: _Track, seen: _Floats) -> None:
+    def _follow(self, track: _TrackState, seen: _Floats) -> None:
         expected, since_s = self._expected(track), self._since_s(track)
         surprise = seen - expected
-        place_gain, speed_gain = 1 - np.exp(-since_s / np.array([_PLACE_MEMORY_S, _SPEED_MEMORY_S]))
+        memory_s = np.array([_POSITION_MEMORY_S, _SPEED_MEMORY_S])
+        position_gain, speed_gain = 1 - np.exp(-since_s / memory_s)
         track.speed = track.speed + speed_gain * surprise / since_s
-        track.place = expected + place_gain * surprise
+        track.position = expected + position_gain * surprise
         track.seen_s = self._time_s
 
-    def _matches(self, places: _Floats) -> list[tuple[int, int]]:
+    def _matches(self, positions: _Floats) -> list[tuple[int, int]]:
         """Pairs of (track, face) that belong together."""
         expected = np.array([self._expected(t) for t in self._tracks]).reshape(-1, 3)
         since_s = np.array([self._since_s(t) for t in self._tracks])
-        unlike = misfit(expected, places)
+        unlike = misfit(expected, positions)
         allowed = unlike < (_MISFIT_AT_ONCE + _MISFIT_PER_S * since_s)[:, None]
         # One prize for every pair, or a long unseen track, allowed more, would win the prize.
         prize = _MISFIT_AT_ONCE + _MISFIT_PER_S * self.gap_s
         cost = np.where(allowed, unlike - prize, 0)
         return [(i, j) for i, j in least_assignment(cost) if allowed[i, j]]
 
-    def _start(self, place: _Floats) -> int:
-        self._tracks.append(_Track(self._next_id, self._time_s, place, np.zeros(3)))
+    def _start(self, position: _Floats) -> int:
+        self._tracks.append(_TrackState(self._next_id, self._time_s, position, np.zeros(3)))
         self._next_id += 1
         return self._next_id - 1
 
 
-def _places(detections: Detections) -> _Floats:
+def _positions(detections: Detections) -> _Floats:
     """Centre x, centre y, logarithm of size of each box, shape (N, 3)."""
     boxes = detections.boxes.astype(np.float64)
     size = np.sqrt(np.maximum(boxes[:, 2] * boxes[:, 3], 1e-6))
@@ -200,45 +201,45 @@ _SAME = 0.3
 """Least intersection over union of a face's box with that of the frame before."""
 
 _STAY = 1.5
-"""Of too many faces the largest are kept; one kept in the frame before counts as so much
+"""Of too many faces the largest are taken; one taken in the frame before counts as so much
 larger, lest two of about the same size take turns."""
 
-_SLACK_S_FOLLOW = 1e-3
-"""Containers round times to milliseconds: a frame so much before a stretch begins is in it."""
+_ROUNDING_S = 1e-3
+"""Containers round times to milliseconds: a frame so much before a period begins is in it."""
 
 
-def period(time_s: NDArray[np.float64], every_s: float) -> IntArray:
-    """Number of the stretch of so many seconds that each moment lies in, from 0."""
-    number: IntArray = np.floor((time_s + _SLACK_S_FOLLOW) / every_s).astype(np.int64)
+def period(time_s: NDArray[np.float64], length_s: float) -> IntArray:
+    """Number the periods of so many seconds that moments lie in, from 0."""
+    number: IntArray = np.floor((time_s + _ROUNDING_S) / length_s).astype(np.int64)
     return number
 
 
-class Follower:
-    """Finds the faces of one video's frames and gives them numbers.
+class FaceFollower:
+    """Finds the faces of one source's frames and gives them numbers.
 
     Args:
         detector: Finds faces in one picture.
-        every_s: The whole picture is looked at in the first frame of every so many seconds;
-            0 looks at all of every frame.
-        smallest_px: Faces whose box has a shorter side than this are passed over.
-        most: At most so many faces of a frame, the largest; None for all.
+        detection_interval_s: The whole picture is searched in the first frame of every so many
+            seconds; 0 searches all of every frame.
+        min_face_px: Faces whose box has a shorter side than this are passed over.
+        max_faces: At most so many faces of a frame, the largest; None for all.
     """
 
     def __init__(
         self,
         detector: FaceDetector,
-        every_s: float = 0.0,
-        smallest_px: float = 0.0,
-        most: int | None = None,
+        detection_interval_s: float = 0.0,
+        min_face_px: float = 0.0,
+        max_faces: int | None = None,
     ) -> None:
-        self._detector, self._every_s = detector, every_s
-        self._smallest_px, self._most = smallest_px, most
+        self._detector, self._interval_s = detector, detection_interval_s
+        self._min_face_px, self._max_faces = min_face_px, max_faces
         self._tracker, self._cuts = Tracker(), CutFinder()
         self._period = -1
-        self._seen = self._lost = np.empty((0, 4), np.float32)
+        self._current = self._lost = np.empty((0, 4), np.float32)
 
     def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> tuple[Detections, IntArray]:
-        """Find and number the faces of the next frame.
+        """Detect and number the faces of the next frame.
 
         Args:
             rgb: The frame, uint8, shape (height, width, 3).
@@ -249,50 +250,50 @@ class Follower:
         """
         if self._cuts(rgb, time_s):
             self._tracker.forget()
-            self._seen = self._lost = self._seen[:0]
-        found = self._chosen(self._found(rgb, time_s))
-        tracks = self._tracker.update(time_s, found)
+            self._current = self._lost = self._current[:0]
+        detections = self._select(self._detect(rgb, time_s))
+        tracks = self._tracker.update(time_s, detections)
         order = np.argsort(tracks)
-        return found.take(order), tracks[order]
+        return detections.take(order), tracks[order]
 
-    def _found(self, rgb: NDArray[np.uint8], time_s: float) -> Detections:
-        is_due = self._is_due(time_s)
-        if len(self._seen) and not is_due:
-            near = np.concatenate([self._seen, self._lost])
-            found = alignable(self._detector.around(rgb, near))
-            if _again(self._seen, found.boxes).all():
-                return found
+    def _detect(self, rgb: NDArray[np.uint8], time_s: float) -> Detections:
+        """Search near the faces of the frame before, or all of the picture if that is due.
+
+        It is due on a clock that frames do not set, so that two videos of one scene at different
+        paces are searched at the same moments, and where a face is not found again.
+        """
+        is_due = True
+        if self._interval_s:
+            before, self._period = self._period, int(period(np.array(time_s), self._interval_s))
+            is_due = self._period > before
+        if len(self._current) and not is_due:
+            near = np.concatenate([self._current, self._lost])
+            detections = alignable(self._detector.around(rgb, near))
+            if _matched(self._current, detections.boxes).all():
+                return detections
         else:
             self._lost = self._lost[:0]
         return alignable(self._detector(rgb))
 
-    def _is_due(self, time_s: float) -> bool:
-        """Whether the whole picture is to be looked at, on a clock that frames do not set.
-
-        So two videos of one scene at different paces are looked at in the same moments.
-        """
-        if not self._every_s:
-            return True
-        before, self._period = self._period, int(period(np.asarray(time_s), self._every_s))
-        return self._period > before
-
-    def _chosen(self, found: Detections) -> Detections:
-        """Those that are wanted; they, and those just lost, are where to look next."""
-        found = found.take(np.flatnonzero(found.boxes[:, 2:].min(axis=1) >= self._smallest_px))
-        if self._most is not None and len(found) > self._most:
-            size = found.boxes[:, 2:].prod(axis=1)
-            size = np.where(_again(found.boxes, self._seen), _STAY * size, size)
-            found = found.take(np.sort(np.argsort(-size, kind="stable")[: self._most]))
-        gone = np.concatenate([self._lost, self._seen])
-        self._lost = gone[~_again(gone, found.boxes)]
-        self._seen = found.boxes
-        return found
+    def _select(self, detections: Detections) -> Detections:
+        """Take the large enough and largest; they, and those just lost, are searched for next."""
+        sides = detections.boxes[:, 2:]
+        detections = detections.take(np.flatnonzero(sides.min(axis=1) >= self._min_face_px))
+        if self._max_faces is not None and len(detections) > self._max_faces:
+            area = detections.boxes[:, 2:].prod(axis=1)
+            area = np.where(_matched(detections.boxes, self._current), _STAY * area, area)
+            largest = np.argsort(-area, kind="stable")[: self._max_faces]
+            detections = detections.take(np.sort(largest))
+        gone = np.concatenate([self._lost, self._current])
+        self._lost = gone[~_matched(gone, detections.boxes)]
+        self._current = detections.boxes
+        return detections
 
 
-def _again(boxes: FloatArray, found: FloatArray) -> BoolArray:
-    """Which boxes (N, 4) one of those found (M, 4) overlaps, each at most one: shape (N,)."""
-    overlap, again = iou(boxes, found), np.zeros(len(boxes), np.bool_)
+def _matched(boxes: FloatArray, detected: FloatArray) -> BoolArray:
+    """Which boxes (N, 4) a detected one (M, 4) overlaps, each at most one of them: shape (N,)."""
+    overlap, matched = iou(boxes, detected), np.zeros(len(boxes), np.bool_)
     for column in overlap.T if len(boxes) else ():
-        best = int(np.argmax(np.where(again, -1, column)))
-        again[best] |= column[best] >= _SAME
-    return again
+        best = int(np.argmax(np.where(matched, -1, column)))
+        matched[best] |= column[best] >= _SAME
+    return matched

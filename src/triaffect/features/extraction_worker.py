@@ -1,18 +1,26 @@
-"""The computing half of an extraction: one job after another, wherever an engine runs it."""
+"""The computing half of an extraction: one job after another, wherever an engine runs it.
+
+Frames become crops, and sound becomes rows, as when predicting: by `triaffect.faces.stream` and
+`triaffect.voice.stream`. Images of a corpus that are aligned already are taken as they are.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from triaffect.corpora.base import Corpus
 from triaffect.errors import DiskError, ModelError, TriaffectError
-from triaffect.features.crops import Crops
+from triaffect.faces.stream import FaceStream, resize_crop
 from triaffect.features.extractors.onnx import OnnxVoice
 from triaffect.features.extractors.registry import face_extractor, voice_extractor
 from triaffect.features.extractors.spec import ExtractorSpec
@@ -22,9 +30,14 @@ from triaffect.features.store_writer import FaceRows
 from triaffect.io.atomic import writing
 from triaffect.io.workers import Stopped
 from triaffect.media.audio import sound_chunks
+from triaffect.media.video import VideoFrames
 from triaffect.types import FeatureSeries, Moments, Source
 from triaffect.voice.log_mel import RATE
-from triaffect.voice.stream import heard_rows
+from triaffect.voice.stream import VoiceStream
+
+BATCH = 32
+T = TypeVar("T")
+_Key = tuple[int, int, float]
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,91 @@ class Outcome:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class CropBatch:
+    """A few face crops.
+
+    Attributes:
+        crops: RGB, uint8, shape (N, 112, 112, 3).
+        keys: track, frame, time_s of each, of type `KEY_DTYPE`, shape (N,).
+    """
+
+    crops: NDArray[np.uint8]
+    keys: NDArray[Any]
+
+
+class SourceCrops:
+    """The face crops of a source, while and after they are read.
+
+    Of a large picture all faces are taken; a small one in which none is detected is taken whole,
+    as the crop of the face that its corpus says it shows.
+
+    Args:
+        corpus: Whose source it is.
+        job: The source, and which of every ``job.parts`` batches of its images to take; the
+            others are some other process's. A video is one part.
+        faces: Detects, follows and aligns.
+
+    Attributes:
+        problem: After reading: what was wrong with a video of which some could be read.
+    """
+
+    def __init__(self, corpus: Corpus, job: Job, faces: FaceStream) -> None:
+        self._corpus, self._job, self._faces = corpus, job, faces
+        self.problem: str | None = None
+
+    def __iter__(self) -> Iterator[CropBatch]:
+        """Yield the crops.
+
+        Raises:
+            MediaError: The pictures cannot be read.
+        """
+        source = self._job.source
+        if source.images is not None:
+            yield from self._read_images(source)
+        elif source.video is not None and self._job.part == 0:
+            yield from self._read_video(source.video)
+
+    def _read_images(self, source: Source) -> Iterator[CropBatch]:
+        clock = self._corpus.clock(source)
+        for number, images in enumerate(batches(self._corpus.images(source), BATCH)):
+            if number % self._job.parts == self._job.part:
+                times_s = clock.times(np.array([frame for frame, _ in images])).tolist()
+                yield from _batched(
+                    ((track, frame, time_s), crop)
+                    for (frame, image), time_s in zip(images, times_s, strict=True)
+                    for track, crop in enumerate(self._crops_of(image))
+                )
+
+    def _crops_of(self, image: NDArray[np.uint8]) -> Iterable[NDArray[np.uint8]]:
+        if self._corpus.aligned:
+            return [resize_crop(image)]
+        return self._faces.read_picture(image, assume_face=True).crops
+
+    def _read_video(self, path: Path) -> Iterator[CropBatch]:
+        frames = VideoFrames(path)
+        with closing(self._faces.follow(frames)) as stream:
+            yield from _batched(
+                ((track, frame.index, frame.time_s), crop)
+                for frame in stream
+                for track, crop in zip(frame.tracks.tolist(), frame.crops, strict=True)
+            )
+        self.problem = frames.problem
+
+
+def _batched(faces: Iterable[tuple[_Key, NDArray[np.uint8]]]) -> Iterator[CropBatch]:
+    for batch in batches(faces, BATCH):
+        keys = np.array([key for key, _ in batch], KEY_DTYPE)
+        yield CropBatch(np.stack([crop for _, crop in batch]), keys)
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
 class Worker:
     """Computes jobs of one extraction.
 
@@ -96,6 +194,7 @@ class Worker:
         self._settings, self._wanted = settings, wanted
         self._face = face_extractor(settings.face)
         self._voice = voice_extractor(settings.voice)
+        self._faces = FaceStream()
         self._problems: list[str] = []
 
     def __call__(self, job: Job) -> Outcome:
@@ -136,7 +235,7 @@ class Worker:
         if self._face is None:
             return 0
         spec = self._face.spec
-        crops = Crops(self._settings.corpus, job.source, job.part, job.parts)
+        crops = SourceCrops(self._settings.corpus, job, self._faces)
         with (
             RowFile(folder / FACE, spec.row_dtype, spec.dim) as values,
             RowFile(folder / FACE_KEYS, KEY_DTYPE, 0) as keys,
@@ -159,22 +258,23 @@ class Worker:
             RowFile(folder / VOICE_TIMES, TIME_DTYPE, 0) as times,
             self._noting("voice"),
         ):
-            for series in self._heard(source.sound):
+            for series in self._read_sound(source.sound):
                 self._check_wanted()
                 values.append(series.values)
                 times.append(series.times_s)
         return times.count
 
-    def _heard(self, sound: Path) -> Iterator[FeatureSeries]:
+    def _read_sound(self, sound: Path) -> Iterator[FeatureSeries]:
         """Rows of a sound; of a network only those with a voice, as prediction takes them.
 
-        A spectrum is kept whole: a voice network's stretches begin and end in its silence.
+        A spectrum is stored whole: a voice network's windows begin and end in its silence.
         """
         voice = self._voice
-        assert voice is not None  # noqa: S101 - whoever asks has looked
+        assert voice is not None  # noqa: S101 - whoever calls has looked
         chunks = sound_chunks(sound, voice.spec.rate)
         if isinstance(voice, OnnxVoice) and voice.spec.rate == RATE:
-            yield from heard_rows(voice, chunks)
+            for rows in VoiceStream(voice, chunks):
+                yield rows.where(rows.active)
         else:
             yield from voice.stream(chunks)
 

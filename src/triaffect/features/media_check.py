@@ -24,8 +24,14 @@ from numpy.typing import NDArray
 
 from triaffect.corpora.base import Corpus
 from triaffect.errors import MediaError, TriaffectError
-from triaffect.faces.detection import CenterFace, Detections, usual_size
-from triaffect.features.crops import CROP_DETECTION_SIZE, CROP_THRESHOLD, SMALL_PX
+from triaffect.faces.detection import (
+    CROP_DETECTION_SIZE,
+    CROP_THRESHOLD,
+    SMALL_PX,
+    CenterFace,
+    Detections,
+    usual_size,
+)
 from triaffect.features.extraction import ARRAY_SUFFIX
 from triaffect.io.workers import Work
 from triaffect.media.audio import sound_chunks

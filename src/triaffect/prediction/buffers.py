@@ -5,7 +5,7 @@ Each forgets what no later moment can look at, so memory does not grow with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from triaffect.features.timeline import voice_rows, window_rows
 from triaffect.tables.schema import Instants
-from triaffect.types import NO_FACE, BoolArray, FeatureSeries, FloatArray, IntArray, Window
-from triaffect.voice.stream import Hearing
+from triaffect.types import NO_FACE, BoolArray, FloatArray, IntArray, Window
+from triaffect.voice.stream import VoiceRows
 
 
 @dataclass
@@ -114,19 +114,15 @@ class VoiceMemory:
 
     Args:
         rows: Rows in order of time; none for a source without sound.
-        hearing: What the sound behind those rows was watched by.
         window: How the rows were made.
         dim: Width of a row.
     """
 
-    def __init__(
-        self, rows: Iterator[FeatureSeries], hearing: Hearing, window: Window, dim: int
-    ) -> None:
-        self._rows: Iterator[FeatureSeries] | None = rows
-        self._hearing, self._window = hearing, window
-        self._times_s = np.empty(0)
-        self._values = np.empty((0, dim), np.float32)
-        self._heard = np.empty(0, np.bool_)
+    def __init__(self, rows: Iterable[VoiceRows], window: Window, dim: int) -> None:
+        self._rows, self._window = iter(rows), window
+        self._is_over = False
+        nothing = np.empty(0)
+        self._past = VoiceRows(np.empty((0, dim), np.float32), nothing, nothing.astype(np.bool_))
 
     def at(self, at_s: NDArray[np.float64]) -> tuple[FloatArray, BoolArray]:
         """The voice of moments at ascending times, shape (N,).
@@ -135,29 +131,27 @@ class VoiceMemory:
             Rows, zero where there is no voice, shape (N, dim), and presence, shape (N,).
         """
         self._pull(float(at_s[-1]) + self._window.hop_s)
-        if not len(self._times_s):
-            return np.zeros((len(at_s), self._values.shape[1]), np.float32), np.zeros_like(
-                at_s, bool
-            )
-        rows = voice_rows(self._times_s, at_s, self._window)
-        present = (rows >= 0) & self._heard[rows]
-        return np.where(present[:, None], self._values[rows], 0).astype(np.float32), present
+        values, times_s, active = self._past.values, self._past.times_s, self._past.active
+        if not len(times_s):
+            return np.zeros((len(at_s), values.shape[1]), np.float32), np.zeros_like(at_s, bool)
+        rows = voice_rows(times_s, at_s, self._window)
+        present = (rows >= 0) & active[rows]
+        return np.where(present[:, None], values[rows], 0).astype(np.float32), present
 
     def forget(self, before_s: float) -> None:
         """Drop what no moment from this time on can ask for."""
-        first = int(np.searchsorted(self._times_s, before_s - 2 * self._window.hop_s))
-        self._times_s, self._values = self._times_s[first:], self._values[first:]
-        self._heard = self._heard[first:]
+        self._past = self._past.where(self._past.times_s >= before_s - 2 * self._window.hop_s)
 
     def _pull(self, until_s: float) -> None:
-        while self._rows and (not len(self._times_s) or self._times_s[-1] < until_s):
+        past = self._past
+        while not self._is_over and (not len(past.times_s) or past.times_s[-1] < until_s):
             series = next(self._rows, None)
             if series is None:
-                self._rows = None
-                return
-            heard = self._hearing.heard(series.times_s, self._window)
-            self._times_s = np.concatenate([self._times_s, series.times_s])
-            self._values = np.concatenate([self._values, series.values.astype(np.float32)])
-            self._heard = np.concatenate([self._heard, heard])
-            if len(series.times_s):
-                self._hearing.forget(float(series.times_s[-1]) - self._window.span_s)
+                self._is_over = True
+                break
+            past = VoiceRows(
+                np.concatenate([past.values, series.values.astype(np.float32)]),
+                np.concatenate([past.times_s, series.times_s]),
+                np.concatenate([past.active, series.active]),
+            )
+        self._past = past

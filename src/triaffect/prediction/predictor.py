@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -27,8 +28,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError, ModelError
-from triaffect.faces.detection import CenterFace, FaceDetector
-from triaffect.faces.tracking import Follower
+from triaffect.faces.quality import sharpness
+from triaffect.faces.stream import FaceStream, FrameFaces
+from triaffect.faces.tracking import period
 from triaffect.features.external.format import streams_of_run
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
@@ -39,14 +41,17 @@ from triaffect.media.images import Footage, GivenFrames
 from triaffect.media.probe import picture_problem, probe, read_image
 from triaffect.media.video import Frame, VideoFrames
 from triaffect.prediction.buffers import FaceMemory, VoiceMemory
-from triaffect.prediction.faces import Pace, watch
 from triaffect.prediction.heads import Fusion
 from triaffect.prediction.options import DEFAULT, Options
 from triaffect.tables.schema import Instants, build_table, table_schema, to_pandas
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray, FeatureSeries, FloatArray, SourceKind, Window
-from triaffect.voice.stream import Hearing
+from triaffect.types import BoolArray, FloatArray, SourceKind, Window
+from triaffect.voice.stream import VoiceRows, VoiceStream
+
+FRAMES_AT_ONCE = 32
+"""Frames that go on together: their faces fill a batch of the face network. No prediction depends
+on it; only their crops are held, not the frames."""
 
 
 class PartialMediaWarning(UserWarning):
@@ -85,8 +90,12 @@ class Predictor:
         model = load_model_folder(Path(folder))
         self._fusion = Fusion(model, tasks, device)
         self._face, self._voice = OnnxFace(model, device), OnnxVoice(model, device)
-        self._detector: FaceDetector = CenterFace()
         self._options = options
+        self._faces = FaceStream(
+            detection_interval_s=options.detect_every_s,
+            min_face_px=options.smallest_face_px,
+            max_faces=options.most_faces,
+        )
         if not options.sound and self._fusion.part.complete:
             expected = "a model that can judge a face alone"
             remedy = "do not leave the sound out"
@@ -146,7 +155,7 @@ class Predictor:
 
     def watch(self, footage: Footage, clip: str | Path) -> Generator[pa.Table]:
         """Like `frames`, of a folder of pictures or a camera, as Arrow tables."""
-        yield from self._from_frames(clip, footage, self._silence())
+        yield from self._from_frames(clip, footage, self._voice_memory())
         _warn_of(footage.problem, clip)
 
     def tables(self, path: str | Path) -> Generator[pa.Table]:
@@ -156,80 +165,67 @@ class Predictor:
             yield from self._from_sound(path)
         elif info.kind is SourceKind.IMAGES:
             still = [Frame(0, 0.0, read_image(path))]
-            yield from self._from_frames(path, still, self._silence())
+            yield from self._from_frames(path, still, self._voice_memory())
             _warn_of(picture_problem(path), path)
         else:
-            video, heard = VideoFrames(path), list[str]()
-            yield from self._from_frames(path, video, self._hear(path, info.has_sound, heard))
-            _warn_of("; ".join(filter(None, [video.problem, *heard])), path)
+            video, problems = VideoFrames(path), list[str]()
+            has_sound = info.has_sound and self._options.sound
+            rows = self._voice_rows(path, problems) if has_sound else ()
+            yield from self._from_frames(path, video, self._voice_memory(rows))
+            _warn_of("; ".join(filter(None, [video.problem, *problems])), path)
 
     def _from_frames(
         self, path: str | Path, frames: Iterable[Frame], voice: VoiceMemory
     ) -> Generator[pa.Table]:
-        faces, pace = self._face_memory(), Pace(self._options.every_s)
+        faces, stride = self._face_memory(), RowStride(self._options.every_s)
         waiting = Instants.faceless(np.empty(0, np.int64), np.empty(0))
-        with closing(watch(frames, self._follower())) as sights:
-            for sight in sights:
-                faces.add(sight.instants, sight.crops)
-                now_s = float(sight.instants.time_s[-1])
-                wanted = sight.instants[pace.wanted(sight.instants.time_s)]
-                waiting = Instants.concat([waiting, wanted])
-                known_s = now_s - faces.look_ahead_s
-                count = int(np.searchsorted(waiting.time_s, known_s, side="right"))
+        with closing(self._faces.follow_ahead(frames)) as stream:
+            while group := list(islice(stream, FRAMES_AT_ONCE)):
+                instants = Instants.concat([_instants_of(frame) for frame in group])
+                faces.add(instants, np.concatenate([frame.crops for frame in group]))
+                now_s = float(instants.time_s[-1])
+                waiting = Instants.concat([waiting, instants[stride.select(instants.time_s)]])
+                complete_s = now_s - faces.look_ahead_s
+                count = int(np.searchsorted(waiting.time_s, complete_s, side="right"))
                 if count:
-                    yield self._fuse(path, waiting[:count], faces, voice)
+                    complete = waiting[:count]
+                    yield self._fuse(path, complete, faces, *voice.at(complete.time_s))
                 waiting = waiting[count:]
                 oldest_s = float(waiting.time_s[0]) if len(waiting) else now_s
                 faces.forget(oldest_s)
                 voice.forget(oldest_s)
         if len(waiting):
-            yield self._fuse(path, waiting, faces, voice)
-
-    def _follower(self) -> Follower:
-        chosen = self._options
-        return Follower(
-            self._detector, chosen.detect_every_s, chosen.smallest_face_px, chosen.most_faces
-        )
+            yield self._fuse(path, waiting, faces, *voice.at(waiting.time_s))
 
     def _face_memory(self) -> FaceMemory:
         return FaceMemory(self._fusion.part.window, self._face, self._fusion.part.face_dim)
 
     def _fuse(
-        self, path: str | Path, instants: Instants, faces: FaceMemory, voice: VoiceMemory
-    ) -> pa.Table:
-        return self._answered(path, faces, instants, *voice.at(instants.time_s))
-
-    def _answered(
         self,
         path: str | Path,
-        faces: FaceMemory,
         instants: Instants,
-        sound: FloatArray,
-        heard: BoolArray,
+        faces: FaceMemory,
+        voice: FloatArray,
+        active: BoolArray,
     ) -> pa.Table:
-        predictions = self._fusion(*faces.windows(instants), sound, heard)
-        return build_table(str(path), instants, predictions, heard, self.tasks)
+        predictions = self._fusion(*faces.windows(instants), voice, active)
+        return build_table(str(path), instants, predictions, active, self.tasks)
 
     def _from_sound(self, path: str | Path) -> Generator[pa.Table]:
         if not self._options.sound:
             expected = "a video or picture, as sound is left out"
             raise MediaError(expected, "a file of sound alone", where=path)
-        window, rows_given = self._voice_window, 0
-        faces, pace = self._face_memory(), Pace(self._options.every_s)
-        problems: list[str] = []
-        rows, hearing = self._listen(path, problems)
-        for series in rows:
-            frame = np.round(series.times_s / window.hop_s).astype(np.int64)
-            instants = Instants.faceless(frame, series.times_s)
-            heard = hearing.heard(series.times_s, window)
-            hearing.forget(float(series.times_s[-1]) - window.span_s)
-            sound = np.where(heard[:, None], series.values, 0).astype(np.float32)
-            rows_given += len(frame)
-            wanted = pace.wanted(series.times_s)
-            if wanted.any():
-                chosen = instants[wanted], sound[wanted], heard[wanted]
-                yield self._answered(path, faces, *chosen)
-        if not rows_given:
+        window, stride = self._voice_window, RowStride(self._options.every_s)
+        faces, problems, count = self._face_memory(), list[str](), 0
+        for rows in self._voice_rows(path, problems):
+            count += len(rows.times_s)
+            selected = rows.where(stride.select(rows.times_s))
+            if len(selected.times_s):
+                frame = np.round(selected.times_s / window.hop_s).astype(np.int64)
+                instants, active = Instants.faceless(frame, selected.times_s), selected.active
+                voice = np.where(active[:, None], selected.values, 0).astype(np.float32)
+                yield self._fuse(path, instants, faces, voice, active)
+        if not count:
             expected = f"a sound of at least {window.span_s:g} s for this model"
             raise MediaError(expected, "a shorter one", where=path)
         _warn_of("; ".join(problems), path)
@@ -240,21 +236,47 @@ class Predictor:
         assert window is not None  # noqa: S101 - every voice extractor has one
         return window
 
-    def _listen(
-        self, path: str | Path, problems: list[str]
-    ) -> tuple[Iterator[FeatureSeries], Hearing]:
-        hearing = Hearing(self._voice.spec.rate)
-        chunks = hearing.watch(sound_chunks(path, self._voice.spec.rate, problems))
-        return self._voice.stream(chunks), hearing
+    def _voice_rows(self, path: str | Path, problems: list[str]) -> Iterable[VoiceRows]:
+        chunks = sound_chunks(path, self._voice.spec.rate, problems)
+        return VoiceStream(self._voice, chunks)
 
-    def _hear(self, path: str | Path, has_sound: bool, problems: list[str]) -> VoiceMemory:
-        rows, hearing = self._listen(path, problems)
-        source = rows if has_sound and self._options.sound else iter(())
-        return VoiceMemory(source, hearing, self._voice_window, self._fusion.part.voice_dim)
+    def _voice_memory(self, rows: Iterable[VoiceRows] = ()) -> VoiceMemory:
+        return VoiceMemory(rows, self._voice_window, self._fusion.part.voice_dim)
 
-    def _silence(self) -> VoiceMemory:
-        hearing = Hearing(self._voice.spec.rate)
-        return VoiceMemory(iter(()), hearing, self._voice_window, self._fusion.part.voice_dim)
+
+def _instants_of(frame: FrameFaces) -> Instants:
+    """A row for each face of a frame; one row for a frame without a face."""
+    faces, count = frame.detections, max(1, len(frame.tracks))
+    number = np.full(count, frame.index, np.int64)
+    time_s = np.full(count, frame.time_s, np.float64)
+    if not len(faces):
+        return Instants.faceless(number, time_s)
+    about = faces.boxes, faces.confidence, faces.landmarks, sharpness(frame.crops)
+    return Instants(number, time_s, frame.tracks, *about)
+
+
+class RowStride:
+    """Selects the moments that get rows: every frame's, or one every so many seconds.
+
+    Of the frames shown from one multiple of the seconds to the next, the first is taken.
+
+    Args:
+        stride_s: Seconds from one moment to the next; None for every frame.
+    """
+
+    def __init__(self, stride_s: float | None) -> None:
+        self._stride_s = stride_s
+        self._last = -1
+
+    def select(self, time_s: NDArray[np.float64]) -> BoolArray:
+        """Which of the next rows (N,) to take; their times ascend, and are equal in a frame."""
+        if self._stride_s is None or not len(time_s):
+            return np.ones(len(time_s), np.bool_)
+        at_s, frame = np.unique(time_s, return_inverse=True)
+        step = period(at_s, self._stride_s)
+        before = np.concatenate([[self._last], step[:-1]])
+        self._last = int(step[-1])
+        return np.asarray((step > before)[frame], np.bool_)
 
 
 def _warn_of(problem: str | None, clip: str | Path) -> None:

@@ -25,6 +25,9 @@ _LOWEST_HZ, _HIGHEST_HZ = 60.0, 7600.0
 _OFFSET = 1e-6
 FLOOR = float(np.log(np.float32(_OFFSET)))
 """Value of every band in silence."""
+SILENCE = float(np.float16(FLOOR))
+"""What spectra are padded with beyond a sound's ends, in training as in prediction: `FLOOR` at
+the half precision of stored spectra (-13.8125), which the shipped voice network is run with."""
 
 _LEAD = (_FRAME - _HOP) // 2
 """Samples that a row's window reaches out on each side of its own 10 ms."""

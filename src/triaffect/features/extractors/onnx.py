@@ -35,8 +35,7 @@ from triaffect.features.extractors.soundnet import Blocks, SoundNet, Stretches
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.model_folder import SOUNDNET, FacePart, ModelFolder, VoicePart
 from triaffect.types import FeatureSeries, FloatArray, Window
-from triaffect.voice import log_mel as logmel
-from triaffect.voice.log_mel import BANDS, RATE, ROWS_PER_S, log_mel_stream
+from triaffect.voice.log_mel import BANDS, RATE, ROWS_PER_S, SILENCE, log_mel_stream
 
 GRAY_SIDE = 64
 
@@ -251,12 +250,8 @@ class _VoiceInput:
 
 
 def _half_log_mel(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    for rows in logmel.log_mel_stream(chunks):
-        yield _half(rows)
-
-
-def _half(values: FloatArray) -> FloatArray:
-    return values.astype(np.float16).astype(np.float32)
+    for rows in log_mel_stream(chunks):
+        yield rows.astype(np.float16).astype(np.float32)
 
 
 def _scaled_wave(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
@@ -267,10 +262,10 @@ def _scaled_wave(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
 _WAVE = _VoiceInput(soundnet.RATE, soundnet.RATE, _scaled_wave, pad=None)
 _VOICE_INPUTS = {
     "logmel64": _VoiceInput(
-        sound_rate=logmel.RATE,
-        rate=logmel.ROWS_PER_S,
+        sound_rate=RATE,
+        rate=ROWS_PER_S,
         prepare=_half_log_mel,
-        pad=_half(np.full(logmel.BANDS, logmel.FLOOR, np.float32)),
+        pad=np.full(BANDS, SILENCE, np.float32),
     ),
     "wave22050": _WAVE,
     SOUNDNET: _WAVE,

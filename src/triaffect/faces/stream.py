@@ -1,0 +1,121 @@
+"""The one way from frames to face crops: detect, cut, follow, align.
+
+Extraction and prediction both go it, so a network is shown in training what it will be shown
+later: the same detector, searched as often, the same end of a track at a cut, the same crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.faces.alignment import TEMPLATE_SIZE, align_many
+from triaffect.faces.detection import SMALL_PX, CenterFace, Detections, FaceDetector
+from triaffect.faces.tracking import FaceFollower
+from triaffect.io.prefetch import ahead
+from triaffect.media.video import Frame
+from triaffect.types import IntArray
+
+DETECTION_INTERVAL_S = 0.2
+"""Seconds from one search of the whole picture to the next, as `triaffect.prediction.options`,
+which loads nothing, has them too. Searching less changes predictions a quarter as much as a shift
+of the picture by five pixels does, see docs/decisions/009-looking-near.md."""
+
+_FRAMES_WAITING, _FACES_WAITING = 4, 16
+"""Decoded frames, and frames with their faces, that may wait for the next step."""
+
+
+@dataclass(frozen=True)
+class FrameFaces:
+    """The faces of one frame.
+
+    Attributes:
+        index: 0-based number of the frame.
+        time_s: When it is shown.
+        detections: Its N faces in order of their tracks.
+        tracks: Their numbers, shape (N,).
+        crops: The same faces aligned, RGB, uint8, shape (N, 112, 112, 3).
+    """
+
+    index: int
+    time_s: float
+    detections: Detections
+    tracks: IntArray
+    crops: NDArray[np.uint8]
+
+
+class FaceStream:
+    """Turns the frames of one source after another into aligned, numbered faces.
+
+    It keeps nothing from one source to the next; several threads may share it.
+
+    Args:
+        detector: Finds faces in one picture; None for `CenterFace`.
+        detection_interval_s: The whole picture is searched in the first frame of every so many
+            seconds, in between only near known faces; 0 searches all of every frame.
+        min_face_px: Faces whose box has a shorter side than this are passed over.
+        max_faces: At most so many faces of a frame, the largest; None for all.
+    """
+
+    def __init__(
+        self,
+        detector: FaceDetector | None = None,
+        detection_interval_s: float = DETECTION_INTERVAL_S,
+        min_face_px: float = 0.0,
+        max_faces: int | None = None,
+    ) -> None:
+        self._detector: FaceDetector = CenterFace() if detector is None else detector
+        self._options = detection_interval_s, min_face_px, max_faces
+
+    def follow(self, frames: Iterable[Frame]) -> Generator[FrameFaces]:
+        """Detect, follow and align the faces of successive frames.
+
+        Args:
+            frames: Frames of one source, their times rising.
+
+        Yields:
+            The faces of each frame, also where it has none.
+        """
+        follower = FaceFollower(self._detector, *self._options)
+        for frame in frames:
+            detections, tracks = follower(frame.rgb, frame.time_s)
+            crops = align_many(frame.rgb, detections.landmarks)
+            yield FrameFaces(frame.index, frame.time_s, detections, tracks, crops)
+
+    def follow_ahead(self, frames: Iterable[Frame]) -> Generator[FrameFaces]:
+        """Like `follow`; decoding and detecting each run ahead in a thread of their own."""
+        with (
+            closing(ahead(frames, _FRAMES_WAITING)) as decoded,
+            closing(ahead(self.follow(decoded), _FACES_WAITING)) as faces,
+        ):
+            yield from faces
+
+    def read_picture(self, rgb: NDArray[np.uint8], assume_face: bool = False) -> FrameFaces:
+        """Detect and align the faces of one picture that no other picture belongs to.
+
+        Args:
+            rgb: The picture, uint8, shape (height, width, 3).
+            assume_face: A small picture without a detection is taken whole, as the crop of the
+                face that its corpus says it shows; its box is then all of it, without landmarks
+                and with confidence 0.
+        """
+        (faces,) = self.follow([Frame(0, 0.0, rgb)])
+        if len(faces.crops) or not assume_face or max(rgb.shape[:2]) > SMALL_PX:
+            return faces
+        box = np.array([[0, 0, rgb.shape[1], rgb.shape[0]]], np.float32)
+        unaligned = np.full((1, 5, 2), np.nan, np.float32)
+        whole = Detections(box, unaligned, np.zeros(1, np.float32))
+        return FrameFaces(0, 0.0, whole, np.zeros(1, np.int64), resize_crop(rgb)[None])
+
+
+def resize_crop(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bring the crop of a face to the size of an aligned one, shape (112, 112, 3)."""
+    if rgb.shape[:2] == (TEMPLATE_SIZE, TEMPLATE_SIZE):
+        return rgb
+    method = cv2.INTER_AREA if min(rgb.shape[:2]) > TEMPLATE_SIZE else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(rgb, (TEMPLATE_SIZE, TEMPLATE_SIZE), interpolation=method), "u1")
