@@ -28,7 +28,7 @@ from triaffect.faces.tracking import FaceFollower
 from triaffect.media.audio import sound_chunks
 from triaffect.media.video import Frame, VideoFrames
 from triaffect.media.writer import write_video
-from triaffect.prediction.options import DETECT_EVERY_S
+from triaffect.prediction.options import DETECTION_INTERVAL_S
 from triaffect.prediction.predictor import Predictor, load
 from triaffect.synthetic.voice import utter
 
@@ -74,7 +74,7 @@ def stages(
 ) -> Iterator[tuple[str, Callable[[], Iterable[object]]]]:
     """What each step does to all frames, the steps before it done already but for decoding."""
     frames: list[Frame] = list(VideoFrames(video))[:100]
-    detector, follower = CenterFace(), FaceFollower(CenterFace(), DETECT_EVERY_S)
+    detector, follower = CenterFace(), FaceFollower(CenterFace(), DETECTION_INTERVAL_S)
     found = [follower(frame.rgb, frame.time_s)[0] for frame in frames]
     crops = np.concatenate(
         [align_many(each.rgb, one.landmarks) for each, one in zip(frames, found, strict=True)]
@@ -86,7 +86,7 @@ def stages(
     sound = list(sound_chunks(video, predictor._voice.spec.rate))[: len(frames) // FRAME_RATE]
 
     def following() -> Iterable[object]:
-        follower = FaceFollower(detector, DETECT_EVERY_S)
+        follower = FaceFollower(detector, DETECTION_INTERVAL_S)
         return (follower(frame.rgb, frame.time_s) for frame in frames)
 
     yield "decode", lambda: zip(VideoFrames(video), range(100), strict=False)

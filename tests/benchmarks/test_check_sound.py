@@ -80,7 +80,7 @@ def test_a_held_still_is_a_video_of_it(folders):
     model, _, london, _ = folders
     picture = read_image(london / "001_neutral.jpg")
     frames = [Frame(k, k / 25, picture) for k in range(50)]
-    everywhere = Options(detect_every_s=0)  # as the crop of the still is found
+    everywhere = Options(detection_interval_s=0)  # as the crop of the still is found
     predictor, tiny = Predictor(model, options=everywhere), asked.Asked(model)
     silence = predictor._silence()
     (*_, last) = predictor._from_frames("still", frames, silence)

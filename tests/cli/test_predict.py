@@ -193,7 +193,7 @@ def test_options_give_the_same_numbers_as_in_python(run, model, tmp_path):
     ]
     code, _, err = run("two.mp4", "-o", "t.csv", *words)
     assert (code, err) == (0, "")
-    options = Options(every_s=0.2, most_faces=1, smallest_face_px=20, detect_every_s=0)
+    options = Options(stride_s=0.2, max_faces=1, min_face_px=20, detection_interval_s=0)
     expected = triaffect.load(model, options=options).predict("two.mp4")
     table = pd.read_csv("t.csv", dtype={"face_id": "Int64"})
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
@@ -202,7 +202,7 @@ def test_options_give_the_same_numbers_as_in_python(run, model, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(["--every", "0"], "every_s"), (["--every", "soon"], "--every"),
+    [(["--every", "0"], "stride_s"), (["--every", "soon"], "--every"),
      (["--detect-every", "-1s"], "--detect-every"), (["--every", "0,2s"], "write 0.2s")],
 )  # fmt: skip
 def test_an_option_that_cannot_be_is_one_line(run, words, told):

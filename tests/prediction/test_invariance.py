@@ -47,8 +47,8 @@ def test_threads_and_what_runs_beside(monkeypatch, predictor, clip, tmp_path):
 def test_another_face_in_the_picture(model, tmp_path):
     """Of two faces, one answers as it does when the other is passed over."""
     path = write_clip(tmp_path / "two.mp4", 12, copies=2, sound=False)
-    two = Predictor(model, options=Options(detect_every_s=0)).predict(path)
-    one = Predictor(model, options=Options(detect_every_s=0, most_faces=1)).predict(path)
+    two = Predictor(model, options=Options(detection_interval_s=0)).predict(path)
+    one = Predictor(model, options=Options(detection_interval_s=0, max_faces=1)).predict(path)
     left = two["box_x"] < two["box_x"].mean()
     mine = two[left == (one["box_x"][0] < two["box_x"].mean())].reset_index(drop=True)
     check_same(mine.drop(columns="face_id"), one.drop(columns="face_id"))
@@ -87,10 +87,10 @@ def test_kept_parts_depend_on_every_option(model, tmp_path):
     chosen = [
         Options(),
         Options(sound=False),
-        Options(every_s=0.2),
-        Options(detect_every_s=0.0),
-        Options(smallest_face_px=9.0),
-        Options(most_faces=3),
+        Options(stride_s=0.2),
+        Options(detection_interval_s=0.0),
+        Options(min_face_px=9.0),
+        Options(max_faces=3),
     ]
     identities = {Settings(model, "cpu", tmp_path, each).identity for each in chosen}
     assert len(identities) == len(chosen)
@@ -158,7 +158,7 @@ def test_the_pace_of_frames(predictor, tmp_path):
 
 
 def test_fewer_rows_say_the_same_at_every_pace(model, tmp_path):
-    fewer, tables = Predictor(model, options=Options(every_s=0.4)), []
+    fewer, tables = Predictor(model, options=Options(stride_s=0.4)), []
     for name, times_s in paces():
         table = fewer.predict(write_paced(tmp_path / f"{name}.mkv", times_s))
         tables.append(table.drop(columns=["clip", "frame"]))

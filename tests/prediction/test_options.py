@@ -16,12 +16,21 @@ from triaffect.types import Window
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("every_s", 0.0), ("every_s", -1.0), ("every_s", math.nan), ("detect_every_s", -0.1),
-     ("detect_every_s", math.inf), ("smallest_face_px", -1.0), ("most_faces", 0)],
+    [("stride_s", 0.0), ("stride_s", -1.0), ("stride_s", math.nan), ("detection_interval_s", -0.1),
+     ("detection_interval_s", math.inf), ("min_face_px", -1.0), ("max_faces", 0)],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(name, value):
-    with pytest.raises(TriaffectError, match=f"^{name} .*: expected a number"):
+    with pytest.raises(TriaffectError, match=f"^{name}: expected a number"):
         Options(**{name: value})
+
+
+def test_names_of_the_version_before_are_taken_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="every_s is now stride_s"):
+        assert Options(every_s=0.2) == Options(stride_s=0.2)
+    with pytest.warns(DeprecationWarning, match="most_faces is now max_faces"):
+        assert Options(False, most_faces=1) == Options(sound=False, max_faces=1)
+    with pytest.raises(TypeError, match="no option 'stride'; it has sound, stride_s"):
+        Options(stride=0.2)
 
 
 def test_the_package_gives_them():
@@ -35,7 +44,7 @@ def test_the_package_gives_them():
 def test_rows_at_fewer_moments_are_those_of_every_frame(tmp_path, clip, window, every_s):
     model = write_tiny_model(tmp_path / "model", window=window)
     whole = Predictor(model).predict(clip)
-    fewer = Predictor(model, options=Options(every_s=every_s)).predict(clip)
+    fewer = Predictor(model, options=Options(stride_s=every_s)).predict(clip)
     steps = np.floor((whole["time_s"] + 1e-3) / every_s)
     wanted = whole[steps.diff().fillna(1) > 0].reset_index(drop=True)
     assert len(fewer) == math.ceil(40 / 25 / every_s)
@@ -45,7 +54,7 @@ def test_rows_at_fewer_moments_are_those_of_every_frame(tmp_path, clip, window, 
 def test_a_sound_has_fewer_rows_too(predictor, model, tmp_path):
     path = write_sound(tmp_path / "voice.wav", tone(3.0))
     whole = predictor.predict(path)
-    fewer = Predictor(model, options=Options(every_s=0.5)).predict(path)
+    fewer = Predictor(model, options=Options(stride_s=0.5)).predict(path)
     assert fewer["time_s"].tolist() == pytest.approx([0.0, 0.6, 1.0, 1.6, 2.0, 2.6, 3.0])
     kept = whole[whole["time_s"].round(3).isin(fewer["time_s"].round(3))]
     pd.testing.assert_frame_equal(fewer, kept.reset_index(drop=True))
@@ -63,9 +72,9 @@ def test_moments_do_not_depend_on_how_frames_come():
 
 def test_the_largest_faces_or_those_of_a_size(model, tmp_path):
     path = write_clip(tmp_path / "two.mp4", 6, copies=2, sound=False)
-    for options in (Options(most_faces=1), Options(smallest_face_px=4000.0)):
+    for options in (Options(max_faces=1), Options(min_face_px=4000.0)):
         table = Predictor(model, options=options).predict(path)
-        assert table["face_seen"].all() == (options.most_faces == 1)
+        assert table["face_seen"].all() == (options.max_faces == 1)
         assert len(table) == 6
-    near = Predictor(model, options=Options(smallest_face_px=20.0, most_faces=5)).predict(path)
+    near = Predictor(model, options=Options(min_face_px=20.0, max_faces=5)).predict(path)
     assert near["face_id"].tolist() == [0, 1] * 6

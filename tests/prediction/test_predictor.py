@@ -115,7 +115,7 @@ def nearest(times_s, at_s):
 @pytest.mark.parametrize("window", [FACE_WINDOW, Window(0.8, 0.2, causal=False), Window(0.3, 0.1)])
 def test_values_are_those_of_the_window_around_the_moment(tmp_path, clip, window):
     model = write_tiny_model(tmp_path / "model", window=window)
-    table = Predictor(model, options=Options(detect_every_s=0)).predict(clip)
+    table = Predictor(model, options=Options(detection_interval_s=0)).predict(clip)
     expected = np.stack(list(plain_rows(clip, model, window)))
     assert np.abs(table[NUMBERS].to_numpy() - expected).max() < 1e-4
     assert table[NUMBERS].std().max() > 0.01  # or the comparison would say nothing

@@ -12,7 +12,7 @@ import typer
 
 from triaffect.cli._shared import progress_bar, read_duration
 from triaffect.errors import MediaError
-from triaffect.prediction.options import DETECT_EVERY_S, Options
+from triaffect.prediction.options import DETECTION_INTERVAL_S, Options
 
 if TYPE_CHECKING:
     from triaffect.report.annotate import Annotator
@@ -72,7 +72,7 @@ def predict(
             help="Look at the whole picture so often, in between only near known faces; "
             "0 looks at all of every frame."
         ),
-    ] = f"{DETECT_EVERY_S:g}s",
+    ] = f"{DETECTION_INTERVAL_S:g}s",
     smallest_face: Annotated[
         float,
         typer.Option(min=0, help="Pass over faces whose box has a side of fewer pixels."),
@@ -149,10 +149,10 @@ def predict(
 
     options = Options(
         sound=not no_sound,
-        every_s=None if every is None else read_duration(every, "--every", "a step", _LONGEST_S),
-        detect_every_s=read_duration(detect_every, "--detect-every", "a step", _LONGEST_S),
-        smallest_face_px=smallest_face,
-        most_faces=most_faces,
+        stride_s=None if every is None else read_duration(every, "--every", "a step", _LONGEST_S),
+        detection_interval_s=read_duration(detect_every, "--detect-every", "a step", _LONGEST_S),
+        min_face_px=smallest_face,
+        max_faces=most_faces,
     )
     form = TableForm.parse(smooth, baseline, columns, summary)
     files = find_media(inputs, images_as_video is not None)

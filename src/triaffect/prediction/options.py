@@ -1,49 +1,84 @@
-"""What a user may choose about a prediction, apart from the model.
+"""Options of a prediction that do not depend on the model: which faces, which moments.
 
-The same in Python and in the command line, and part of what a kept result depends on.
+They are the same in Python and on the command line, and part of what a cached result depends on.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 from triaffect.errors import TriaffectError
 
-DETECT_EVERY_S = 0.2
-"""Changes answers a quarter as much as a shift of the picture by five pixels does, see
+DETECTION_INTERVAL_S = 0.2
+"""Changes predictions a quarter as much as a shift of the picture by five pixels does, see
 docs/decisions/009-looking-near.md."""
 
+_OLD_NAMES = {
+    "every_s": "stride_s",
+    "detect_every_s": "detection_interval_s",
+    "smallest_face_px": "min_face_px",
+    "most_faces": "max_faces",
+}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class Options:
-    """What to predict of a file, and how closely to look.
+    """Options of a prediction.
+
+    The names of 0.1.0 (``every_s``, ``detect_every_s``, ``smallest_face_px``, ``most_faces``) are
+    accepted by keyword, with a `DeprecationWarning`.
 
     Attributes:
-        sound: Whether the sound of videos is heard; if not, faces alone are judged.
-        every_s: Seconds from one moment that has rows to the next; None gives rows to every
-            frame. A row says the same either way: only what its window needs is computed.
-        detect_every_s: Seconds from one look at the whole picture to the next; in between,
-            known faces are looked for near where they were. 0 looks at all of every frame.
-        smallest_face_px: Faces whose box has a shorter side than this, in pixels of the
-            picture, are passed over.
-        most_faces: At most so many faces of a frame, the largest; None for all.
+        sound: Whether the sound of videos is used; if not, predictions rest on faces alone.
+        stride_s: Seconds from one moment that has rows to the next; None gives rows to every
+            frame. Values are the same either way: only what a row's window needs is computed.
+        detection_interval_s: Seconds from one detection in the whole frame to the next; in
+            between, faces are detected near their last position. 0 detects in all of every frame.
+        min_face_px: Faces whose box has a shorter side than this, in pixels of the frame, are
+            ignored.
+        max_faces: At most so many faces of a frame, the largest; None for all.
 
     Raises:
-        TriaffectError: A value that cannot be.
+        TriaffectError: A value is out of its range.
+        TypeError: There is no such option.
     """
 
     sound: bool = True
-    every_s: float | None = None
-    detect_every_s: float = DETECT_EVERY_S
-    smallest_face_px: float = 0.0
-    most_faces: int | None = None
+    stride_s: float | None = None
+    detection_interval_s: float = DETECTION_INTERVAL_S
+    min_face_px: float = 0.0
+    max_faces: int | None = None
 
-    def __post_init__(self) -> None:
-        _check("every_s (--every)", self.every_s, above=0.0)
-        _check("detect_every_s (--detect-every)", self.detect_every_s, least=0.0)
-        _check("smallest_face_px (--smallest-face)", self.smallest_face_px, least=0.0)
-        _check("most_faces (--most-faces)", self.most_faces, least=1)
+    def __init__(
+        self,
+        sound: bool = True,
+        stride_s: float | None = None,
+        detection_interval_s: float = DETECTION_INTERVAL_S,
+        min_face_px: float = 0.0,
+        max_faces: int | None = None,
+        **old_names: object,
+    ) -> None:
+        values: dict[str, object] = {
+            "sound": sound,
+            "stride_s": stride_s,
+            "detection_interval_s": detection_interval_s,
+            "min_face_px": min_face_px,
+            "max_faces": max_faces,
+        }
+        for old, value in old_names.items():
+            if old not in _OLD_NAMES:
+                raise TypeError(f"Options has no option {old!r}; it has {', '.join(values)}")
+            message = f"the option {old} is now {_OLD_NAMES[old]}"
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            values[_OLD_NAMES[old]] = value
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        _check("stride_s", self.stride_s, above=0.0)
+        _check("detection_interval_s", self.detection_interval_s, least=0.0)
+        _check("min_face_px", self.min_face_px, least=0.0)
+        _check("max_faces", self.max_faces, least=1)
 
 
 def _check(

@@ -92,9 +92,9 @@ class Predictor:
         self._face, self._voice = OnnxFace(model, device), OnnxVoice(model, device)
         self._options = options
         self._faces = FaceStream(
-            detection_interval_s=options.detect_every_s,
-            min_face_px=options.smallest_face_px,
-            max_faces=options.most_faces,
+            detection_interval_s=options.detection_interval_s,
+            min_face_px=options.min_face_px,
+            max_faces=options.max_faces,
         )
         if not options.sound and self._fusion.part.complete:
             expected = "a model that can judge a face alone"
@@ -177,7 +177,7 @@ class Predictor:
     def _from_frames(
         self, path: str | Path, frames: Iterable[Frame], voice: VoiceMemory
     ) -> Generator[pa.Table]:
-        faces, stride = self._face_memory(), RowStride(self._options.every_s)
+        faces, stride = self._face_memory(), RowStride(self._options.stride_s)
         waiting = Instants.faceless(np.empty(0, np.int64), np.empty(0))
         with closing(self._faces.follow_ahead(frames)) as stream:
             while group := list(islice(stream, FRAMES_AT_ONCE)):
@@ -215,7 +215,7 @@ class Predictor:
         if not self._options.sound:
             expected = "a video or picture, as sound is left out"
             raise MediaError(expected, "a file of sound alone", where=path)
-        window, stride = self._voice_window, RowStride(self._options.every_s)
+        window, stride = self._voice_window, RowStride(self._options.stride_s)
         faces, problems, count = self._face_memory(), list[str](), 0
         for rows in self._voice_rows(path, problems):
             count += len(rows.times_s)
