@@ -264,6 +264,8 @@ def make_inputs(folder: Path) -> None:
     frames = [_frames(path) for path in clips[:2]]
     if frames and all(frames):
         _make_clips(frames, folder)
+        for sound in sorted(folder.glob("sounds/*"))[:1]:
+            shutil.copyfile(sound, folder / "damaged" / sound.name)
 
 
 def _make_crops(stills: Sequence[NDArray[np.uint8]], folder: Path) -> None:
@@ -393,7 +395,7 @@ VARIANTS = {
     "together": Variant((*_TOGETHER, "--most-faces", "1"), ("clips", "made_clips"), "jsonl"),
     "openface": Variant(("--columns", "openface"), ("stills", "pictures", *_IN_TIME), "csv"),
     "pyfeat": Variant(("--columns", "pyfeat"), ("stills", "pictures", *_IN_TIME)),
-    "no sound": Variant(("--no-sound",), ("clips", "stills", "sounds")),
+    "no sound": Variant(("--no-sound",), ("clips", "stills", "damaged")),
     "whole picture": Variant(("--detect-every", "0"), _VIDEO),
     "few faces": Variant(
         ("--smallest-face", "60", "--most-faces", "3"), ("pictures", *_VIDEO), "jsonl"
@@ -583,7 +585,7 @@ class Report:
 
     def print_differences(self) -> None:
         """Print the differences, and how many each reason explains."""
-        print("\n", "\n".join(self.lines), sep="")
+        print(*("", *self.lines), sep="\n")
         for reason, count in self.counts.items():
             print(f"{count} {reason}")
         if not self.counts:
