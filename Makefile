@@ -24,13 +24,13 @@ demo: $(READY) ## Synthetic corpus to a trained student, its scores, and a page 
 	$(BIN)/triaffect demo --out runs/demo
 
 bench: $(READY) ## Speed on this machine, into benchmarks/results; at the end one table of it
-	$(BIN)/triaffect bench load --json benchmarks/results/load.json
-	$(BIN)/triaffect bench train --json benchmarks/results/train.json
-	$(BIN)/triaffect bench predict --json benchmarks/results/predict.json
-	$(BIN)/triaffect bench extract --json benchmarks/results/extract.json
+	$(BIN)/python benchmarks/bench.py load --json benchmarks/results/load.json
+	$(BIN)/python benchmarks/bench.py train --json benchmarks/results/train.json
+	$(BIN)/python benchmarks/bench.py predict --json benchmarks/results/predict.json
+	$(BIN)/python benchmarks/bench.py extract --json benchmarks/results/extract.json
 	for script in benchmarks/bench_*.py; do \
-		told=benchmarks/results/$$(basename $$script .py).txt; \
-		$(BIN)/python $$script > $$told && cat $$told || exit 1; \
+		result=benchmarks/results/$$(basename $$script .py).txt; \
+		$(BIN)/python $$script > $$result && cat $$result || exit 1; \
 	done
 	$(BIN)/python benchmarks/table.py
 

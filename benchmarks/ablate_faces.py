@@ -22,9 +22,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 from answers import scores
+from measure import write_json
 from score_ferplus import majority
 
-from triaffect.cli._shared import write_json_file
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.datasets.augmentation import augment
 from triaffect.datasets.single import CropSamples
@@ -138,7 +138,7 @@ def main() -> None:
         )
         found[name] = {"alone": one, "mirrored": both}
     if asked.json is not None:
-        write_json_file(asked.json, {"epochs": asked.epochs, "seed": asked.seed, **found})
+        write_json(asked.json, {"epochs": asked.epochs, "seed": asked.seed, **found})
 
 
 if __name__ == "__main__":

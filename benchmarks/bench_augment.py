@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measure import measure, report
 from torch import Tensor
 
-from triaffect.cli.measure import measure, report
 from triaffect.datasets.augmentation import augment
 from triaffect.datasets.augmentation import crops as camera
 from triaffect.datasets.augmentation.augment import vary_crops

@@ -9,11 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import updates
+from measure import measure_in_turns, report, share
+from paper_store import BATCHES, make_paper_store
 from torch._dynamo.exc import TorchDynamoException
 
-from triaffect.cli.bench import updates
-from triaffect.cli.measure import measure_in_turns, report, share
-from triaffect.cli.paper_store import BATCHES, make_paper_store
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_samples

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measure import Measurement, measure_in_turns, report
 
-from triaffect.cli.measure import Measurement, measure_in_turns, report
 from triaffect.features.extractors.session import open_session
 from triaffect.models.light_face import LightFace
 from triaffect.recipes.config import LightFaceSpec

@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
-import skimage.data
 from numpy.typing import NDArray
+from portrait_video import portrait
 
 from triaffect.faces import detection as centerface
 from triaffect.faces.detection import CenterFace
@@ -52,8 +52,8 @@ class OpenCv(CenterFace):
 def videos(folder: Path) -> dict[str, list[NDArray[np.uint8]]]:
     """All frames of all videos, so that decoding is not timed."""
     if not folder.is_dir():
-        print(f"no folder {folder}: the astronaut portrait instead")
-        return {"astronaut": [skimage.data.astronaut()] * 50}
+        print(f"no folder {folder}: a rendered portrait instead")
+        return {"portrait": [portrait()] * 50}
     return {p.name: [f.rgb for f in VideoFrames(p)] for p in sorted(folder.iterdir())}
 
 

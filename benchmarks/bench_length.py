@@ -12,9 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import av
-
-from triaffect.cli.made_video import FRAME_RATE, write_portrait_video
-from triaffect.cli.measure import Measurement, report
+from measure import Measurement, report
+from portrait_video import FRAME_RATE, write_portrait_video
 
 RESULT = Path(__file__).parent / "results" / "length.json"
 MINUTES = (1, 60)

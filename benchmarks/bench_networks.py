@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from measure import Measurement, measure_in_turns, report
 from threadpoolctl import threadpool_limits
 
-from triaffect.cli.measure import Measurement, measure_in_turns, report
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.model_folder import load_model_folder

@@ -14,8 +14,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+from measure import Measurement, measure, report
 
-from triaffect.cli.measure import Measurement, measure, report
 from triaffect.metrics import paired
 from triaffect.metrics.abaw import statistics_of
 from triaffect.metrics.paired import ResampledScores, difference, drawn_units, resample_scores

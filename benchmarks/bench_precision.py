@@ -12,8 +12,8 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+from measure import Measurement, measure, report
 
-from triaffect.cli.measure import Measurement, measure, report
 from triaffect.corpora.rows import build_moments
 from triaffect.features.extractors.onnx import Gray64, LogMel64
 from triaffect.features.store import KEY_DTYPE, FeatureStore

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from measure import Measurement, measure, report
 from numpy.typing import NDArray
-from skimage.data import astronaut
+from portrait_video import FRAME_RATE, SOUND_RATE, portrait
 
-from triaffect.cli.made_video import FRAME_RATE, SOUND_RATE
-from triaffect.cli.measure import Measurement, measure, report
 from triaffect.faces.alignment import align_many
 from triaffect.faces.detection import CenterFace
 from triaffect.faces.tracking import FaceFollower
@@ -44,13 +43,13 @@ next(triaffect.load().stream(sys.argv[1]))
 def pictures(faces: int) -> Iterator[NDArray[np.uint8]]:
     """The portrait, swaying, once or in each quarter of the picture."""
     side = HEIGHT if faces == 1 else HEIGHT // 2
-    portrait = cv2.resize(astronaut(), (side, side), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(portrait(), (side, side), interpolation=cv2.INTER_AREA)
     corners = [(0, 140)] if faces == 1 else [(0, 70), (0, 390), (side, 70), (side, 390)]
     for k in range(FRAMES):
         picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
         for number, (top, left) in enumerate(corners):
             x = left + round(25 * np.sin(k / 12 + number))
-            picture[top : top + side, x : x + side] = portrait
+            picture[top : top + side, x : x + side] = small
         yield picture
 
 

@@ -29,9 +29,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from measure import Measurement, report
+from paper_store import FACE, FRAME_RATE, VOICE_SPAN_S, random_moments
 
-from triaffect.cli.measure import Measurement, report
-from triaffect.cli.paper_store import FACE, FRAME_RATE, VOICE_SPAN_S, random_moments
 from triaffect.datasets.batches import make_batch, plan_epoch
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import KEY_DTYPE, FeatureStore

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from measure import Measurement, measure, report
 
-from triaffect.cli.measure import Measurement, measure, report
 from triaffect.metrics.abaw import per_batch_score, score_statistics, statistics_of
 from triaffect.metrics.bootstrap import bootstrap
 from triaffect.metrics.simulation import draw_labels, predictors

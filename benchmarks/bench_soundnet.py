@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from measure import Measurement, measure, report
 
-from triaffect.cli.measure import Measurement, measure, report
 from triaffect.features.extractors.onnx import BATCH, Network
 from triaffect.features.extractors.soundnet import (
     BOTH,

@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 
 import cv2
-from skimage.data import astronaut
-
-from triaffect.cli.measure import Measurement, report
+from measure import Measurement, report
+from portrait_video import portrait
 
 RESULT = Path(__file__).parent / "results" / "start.json"
 REPEATS = 7
@@ -29,7 +28,7 @@ def seconds_of(*arguments: str) -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         picture, table = Path(folder) / "portrait.png", Path(folder) / "table.csv"
-        cv2.imwrite(str(picture), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+        cv2.imwrite(str(picture), cv2.cvtColor(portrait(), cv2.COLOR_RGB2BGR))
         starts = {
             "python alone": ("-c", "pass"),
             "import triaffect": ("-c", "import triaffect"),

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from asked import DEFAULT, chosen
+from measure import write_json
 from numpy.typing import NDArray
 
-from triaffect.cli._shared import write_json_file
 from triaffect.errors import TriaffectError
 from triaffect.prediction.predictor import Predictor
 
@@ -191,7 +191,7 @@ def main() -> None:
     for line in told(found):
         print(line)
     if asked.json is not None:
-        write_json_file(asked.json, {"model": asked.model, **found})
+        write_json(asked.json, {"model": asked.model, **found})
 
 
 if __name__ == "__main__":

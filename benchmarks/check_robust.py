@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 from asked import DEFAULT, Answers, Asked, chosen
 from degraded import CLEAN, FACELESS, FACES, RATE, SOUNDS
+from measure import write_json
 from numpy.typing import NDArray
 from score_ferplus import TEST, crops_of, majority, rows_of
 from score_voices import open_corpus, recordings
 
-from triaffect.cli._shared import write_json_file
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.errors import TriaffectError
 from triaffect.media.audio import read_sound
@@ -190,7 +190,7 @@ def main() -> None:
     for what, each in found.items():
         print("\n".join(told(what, each)), end="\n\n")
     if asked.json is not None:
-        write_json_file(asked.json, {"model": asked.model, **found})
+        write_json(asked.json, {"model": asked.model, **found})
 
 
 if __name__ == "__main__":

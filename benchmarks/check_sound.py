@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from asked import DEFAULT, Answers, Asked, chosen
+from measure import write_json
 from numpy.typing import NDArray
 
-from triaffect.cli._shared import write_json_file
 from triaffect.corpora.acted_speech import RAVDESS_EMOTIONS, Ravdess
 from triaffect.errors import TriaffectError
 from triaffect.faces.stream import FaceStream
@@ -251,7 +251,7 @@ def main() -> None:
     for line in told(found):
         print(line)
     if asked.json is not None:
-        write_json_file(asked.json, {"model": asked.model, **found})
+        write_json(asked.json, {"model": asked.model, **found})
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from measure import machine
+
 from tests.prediction.tiny_model import portrait, tone, write_tiny_model
-from triaffect.cli.measure import machine
 from triaffect.errors import TriaffectError
 from triaffect.prediction.predictor import Predictor
 

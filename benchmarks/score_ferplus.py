@@ -32,9 +32,9 @@ import numpy as np
 import torch
 from answers import scores, told
 from asked import DEFAULT, Asked, chosen
+from measure import write_json
 from numpy.typing import NDArray
 
-from triaffect.cli._shared import write_json_file
 from triaffect.corpora.ferplus import FerPlus, FerPlusArrays, expression_votes, read_arrays
 from triaffect.errors import TriaffectError
 from triaffect.faces.stream import FaceStream
@@ -208,7 +208,7 @@ def main() -> None:
     tell(found)
     if asked.json is not None:
         how = {"model": asked.model, "with": asked.others, "mirror": asked.mirror}
-        write_json_file(asked.json, {**how, **found})
+        write_json(asked.json, {**how, **found})
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 from answers import scores, told
+from measure import write_json
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from triaffect.cli._shared import write_json_file
 from triaffect.corpora.acted_speech import EmoDb, Ravdess
 from triaffect.corpora.base import Corpus
 from triaffect.errors import TriaffectError
@@ -135,7 +135,7 @@ def main() -> None:
     print(told(found))
     print("accuracy by person: " + ", ".join(f"{k} {v:.3f}" for k, v in found["people"].items()))
     if asked.json is not None:
-        write_json_file(asked.json, {"models": asked.model, **found})
+        write_json(asked.json, {"models": asked.model, **found})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """One table of everything that was measured: python benchmarks/table.py [--folder DIR].
 
-Reads the JSON files that `triaffect bench` and the scripts beside this one write, and says on
+Reads the JSON files that `bench.py` and the scripts beside this one write, and says on
 which machine each was made. `make bench` ends with it.
 """
 
@@ -12,10 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from measure import format_number
 from rich.console import Console
 from rich.table import Table
-
-from triaffect.cli.measure import shown
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -25,16 +24,16 @@ def read(folder: Path) -> list[dict[str, Any]]:
     files = sorted(folder.glob("*.json"))
     if not files:
         sys.exit(f"no JSON files in {folder}: run make bench, or give --folder")
-    found = [json.loads(file.read_text("utf-8")) for file in files]
-    return sorted(found, key=lambda each: str(each["benchmark"]))
+    results = [json.loads(file.read_text("utf-8")) for file in files]
+    return sorted(results, key=lambda each: str(each["benchmark"]))
 
 
 def machine_of(result: dict[str, Any]) -> str:
     """A line about the machine and what ran on it."""
-    about = result["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    python = f"Python {about['python']}"
-    return f"{about['processor']}, {about['cores']} cores, {about['system']}; {python}, {versions}"
+    host = result["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in host["versions"].items())
+    python = f"Python {host['python']}"
+    return f"{host['processor']}, {host['cores']} cores, {host['system']}; {python}, {versions}"
 
 
 def table(results: list[dict[str, Any]]) -> Table:
@@ -49,13 +48,13 @@ def table(results: list[dict[str, Any]]) -> Table:
             name, justify="right" if name in ("median", "lowest", "highest") else "left"
         )
     for result in results:
-        place = str(machines.index(machine_of(result)) + 1)
+        number = str(machines.index(machine_of(result)) + 1)
         made.add_section()
         for k, each in enumerate(result["results"]):
             numbers = (each["median"], min(each["values"]), max(each["values"]))
             first = str(result["benchmark"]) if k == 0 else ""
-            row = (first, each["name"], *map(shown, numbers), each["unit"])
-            made.add_row(*row, *[place] * several)
+            row = (first, each["name"], *map(format_number, numbers), each["unit"])
+            made.add_row(*row, *[number] * several)
     return made
 
 

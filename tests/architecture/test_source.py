@@ -10,9 +10,9 @@ from triaffect.tasks.registry import TASKS
 
 MOST_LINES = 700
 
-SPELL_TASK_KEYS = ("tasks/", "corpora/", "recipes/", "losses/", "synthetic/", "cli/paper_store.py")
+SPELL_TASK_KEYS = ("tasks/", "corpora/", "recipes/", "losses/", "synthetic/")
 """Who may name single tasks: the tasks; label files, which have them in their names; recipes
-and the published system's terms, which are about them; and the paper's batch sizes."""
+and the published system's terms, which are about them."""
 
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 

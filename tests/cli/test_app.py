@@ -15,7 +15,7 @@ from triaffect.corpora import base as corpus
 from triaffect.errors import MediaError
 from triaffect.version import __version__
 
-COMMANDS = {"predict", "corpus", "extract", "train", "evaluate", "demo", "bench", "scores"}
+COMMANDS = {"predict", "corpus", "extract", "train", "evaluate", "demo", "scores"}
 
 
 def run(monkeypatch, capfd, *arguments):
@@ -40,7 +40,7 @@ def test_help_names_every_command(monkeypatch, capfd):
     assert {word for word in COMMANDS if word in out.split()} == COMMANDS
 
 
-@pytest.mark.parametrize("name", ["weights"])
+@pytest.mark.parametrize("name", ["bench", "weights"])
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["convert", "FACE.h5", "--out", "W"]])
 def test_moved_command_says_where_it_went(name, arguments, monkeypatch, capfd):
     code, out, err = run(monkeypatch, capfd, name, *arguments)
@@ -179,7 +179,7 @@ def test_an_interrupt_is_told_and_has_its_own_code(monkeypatch, capfd, tmp_path)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["predict", "--nonsense"], ["bench", "train", "--repeats", "many"], ["train"]],
+    [["nonsense"], ["predict", "--nonsense"], ["train", "recipe", "--seed", "many"], ["train"]],
     ids=["command", "option", "value", "missing"],
 )
 def test_a_wrong_call_ends_with_code_2(monkeypatch, capfd, arguments):

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from triaffect.cli._shared import add_command
-from triaffect.cli.bench import bench_app
 from triaffect.cli.compare import compare
 from triaffect.cli.corpus import corpus_app
 from triaffect.cli.demo import demo
@@ -70,7 +69,6 @@ add_command(app, submit_check, "submit-check")
 add_command(app, demo)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(scores_app, name="scores")
-app.add_typer(bench_app, name="bench")
 
 
 def _add_moved(name: str, replacement: str) -> None:
@@ -84,6 +82,7 @@ def _add_moved(name: str, replacement: str) -> None:
     app.command(name, hidden=True, add_help_option=False, context_settings=settings)(moved)
 
 
+_add_moved("bench", "python benchmarks/bench.py")
 _add_moved("weights", "python -m tools.keras_import")
 
 

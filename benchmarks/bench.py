@@ -1,4 +1,4 @@
-"""``triaffect bench``: how fast this machine trains, predicts and loads."""
+"""Speed of this machine: python benchmarks/bench.py train|load|extract|predict [--json FILE]."""
 
 from __future__ import annotations
 
@@ -9,17 +9,30 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from measure import measure, measure_in_turns, report, share
+from paper_store import BATCHES, floor_step, make_paper_store
+from portrait_video import write_portrait_video
 
-from triaffect.cli.measure import measure, measure_in_turns, report, share
+from triaffect.corpora.label_table import LabelTable
+from triaffect.datasets.batches import make_batch, plan_epoch
+from triaffect.faces.stream import FaceStream
+from triaffect.features.extraction import extract as extract_store
+from triaffect.io.workers import count_cores
+from triaffect.media.video import VideoFrames
+from triaffect.prediction.predictor import Predictor
+from triaffect.prediction.predictor import load as load_model
+from triaffect.recipes.load import load_recipe
+from triaffect.tasks.registry import TASKS
+from triaffect.training.build import build_samples
+from triaffect.training.files import write_tensors
+from triaffect.training.run_folder import RunFolder
+from triaffect.training.stage import StageRun, TrainingContext
+from triaffect.training.trainer import set_threads
 
-if TYPE_CHECKING:
-    from triaffect.prediction.predictor import Predictor
-    from triaffect.training.stage import StageRun, TrainingContext
-
-bench_app = typer.Typer(
+app = typer.Typer(
     no_args_is_help=True,
     help="Measure speed on this machine: medians over repeats, with what they were measured on.",
 )
@@ -33,13 +46,13 @@ THREADS = min(2, os.cpu_count() or 1)
 
 Seconds = Annotated[float, typer.Option(min=0.0, help="Least length of one measurement.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Measurements of each kind.")]
-Seed = Annotated[int, typer.Option(min=0, help="Decides every random number.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", help="Also write everything here.", show_default=False)
+    Path | None, typer.Option("--json", help="JSON file of all measurements.", show_default=False)
 ]
 
 
-@bench_app.command()
+@app.command()
 def train(
     seconds: Seconds = 5.0,
     repeats: Repeats = 5,
@@ -59,10 +72,6 @@ def train(
     224 AU rows an iteration, each with an update of its own. Beside them, by turns, the floor:
     the matrix products of the same iteration and nothing else.
     """
-    from triaffect.cli.paper_store import BATCHES
-    from triaffect.cli.product_floor import floor_step
-    from triaffect.training.trainer import set_threads
-
     set_threads(threads)
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
         work = _paper_work(Path(folder), TRAIN_ITERATIONS, TRAIN_SOURCES, seed)
@@ -76,7 +85,7 @@ def train(
     report("train", [*rates.values(), *shares], {**settings, "cpu_time": cpu_time}, json_)
 
 
-@bench_app.command()
+@app.command()
 def load(
     seconds: Seconds = 3.0,
     repeats: Repeats = 5,
@@ -88,10 +97,6 @@ def load(
     json_: JsonFile = None,
 ) -> None:
     """Time making batches from a feature store: the paper's windows, dimensions and batches."""
-    from triaffect.cli.paper_store import BATCHES
-    from triaffect.datasets.batches import make_batch, plan_epoch
-    from triaffect.training.trainer import set_threads
-
     set_threads(threads)
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
         work = _paper_work(Path(folder), LOAD_ITERATIONS, sources, seed)
@@ -111,7 +116,7 @@ def load(
     report("load", rates, settings, json_)
 
 
-@bench_app.command()
+@app.command()
 def predict(
     model: Annotated[
         Path | None, typer.Option(help="Model folder.", show_default="the shipped weights")
@@ -125,9 +130,6 @@ def predict(
     json_: JsonFile = None,
 ) -> None:
     """Time prediction from file to table, in one process, and each step on the way to it."""
-    from triaffect.cli.made_video import write_portrait_video
-    from triaffect.prediction.predictor import load as load_model
-
     predictor = load_model(model)
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
         path = video or write_portrait_video(Path(folder) / "portrait.mp4", frames)
@@ -138,7 +140,7 @@ def predict(
     report("predict", rates, settings, json_)
 
 
-@bench_app.command()
+@app.command()
 def extract(
     jobs: Annotated[
         int | None, typer.Option(help="Worker processes.", min=1, show_default="all cores")
@@ -149,12 +151,7 @@ def extract(
     json_: JsonFile = None,
 ) -> None:
     """Time extraction of a folder of videos with the shipped networks, from files to store."""
-    from triaffect.cli.extract import cores
-    from triaffect.cli.made_video import write_portrait_video
-    from triaffect.corpora.label_table import LabelTable
-    from triaffect.features.extraction import extract as run
-
-    workers = jobs or cores()
+    workers = jobs or count_cores()
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
         root, turn = Path(folder) / "corpus", count()
         root.mkdir()
@@ -166,7 +163,7 @@ def extract(
 
         def step() -> int:
             store = Path(folder) / f"store{next(turn)}"
-            run(LabelTable(root), store, "default", "default", workers)
+            extract_store(LabelTable(root), store, "default", "default", workers)
             return videos * frames
 
         rates = [measure("extract", "frames/s", step, 0.0, repeats)]
@@ -174,14 +171,7 @@ def extract(
 
 
 def _paper_work(folder: Path, iterations: int, sources: int, seed: int) -> TrainingContext:
-    """The paper's recipe over random features, ready for its stages."""
-    from triaffect.cli.paper_store import make_paper_store
-    from triaffect.recipes.load import load_recipe
-    from triaffect.tasks.registry import TASKS
-    from triaffect.training.build import build_samples
-    from triaffect.training.run_folder import RunFolder
-    from triaffect.training.stage import TrainingContext
-
+    """Prepare the paper's recipe over random features for its stages."""
     recipe = load_recipe(RECIPE)
     store = make_paper_store(folder / "store", iterations, sources, seed)
     samples = build_samples(recipe.data, store, TASKS)
@@ -189,10 +179,7 @@ def _paper_work(folder: Path, iterations: int, sources: int, seed: int) -> Train
 
 
 def _stages(work: TrainingContext) -> Iterator[StageRun]:
-    """Every stage in order; what one learnt meanwhile teaches the next."""
-    from triaffect.training.files import write_tensors
-    from triaffect.training.stage import StageRun
-
+    """Yield every stage in order; the weights of one, as trained meanwhile, teach the next."""
     for index, name in enumerate(work.names):
         run = StageRun(work, index)
         yield run
@@ -200,7 +187,7 @@ def _stages(work: TrainingContext) -> Iterator[StageRun]:
 
 
 def updates(run: StageRun) -> Callable[[], int]:
-    """One iteration, the updates of every kind; gives the number of rows."""
+    """Make a step of one iteration, the updates of every kind; it returns the number of rows."""
     plan, turn = run.plan(0), count()
 
     def step() -> int:
@@ -213,10 +200,7 @@ def updates(run: StageRun) -> Callable[[], int]:
 
 
 def _steps(path: Path, predictor: Predictor) -> Iterator[tuple[str, Callable[[], int]]]:
-    """What is to be timed: the way from file to table, cut off later and later."""
-    from triaffect.faces.stream import FaceStream
-    from triaffect.media.video import VideoFrames
-
+    """Yield what is timed: the way from file to table, cut off later and later."""
     frames, faces = VideoFrames(path), FaceStream()
     total = sum(1 for _ in frames)
 
@@ -230,3 +214,7 @@ def _steps(path: Path, predictor: Predictor) -> Iterator[tuple[str, Callable[[],
     yield "decode", timed(lambda: iter(frames))
     yield "and find faces", timed(lambda: faces.follow(frames))
     yield "and all the rest", timed(lambda: predictor.tables(path))
+
+
+if __name__ == "__main__":
+    app()

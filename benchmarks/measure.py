@@ -1,7 +1,8 @@
-"""Repeated measurements, the machine they were made on, a table and a JSON file of them."""
+"""Measure repeatedly; report as a table and a JSON file, with the machine they were made on."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -12,7 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from triaffect.cli._shared import write_json_file
+from rich.console import Console
+from rich.table import Table
+
+from triaffect.io.atomic import make_folder, write_text
 
 PACKAGES = ("triaffect", "numpy", "torch", "onnxruntime", "av", "opencv-python", "pyarrow")
 """Packages whose versions matter to speed and memory."""
@@ -68,7 +72,7 @@ def measure(
         step: Does some work and returns how much, in units.
         seconds: Each measurement goes on at least so long.
         repeats: How many measurements; a first step, not counted, warms up.
-        clock: Tells seconds; `time.process_time` leaves out other processes' work.
+        clock: Returns seconds; `time.process_time` leaves out other processes' work.
     """
     step()
     values = tuple(_once(step, seconds, clock) for _ in range(repeats))
@@ -89,7 +93,7 @@ def measure_in_turns(
         unit: Of all of them.
         seconds: Each measurement goes on at least so long.
         repeats: Rounds.
-        clock: Tells seconds.
+        clock: Returns seconds.
     """
     for step in steps.values():
         step()
@@ -99,7 +103,7 @@ def measure_in_turns(
 
 
 def share(of: Measurement, whole: Measurement) -> Measurement:
-    """What share one measurement is of another, round by round."""
+    """Divide one measurement by another, round by round."""
     values = (one / other for one, other in zip(of.values, whole.values, strict=True))
     return Measurement(of.name, f"share of {whole.name}", tuple(values))
 
@@ -114,13 +118,13 @@ def _once(step: Callable[[], int], seconds: float, clock: Callable[[], float]) -
 
 
 def machine() -> dict[str, Any]:
-    """What the measurements were made on; nothing that names the computer or its owner."""
+    """Describe the machine; nothing that names the computer or its owner."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": {name: text for name in PACKAGES if (text := _version(name))},
     }
 
 
@@ -144,9 +148,9 @@ def _version(package: str) -> str:
         return ""
 
 
-def shown(number: float) -> str:
-    """A number to four digits, a large one to its last before the point."""
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"  # noqa: PLR2004
+def format_number(number: float) -> str:
+    """Format to four significant digits, a large number without decimals."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
 def report(
@@ -163,23 +167,26 @@ def report(
         settings: Seed, threads, sizes.
         json_file: Where to write; None for nowhere.
     """
-    from rich.console import Console
-    from rich.table import Table
-
-    about = machine()
-    where = f"{about['processor']}, {about['cores']} cores"
+    host = machine()
+    where = f"{host['processor']}, {host['cores']} cores"
     table = Table("", "median", "lowest", "highest", "unit", title=f"{benchmark} ({where})")
     for each in measured:
         numbers = (each.median, min(each.values), max(each.values))
-        table.add_row(each.name, *map(shown, numbers), each.unit)
+        table.add_row(each.name, *map(format_number, numbers), each.unit)
     Console().print(table)
     if json_file is not None:
         results = [each.to_json() for each in measured]
         content = {
             "benchmark": benchmark,
             "settings": dict(settings),
-            "machine": about,
+            "machine": host,
             "results": results,
             "keys": {each.key: round(each.median, 3) for each in measured},
         }
-        write_json_file(json_file, content)
+        write_json(json_file, content)
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - anything JSON can hold
+    """Write indented JSON whole or not at all; folders are made as needed."""
+    make_folder(path.parent)
+    write_text(path, json.dumps(content, indent=1) + "\n")
