@@ -22,13 +22,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 from answers import scores
-from measure import write_json
 from score_ferplus import majority
 
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.datasets.augmentation import augment
 from triaffect.datasets.single import CropSamples
 from triaffect.features.store import FeatureStore
+from triaffect.io.atomic import write_json
 from triaffect.models.light_face import LightFace
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.expression import EXPRESSION

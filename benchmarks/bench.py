@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -42,7 +41,7 @@ TRAIN_ITERATIONS, LOAD_ITERATIONS, TRAIN_SOURCES = 8, 40, 6
 WINDOW = 6
 """Face vectors of a row in that recipe: 50 frames, every tenth."""
 
-THREADS = min(2, os.cpu_count() or 1)
+THREADS = min(2, count_cores())
 
 Seconds = Annotated[float, typer.Option(min=0.0, help="Least length of one measurement.")]
 Repeats = Annotated[int, typer.Option(min=1, help="Measurements of each kind.")]

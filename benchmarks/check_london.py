@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from asked import DEFAULT, chosen
-from measure import write_json
 from numpy.typing import NDArray
 
 from triaffect.errors import TriaffectError
+from triaffect.io.atomic import write_json
 from triaffect.prediction.predictor import Predictor
 
 MEANT = {"neutral": "neutral", "smiling": "happiness"}

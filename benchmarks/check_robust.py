@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 from asked import DEFAULT, Answers, Asked, chosen
 from degraded import CLEAN, FACELESS, FACES, RATE, SOUNDS
-from measure import write_json
 from numpy.typing import NDArray
 from score_ferplus import TEST, crops_of, majority, rows_of
 from score_voices import open_corpus, recordings
 
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.errors import TriaffectError
+from triaffect.io.atomic import write_json
 from triaffect.media.audio import read_sound
 from triaffect.prediction.predictor import Predictor
 from triaffect.tasks.expression import EXPRESSION

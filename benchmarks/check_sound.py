@@ -30,12 +30,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from asked import DEFAULT, Answers, Asked, chosen
-from measure import write_json
 from numpy.typing import NDArray
 
 from triaffect.corpora.acted_speech import RAVDESS_EMOTIONS, Ravdess
 from triaffect.errors import TriaffectError
 from triaffect.faces.stream import FaceStream
+from triaffect.io.atomic import write_json
 from triaffect.media.audio import sound_chunks
 from triaffect.media.probe import read_image
 from triaffect.prediction.options import Options

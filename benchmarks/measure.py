@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 import statistics
 import time
@@ -16,7 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from triaffect.io.atomic import make_folder, write_text
+from triaffect.io.atomic import write_json
+from triaffect.io.workers import count_cores
 
 PACKAGES = ("triaffect", "numpy", "torch", "onnxruntime", "av", "opencv-python", "pyarrow")
 """Packages whose versions matter to speed and memory."""
@@ -121,15 +120,11 @@ def machine() -> dict[str, Any]:
     """Describe the machine; nothing that names the computer or its owner."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
+        "cores": count_cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: text for name in PACKAGES if (text := _version(name))},
     }
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:
@@ -184,9 +179,3 @@ def report(
             "keys": {each.key: round(each.median, 3) for each in measured},
         }
         write_json(json_file, content)
-
-
-def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - anything JSON can hold
-    """Write indented JSON whole or not at all; folders are made as needed."""
-    make_folder(path.parent)
-    write_text(path, json.dumps(content, indent=1) + "\n")

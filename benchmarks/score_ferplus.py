@@ -32,7 +32,6 @@ import numpy as np
 import torch
 from answers import scores, told
 from asked import DEFAULT, Asked, chosen
-from measure import write_json
 from numpy.typing import NDArray
 
 from triaffect.corpora.ferplus import FerPlus, FerPlusArrays, expression_votes, read_arrays
@@ -40,6 +39,7 @@ from triaffect.errors import TriaffectError
 from triaffect.faces.stream import FaceStream
 from triaffect.features.extraction_worker import batches
 from triaffect.features.extractors.onnx import gray64
+from triaffect.io.atomic import write_json
 from triaffect.models.light_face import LightFace
 from triaffect.recipes.config import LightFaceSpec
 from triaffect.tasks.expression import EXPRESSION

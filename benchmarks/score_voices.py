@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from answers import scores, told
-from measure import write_json
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
@@ -34,6 +33,7 @@ from triaffect.corpora.base import Corpus
 from triaffect.errors import TriaffectError
 from triaffect.features.extractors.onnx import OnnxVoice
 from triaffect.features.model_folder import load_model_folder
+from triaffect.io.atomic import write_json
 from triaffect.media.audio import sound_chunks
 from triaffect.prediction.predictor import Predictor, model_folder
 from triaffect.recipes.config import LightVoiceSpec

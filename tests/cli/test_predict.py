@@ -251,8 +251,8 @@ def test_only_bad_inputs_are_code_2(run, tmp_path):
         (["one.png", "-o", "t.csv", "--smooth", "much"], ["smooth", "causal", "'much'"]),
         (["one.png", "-o", "t.csv", "--baseline", "1h"], ["baseline", "'1h'"]),
         (["one.png", "-o", "t.csv", "--columns", "facet"], ["openface, pyfeat", "'facet'"]),
-        (["one.png", "-o", "t.csv", "--summary", "no/s.csv"], ["no/s.csv", "no such folder"]),
-        (["one.png", "-o", "t.csv", "--report", "no/page.html"], ["no/page.html", "folder"]),
+        (["one.png", "-o", "t.csv", "--summary", "one.png/s.csv"], ["one.png", "a folder"]),
+        (["one.png", "-o", "t.csv", "--report", "one.png/page.html"], ["one.png", "a folder"]),
     ],
 )
 def test_mistakes_are_told_before_any_work(run, tmp_path, arguments, words):

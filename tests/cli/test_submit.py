@@ -125,8 +125,11 @@ def mistakes(place, run):
     yield ("submit", place / "store", *store, *listed, *out), "a run folder with run.json"
     yield ("submit", run, "--store", run, *listed, *out), "a feature store"
     yield ("submit", run, *store, "--list", place / "no.txt", *out), "a file to read"
-    yield ("submit", run, *store, *listed, "-o", place / "none" / "out.txt"), "existing folder"
-    yield ("submit", run, *store, *listed, "-o", place), "an output file, got a folder"
+    yield (
+        ("submit", run, *store, *listed, "-o", place / "list.txt" / "out.txt"),
+        "a folder, got a file",
+    )
+    yield ("submit", run, *store, *listed, "-o", place), "a file to write, got a folder"
     yield ("submit", run, *store, *listed, "-o", place / "list.txt"), "got the test list"
     foreign = place / "foreign.txt"
     foreign.write_text("image\nsomebody/00001.jpg\n")

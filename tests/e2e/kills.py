@@ -295,11 +295,11 @@ def _do(
         counted.write_text(str(seen))
 
 
-def started(wanted: Callable[[], bool]) -> Callable[[int], int]:
+def started(is_cancelled: Callable[[], bool]) -> Callable[[int], int]:
     """Work of a pool whose first result is its process; the others come late."""
 
     def work(number: int) -> int:
-        while number and wanted():
+        while number and not is_cancelled():
             time.sleep(60)
         return os.getpid()
 

@@ -115,9 +115,9 @@ def test_workers_end_with_a_parent_that_is_killed():
     code = (
         "import os, time\n"
         "from tests.e2e.kills import started\n"
-        "from triaffect.io.workers import Work\n"
+        "from triaffect.io.workers import WorkerPool\n"
         "if __name__ == '__main__':\n"
-        "    for number in Work(started, str).results(range(9), 2): print(number, flush=True)"
+        "    for number in WorkerPool(started, str).results(range(9), 2): print(number, flush=True)"
     )
     root = Path(__file__).parents[2]
     with subprocess.Popen(

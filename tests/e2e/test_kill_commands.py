@@ -91,8 +91,12 @@ def read_only(monkeypatch):
     def opened(file, mode="r", *more, open_=io.open, **named):
         return refuse(file) if set(mode) & set("wax+") else open_(file, mode, *more, **named)
 
+    def opened_by_number(path, flags, *more, open_=os.open, **named):
+        return refuse(path) if flags & os.O_CREAT else open_(path, flags, *more, **named)
+
     def begin():
         monkeypatch.setattr(io, "open", opened)
+        monkeypatch.setattr(os, "open", opened_by_number)
         monkeypatch.setattr(os, "mkdir", lambda path, *_: refuse(path))
 
     return begin

@@ -290,7 +290,7 @@ def test_a_node_needs_the_corpus_alone_and_sends_rows_in_pieces(whole, tmp_path,
     voice, _ = voice_folder(tmp_path / "voice", Window(1.0, 0.25, causal=False))
     settings = Settings(corpus, str(face.path), str(voice.path), tmp_path / "pending")
     job = Job(0, corpus.sources()[0])
-    expected = Worker(settings, lambda: True)(job)
+    expected = Worker(settings, lambda: False)(job)
     parcel = node.pack(settings)
     shutil.rmtree(face.path)
     shutil.rmtree(voice.path)

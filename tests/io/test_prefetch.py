@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triaffect.io.prefetch import ahead
+from triaffect.io.prefetch import prefetch
 
 
 def threads():
-    return [t for t in threading.enumerate() if t.name == "triaffect-ahead"]
+    return [t for t in threading.enumerate() if t.name == "triaffect-prefetch"]
 
 
 @given(st.lists(st.integers()), st.integers(1, 5))
 def test_the_same_items_in_the_same_order(items, most):
-    assert list(ahead(items, most)) == items
+    assert list(prefetch(items, most)) == items
     assert not threads()
 
 
@@ -28,7 +28,7 @@ def test_no_more_wait_than_may():
             made.append(k)
             yield k
 
-    given_out = ahead(items(), 3)
+    given_out = prefetch(items(), 3)
     assert next(given_out) == 0
     time.sleep(0.3)
     assert len(made) <= 5  # the one taken, three waiting, one in hand
@@ -44,9 +44,9 @@ def test_an_error_comes_after_the_items_before_it():
 
     got = []
     with pytest.raises(OSError, match="broken"):
-        got.extend(ahead(items(), 1))  # extend takes what comes before the error
+        got.extend(prefetch(items(), 1))  # extend takes what comes before the error
     assert not threads()
-    source = ahead(items(), 8)
+    source = prefetch(items(), 8)
     assert [next(source), next(source)] == [1, 2]
     with pytest.raises(OSError, match="broken"):
         next(source)
@@ -71,21 +71,21 @@ def test_whatever_stops_the_consumer_stops_the_threads(error):
         finally:
             source.close()
 
-    source = ahead(doubled(ahead(items(), 2)), 2)
+    source = prefetch(doubled(prefetch(items(), 2)), 2)
     assert [next(source) for _ in range(10)] == [0] * 10
     with pytest.raises(error):
         source.throw(error)
     assert not threads()
-    assert closed == ["triaffect-ahead"]
+    assert closed == ["triaffect-prefetch"]
 
 
 def test_a_generator_that_is_dropped_stops_too():
-    source = ahead(iter(int, 1), 2)
+    source = prefetch(iter(int, 1), 2)
     next(source)
     del source
     assert not threads()
 
 
 def test_nothing_runs_before_it_is_asked_for():
-    ahead(iter([1]), 1)
+    prefetch(iter([1]), 1)
     assert not threads()

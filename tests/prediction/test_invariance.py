@@ -23,7 +23,7 @@ def check_same(one, other):
 
 
 def threads():
-    return [t for t in threading.enumerate() if t.name == "triaffect-ahead"]
+    return [t for t in threading.enumerate() if t.name == "triaffect-prefetch"]
 
 
 @pytest.mark.parametrize("count", [1, 7, 1000])

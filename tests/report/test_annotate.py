@@ -114,10 +114,10 @@ def test_what_cannot_be_is_told_before_any_work(tmp_path):
         ("out.png", [clip], r"ends in \.mp4"),
         ("out.avi", [clip], r"got '\.avi'"),
         ("clip.mp4", [clip], "the input itself"),
-        ("no/out.mp4", [clip], "no such folder"),
+        ("clip.mp4/out.mp4", [clip], "a folder, got a file"),
         ("out.mp4", [clip.with_name("webcam:0")], "no such file"),
     ]:
-        with pytest.raises((TableError, MediaError), match=words):
+        with pytest.raises((TableError, MediaError, DiskError), match=words):
             Annotator(tmp_path / place, files)
     with pytest.raises(TableError, match="a camera"):
         Annotator(tmp_path / "out.mp4", [type(clip)("webcam:0")])

@@ -9,7 +9,7 @@ import pytest
 
 import triaffect
 from tests.tables.made_rows import cut, joined, made_rows
-from triaffect.errors import TableError
+from triaffect.errors import TableError, TriaffectError
 from triaffect.features.model_folder import file_hash
 from triaffect.tables.metadata import about_run, column_notes
 from triaffect.tables.postprocess import (
@@ -126,12 +126,13 @@ def test_a_failure_leaves_neither(tmp_path):
         ("t.csv", "same file"),
         ("./t.csv", "same file"),
         ("s.xlsx", ".jsonl"),
-        ("no/s.csv", "no such"),
+        ("file/s.csv", "a folder, got a file"),
     ],
 )
 def test_a_summary_that_cannot_be_written_is_refused(tmp_path, monkeypatch, summary, words):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TableError, match=words):
+    (tmp_path / "file").touch()
+    with pytest.raises(TriaffectError, match=words):
         check_outputs(tmp_path / "t.csv", TableForm.parse(summary=tmp_path / summary))
 
 

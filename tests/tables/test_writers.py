@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from triaffect.errors import TableError
+from triaffect.errors import DiskError, TableError
 from triaffect.tables.schema import Instants, build_table, table_schema, to_pandas
-from triaffect.tables.writers import check_output, table_writer
+from triaffect.tables.writers import check_table_output, table_writer
 from triaffect.tasks.registry import TASKS
 
 
@@ -106,11 +106,12 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("name", ["table.xlsx", "table", "no/such/folder/t.csv", "folder.csv"])
+@pytest.mark.parametrize("name", ["table.xlsx", "table", "file/t.csv", "folder.csv"])
 def test_a_place_where_no_table_can_be_is_refused_before_any_work(tmp_path, name):
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(TableError):
-        check_output(tmp_path / name)
+    (tmp_path / "file").touch()
+    with pytest.raises((TableError, DiskError)):
+        check_table_output(tmp_path / name)
 
 
 def test_a_name_that_is_no_text_can_still_be_written(tmp_path):

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -23,8 +21,7 @@ import typer
 from typer.core import TyperCommand
 from typer.models import OptionInfo
 
-from triaffect.errors import RunError, TriaffectError
-from triaffect.io.durations import seconds_of
+from triaffect.errors import RunError
 
 if TYPE_CHECKING:
     from triaffect.corpora.base import Corpus
@@ -187,56 +184,6 @@ def name_outputs(*lines: str | Path | None) -> None:
     for line in lines:
         if line is not None and not _quiet:
             typer.echo(str(line))
-
-
-def read_duration(text: str, option: str, what: str, longest_s: float) -> float:
-    """Seconds of a duration such as ``0.4s``, ``400ms`` or ``0.4``.
-
-    Args:
-        text: What the user wrote.
-        option: The option it was written for.
-        what: What the duration is, such as ``"a delay"``.
-        longest_s: More than this is a mistake in the unit.
-
-    Raises:
-        TriaffectError: It is no such text, or too long.
-    """
-    seconds = seconds_of(text)
-    if not seconds <= longest_s:
-        expected = f"{what} from 0 to {longest_s:g} s, such as 0.4s or 400ms"
-        pointed = text.strip().replace(",", ".")
-        remedy = f"write {pointed}" if seconds_of(pointed) <= longest_s else ""
-        raise TriaffectError(expected, repr(text), remedy, where=option)
-    return seconds
-
-
-def need_place(path: Path) -> None:
-    """See that a file can be written, before the work whose result it is to hold.
-
-    Raises:
-        TriaffectError: There is a folder of that name, or its folder cannot be written to.
-    """
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if path.is_dir():
-        raise TriaffectError("a file to write", "a folder", "add a file name", where=path)
-    if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise TriaffectError("a folder that can be written to", "another", where=parent)
-
-
-def write_json_file(path: Path, content: Any) -> None:  # noqa: ANN401 - anything JSON can say
-    """Write indented JSON aside and rename it; folders are made as needed.
-
-    Raises:
-        TriaffectError: It cannot be written there.
-    """
-    aside = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-        aside.replace(path)
-    except OSError as error:
-        got = str(error.strerror)
-        raise TriaffectError("a file that can be written", got, where=path) from error
 
 
 Told = Callable[[int, int, str], None]

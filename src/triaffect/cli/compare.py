@@ -12,13 +12,12 @@ from triaffect.cli._shared import (
     AllowLeak,
     DropLeak,
     leak_choice,
-    need_place,
     progress_bar,
-    write_json_file,
 )
 from triaffect.cli.evaluate import RESAMPLES
 from triaffect.cli.train import DeviceName
 from triaffect.errors import RunError
+from triaffect.io.atomic import check_output, write_json
 
 if TYPE_CHECKING:
     from triaffect.evaluation.comparison.runs import Job, Outcome, Settings
@@ -77,7 +76,7 @@ def compare(
     from triaffect.training.view import LeakChoice
 
     for path in filter(None, (json_, html)):
-        need_place(path)
+        check_output(path)
     opened, compute_device = FeatureStore.open(store), Device.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak) or LeakChoice.REFUSE
     wanted = range(first_seed, first_seed + seeds)
@@ -94,7 +93,7 @@ def compare(
     found = {"store": str(store), **found, "failed": _failed(done, errors)}
     _print(found)
     if json_ is not None:
-        write_json_file(json_, found)
+        write_json(json_, found)
     if html is not None:
         _write_page(html, found)
     if found["failed"]:
@@ -167,9 +166,6 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _write_page(path: Path, found: dict[str, Any]) -> None:
-    from triaffect.io.atomic import make_folder, writing
     from triaffect.report.comparison_page import compared_page
 
-    make_folder(path.absolute().parent)
-    with writing(path):
-        compared_page(found).write(path)
+    compared_page(found).write(path)

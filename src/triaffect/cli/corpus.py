@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from triaffect.cli._shared import tell_unread
+from triaffect.io.atomic import check_output, write_json
 
 corpus_app = typer.Typer(no_args_is_help=True, help="Make a corpus, or check one.")
 
@@ -54,14 +55,14 @@ def check(
     """
     from rich.console import Console
 
-    from triaffect.cli._shared import need_place, progress_bar, write_json_file
+    from triaffect.cli._shared import progress_bar
     from triaffect.cli._tables import page, wrong_lines
     from triaffect.corpora.base import open_corpus
     from triaffect.corpora.integrity import survey
     from triaffect.features.media_check import check_media
 
     if json_ is not None:
-        need_place(json_)
+        check_output(json_)
     opened = open_corpus(corpus)
     tell_unread(opened)
     with progress_bar() as progress:
@@ -72,7 +73,7 @@ def check(
             media = check_media(opened, jobs, face_sources, progress)
     if json_ is not None:
         about = {"corpus": opened.name, **found.to_json(), "media": media and media.to_json()}
-        write_json_file(json_, about)
+        write_json(json_, about)
     console = Console(highlight=False, soft_wrap=True)
     for part in page(opened.name, found, media):
         console.print(part)

@@ -31,7 +31,7 @@ def demo(
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
 ) -> None:
     """Make a corpus, train teacher and student, score both on unseen people, predict, report."""
-    from triaffect.training.files import write_json
+    from triaffect.io.atomic import write_json
 
     _clear(out)
     clock = _Clock()
@@ -158,13 +158,12 @@ def _test_video(corpus: Path) -> Path:
 def _report(summary: dict[str, Any], folder: RunFolder, predictions: Path, page: Path) -> None:
     import pandas as pd
 
+    from triaffect.io.atomic import write_text
     from triaffect.report.training_page import demo_page
     from triaffect.training.run_folder import read_journal
 
     rows = list(read_journal(folder.journal))
-    aside = page.with_name(page.name + ".part")
-    aside.write_text(demo_page(summary, rows, pd.read_csv(predictions)), encoding="utf-8")
-    aside.replace(page)
+    write_text(page, demo_page(summary, rows, pd.read_csv(predictions)))
 
 
 def _told(summary: dict[str, Any]) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triaffect.cli._shared import need_place, write_json_file
 from triaffect.errors import TriaffectError
+from triaffect.io.atomic import check_output, write_json
 
 if TYPE_CHECKING:
     from triaffect.evaluation.evaluate import Split
@@ -60,7 +60,7 @@ def evaluate(
 
     asked = Asked(_is_authors(protocol), resamples, seed)
     if json_ is not None:
-        need_place(json_)
+        check_output(json_)
     opened = FeatureStore.open(store)
     is_model = (run / DESCRIPTION).is_file()
     score = score_model_folder if is_model else score_run_folder
@@ -69,7 +69,7 @@ def evaluate(
     for table in evaluation_tables(found):
         console.print(table, "")
     if json_ is not None:
-        write_json_file(json_, found)
+        write_json(json_, found)
 
 
 def score_run_folder(

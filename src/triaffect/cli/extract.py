@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli._shared import progress_bar, read_duration, tell_unread
+from triaffect.cli._shared import progress_bar, tell_unread
 from triaffect.errors import MediaError, TriaffectError
+from triaffect.io.durations import parse_duration
+from triaffect.io.workers import count_cores
 
 if TYPE_CHECKING:
     from triaffect.features.engines.engine import Engine
@@ -75,7 +76,7 @@ def extract(
     from triaffect.features.extraction import extract as run
 
     workers = _engine(engine, ray_address, jobs)
-    delay_s = read_duration(va_delay, "--va-delay", "a delay", _LONGEST_DELAY_S)
+    delay_s = parse_duration(va_delay, "--va-delay", what="a delay", most_s=_LONGEST_DELAY_S)
     opened = open_corpus(corpus)
     tell_unread(opened)
     if delay_s:
@@ -115,11 +116,4 @@ def _engine(name: EngineName, ray_address: str | None, jobs: int | None) -> Engi
         return Cluster(ray_address, jobs)
     if ray_address is not None:
         raise TriaffectError("--engine ray", name.value, "add it", where="--ray-address")
-    return Processes(jobs or cores())
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return Processes(jobs or count_cores())

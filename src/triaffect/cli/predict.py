@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli._shared import progress_bar, read_duration
+from triaffect.cli._shared import progress_bar
 from triaffect.errors import MediaError
+from triaffect.io.durations import parse_duration
+from triaffect.io.workers import count_cores
 from triaffect.prediction.options import DETECTION_INTERVAL_S, Options
 
 if TYPE_CHECKING:
@@ -149,8 +150,12 @@ def predict(
 
     options = Options(
         sound=not no_sound,
-        stride_s=None if every is None else read_duration(every, "--every", "a step", _LONGEST_S),
-        detection_interval_s=read_duration(detect_every, "--detect-every", "a step", _LONGEST_S),
+        stride_s=None
+        if every is None
+        else parse_duration(every, "--every", what="a step", most_s=_LONGEST_S),
+        detection_interval_s=parse_duration(
+            detect_every, "--detect-every", what="a step", most_s=_LONGEST_S
+        ),
         min_face_px=smallest_face,
         max_faces=most_faces,
     )
@@ -166,7 +171,7 @@ def predict(
                 output,
                 model_folder(model),
                 device,
-                jobs or min(_MOST_JOBS, os.cpu_count() or 1, len(files)),
+                jobs or min(_MOST_JOBS, count_cores(), len(files)),
                 told=lambda done, word: bar(done, len(files), word),
                 listeners=[each.add for each in (page, copies) if each],
                 options=options,
@@ -191,11 +196,11 @@ def _page(path: Path, model: Path | None, pictures: bool) -> PredictionPage:
         ModelError: The model folder is missing or damaged.
     """
     from triaffect.features.model_folder import load_model_folder
+    from triaffect.io.atomic import check_output
     from triaffect.prediction.predictor import model_folder
     from triaffect.report.prediction_page import PredictionPage
-    from triaffect.tables.writers import check_place
 
-    check_place(path)
+    check_output(path)
     manifest = load_model_folder(model_folder(model)).manifest
     return PredictionPage(model=manifest, pictures=pictures)
 

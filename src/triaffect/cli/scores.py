@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli._shared import write_json_file
+from triaffect.io.atomic import write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,7 +46,7 @@ def simulate(
     if json_ is not None:
         predictors = [each.to_json() for each in scored]
         told = {"rows": rows, "seed": seed, "predictors": predictors}
-        write_json_file(json_, {**told, "flips": [asdict(each) for each in reversed_]})
+        write_json(json_, {**told, "flips": [asdict(each) for each in reversed_]})
 
 
 def _table(scored: Sequence[SimulatedPredictor], rows: int, seed: int) -> Table:

@@ -41,9 +41,9 @@ def submit(
     from triaffect.evaluation.submission.test_list import read_listed
     from triaffect.evaluation.submission.writer import answer, write_submission
     from triaffect.features.store import FeatureStore
-    from triaffect.tables.writers import check_place
+    from triaffect.io.atomic import check_output
 
-    _check_not_input(check_place(output), list_)
+    _check_not_input(check_output(output), list_)
     listed, opened = read_listed(list_), FeatureStore.open(store)
     network = _open(run, opened, stage)
     with progress_bar() as told:

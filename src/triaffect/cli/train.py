@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from triaffect.cli._shared import AllowLeak, DropLeak, leak_choice, progress_bar, training_word
+from triaffect.io.workers import count_cores
 
 if TYPE_CHECKING:
     from triaffect.recipes.config import Recipe
 
-THREADS = min(2, os.cpu_count() or 1)
+THREADS = min(2, count_cores())
 
 
 class Precision(StrEnum):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from triaffect.faces.alignment import TEMPLATE_SIZE, align_many
 from triaffect.faces.detection import SMALL_PX, CenterFace, Detections, FaceDetector
 from triaffect.faces.tracking import FaceFollower
-from triaffect.io.prefetch import ahead
+from triaffect.io.prefetch import prefetch
 from triaffect.media.video import Frame
 from triaffect.types import IntArray
 
@@ -90,8 +90,8 @@ class FaceStream:
     def follow_ahead(self, frames: Iterable[Frame]) -> Generator[FrameFaces]:
         """Like `follow`; decoding and detecting each run ahead in a thread of their own."""
         with (
-            closing(ahead(frames, _FRAMES_WAITING)) as decoded,
-            closing(ahead(self.follow(decoded), _FACES_WAITING)) as faces,
+            closing(prefetch(frames, _FRAMES_WAITING)) as decoded,
+            closing(prefetch(self.follow(decoded), _FACES_WAITING)) as faces,
         ):
             yield from faces
 

@@ -27,8 +27,8 @@ from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.row_file import RowFile, map_rows
 from triaffect.features.store import FACE, FACE_KEYS, KEY_DTYPE, TIME_DTYPE, VOICE, VOICE_TIMES
 from triaffect.features.store_writer import FaceRows
-from triaffect.io.atomic import writing
-from triaffect.io.workers import Stopped
+from triaffect.io.atomic import disk_errors
+from triaffect.io.workers import Cancelled
 from triaffect.media.audio import sound_chunks
 from triaffect.media.video import VideoFrames
 from triaffect.types import FeatureSeries, Moments, Source
@@ -183,15 +183,15 @@ class Worker:
 
     Args:
         settings: The extraction.
-        wanted: Tells whether anybody still wants the results.
+        is_cancelled: Returns whether the results are no longer needed.
 
     Raises:
         ModelError: There is no such extractor.
     """
 
-    def __init__(self, settings: Settings, wanted: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, is_cancelled: Callable[[], bool]) -> None:
         cv2.setNumThreads(1)
-        self._settings, self._wanted = settings, wanted
+        self._settings, self._is_cancelled = settings, is_cancelled
         self._face = face_extractor(settings.face)
         self._voice = voice_extractor(settings.voice)
         self._faces = FaceStream()
@@ -207,7 +207,7 @@ class Worker:
         self._problems = []
         folder = spill_folder(self._settings.pending, job.number)
         shutil.rmtree(folder, ignore_errors=True)  # of a process that died
-        with writing(folder):
+        with disk_errors(folder):
             folder.mkdir(parents=True)
         corpus, source = self._settings.corpus, job.source
         moments, rate, faces, voices = None, 0.0, 0, 0
@@ -224,7 +224,7 @@ class Worker:
         """Whatever one source does, the others go on."""
         try:
             yield
-        except (ModelError, DiskError, Stopped):
+        except (ModelError, DiskError, Cancelled):
             raise
         except TriaffectError as error:
             self._problems.append(f"{what}: {error}")
@@ -242,7 +242,7 @@ class Worker:
             self._noting("faces"),
         ):
             for batch in crops:
-                self._check_wanted()
+                self._check_cancelled()
                 values.append(self._face(batch.crops))
                 keys.append(batch.keys)
         if crops.problem:
@@ -259,7 +259,7 @@ class Worker:
             self._noting("voice"),
         ):
             for series in self._read_sound(source.sound):
-                self._check_wanted()
+                self._check_cancelled()
                 values.append(series.values)
                 times.append(series.times_s)
         return times.count
@@ -278,9 +278,9 @@ class Worker:
         else:
             yield from voice.stream(chunks)
 
-    def _check_wanted(self) -> None:
-        if not self._wanted():
-            raise Stopped
+    def _check_cancelled(self) -> None:
+        if self._is_cancelled():
+            raise Cancelled
 
 
 def spill_folder(pending: Path, number: int) -> Path:

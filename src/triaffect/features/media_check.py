@@ -33,7 +33,7 @@ from triaffect.faces.detection import (
     usual_size,
 )
 from triaffect.features.extraction import ARRAY_SUFFIX
-from triaffect.io.workers import Work
+from triaffect.io.workers import WorkerPool
 from triaffect.media.audio import sound_chunks
 from triaffect.media.container import audio_stream, opened, stream_duration_s, video_stream
 from triaffect.media.find import PICTURES as PICTURE_SUFFIXES
@@ -224,7 +224,7 @@ def check_media(
     chosen = set(spread(shows, face_sources))
     todo = [Look(source, k in chosen) for k, source in enumerate(sources)]
     report = MediaReport()
-    results = Work(partial(MediaChecker, corpus), _died).results(todo, jobs)
+    results = WorkerPool(partial(MediaChecker, corpus), _died).results(todo, jobs)
     for done, looked in enumerate(results, 1):
         report.add(looked)
         progress(done, len(todo), looked.source)
@@ -254,11 +254,10 @@ class MediaChecker:
 
     Args:
         corpus: Whose sources they are.
-        wanted: Not asked: a look takes a moment.
+        _is_cancelled: Not used; a look is too short to cancel.
     """
 
-    def __init__(self, corpus: Corpus, wanted: Callable[[], bool]) -> None:
-        del wanted
+    def __init__(self, corpus: Corpus, _is_cancelled: Callable[[], bool]) -> None:
         cv2.setNumThreads(1)
         self._corpus = corpus
 

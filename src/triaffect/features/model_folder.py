@@ -50,7 +50,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from triaffect.errors import ModelError
-from triaffect.io.atomic import make_folder, sync_file, sync_folder, writing
+from triaffect.io.atomic import replace_folder
 from triaffect.types import Window
 
 FORMAT = 1
@@ -408,8 +408,7 @@ def write_model_folder(
 ) -> ModelFolder:
     """Write a model folder whole or not at all, replacing one that is there.
 
-    One that is the same already is left alone. A kill between the two renames that replace
-    another one leaves none under the name; the next call puts that right.
+    One that is the same already is left as it is.
 
     Args:
         path: The folder to write.
@@ -426,20 +425,8 @@ def write_model_folder(
         raise ModelError(
             "a model folder or nothing there", "something else", "choose another name", where=path
         )
-    make_folder(path.parent)
-    aside, old = (path.with_name(f".{path.name}.{word}") for word in ("part", "old"))
-    with writing(path):
-        if old.exists() and not path.exists():
-            old.replace(path)  # a kill came between the renames
-        shutil.rmtree(aside, ignore_errors=True)
-        try:
-            filled = _fill(aside, manifest, files, path)
-            if not _is_same(aside, path):
-                _swap(aside, old, path)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-            if path.exists():  # else it is all there is, and the next call puts it back
-                shutil.rmtree(old, ignore_errors=True)
+    with replace_folder(path) as temporary:
+        filled = _fill(temporary, manifest, files, path)
     return ModelFolder(path, filled)
 
 
@@ -489,15 +476,13 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _fill(
-    aside: Path, manifest: Manifest, files: Mapping[str, bytes | Path], path: Path
+    folder: Path, manifest: Manifest, files: Mapping[str, bytes | Path], path: Path
 ) -> Manifest:
     """Write every file of the folder that is to be ``path``; return the manifest with hashes."""
-    aside.mkdir()
-    hashes = {name: _place(aside, name, content) for name, content in files.items()}
+    hashes = {name: _place(folder, name, content) for name, content in files.items()}
     filled = _with_hashes(manifest, hashes, path)
     text = json.dumps(to_json(filled), indent=1, ensure_ascii=False)
-    _place(aside, DESCRIPTION, (text + "\n").encode())
-    sync_folder(aside)
+    _place(folder, DESCRIPTION, (text + "\n").encode())
     return filled
 
 
@@ -507,33 +492,7 @@ def _place(folder: Path, name: str, content: bytes | Path) -> str:
         shutil.copyfile(content, target)
     else:
         target.write_bytes(content)
-    sync_file(target)
     return file_hash(target)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether two folders of files hold the same."""
-    if not other.is_dir():
-        return False
-    first, second = ({path.name: path for path in folder.iterdir()} for folder in (one, other))
-    return first.keys() == second.keys() and all(
-        second[name].is_file() and file_hash(path) == file_hash(second[name])
-        for name, path in first.items()
-    )
-
-
-def _swap(aside: Path, old: Path, path: Path) -> None:
-    """Put the finished folder in its place; what was there moves away first."""
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.replace(old)
-    try:
-        aside.replace(path)
-    except BaseException:
-        if old.exists():
-            old.replace(path)
-        raise
-    sync_folder(path.parent)
 
 
 def _with_hashes(manifest: Manifest, hashes: Mapping[str, str], path: Path) -> Manifest:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import StoreError
-from triaffect.io.atomic import writing
+from triaffect.io.atomic import disk_errors
 
 
 class RowFile:
@@ -37,7 +37,7 @@ class RowFile:
         self._row_bytes = dtype.itemsize * max(1, width)
         # unbuffered: what has been appended can be mapped at once
         self._path = path
-        with writing(path):
+        with disk_errors(path):
             self._stream = path.open("ab", buffering=0)
         if os.fstat(self._stream.fileno()).st_size < keep * self._row_bytes:
             self._stream.close()
@@ -46,7 +46,7 @@ class RowFile:
 
     def cut(self, count: int) -> None:
         """Drop all rows but the first ``count``."""
-        with writing(self._path):
+        with disk_errors(self._path):
             self._stream.truncate(count * self._row_bytes)
         self.count = count
 
@@ -57,14 +57,14 @@ class RowFile:
         if data.shape != shape:
             raise ValueError(f"rows of shape {shape} expected, got {data.shape}")
         view = data.reshape(-1).view("u1").data if data.size else memoryview(b"")
-        with writing(self._path):
+        with disk_errors(self._path):
             while len(view):
                 view = view[self._stream.write(view) :]
         self.count += len(rows)
 
     def sync(self) -> None:
         """Wait until the rows are on the disk."""
-        with writing(self._path):
+        with disk_errors(self._path):
             os.fsync(self._stream.fileno())
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,14 @@ from triaffect.features import store
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.row_file import RowFile
 from triaffect.features.store import Entry
-from triaffect.io.atomic import LOCK, aside_of, locked, make_folder, sync_folder, write_text
+from triaffect.io.atomic import (
+    LOCK,
+    lock_folder,
+    make_folder,
+    sync_folder,
+    temporary_path,
+    write_text,
+)
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import FeatureSeries, Moments, moments_schema
@@ -75,7 +82,7 @@ class StoreWriter:
         path: Path,
         specs: tuple[ExtractorSpec | None, ExtractorSpec | None],
         schema: pa.Schema,
-        lock: IO[bytes],
+        lock: ExitStack,
     ) -> None:
         log = store.read_log(path)
         self.path, self._schema, self._lock = path, schema, lock
@@ -128,7 +135,7 @@ class StoreWriter:
         in_use = StoreError(
             "a store that nobody is writing", "one in use", "wait for the other process", where=path
         )
-        lock = locked(path, in_use)
+        lock = lock_folder(path, in_use)
         try:
             schema = moments_schema({task.key: task.columns for task in tasks})
             if (path / store.DESCRIPTION).exists():
@@ -315,7 +322,7 @@ def _check_place(path: Path) -> None:
     if path.is_file():
         raise StoreError("a folder for the store", "a file", "choose another name", where=path)
     inside = {child.name for child in path.iterdir()} if path.is_dir() else set()
-    inside -= {LOCK, aside_of(path / store.DESCRIPTION).name}  # of a process that was killed
+    inside -= {LOCK, temporary_path(path / store.DESCRIPTION).name}  # of a process that was killed
     if inside and store.DESCRIPTION not in inside:
         raise StoreError(
             "a feature store, an empty folder or none",

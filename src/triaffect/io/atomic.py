@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+import filecmp
+import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from triaffect.errors import DiskError, TriaffectError
 
 LOCK = "lock"
-"""The file of a folder that `locked` locks; it stays, empty."""
+"""The file of a folder that `lock_folder` locks; it stays, empty."""
 
-_AGAIN = (
+_TRY_AGAIN = (
     "make room or allow it, then run the same command again (train: with --resume): "
     "what was finished is kept"
 )
 
 
+def check_output(path: Path) -> Path:
+    """Check that a file can be written, before the work whose result it is to hold.
+
+    A folder that is missing is made.
+
+    Args:
+        path: The file to write later.
+
+    Returns:
+        The same path.
+
+    Raises:
+        DiskError: It is a folder, or its folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise DiskError("a file to write", "a folder", "add a file name", where=path)
+    folder = path.absolute().parent
+    make_folder(folder)
+    if not os.access(folder, os.W_OK):
+        got = "one that cannot be written to"
+        raise DiskError("an output folder", got, "choose another or allow it", where=folder)
+    return path
+
+
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Tell in one line what kept a file from being written.
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the system into one line that names the file.
 
     Raises:
         DiskError: The disk is full, read-only or fails, or it is not allowed.
@@ -31,42 +58,63 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         got = error.strerror or str(error)
-        raise DiskError("a file that can be written", got, _AGAIN, where=path) from error
+        raise DiskError("a file that can be written", got, _TRY_AGAIN, where=path) from error
+
+
+def temporary_path(path: Path) -> Path:
+    """Return where a file is until it is whole; a killed process may leave it there."""
+    return path.with_name(path.name + ".part")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file aside to write to, which becomes ``path`` once its content is on the disk.
+def replace_file(path: Path, *, unlocked: bool = False) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file; what is there is replaced.
+        unlocked: Nothing keeps another process from writing the same file at the same time: the
+            temporary file then has the process's number in its name. The last one wins.
+
+    Yields:
+        The temporary file to write, in the same folder. It takes the name ``path`` once its
+        content is on the disk.
 
     Raises:
         DiskError: It cannot be written; what was there before stays.
     """
-    aside = aside_of(path)
-    with writing(path):
+    temporary = temporary_path(path)
+    if unlocked:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with disk_errors(path):
         try:
-            yield aside
-            sync_file(aside)
-            aside.replace(path)
+            yield temporary
+            sync_file(temporary)
+            temporary.replace(path)
         except BaseException:
             with suppress(OSError):
-                aside.unlink()  # half a file only takes room
+                temporary.unlink()  # half a file only takes room
             raise
         sync_folder(path.parent)
 
 
-def aside_of(path: Path) -> Path:
-    """Where a file is until it is whole; a killed process may leave it."""
-    return path.with_name(path.name + ".part")
-
-
 def write_text(path: Path, text: str) -> None:
-    """Write a text whole or not at all.
+    """Write a text whole or not at all; a missing folder is made.
 
     Raises:
         DiskError: It cannot be written.
     """
-    with replacing(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    make_folder(path.absolute().parent)
+    with replace_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - anything JSON can hold
+    """Write indented JSON whole or not at all; a missing folder is made.
+
+    Raises:
+        DiskError: It cannot be written.
+    """
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def make_folder(path: Path) -> None:
@@ -77,10 +125,76 @@ def make_folder(path: Path) -> None:
     """
     if path.is_dir():
         return
+    if path.exists():
+        raise DiskError("a folder", "a file", "choose another name", where=path)
     make_folder(path.parent)
-    with writing(path):
+    with disk_errors(path):
         path.mkdir(exist_ok=True)
         sync_folder(path.parent)
+
+
+@contextmanager
+def replace_folder(path: Path) -> Iterator[Path]:
+    """Write a folder whole or not at all.
+
+    A folder with the same files is left as it is. A kill between the two renames that replace
+    a folder leaves none under its name; the next call puts the old one back.
+
+    Args:
+        path: The folder; what is there is replaced.
+
+    Yields:
+        An empty temporary folder to fill, beside ``path``.
+
+    Raises:
+        DiskError: It cannot be written; what was there before stays.
+    """
+    make_folder(path.parent)
+    temporary, old = (path.with_name(f".{path.name}.{word}") for word in ("part", "old"))
+    with disk_errors(path):
+        if old.exists() and not path.exists():
+            old.replace(path)  # a kill came between the renames
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir()
+            yield temporary
+            _sync_tree(temporary)
+            if not _have_same_files(temporary, path):
+                _swap_folders(temporary, old, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if path.exists():  # else it is all there is, and the next call puts it back
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _have_same_files(one: Path, other: Path) -> bool:
+    first, second = (
+        {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+        for folder in (one, other)
+    )
+    return first.keys() == second.keys() and all(
+        filecmp.cmp(path, second[name], shallow=False) for name, path in first.items()
+    )
+
+
+def _swap_folders(temporary: Path, old: Path, path: Path) -> None:
+    """Put the finished folder in its place; what was there moves away first."""
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.replace(old)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        if old.exists():
+            old.replace(path)
+        raise
+    sync_folder(path.parent)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        sync_folder(path) if path.is_dir() else sync_file(path)
+    sync_folder(folder)
 
 
 def sync_file(path: Path) -> None:
@@ -100,27 +214,30 @@ def sync_folder(path: Path) -> None:
         os.close(opened)
 
 
-def locked(folder: Path, in_use: TriaffectError) -> IO[bytes]:
-    """A lock on a folder that ends with the process, however that ends.
+def lock_folder(folder: Path, in_use: TriaffectError) -> ExitStack:
+    """Lock a folder for this process, until the lock is released or the process ends.
+
+    Nor can this process lock it twice.
 
     Args:
         folder: What to lock; it must be there.
         in_use: Raised if another process has it.
 
+    Returns:
+        What releases the lock when it is closed, or at the end of its ``with`` statement.
+
     Raises:
         DiskError: The folder cannot be written to, or its file system knows no locks.
     """
-    with writing(folder / LOCK):
-        stream = (folder / LOCK).open("ab")
-        if sys.platform != "win32":
-            import fcntl  # noqa: PLC0415 - not on every system
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - only who writes needs it
 
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                stream.close()
-                raise in_use from None
-            except OSError:
-                stream.close()
-                raise
-    return stream
+    # A soft lock, which only is a file, would outlive a killed process.
+    lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
+    with disk_errors(folder / LOCK):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:  # a TimeoutError, which is an OSError
+            raise in_use from None
+    released = ExitStack()
+    released.callback(lock.release)
+    return released

@@ -1,4 +1,4 @@
-"""Work ahead in a thread, so that decoding, detection and networks overlap.
+"""Compute items in a thread before they are needed: decoding, detection and networks overlap.
 
 The heavy parts (FFmpeg, OpenCV, onnxruntime) let other threads run meanwhile. Order and
 values of what comes out are those of the plain loop.
@@ -13,12 +13,12 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-_PATIENCE_S = 0.05
-"""How long a thread waits for room before it looks whether anybody still wants its items."""
+_POLL_S = 0.05
+"""How long a thread waits for room before it looks whether its items are still needed."""
 
 
-def ahead(items: Iterable[Item], most: int) -> Generator[Item]:
-    """The items, worked out in a thread of its own.
+def prefetch(items: Iterable[Item], most: int) -> Generator[Item]:
+    """Yield the items, computed in a thread of its own.
 
     When the generator ends, is closed, or an exception goes through it, the thread has ended
     too and `items`, if it is a generator, has been closed in it.
@@ -28,25 +28,25 @@ def ahead(items: Iterable[Item], most: int) -> Generator[Item]:
         most: How many may wait to be taken; memory does not grow beyond them.
 
     Raises:
-        Exception: Whatever `items` raises, after those before it were given.
+        Exception: Whatever `items` raises, after the items before it.
     """
-    worker = _Worker(items, most)
-    worker.thread.start()
+    producer = _Producer(items, most)
+    producer.thread.start()
     try:
-        yield from worker.taken()
+        yield from producer.results()
     finally:
-        worker.stop()
+        producer.stop()
 
 
-class _Worker(Generic[Item]):
+class _Producer(Generic[Item]):
     def __init__(self, items: Iterable[Item], most: int) -> None:
         self._items = items
         self._queue: Queue[tuple[Item] | BaseException | None] = Queue(most)
         self._stopped = Event()
         # A daemon: a consumer that is never closed must not keep the interpreter from ending.
-        self.thread = Thread(target=self._work, name="triaffect-ahead", daemon=True)
+        self.thread = Thread(target=self._run, name="triaffect-prefetch", daemon=True)
 
-    def taken(self) -> Generator[Item]:
+    def results(self) -> Generator[Item]:
         while (got := self._queue.get()) is not None:
             if isinstance(got, BaseException):
                 raise got
@@ -56,29 +56,26 @@ class _Worker(Generic[Item]):
         self._stopped.set()
         self.thread.join()
 
-    def _work(self) -> None:
-        ending: BaseException | None = None
-        try:
-            self._give_all()
-        except BaseException as error:
-            ending = error
-        self._give(ending)
-
-    def _give_all(self) -> None:
+    def _run(self) -> None:
+        end: BaseException | None = None
         iterator = iter(self._items)
         try:
-            for item in iterator:
-                if not self._give((item,)):
-                    return
-        finally:
-            if isinstance(iterator, Generator):
-                iterator.close()
+            try:
+                for item in iterator:
+                    if not self._put((item,)):
+                        break
+            finally:
+                if isinstance(iterator, Generator):
+                    iterator.close()
+        except BaseException as error:
+            end = error
+        self._put(end)
 
-    def _give(self, item: tuple[Item] | BaseException | None) -> bool:
-        """Wait for room; False if nobody wants items any more."""
+    def _put(self, item: tuple[Item] | BaseException | None) -> bool:
+        """Wait for room; return False if no more items are needed."""
         while not self._stopped.is_set():
             try:
-                self._queue.put(item, timeout=_PATIENCE_S)
+                self._queue.put(item, timeout=_POLL_S)
             except Full:
                 continue
             return True

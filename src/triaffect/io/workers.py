@@ -1,49 +1,49 @@
-"""Run work in processes: results in the order of the items, whatever happens to a process."""
+"""Process items in a pool of processes that survives the death of one."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from triaffect.errors import TriaffectError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from multiprocessing.synchronize import Event
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 4
-"""Items a process may be ahead of the one whose result is waited for."""
+_QUEUED_PER_PROCESS = 4
+"""Items handed out for each process before the first of them has its result."""
+
+
+class Cancelled(Exception):  # noqa: N818 - a request, not an error
+    """Raised by an item's function that saw that its result is no longer needed."""
 
 
 def count_cores() -> int:
-    """Cores that this process may use, which containers and batch systems limit."""
+    """Return how many processor cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-class Stopped(Exception):  # noqa: N818 - a request, not an error
-    """Raised by work that saw that nobody wants its result any more."""
-
-
 @dataclass(frozen=True)
-class Work(Generic[Item, Result]):
-    """What to do with each item.
+class WorkerPool(Generic[Item, Result]):
+    """Processes that compute results, in the order of the items.
 
     Attributes:
-        start: Called once in each process, with a function that tells whether the work is
-            still wanted; returns the function of an item. Sent to the processes, as are
-            items and results.
-        died: The result of an item whose process died of it (out of memory, a fault in a
+        start: Called once in each process, with a function that returns whether the work is
+            cancelled; returns the function of an item. Sent to the processes, as are items and
+            results.
+        died: Makes the result of an item whose process died of it (out of memory, a fault in a
             decoder).
     """
 
@@ -51,7 +51,7 @@ class Work(Generic[Item, Result]):
     died: Callable[[Item], Result]
 
     def results(self, items: Sequence[Item], processes: int) -> Generator[Result]:
-        """Results in the order of the items; close the iterator to stop early.
+        """Yield results in the order of the items; close the iterator to stop early.
 
         Args:
             items: The items.
@@ -61,38 +61,42 @@ class Work(Generic[Item, Result]):
             TriaffectError: No process can be started.
         """
         if processes <= 1 or len(items) <= 1:
-            yield from map(self.start(_always), items)
+            yield from map(self.start(lambda: False), items)
             return
+        from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415 - slow to import
+
         done = 0
         while done < len(items):
             try:
-                with closing(self._pooled(items[done:], processes)) as results:
+                with closing(self._in_pool(items[done:], processes)) as results:
                     for result in results:
                         yield result
                         done += 1
             except BrokenProcessPool:
                 # The first item without a result, or one that was computed beside it.
-                yield self._alone(items[done])
+                yield self._retry(items[done])
                 done += 1
 
-    def _pooled(self, items: Sequence[Item], processes: int) -> Generator[Result]:
+    def _in_pool(self, items: Sequence[Item], processes: int) -> Generator[Result]:
         with _pool(self, min(processes, len(items))) as pool:
             waiting: deque[Future[Result]] = deque()
             for item in items:
-                waiting.append(pool.submit(_compute, item))
-                if len(waiting) >= processes * _AHEAD:
+                waiting.append(pool.submit(_run, item))
+                if len(waiting) >= processes * _QUEUED_PER_PROCESS:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
-    def _alone(self, item: Item) -> Result:
+    def _retry(self, item: Item) -> Result:
+        from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415 - slow to import
+
         with _pool(self, 1) as pool:
             try:
                 pool.submit(_ready).result()
             except BrokenProcessPool as error:
                 remedy = "use one job, or call this under 'if __name__ == \"__main__\":'"
                 raise TriaffectError("a worker process", "it ends at once", remedy) from error
-            future: Future[Result] = pool.submit(_compute, item)
+            future: Future[Result] = pool.submit(_run, item)
             try:
                 return future.result()
             except BrokenProcessPool:
@@ -100,11 +104,14 @@ class Work(Generic[Item, Result]):
 
 
 @contextmanager
-def _pool(work: Work[Any, Any], processes: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: WorkerPool[Any, Any], processes: int) -> Iterator[ProcessPoolExecutor]:
+    import multiprocessing  # noqa: PLC0415 - slow to import
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with _single_threaded_children():
-        pool = ProcessPoolExecutor(processes, context, _start, (work, stop))
+        pool = ProcessPoolExecutor(processes, context, _start, (workers, stop))
         try:
             yield pool
         finally:
@@ -113,17 +120,19 @@ def _pool(work: Work[Any, Any], processes: int) -> Iterator[ProcessPoolExecutor]
 
 
 _functions: list[Callable[[Any], Any]] = []
-"""In a worker process, the one function of its work."""
+"""In a worker process, its one function of an item."""
 
 
-def _start(work: Work[Any, Any], stop: Event) -> None:
+def _start(workers: WorkerPool[Any, Any], stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _functions.append(work.start(lambda: not stop.is_set()))
+    _functions.append(workers.start(stop.is_set))
 
 
 def _end_with_parent() -> None:
-    """A killed parent says nothing: without this its processes would wait, and write, for ever."""
+    """End this process with a killed parent: it would wait, and write, for ever."""
+    import multiprocessing  # noqa: PLC0415 - slow to import
+
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 - this runs in a child
     parent.join()
@@ -131,20 +140,16 @@ def _end_with_parent() -> None:
 
 
 def _ready() -> None:
-    """Show that a process works."""
+    """Do nothing; that it returns shows that a process works."""
 
 
-def _compute(item: Any) -> Any:  # noqa: ANN401 - as `Work` says
+def _run(item: Any) -> Any:  # noqa: ANN401 - any item and its result
     return _functions[0](item)
-
-
-def _always() -> bool:
-    return True
 
 
 @contextmanager
 def _single_threaded_children() -> Iterator[None]:
-    """Libraries in a child look at these when they load; one thread each is what pays."""
+    """Set what libraries in a child read when they load; one thread each is fastest."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))

@@ -6,7 +6,6 @@ length. Times are kept to a 90,000th of a second; sound is one channel.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,20 +20,11 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from triaffect.io.atomic import replace_file
+
 H264 = {"preset": "veryfast", "crf": "20", "x264-params": "asm=SSE2"}
 """With its AVX-512 code, x264 now and then gives other bytes for the same input (one in 100
 videos, here); with SSE2 it never did, and is as fast at this preset."""
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A name beside the wanted one; it takes the wanted one's place only if all went well."""
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield aside
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def write_video(
@@ -64,7 +54,10 @@ def write_video(
     height, width = first.shape[:2]
     if height % 2 or width % 2:
         raise ValueError(f"even width and height expected, got {width}x{height}")
-    with written_aside(Path(path)) as aside, av.open(str(aside), "w") as container:
+    with (
+        replace_file(Path(path), unlocked=True) as temporary,
+        av.open(str(temporary), "w", format="mp4") as container,
+    ):
         video = _video_stream(container, width, height, rate)
         track = _Sound(container, sound, sound_rate) if sound is not None else None
         for count, rgb in enumerate(chain([first], pictures)):
@@ -142,7 +135,10 @@ def timed_video(
     Yields:
         A function that adds a frame; times must rise.
     """
-    with written_aside(path) as aside, av.open(str(aside), "w", format="mp4") as container:
+    with (
+        replace_file(path, unlocked=True) as temporary,
+        av.open(str(temporary), "w", format="mp4") as container,
+    ):
         writer = _Writer(container, rate, sound, sound_rate)
         yield writer.add
         writer.finish()

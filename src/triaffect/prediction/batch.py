@@ -28,7 +28,7 @@ from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash
 from triaffect.io.atomic import make_folder, write_text
-from triaffect.io.workers import Stopped, Work
+from triaffect.io.workers import Cancelled, WorkerPool
 from triaffect.prediction.inputs import SINGLE_FILES, Opening
 from triaffect.prediction.options import DEFAULT, Options
 from triaffect.prediction.predictor import PartialMediaWarning, Predictor
@@ -196,7 +196,7 @@ def _results(
     todo = [path for path in files if path not in there]
     alone = jobs <= 1 or len(todo) <= 1
     start = partial(_Worker, settings, told if alone else None, len(there))
-    work = Work(start, _died).results(todo, jobs)
+    work = WorkerPool(start, _died).results(todo, jobs)
     for path in files:
         yield there[path] if path in there else next(work)
 
@@ -235,13 +235,18 @@ class _Worker:
         settings: What the files have in common.
         told: Told how far a file is; None in a process that nobody listens to.
         done: Files that were done before.
-        wanted: Tells whether anybody still wants the results.
+        is_cancelled: Returns whether the results are no longer needed.
     """
 
     def __init__(
-        self, settings: Settings, told: Told | None, done: int, wanted: Callable[[], bool]
+        self, settings: Settings, told: Told | None, done: int, is_cancelled: Callable[[], bool]
     ) -> None:
-        self._settings, self._told, self._done, self._wanted = settings, told, done, wanted
+        self._settings, self._told, self._done, self._is_cancelled = (
+            settings,
+            told,
+            done,
+            is_cancelled,
+        )
         self._predictor = Predictor(settings.model, settings.device, options=settings.options)
 
     def __call__(self, path: Path) -> FileResult:
@@ -251,7 +256,7 @@ class _Worker:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", PartialMediaWarning)
                 return self._predict(path, caught)
-        except (ModelError, DiskError, Stopped):
+        except (ModelError, DiskError, Cancelled):
             raise
         except TriaffectError as error:
             return FileResult(path, error=error)
@@ -272,7 +277,7 @@ class _Worker:
                 if not rows:
                     raise
                 broken = str(error)
-            except (KeyboardInterrupt, Stopped) as error:
+            except (KeyboardInterrupt, Cancelled) as error:
                 stop = error  # what was done is kept, and then it goes on
         if stop:
             raise stop
@@ -288,10 +293,10 @@ class _Worker:
         try:
             with closing(self._settings.opening.tables(self._predictor, path)) as tables:
                 for table in tables:
-                    if not self._wanted():
-                        raise Stopped
+                    if self._is_cancelled():
+                        raise Cancelled
                     yield table
-        except (TriaffectError, Stopped):
+        except (TriaffectError, Cancelled):
             raise
         except Exception as error:  # a decoder's surprise must not end a night's work
             got = f"{type(error).__name__}: {error}"

@@ -23,7 +23,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from triaffect.errors import DiskError, TableError, TriaffectError
-from triaffect.io.atomic import make_folder, replacing
+from triaffect.io.atomic import check_output, make_folder, replace_file
 from triaffect.media.audio import sound_chunks
 from triaffect.media.find import camera_number
 from triaffect.media.images import ImageFrames
@@ -31,7 +31,6 @@ from triaffect.media.probe import probe, read_image
 from triaffect.media.video import DEFAULT_RATE, Frame, VideoFrames
 from triaffect.media.writer import Add, timed_video
 from triaffect.report.drawing import Drawn, draw
-from triaffect.tables.writers import check_place
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import SourceKind
@@ -127,7 +126,7 @@ class Annotator:
                     raise TableError(expected, f"'{self._place.suffix}'", where=self._place)
             make_folder(self._place)
             return
-        check_place(self._place)
+        check_output(self._place)
         if len(files) != 1:
             raise TableError("a folder for several inputs", "a file's name", where=self._place)
         expected = self._suffix(files[0])
@@ -220,7 +219,7 @@ def _picture(place: Path) -> Iterator[Add]:
     def add(time_s: float, rgb: NDArray[np.uint8]) -> None:
         del time_s
         _, coded = cv2.imencode(PICTURE, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-        with replacing(place) as aside:
+        with replace_file(place) as aside:
             aside.write_bytes(coded.tobytes())
 
     yield add

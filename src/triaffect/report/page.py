@@ -12,7 +12,6 @@ import base64
 import hashlib
 import html
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
+
+from triaffect.io.atomic import replace_file
 
 PALETTE = (
     *("#a3adb8", "#d1495b", "#6f8f3a", "#7c5cbf", "#f0b429", "#3f7cac", "#ee7b30", "#3cb4a4"),
@@ -177,10 +178,13 @@ class Page:
         return "\n".join([*parts, "</body></html>"])
 
     def write(self, path: Path) -> None:
-        """Write the page, whole or not at all; an existing file is replaced."""
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(self.html(), "utf-8", "replace")
-        aside.replace(path)
+        """Write the page whole or not at all; an existing file is replaced.
+
+        Raises:
+            DiskError: It cannot be written.
+        """
+        with replace_file(path, unlocked=True) as temporary:
+            temporary.write_text(self.html(), "utf-8", "replace")
 
 
 def to_json(content: object) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 import multiprocessing
-import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 
 from triaffect.corpora.aff_wild2 import RENDERED_MARK
 from triaffect.errors import TriaffectError
+from triaffect.io.atomic import replace_folder
 from triaffect.media.writer import write_video
 from triaffect.synthetic.annotations import Annotated, write_annotations
 from triaffect.synthetic.crop import aligned
@@ -62,18 +61,14 @@ def generate(
 
     Raises:
         TriaffectError: The folder exists and is not empty.
+        DiskError: It cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TriaffectError(
             "a new or empty folder", "one with something in it", "name another one", where=folder
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        _write_corpus(aside, plan, jobs, on_video)
-        aside.replace(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with replace_folder(folder) as temporary:
+        _write_corpus(temporary, plan, jobs, on_video)
 
 
 def _write_corpus(root: Path, plan: Plan, jobs: int, on_video: Callable[[int, int], None]) -> None:

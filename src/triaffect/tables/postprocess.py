@@ -16,14 +16,14 @@ import pandas as pd
 import pyarrow as pa
 
 from triaffect.errors import TableError
-from triaffect.io.durations import read_seconds
+from triaffect.io.durations import parse_duration
 from triaffect.tables import baseline as own
 from triaffect.tables.interop import check_program, renamed
 from triaffect.tables.metadata import column_notes
 from triaffect.tables.schema import tasks_in, to_pandas
 from triaffect.tables.smoothing import OFF, Smoothing, smoothed, smoothed_fields
 from triaffect.tables.summary import summarised, summary_schema
-from triaffect.tables.writers import check_output, table_writer
+from triaffect.tables.writers import check_table_output, table_writer
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 
@@ -91,7 +91,9 @@ def read_baseline(text: str | float) -> float:
     Raises:
         TableError: It is no length of time from 0.1 s to 600 s.
     """
-    return read_seconds(text, "baseline", own.LEAST_S, own.MOST_S)
+    return parse_duration(
+        text, "baseline", least_s=own.LEAST_S, most_s=own.MOST_S, error=TableError
+    )
 
 
 def formed(
@@ -130,10 +132,10 @@ def check_outputs(output: Path, form: TableForm) -> None:
     Raises:
         TableError: A place is none for a table, or both are the same.
     """
-    check_output(output)
+    check_table_output(output)
     if form.summary is None:
         return
-    check_output(form.summary)
+    check_table_output(form.summary)
     if form.summary.absolute() == output.absolute():
         raise TableError("a summary beside the table", "the same file", where=form.summary)
 

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from triaffect.errors import TableError
-from triaffect.io.durations import read_seconds
+from triaffect.io.durations import parse_duration
 from triaffect.tables.schema import (
     Times,
     Values,
@@ -84,7 +84,10 @@ class Smoothing:
         kind = Kind(word)
         if not colon:
             return Smoothing(kind, _USUAL_S[kind])
-        return Smoothing(kind, read_seconds(length, "smooth", _LEAST_S, _MOST_S))
+        return Smoothing(
+            kind,
+            parse_duration(length, "smooth", least_s=_LEAST_S, most_s=_MOST_S, error=TableError),
+        )
 
     def __str__(self) -> str:
         """As `parse` reads it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from triaffect.errors import TableError
-from triaffect.io.atomic import write_text, writing
+from triaffect.io.atomic import check_output, replace_file, write_text
 from triaffect.tables.results import meta_name
 
 KEY = "triaffect"
@@ -113,31 +112,17 @@ _ROWS_AT_ONCE = 4096
 """Rows are gathered up to this many before they are written: small Parquet groups are slow."""
 
 
-def check_output(path: Path) -> Path:
+def check_table_output(path: Path) -> Path:
     """Make sure, before any work is done, that a table can be written there.
 
     Raises:
-        TableError: The suffix names no known form, or the place is a folder or has none.
+        TableError: The suffix names no known form.
+        DiskError: It is a folder, or its folder cannot be made or written to.
     """
     if path.suffix.lower() not in FORMATS:
         got = f"'{path.suffix}'" if path.suffix else "no suffix"
         raise TableError(f"an output ending in {' or '.join(FORMATS)}", got, where=path)
-    return check_place(path)
-
-
-def check_place(path: Path) -> Path:
-    """Make sure that a file can be written there.
-
-    Raises:
-        TableError: The place is a folder or has none that can be written to.
-    """
-    if path.is_dir():
-        raise TableError("an output file", "a folder", "name a file in it", where=path)
-    if not path.absolute().parent.is_dir():
-        raise TableError("an output in an existing folder", "no such folder", where=path)
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise TableError("a folder that can be written to", "one that cannot", where=path)
-    return path
+    return check_output(path)
 
 
 @contextmanager
@@ -158,7 +143,6 @@ def table_writer(
     Raises:
         DiskError: There is no room, or it cannot be written; what was there stays.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     kind = SINKS[path.suffix.lower()]
     held: list[pa.Table] = []
 
@@ -169,13 +153,11 @@ def table_writer(
             held.clear()  # first, so that Ctrl-C here cannot write rows twice
             sink.write(ready)
 
-    try:
-        with writing(path), closing(kind(aside, described(path, schema, about))) as sink:
-            yield append
-            if held:
-                sink.write(pa.concat_tables(held))
-        with writing(path):
-            aside.replace(path)
-            describe_beside(path, about)
-    finally:
-        aside.unlink(missing_ok=True)
+    with (
+        replace_file(path, unlocked=True) as temporary,
+        closing(kind(temporary, described(path, schema, about))) as sink,
+    ):
+        yield append
+        if held:
+            sink.write(pa.concat_tables(held))
+    describe_beside(path, about)

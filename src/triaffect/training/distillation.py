@@ -19,7 +19,7 @@ from triaffect.datasets.batches import Samples
 from triaffect.errors import RunError
 from triaffect.features.model_folder import file_hash
 from triaffect.features.store import FeatureStore
-from triaffect.io.atomic import aside_of, make_folder, sync_file, sync_folder, writing
+from triaffect.io.atomic import disk_errors, make_folder, sync_file, sync_folder, temporary_path
 from triaffect.models.base import Ensemble
 from triaffect.recipes.config import EXTERNAL, Recipe
 from triaffect.tasks.registry import TASKS
@@ -193,14 +193,14 @@ class StoredTeacher:
             DiskError: It may not be deleted.
         """
         self._stored = None  # first, for where a mapped file cannot be deleted
-        with writing(self.path):
+        with disk_errors(self.path):
             self.path.unlink(missing_ok=True)
 
     def _write(self, told: Told) -> None:
         """Compute what is missing, then give the file its name."""
         make_folder(self.path.parent)
-        aside, total = aside_of(self.path), len(self._rows)
-        with writing(self.path):
+        aside, total = temporary_path(self.path), len(self._rows)
+        with disk_errors(self.path):
             with aside.open("ab") as file:
                 done = self._certain(file.tell())
                 file.truncate(done * self._width * 4)

@@ -1,25 +1,14 @@
-"""JSON and tensors written whole or not at all; see `triaffect.io.atomic`."""
+"""Write tensors whole or not at all; see `triaffect.io.atomic`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from triaffect.io.atomic import make_folder, replacing, write_text
-
-
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - anything JSON can say
-    """Write indented JSON.
-
-    Raises:
-        DiskError: It cannot be written.
-    """
-    write_text(path, json.dumps(value, indent=1) + "\n")
+from triaffect.io.atomic import make_folder, replace_file
 
 
 def write_tensors(
@@ -31,7 +20,7 @@ def write_tensors(
         DiskError: It cannot be written.
     """
     make_folder(path.parent)
-    with replacing(path) as aside:
+    with replace_file(path) as aside:
         try:
             kept = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
             save_file(kept, aside, metadata)

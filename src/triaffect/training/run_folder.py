@@ -14,11 +14,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from triaffect.errors import RunError
-from triaffect.io.atomic import LOCK, aside_of, locked, make_folder, replacing, sync_folder, writing
+from triaffect.io.atomic import (
+    LOCK,
+    disk_errors,
+    lock_folder,
+    make_folder,
+    replace_file,
+    sync_folder,
+    temporary_path,
+    write_json,
+)
 from triaffect.recipes.config import Recipe
 from triaffect.recipes.load import recipe_hash
 from triaffect.training.device import PROCESSOR
-from triaffect.training.files import write_json
 from triaffect.training.view import LeakChoice
 from triaffect.version import __version__
 
@@ -43,7 +51,7 @@ class Journal:
             DiskError: It cannot be written; `cut` takes away what was.
         """
         line = json.dumps({"event": event, **fields}, separators=(",", ":"))
-        with writing(self._path):
+        with disk_errors(self._path):
             is_first = not self.size()
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
@@ -61,7 +69,7 @@ class Journal:
     def cut(self, size: int) -> None:
         """Forget what was written after ``size`` bytes; a resumed run writes it again."""
         if self.size() > size:
-            with writing(self._path), self._path.open("r+b") as file:
+            with disk_errors(self._path), self._path.open("r+b") as file:
                 file.truncate(size)
 
 
@@ -178,7 +186,7 @@ def exclusive_lock(root: Path) -> Iterator[None]:
         "a run folder that nobody is writing to", "one in use",
         "wait for the other process, or choose another --out", where=root,
     )  # fmt: skip
-    with locked(root, in_use):
+    with lock_folder(root, in_use):
         yield
 
 
@@ -229,10 +237,10 @@ def begin(
         _check_same(read_about(root), about, root)
         return folder
     if initial is not None:
-        with replacing(folder.initial) as aside:
+        with replace_file(folder.initial) as aside:
             shutil.copyfile(initial.path, aside)
     else:
-        with writing(folder.initial):
+        with disk_errors(folder.initial):
             folder.initial.unlink(missing_ok=True)  # of another start, killed before its run.json
     _keep_teachers(folder, teachers)
     recipes = {
@@ -245,11 +253,11 @@ def begin(
 
 def _keep_teachers(folder: RunFolder, teachers: Sequence[ExternalTeacher]) -> None:
     """Copy their weights, in place of any of another start that was killed before its run.json."""
-    with writing(folder.teachers):
+    with disk_errors(folder.teachers):
         shutil.rmtree(folder.teachers, ignore_errors=True)
     for number, teacher in enumerate(teachers):
         make_folder(folder.teachers)
-        with replacing(folder.teacher(number)) as aside:
+        with replace_file(folder.teacher(number)) as aside:
             shutil.copyfile(teacher.weights, aside)
 
 
@@ -327,8 +335,8 @@ def _check_place(folder: RunFolder) -> None:
         raise RunError("a folder for the run", "a file", "choose another --out", where=folder.root)
     if not folder.root.is_dir() or folder.about.exists():
         return
-    started = {folder.root / LOCK, folder.initial, aside_of(folder.initial)}
-    started |= {folder.teachers, aside_of(folder.about)}
+    started = {folder.root / LOCK, folder.initial, temporary_path(folder.initial)}
+    started |= {folder.teachers, temporary_path(folder.about)}
     if not started.issuperset(folder.root.iterdir()):
         raise RunError("a new or empty run folder", "one with other files", where=folder.root)
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.features.store import FeatureStore
+from triaffect.io.atomic import write_json
 from triaffect.metrics.abaw import Score
 from triaffect.metrics.thresholds import best_thresholds, read_thresholds
 from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe, Stage
@@ -31,7 +32,7 @@ from triaffect.training.build import build_net, build_samples
 from triaffect.training.checkpoint import read_progress
 from triaffect.training.device import CPU, Device
 from triaffect.training.distillation import kept_teachers
-from triaffect.training.files import write_json, write_tensors
+from triaffect.training.files import write_tensors
 from triaffect.training.initial_weights import fill
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import (

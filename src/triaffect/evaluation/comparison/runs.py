@@ -12,7 +12,7 @@ from triaffect.errors import TriaffectError
 from triaffect.evaluation.comparison.common_rows import Common
 from triaffect.evaluation.comparison.statistics import StageResult, sum_up
 from triaffect.features.store import FeatureStore
-from triaffect.io.workers import Stopped, Work
+from triaffect.io.workers import Cancelled, WorkerPool
 from triaffect.recipes.config import Recipe
 from triaffect.training.device import CPU, Device
 from triaffect.training.run_folder import is_finished
@@ -92,7 +92,7 @@ def outcomes(
     """
     alone = processes <= 1 or len(jobs) <= 1
     start = partial(_Worker, settings, told if alone else None)
-    return Work(start, _died).results(jobs, processes)
+    return WorkerPool(start, _died).results(jobs, processes)
 
 
 def _died(job: Job) -> Outcome:
@@ -105,11 +105,13 @@ class _Worker:
     Args:
         settings: What the jobs have in common.
         told: Told how far a job is; None in a process that nobody listens to.
-        wanted: Tells whether anybody still wants the results.
+        is_cancelled: Returns whether the results are no longer needed.
     """
 
-    def __init__(self, settings: Settings, told: Told | None, wanted: Callable[[], bool]) -> None:
-        self._settings, self._told, self._wanted, self._done = settings, told, wanted, 0
+    def __init__(
+        self, settings: Settings, told: Told | None, is_cancelled: Callable[[], bool]
+    ) -> None:
+        self._settings, self._told, self._is_cancelled, self._done = settings, told, is_cancelled, 0
         set_threads(settings.threads)
         self._store = FeatureStore.open(settings.store)
 
@@ -117,7 +119,7 @@ class _Worker:
         """Train and sum up one run; whatever goes wrong is its own outcome."""
         try:
             return self._outcome(job)
-        except Stopped:
+        except Cancelled:
             raise
         except TriaffectError as error:
             return Outcome(job, error=str(error))
@@ -144,7 +146,7 @@ class _Worker:
         return Outcome(job, sum_up(job.folder, self._store, self._settings.common), missing)
 
     def _report(self, job: Job, stage: str, done: int, total: int, _loss: float) -> None:
-        if not self._wanted():
-            raise Stopped
+        if self._is_cancelled():
+            raise Cancelled
         if self._told:
             self._told(self._done, f"{job.entry}, seed {job.seed}: {stage} {done}/{total}")

@@ -8,9 +8,7 @@ ones the earlier. A video without any gets zeros.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM
 from triaffect.datasets.lookup import frame_rows
 from triaffect.datasets.windows import WindowSamples
-from triaffect.errors import AnnotationError, ModelError, RunError
+from triaffect.errors import ModelError, RunError
 from triaffect.evaluation.submission.check import check_submission
 from triaffect.evaluation.submission.test_list import (
     Candidates,
@@ -35,6 +33,7 @@ from triaffect.evaluation.submission.test_list import (
 from triaffect.features.external.format import OWN_STREAMS, ExternalStream
 from triaffect.features.store import FeatureStore
 from triaffect.features.timeline import nearest_rows
+from triaffect.io.atomic import replace_file
 from triaffect.metrics.thresholds import read_thresholds
 from triaffect.recipes.config import DataSpec
 from triaffect.tasks.registry import TASKS
@@ -259,22 +258,15 @@ def write_submission(path: Path, answers: Answers) -> None:
     """Write the challenge's file; it takes its place once the validator has passed it.
 
     Raises:
-        AnnotationError: It cannot be written, or is not a right submission.
+        AnnotationError: It is not a right submission.
+        DiskError: It cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
+    with replace_file(path, unlocked=True) as temporary:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
             file.write(MULTI_TASK_FORM.header + "\n")
             for start in range(0, len(answers.values), BATCH_MOMENTS):
                 file.writelines(_lines(answers, start))
-        check_submission(aside, answers.listed.images)
-        aside.replace(path)
-    except OSError as error:
-        got = str(error.strerror)
-        raise AnnotationError("a file that can be written", got, where=path) from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()
+        check_submission(temporary, answers.listed.images)
 
 
 def _lines(answers: Answers, start: int) -> list[str]:

@@ -85,7 +85,9 @@ class NodeWorker:
             }
             known = parcel.settings
             face, voice = names.get("face", known.face), names.get("voice", known.voice)
-            self._compute = Worker(Settings(known.corpus, face, voice, self._pending), _always)
+            self._compute = Worker(
+                Settings(known.corpus, face, voice, self._pending), lambda: False
+            )
         finally:
             shutil.rmtree(self._pending, ignore_errors=True)
 
@@ -99,10 +101,6 @@ class NodeWorker:
         finally:
             shutil.rmtree(self._pending, ignore_errors=True)
         yield outcome  # last: with it the parent may end, and this process with that
-
-
-def _always() -> bool:
-    return True
 
 
 def _pieces(path: Path) -> Iterator[tuple[str, bytes]]:

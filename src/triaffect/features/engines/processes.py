@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from triaffect.features.extraction_worker import Job, Outcome, Settings, Worker, died
-from triaffect.io.workers import Work
+from triaffect.io.workers import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ class Processes:
 
     def outcomes(self, settings: Settings, todo: Sequence[Job]) -> Generator[Outcome]:
         """Results of the jobs, in their order."""
-        return Work(partial(Worker, settings), died).results(todo, self.jobs)
+        return WorkerPool(partial(Worker, settings), died).results(todo, self.jobs)

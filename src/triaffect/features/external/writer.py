@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from triaffect.features.external import format as external
 from triaffect.features.external.format import ExternalSpec, Joined
 from triaffect.features.row_file import RowFile
 from triaffect.features.store_writer import append_hashed
-from triaffect.io.atomic import locked, make_folder, write_text
+from triaffect.io.atomic import lock_folder, make_folder, write_text
 
 _COMMIT_EVERY_S = 1.0
 _BYTE = np.dtype(np.uint8)
@@ -103,7 +103,7 @@ class ExternalWriter:
             "a stream that nobody is writing", "one in use", "wait for the other process",
             where=self._folder,
         )  # fmt: skip
-        self._lock: IO[bytes] = locked(self._folder, in_use)
+        self._lock = lock_folder(self._folder, in_use)
         self._files = ExitStack()
         self._pending: list[str] = []
         self._committed_s = time.monotonic()
