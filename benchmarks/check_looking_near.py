@@ -55,7 +55,7 @@ def silent(predictor: Predictor, path: Path, right: int, down: int) -> pd.DataFr
     pictures = (
         (each.time_s, np.roll(each.rgb, (down, right), (0, 1))) for each in VideoFrames(path)
     )
-    table = pd.concat(predictor.frames(pictures), ignore_index=True)
+    table = pd.concat(predictor.stream(iter(pictures)), ignore_index=True)
     for name in LANDMARKS:
         table[f"{name}_x"] -= right
         table[f"{name}_y"] -= down
@@ -77,11 +77,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path)
     clips = sorted(parser.parse_args().clips.iterdir())
-    searching = triaffect.load(options=triaffect.Options(detection_interval_s=0))
+    searching = triaffect.load().with_options(triaffect.Options(detection_interval_s=0))
     whole = [searching.predict(path) for path in clips]
     rows = sum(map(len, whole))
     for every_s in EVERY_S:
-        predictor = triaffect.load(options=triaffect.Options(detection_interval_s=every_s))
+        predictor = searching.with_options(triaffect.Options(detection_interval_s=every_s))
         pairs = zip(whole, map(predictor.predict, clips), strict=True)
         print(*told(f"all every {every_s} s", [differences(*pair) for pair in pairs], rows), sep="")
     moved = [

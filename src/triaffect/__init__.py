@@ -1,14 +1,21 @@
 """Valence-arousal, expression and action units from faces and voices in video.
 
-`predict` is all that most need; `load` gives a predictor for another model or for parts of a
-long file; `smooth`, `compare_with_own`, `rename` and `summarise` do to a table what the options of
-the command line do; `score` compares a table of predictions with a table of labels. Importing the
-package loads nothing heavy; the first call does.
+>>> import triaffect
+>>> table = triaffect.predict("interview.mp4")                        # doctest: +SKIP
+>>> model = triaffect.load("RUN_OR_FOLDER", device="cuda")            # doctest: +SKIP
+>>> table = model.predict(["a.mp4", "b.mp4"], stride_s=0.2)           # doctest: +SKIP
+
+`predict` is all that most need; `load` gives a `Predictor` for another model, and its ``stream``
+for long files and webcams. `smooth`, `subtract_baseline`, `summarize`, `to_openface` and
+`to_pyfeat` post-process a prediction table; `annotate` and `write_report` draw it; `score` compares
+it with labels. Importing the package loads nothing heavy; the first call does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from triaffect.version import __version__
 
@@ -16,56 +23,171 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
+    from triaffect.errors import (
+        AnnotationError,
+        DiskError,
+        MediaError,
+        ModelError,
+        RecipeError,
+        RunError,
+        StoreError,
+        TableError,
+        TriaffectError,
+    )
     from triaffect.metrics.abaw import Score
     from triaffect.prediction.options import Options
-    from triaffect.prediction.predictor import Predictor
+    from triaffect.prediction.predictor import PartialMediaWarning, Predictor
+    from triaffect.prediction.python_inputs import MediaInput, ProgressCallback, TimedFrames
 
 __all__ = [
+    "AnnotationError",
+    "DiskError",
+    "MediaError",
+    "ModelError",
     "Options",
+    "PartialMediaWarning",
+    "Predictor",
+    "RecipeError",
+    "RunError",
+    "Score",
+    "StoreError",
+    "TableError",
+    "TriaffectError",
     "__version__",
-    "compare_with_own",
+    "annotate",
     "load",
     "predict",
-    "predict_frames",
-    "rename",
     "score",
     "smooth",
-    "summarise",
+    "subtract_baseline",
+    "summarize",
+    "to_openface",
+    "to_pyfeat",
+    "write_report",
 ]
+
+_EXPORTS = {
+    **{name: "triaffect.errors" for name in __all__ if name.endswith("Error")},
+    "Options": "triaffect.prediction.options",
+    "PartialMediaWarning": "triaffect.prediction.predictor",
+    "Predictor": "triaffect.prediction.predictor",
+    "Score": "triaffect.metrics.abaw",
+}
+"""Module of each class, which is imported when the class is first used."""
+
+_SYSTEM_LIBRARIES = ("libGL.so", "libglib-", "libgthread-")
+"""What opencv needs of the system, unless it is the headless one; bare servers lack it."""
 
 
 def predict(
-    path: str | Path,
+    media: MediaInput | Iterable[MediaInput],
     options: Options | None = None,
+    *,
+    model: str | Path | None = None,
+    device: str = "cpu",
+    stride_s: float | None = None,
+    max_faces: int | None = None,
+    min_face_px: float = 0.0,
+    detection_interval_s: float = 0.2,
+    sound: bool = True,
     smooth: str = "off",
     baseline: str | float | None = None,
+    jobs: int = 1,
+    progress: ProgressCallback | None = None,
 ) -> pd.DataFrame:
-    """Predict a video, picture or sound with the shipped weights.
+    """Predict videos, pictures or sounds.
 
     Args:
-        path: The file.
-        options: What to predict of it, such as ``Options(every_s=0.2, most_faces=1)``.
-        smooth: Add smoothed columns, as `smooth` does; "off" adds none.
-        baseline: Add columns relative to each face's own beginning, as `compare_with_own` does.
+        media: A path, a folder or a pattern such as ``"clips/*.mp4"``; a picture as array (uint8,
+            (height, width, 3) in RGB or (height, width) in gray) or PIL image; bytes or a binary
+            file object of a media file; pairs of time in seconds and picture, as frames of one
+            video; or a list of any of these.
+        options: Deprecated; give the options by keyword.
+        model: A model folder or a run that has one; None for the shipped weights.
+        device: "cpu" or "cuda".
+        stride_s: Seconds from one moment that has rows to the next; None for every frame.
+        max_faces: At most so many faces of a frame, the largest; None for all.
+        min_face_px: Faces whose box has a shorter side in pixels are ignored.
+        detection_interval_s: Seconds from one detection in the whole frame to the next; in
+            between, faces are detected near their last position. 0 detects in all of every frame.
+        sound: Whether the sound of videos is used.
+        smooth: Also add smoothed columns, as `smooth` does; "off" adds none.
+        baseline: Also add columns relative to each face's beginning, as `subtract_baseline` does.
+        jobs: Processes that share the files; with 1 all is done in this one.
+        progress: Called with the number of inputs done, their total, and a message.
 
     Returns:
-        The prediction table: a row for each frame and face; a frame without a face has one row.
+        The prediction table: a row for each frame and face, and one for a frame without a face;
+        ``clip`` says of which input. Its ``attrs`` hold the model's thresholds, name and hash.
 
     Raises:
-        MediaError: The file cannot be read.
-        ModelError: The package came without weights.
-        TableError: No such smoothing or baseline.
-    """
-    from triaffect.prediction.options import DEFAULT  # noqa: PLC0415
-    from triaffect.prediction.predictor import shipped  # noqa: PLC0415
-    from triaffect.tables.postprocess import TableForm, form_frame  # noqa: PLC0415
+        MediaError: No input can be read. If others can, a `PartialMediaWarning` names it.
+        ModelError: The model folder is missing or damaged, or the device is not there.
+        TableError: There is no such smoothing or baseline.
+        TriaffectError: An option is out of its range.
 
-    form = TableForm.parse(smooth, baseline)
-    return form_frame(shipped(options or DEFAULT).predict(path), form)
+    Examples:
+        A gray picture has no face: one row, all blank.
+
+        >>> import numpy as np, triaffect
+        >>> table = triaffect.predict(np.full((90, 120, 3), 128, np.uint8))
+        >>> table[["clip", "frame", "time_s", "valence", "face_seen"]].values.tolist()
+        [['array', 0, 0.0, nan, False]]
+        >>> table.attrs["model"]["name"]
+        'default'
+    """
+    parse = _load("triaffect.tables.postprocess")
+    form = parse.TableForm.parse(smooth, baseline)
+    keywords: dict[str, Any] = {
+        "stride_s": stride_s,
+        "max_faces": max_faces,
+        "min_face_px": min_face_px,
+        "detection_interval_s": detection_interval_s,
+        "sound": sound,
+    }
+    if options is not None:
+        _warn_of_options("predict(media, stride_s=0.2)")
+        keywords = dict(vars(options))
+    predictor = _load("triaffect.prediction.predictor").load_cached(model, device)
+    table: pd.DataFrame = predictor.predict(media, jobs=jobs, progress=progress, **keywords)
+    result: pd.DataFrame = parse.form_frame(table, form)
+    return result
+
+
+def load(
+    path: str | Path | None = None, device: str = "cpu", options: Options | None = None
+) -> Predictor:
+    """Load a model to predict with, any number of times.
+
+    Args:
+        path: A model folder or a run that has one; None for the shipped weights.
+        device: "cpu" or "cuda".
+        options: Deprecated; give the options by keyword to ``predict`` and ``stream``.
+
+    Returns:
+        A `Predictor`: ``model(media)`` is ``model.predict(media)``, and ``model.stream(media)``
+        gives the rows of a long file, of a webcam or of frames in parts.
+
+    Raises:
+        ModelError: The folder is missing, damaged or incomplete, or the device is not there.
+
+    Examples:
+        >>> import numpy as np, triaffect
+        >>> model = triaffect.load()
+        >>> [task.key for task in model.tasks]
+        ['VA', 'EXPR', 'AU']
+        >>> frames = ((k / 10, np.full((90, 120, 3), 128, np.uint8)) for k in range(3))
+        >>> [part["time_s"].tolist() for part in model.stream(frames)]
+        [[0.0, 0.1, 0.2]]
+    """
+    module = _load("triaffect.prediction.predictor")
+    if options is not None:
+        _warn_of_options("load(path).predict(media, stride_s=0.2)")
+    arguments = () if options is None else (options,)
+    predictor: Predictor = module.load(path, device, *arguments)
+    return predictor
 
 
 def smooth(table: pd.DataFrame, how: str = "causal") -> pd.DataFrame:
@@ -81,13 +203,20 @@ def smooth(table: pd.DataFrame, how: str = "causal") -> pd.DataFrame:
 
     Raises:
         TableError: It is no prediction table, or there is no such smoothing.
+
+    Examples:
+        >>> import pandas as pd, triaffect
+        >>> table = pd.DataFrame({"clip": "a.mp4", "time_s": [0.0, 0.3, 0.6], "face_id": 0,
+        ...                       "valence": [0.0, 1.0, 1.0], "arousal": 0.5})
+        >>> triaffect.smooth(table, "causal:0.3s")["valence_smooth"].round(2).tolist()
+        [0.0, 0.63, 0.86]
     """
-    from triaffect.tables.postprocess import TableForm, form_frame  # noqa: PLC0415
+    module = _load("triaffect.tables.postprocess")
+    result: pd.DataFrame = module.form_frame(table, module.TableForm.parse(how))
+    return result
 
-    return form_frame(table, TableForm.parse(how))
 
-
-def compare_with_own(table: pd.DataFrame, baseline: str | float = "5s") -> pd.DataFrame:
+def subtract_baseline(table: pd.DataFrame, baseline: str | float = "5s") -> pd.DataFrame:
     """Add how far values are above the face's own beginning.
 
     Args:
@@ -101,89 +230,84 @@ def compare_with_own(table: pd.DataFrame, baseline: str | float = "5s") -> pd.Da
 
     Raises:
         TableError: It is no prediction table, or the time is none from 0.1 s to 600 s.
+
+    Examples:
+        >>> import pandas as pd, triaffect
+        >>> table = pd.DataFrame({"clip": "a.mp4", "time_s": [0.0, 1.0, 2.0], "face_id": 0,
+        ...                       "valence": [0.25, 0.25, 0.75], "arousal": 0.5})
+        >>> triaffect.subtract_baseline(table, "1s")["valence_above_own"].tolist()
+        [nan, nan, 0.5]
     """
-    from triaffect.tables.postprocess import TableForm, form_frame  # noqa: PLC0415
-
-    return form_frame(table, TableForm.parse(baseline=baseline))
-
-
-def rename(
-    table: pd.DataFrame, program: str, thresholds: Mapping[str, float] | None = None
-) -> pd.DataFrame:
-    """Tell what is comparable under the column names of another program.
-
-    Args:
-        table: A prediction table.
-        program: "openface" or "pyfeat".
-        thresholds: Probability from which an action unit counts as present, by column, such
-            as a predictor's ``thresholds``; 0.5 for one not named.
-
-    Raises:
-        TableError: It is no prediction table, or there is no such program.
-    """
-    from triaffect.tables.postprocess import TableForm, form_frame  # noqa: PLC0415
-
-    return form_frame(table, TableForm.parse(columns=program), thresholds)
+    module = _load("triaffect.tables.postprocess")
+    result: pd.DataFrame = module.form_frame(table, module.TableForm.parse(baseline=baseline))
+    return result
 
 
-def summarise(table: pd.DataFrame, thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """Sum a prediction table up, in a row for each clip and face.
+def summarize(table: pd.DataFrame, thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """Summarize a prediction table, in a row for each clip and face.
 
     Args:
         table: A prediction table, clip by clip and rising in time.
-        thresholds: Probability from which an action unit counts as present, by column, such
-            as a predictor's ``thresholds``; 0.5 for one not named.
+        thresholds: Probability from which an action unit counts as present, by column; None for
+            those in ``table.attrs["thresholds"]``, which `predict` leaves there; 0.5 for others.
+
+    Returns:
+        How long each face was seen, mean, deviation and percentiles of valence and arousal, and
+        shares of expressions and units; all weighted by time.
+
+    Raises:
+        TableError: It is no prediction table.
+
+    Examples:
+        >>> import pandas as pd, triaffect
+        >>> table = pd.DataFrame({"clip": "a.mp4", "time_s": [0.0, 1.0, 2.0], "face_id": 0,
+        ...                       "detection": 0.9, "voice_heard": False,
+        ...                       "valence": [0.0, 0.5, 1.0], "arousal": 0.5})
+        >>> triaffect.summarize(table)[["seconds", "valence_mean"]].values.tolist()
+        [[3.0, 0.5]]
+    """
+    result: pd.DataFrame = _load("triaffect.tables.postprocess").summary_frame(
+        table, _of(table, thresholds)
+    )
+    return result
+
+
+def to_openface(table: pd.DataFrame, thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """Give what is comparable under the column names of OpenFace 2.
+
+    Args:
+        table: A prediction table.
+        thresholds: As for `summarize`; OpenFace says whether a unit is present.
+
+    Raises:
+        TableError: It is no prediction table.
+
+    Examples:
+        >>> import pandas as pd, triaffect
+        >>> table = pd.DataFrame({"clip": "a.mp4", "frame": [0], "time_s": 0.0, "face_id": 0,
+        ...                       **{f"AU{n}": 0.7 for n in (1, 2, 4, 6, 7, 10, 12, 15, 23, 24)},
+        ...                       "AU25": 0.7, "AU26": 0.3})
+        >>> triaffect.to_openface(table)[["frame", "AU12_c", "AU26_c"]].values.tolist()
+        [[1, 1, 0]]
+    """
+    module = _load("triaffect.tables.postprocess")
+    form = module.TableForm.parse(columns="openface")
+    result: pd.DataFrame = module.form_frame(table, form, _of(table, thresholds))
+    return result
+
+
+def to_pyfeat(table: pd.DataFrame) -> pd.DataFrame:
+    """Give what is comparable under the column names of Py-Feat.
+
+    Args:
+        table: A prediction table.
 
     Raises:
         TableError: It is no prediction table.
     """
-    from triaffect.tables.postprocess import summary_frame  # noqa: PLC0415 - heavy
-
-    return summary_frame(table, thresholds)
-
-
-def predict_frames(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> pd.DataFrame:
-    """Predict frames of a camera or another program with the shipped weights.
-
-    Args:
-        frames: Time in seconds and RGB pixels (uint8, (height, width, 3)) of each frame, in
-            order of time. `Predictor.frames` gives rows while they still come.
-
-    Returns:
-        The prediction table; its ``clip`` is ``frames``.
-
-    Raises:
-        MediaError: There is no frame, or one is not as said.
-        ModelError: The package came without weights.
-    """
-    import pandas as pd  # noqa: PLC0415 - heavy
-
-    from triaffect.prediction.predictor import shipped  # noqa: PLC0415 - heavy
-
-    return pd.concat(shipped().frames(frames), ignore_index=True)
-
-
-def load(
-    path: str | Path | None = None, device: str = "cpu", options: Options | None = None
-) -> Predictor:
-    """Load a model to predict with.
-
-    Args:
-        path: A model folder; None for the shipped weights.
-        device: "cpu" or "cuda".
-        options: What to predict of a file, such as ``Options(sound=False)``.
-
-    Returns:
-        A `Predictor` with ``predict(path)``, and ``stream(path)`` for files of any length.
-
-    Raises:
-        ModelError: The folder is missing, damaged or incomplete, the device is not there, or
-            the model cannot do without sound.
-    """
-    from triaffect.prediction.options import DEFAULT  # noqa: PLC0415 - heavy
-    from triaffect.prediction.predictor import load as load_model  # noqa: PLC0415 - heavy
-
-    return load_model(path, device, options or DEFAULT)
+    module = _load("triaffect.tables.postprocess")
+    result: pd.DataFrame = module.form_frame(table, module.TableForm.parse(columns="pyfeat"))
+    return result
 
 
 def score(
@@ -191,28 +315,135 @@ def score(
     prediction: pd.DataFrame,
     thresholds: Mapping[str, float] | None = None,
 ) -> Score:
-    """Official ABAW score of a prediction table against a table of labels.
+    """Compute the official ABAW score of a prediction table against a table of labels.
 
     Args:
         truth: ``clip``, ``frame``, maybe ``face_id``, and label columns; a blank cell is not
             annotated. Expression as a name or 0 to 7.
         prediction: A prediction table.
-        thresholds: Probability from which an action unit counts as present, by column, such
-            as a predictor's ``thresholds``; 0.5 for one not named.
+        thresholds: As for `summarize`, from the predictions' ``attrs`` if not given.
+
+    Returns:
+        The scores, by name: ``score["P_VA"]``, ``score["valence_ccc"]``, ``score.to_frame()``.
 
     Raises:
         TableError: Duplicate rows, a truth row without a prediction, a column missing, or a
             value that cannot be.
-    """
-    from triaffect.metrics.tables import score_tables  # noqa: PLC0415 - heavy
 
-    return score_tables(truth, prediction, thresholds=thresholds)
+    Examples:
+        >>> import pandas as pd, triaffect
+        >>> truth = pd.DataFrame({"clip": "a.mp4", "frame": range(3),
+        ...                       "valence": [0.0, 0.5, 1.0], "arousal": [0.0, 0.5, 1.0]})
+        >>> round(triaffect.score(truth, truth.assign(arousal=[0.0, 0.5, 0.5]))["P_VA"], 3)
+        0.833
+    """
+    module = _load("triaffect.metrics.tables")
+    result: Score = module.score_tables(truth, prediction, thresholds=_of(prediction, thresholds))
+    return result
+
+
+def annotate(
+    table: pd.DataFrame,
+    media: str | Path,
+    output: str | Path,
+    thresholds: Mapping[str, float] | None = None,
+) -> None:
+    """Write a copy of a video or picture with its predictions drawn.
+
+    Args:
+        table: A prediction table; of several clips, the one whose ``clip`` is the path is drawn.
+        media: The video or picture.
+        output: The copy, ``.mp4`` or, of a picture, ``.png``; or a folder for it.
+        thresholds: As for `summarize`.
+
+    Raises:
+        TableError: The table has no rows of the video, or a copy cannot be written there.
+        MediaError: The video cannot be read.
+
+    Examples:
+        >>> triaffect.annotate(triaffect.predict("a.mp4"), "a.mp4", "drawn.mp4")  # doctest: +SKIP
+    """
+    module = _load("triaffect.report.annotate")
+    module.annotate_table(table, media, output, _of(table, thresholds))
+
+
+def write_report(table: pd.DataFrame, output: str | Path, *, thumbnails: bool = True) -> None:
+    """Write a page to look at, with the predictions of each clip and face over time.
+
+    Args:
+        table: A prediction table.
+        output: The page, ``.html``.
+        thumbnails: Whether it shows pictures of the clips that are files still there.
+
+    Raises:
+        TableError: It is no prediction table, or a page cannot be written there.
+
+    Examples:
+        >>> triaffect.write_report(triaffect.predict("a.mp4"), "a.html")  # doctest: +SKIP
+    """
+    _load("triaffect.report.prediction_page").write_table_page(table, output, thumbnails)
+
+
+def _of(table: pd.DataFrame, thresholds: Mapping[str, float] | None) -> Mapping[str, float] | None:
+    return table.attrs.get("thresholds") if thresholds is None else thresholds
+
+
+def _load(name: str) -> Any:  # noqa: ANN401 - modules are loaded late, the types stand above
+    """Import a module of the package.
+
+    Raises:
+        TriaffectError: A library of the system is missing that opencv needs.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if any(library in str(error) for library in _SYSTEM_LIBRARIES):
+            from triaffect.errors import TriaffectError  # noqa: PLC0415 - lazily, as all else
+
+            remedy = "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
+            raise TriaffectError("libGL and glib for opencv", str(error), remedy) from error
+        raise
+
+
+def _warn_of_options(instead: str) -> None:
+    message = f"options are given by keyword now: triaffect.{instead}"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+
+
+def _rename(
+    table: pd.DataFrame, program: str, thresholds: Mapping[str, float] | None = None
+) -> pd.DataFrame:
+    module = _load("triaffect.tables.postprocess")
+    form = module.TableForm.parse(columns=program)
+    result: pd.DataFrame = module.form_frame(table, form, _of(table, thresholds))
+    return result
+
+
+def _predict_frames(frames: TimedFrames) -> pd.DataFrame:
+    return predict(iter(frames))
+
+
+_OLD_NAMES = {
+    "compare_with_own": ("subtract_baseline", subtract_baseline),
+    "predict_frames": ("predict", _predict_frames),
+    "rename": ("to_openface or to_pyfeat", _rename),
+    "summarise": ("summarize", summarize),
+}
 
 
 def __getattr__(name: str) -> object:
-    """Give `Options`, which is imported when it is first asked for."""
-    if name != "Options":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from triaffect.prediction.options import Options  # noqa: PLC0415 - with dataclasses
+    """Import a class when it is first used; functions of 0.1.0 are had with a warning."""
+    if name in _EXPORTS:
+        value = globals()[name] = getattr(_load(_EXPORTS[name]), name)
+        return value
+    if name in _OLD_NAMES:
+        new, function = _OLD_NAMES[name]
+        message = f"triaffect.{name} is now triaffect.{new}"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return function
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    return Options
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -163,7 +163,7 @@ def test_the_table_comes_in_many_forms(run, tmp_path, model):
     assert (code, err) == (0, "")
     told = pd.read_json("t.jsonl", lines=True).astype({"face_id": "Int64"})
     raw = triaffect.load(model).predict("clip.mp4")
-    expected = triaffect.compare_with_own(triaffect.smooth(raw, "centred:0.2s"), 0.4)
+    expected = triaffect.subtract_baseline(triaffect.smooth(raw, "centred:0.2s"), 0.4)
     pd.testing.assert_frame_equal(told, expected, check_dtype=False)
     assert (expected["valence_smooth"] != raw["valence"]).any()
     assert expected["valence_above_own"].notna().any()
@@ -172,7 +172,7 @@ def test_the_table_comes_in_many_forms(run, tmp_path, model):
     code, _, _ = run("clip.mp4", "-o", "t.csv", "--columns", "openface")
     assert code == 0
     told = pd.read_csv("t.csv", dtype={"face_id": "Int64"})
-    expected = triaffect.rename(raw, "openface", triaffect.load(model).thresholds)
+    expected = triaffect.to_openface(raw, triaffect.load(model).thresholds)
     pd.testing.assert_frame_equal(told, expected, check_dtype=False)
     about = json.loads((tmp_path / "t.csv.meta.json").read_text("utf-8"))
     assert about["options"]["columns"] == "openface"

@@ -164,13 +164,13 @@ def test_parts_that_are_there_serve_any_form(files, model, tmp_path, computed):
     predict_files(some, tmp_path / "plain.csv", model)
     plain = pd.read_csv(tmp_path / "plain.csv", dtype={"face_id": "Int64"})
     pd.testing.assert_frame_equal(table[plain.columns], plain)
-    expected = triaffect.compare_with_own(triaffect.smooth(table, "centred"), 0.1)
+    expected = triaffect.subtract_baseline(triaffect.smooth(table, "centred"), 0.1)
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
     thresholds = Predictor(model).thresholds
     assert thresholds
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "summary.csv", dtype={"face_id": "Int64"}),
-        triaffect.summarise(table, thresholds),
+        triaffect.summarize(table, thresholds),
         check_dtype=False,
         atol=2e-6,
     )

@@ -35,7 +35,7 @@ def test_frames_from_a_program_are_predicted_as_those_of_a_silent_video(predicto
     path = write_clip(tmp_path / "clip.mp4", 40, sound=False, faceless=(10,))
     whole = predictor.predict(path)
     given = ((frame.time_s, frame.rgb) for frame in VideoFrames(path))
-    parts = list(predictor.frames(given, "clip"))
+    parts = list(predictor.stream(given))
     assert len(parts) > 1
     pd.testing.assert_frame_equal(
         pd.concat(parts, ignore_index=True).drop(columns="clip"), whole.drop(columns="clip")
@@ -43,13 +43,13 @@ def test_frames_from_a_program_are_predicted_as_those_of_a_silent_video(predicto
 
 
 def test_the_package_predicts_frames_with_the_shipped_model(monkeypatch, predictor):
-    monkeypatch.setattr(predictor_module, "shipped", lambda: predictor)
-    table = triaffect.predict_frames((k / 10, portrait()) for k in range(3))
+    monkeypatch.setattr(predictor_module, "load_cached", lambda model, device: predictor)
+    table = triaffect.predict((k / 10, portrait()) for k in range(3))
     assert table["time_s"].tolist() == [0.0, 0.1, 0.2]
     assert table["face_seen"].all()
     assert set(table["clip"]) == {"frames"}
     with pytest.raises(MediaError, match="at least one frame"):
-        triaffect.predict_frames([])
+        triaffect.predict(iter([]))
 
 
 def test_a_folder_of_pictures_is_one_clip(model, pictures, tmp_path):

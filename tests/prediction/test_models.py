@@ -64,7 +64,7 @@ def test_a_network_of_complete_windows_leaves_the_other_moments_blank(tmp_path, 
     np.testing.assert_array_equal(table["valence"][~blank], loose["valence"][~blank])
     assert (table["voice_heard"] == loose["voice_heard"]).all()
     with pytest.raises(ModelError, match="face alone"):
-        triaffect.load(tmp_path / "model", options=triaffect.Options(sound=False))
+        triaffect.load(tmp_path / "model").predict(clip, sound=False)
 
 
 def test_networks_that_do_not_fit_together_are_refused(tmp_path):
@@ -104,9 +104,6 @@ def test_without_shipped_weights_the_remedy_is_told(monkeypatch, tmp_path):
 def test_the_package_predicts_with_the_shipped_model(monkeypatch, model, tmp_path):
     assert registry.SHIPPED == module.SHIPPED
     monkeypatch.setattr(module, "SHIPPED", model)
-    monkeypatch.setattr(
-        module, "shipped", lambda options: module.load(options=options)
-    )  # the real one remembers its model
     skimage.io.imsave(tmp_path / "one.png", portrait())
     one = triaffect.predict(tmp_path / "one.png")
     assert one.equals(triaffect.load(model).predict(tmp_path / "one.png"))

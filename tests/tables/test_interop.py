@@ -10,6 +10,7 @@ from tests.tables.made_rows import made_rows
 from tests.tasks.toy import PAIN
 from triaffect.errors import TableError
 from triaffect.tables.interop import PROGRAMS, renamed, renamed_notes
+from triaffect.tables.postprocess import TableForm
 from triaffect.tables.schema import with_columns
 from triaffect.tasks.registry import TASKS
 
@@ -97,7 +98,7 @@ def test_a_task_that_they_do_not_have_is_left_out(program):
 
 def test_a_table_in_memory_is_renamed_likewise():
     frame = made_rows(40).to_pandas()
-    told = triaffect.rename(frame, "openface", {"AU12": 0.9})
+    told = triaffect.to_openface(frame, {"AU12": 0.9})
     assert told["AU12_c"].sum() == (frame["AU12"] >= 0.9).sum()
     with pytest.raises(TableError, match="expected one of openface, pyfeat"):
-        triaffect.rename(frame, "openpose")
+        TableForm.parse(columns="openpose")

@@ -74,7 +74,7 @@ def test_table_and_summary_are_written_and_described(tmp_path, name, model):
             add(lambda clip=clip: iter(cut(clip, {3, 7})))
     expected = to_pandas(joined(formed(clips, form, TASKS)))
     pd.testing.assert_frame_equal(read(output), expected, check_dtype=False)
-    expected = triaffect.summarise(joined(clips).to_pandas())
+    expected = triaffect.summarize(joined(clips).to_pandas())
     pd.testing.assert_frame_equal(read(summary), expected, check_dtype=False, atol=2e-6)
     for path in (output, summary):
         told = told_of(path)
@@ -165,7 +165,7 @@ def test_tables_in_memory_keep_what_else_they_hold():
 def test_a_table_without_predictions_or_times_is_refused():
     frame = made_rows(5).to_pandas()
     for wrong in (frame[["clip", "time_s", "face_id"]], frame.drop(columns="time_s")):
-        for call in (triaffect.smooth, triaffect.compare_with_own, triaffect.summarise):
+        for call in (triaffect.smooth, triaffect.subtract_baseline, triaffect.summarize):
             with pytest.raises(TableError, match="expected a prediction table"):
                 call(wrong)
 

@@ -141,6 +141,8 @@ def predict(
     are kept in OUTPUT.parts until then, and what there is so far of interrupted work in a table
     whose name ends in .partial.
     """
+    import cv2
+
     from triaffect.media.find import find_media
     from triaffect.prediction.batch import predict_files
     from triaffect.prediction.inputs import Opening, check_alone
@@ -148,6 +150,7 @@ def predict(
     from triaffect.tables.postprocess import TableForm
     from triaffect.tables.results import Interrupted
 
+    cv2.setNumThreads(1)  # detection, cutting and decoding run in threads of their own
     options = Options(
         sound=not no_sound,
         stride_s=None

@@ -19,8 +19,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
 
+import cv2
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -247,6 +249,8 @@ class _Worker:
             done,
             is_cancelled,
         )
+        if parent_process():  # several share the cores: each keeps to one
+            cv2.setNumThreads(1)
         self._predictor = Predictor(settings.model, settings.device, options=settings.options)
 
     def __call__(self, path: Path) -> FileResult:

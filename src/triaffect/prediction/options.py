@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from triaffect.errors import TriaffectError
 
@@ -75,10 +76,32 @@ class Options:
             values[_OLD_NAMES[old]] = value
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        self._check_ranges()
+
+    def changed(self, keywords: OptionKeywords) -> Options:
+        """Return the options with some of them replaced.
+
+        Raises:
+            TriaffectError: A value is out of its range.
+            TypeError: There is no such option.
+        """
+        return replace(self, **keywords)
+
+    def _check_ranges(self) -> None:
         _check("stride_s", self.stride_s, above=0.0)
         _check("detection_interval_s", self.detection_interval_s, least=0.0)
         _check("min_face_px", self.min_face_px, least=0.0)
         _check("max_faces", self.max_faces, least=1)
+
+
+class OptionKeywords(TypedDict, total=False):
+    """Options by keyword, as `Options` has them."""
+
+    sound: bool
+    stride_s: float | None
+    detection_interval_s: float
+    min_face_px: float
+    max_faces: int | None
 
 
 def _check(

@@ -15,19 +15,21 @@ all this is in `triaffect.prediction.options`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
+from copy import copy, deepcopy
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Any, Unpack
 
-import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from triaffect.errors import MediaError, ModelError
+from triaffect.errors import MediaError, ModelError, TriaffectError
+from triaffect.faces.detection import CenterFace
 from triaffect.faces.quality import sharpness
 from triaffect.faces.stream import FaceStream, FrameFaces
 from triaffect.faces.tracking import period
@@ -35,18 +37,28 @@ from triaffect.features.external.format import streams_of_run
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.extractors.session import CPU
-from triaffect.features.model_folder import DESCRIPTION, load_model_folder
+from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
 from triaffect.media.audio import sound_chunks
 from triaffect.media.images import Footage, GivenFrames
 from triaffect.media.probe import picture_problem, probe, read_image
 from triaffect.media.video import Frame, VideoFrames
 from triaffect.prediction.buffers import FaceMemory, VoiceMemory
 from triaffect.prediction.heads import Fusion
-from triaffect.prediction.options import DEFAULT, Options
+from triaffect.prediction.options import DEFAULT, OptionKeywords, Options
+from triaffect.prediction.python_inputs import (
+    ByteInput,
+    FrameInput,
+    MediaInput,
+    ProgressCallback,
+    TimedFrames,
+    list_items,
+)
+from triaffect.tables.metadata import describe_model
 from triaffect.tables.schema import Instants, build_table, table_schema, to_pandas
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, SourceKind, Window
+from triaffect.version import __version__
 from triaffect.voice.stream import VoiceRows, VoiceStream
 
 FRAMES_AT_ONCE = 32
@@ -67,12 +79,16 @@ class Predictor:
         folder: The model folder; it needs a face, a voice and a fusing network.
         device: Where the networks run, "cpu" or "cuda". Faces are found on the CPU.
         tasks: The tasks that a model may predict.
-        options: What to predict of a file, and how closely to look.
+        options: Options of its predictions, where a call names no others.
 
     Attributes:
         tasks: The tasks that this model predicts.
         schema: Arrow schema of the tables.
         thresholds: Action units count as present from these probabilities on, by column.
+        metadata: The thresholds, the model's name, version and hash, and the package's version;
+            the ``attrs`` of every table.
+        folder: The model folder.
+        device: As given.
 
     Raises:
         ModelError: The folder is missing, damaged or incomplete, the device is not there, or
@@ -86,72 +102,133 @@ class Predictor:
         tasks: Sequence[Task] = TASKS,
         options: Options = DEFAULT,
     ) -> None:
-        cv2.setNumThreads(1)
         model = load_model_folder(Path(folder))
         self._fusion = Fusion(model, tasks, device)
         self._face, self._voice = OnnxFace(model, device), OnnxVoice(model, device)
-        self._options = options
-        self._faces = FaceStream(
-            detection_interval_s=options.detection_interval_s,
-            min_face_px=options.min_face_px,
-            max_faces=options.max_faces,
-        )
-        if not options.sound and self._fusion.part.complete:
-            expected = "a model that can judge a face alone"
-            remedy = "do not leave the sound out"
-            raise ModelError(expected, "one that needs a voice as well", remedy, where=model.path)
+        self._detector, self.folder, self.device = CenterFace(), model.path, device
         self.tasks = self._fusion.tasks
         self.schema = table_schema(self.tasks)
         self.thresholds = dict(model.manifest.thresholds)
+        self.metadata: dict[str, Any] = {
+            "triaffect": __version__,
+            "model": describe_model(model.path),
+            "thresholds": self.thresholds,
+        }
+        self._set_options(options)
 
-    def predict(self, path: str | Path) -> pd.DataFrame:
-        """Predict a whole file.
+    def _set_options(self, options: Options) -> None:
+        if not options.sound and self._fusion.part.complete:
+            expected = "a model that can judge a face alone"
+            remedy = "do not leave the sound out"
+            got = "one that needs a voice as well"
+            raise ModelError(expected, got, remedy, where=self.folder)
+        self.options = options
+        self._faces = FaceStream(
+            self._detector, options.detection_interval_s, options.min_face_px, options.max_faces
+        )
+
+    def with_options(self, options: Options) -> Predictor:
+        """Return a predictor with the same networks, which are not loaded again.
+
+        Raises:
+            ModelError: Sound is left out of a model that cannot do without.
+        """
+        other = copy(self)
+        other._set_options(options)
+        return other
+
+    def __call__(
+        self,
+        media: MediaInput | Iterable[MediaInput],
+        **options: Unpack[OptionKeywords],
+    ) -> pd.DataFrame:
+        """Predict, as `predict` does."""
+        return self.predict(media, **options)
+
+    def predict(
+        self,
+        media: MediaInput | Iterable[MediaInput],
+        *,
+        jobs: int = 1,
+        progress: ProgressCallback | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> pd.DataFrame:
+        """Predict videos, pictures or sounds.
 
         Args:
-            path: A video, picture or sound.
+            media: One input or many, as `triaffect.predict` takes them.
+            jobs: Processes that share the files; with 1 all is done in this one.
+            progress: Called with the number of inputs done, their total, and a message.
+            options: ``stride_s``, ``max_faces``, ``min_face_px``, ``detection_interval_s``,
+                ``sound``, ``start``, ``end``; those of the predictor hold for the others.
 
         Returns:
-            The prediction table, a row for each frame and face.
+            The prediction table, a row for each frame and face; ``clip`` says of which input. Its
+            ``attrs`` hold the model's thresholds, name, version and hash.
 
         Raises:
-            MediaError: The file cannot be read.
+            MediaError: No input can be read. If others can, a `PartialMediaWarning` names it.
+            TriaffectError: An option is out of its range.
         """
-        return to_pandas(pa.concat_tables(self.tables(path)))
+        from triaffect.prediction.collect import collect_table  # noqa: PLC0415 - it imports this
 
-    def stream(self, path: str | Path) -> Generator[pd.DataFrame]:
-        """Predict a file in parts, in memory that does not grow with its length.
+        predictor = self._with_keywords(options)
+        table = to_pandas(collect_table(predictor, list_items(media), jobs, progress))
+        table.attrs.update(deepcopy(self.metadata))
+        return table
 
-        Yields:
-            Successive parts of the table that `predict` returns.
-
-        Raises:
-            MediaError: The file cannot be read.
-        """
-        with closing(self.tables(path)) as tables:
-            for table in tables:
-                yield to_pandas(table)
-
-    def frames(
-        self,
-        frames: Iterable[tuple[float, NDArray[np.uint8]]],
-        clip: str = "frames",
-    ) -> Iterator[pd.DataFrame]:
-        """Predict frames as they come, from a camera or another program; there is no sound.
+    def stream(
+        self, media: MediaInput, **options: Unpack[OptionKeywords]
+    ) -> Generator[pd.DataFrame]:
+        """Predict one input in parts, in memory that does not grow with its length.
 
         Args:
-            frames: Time in seconds and RGB pixels (uint8, (height, width, 3)) of each frame,
-                in order of time.
-            clip: What the table calls them.
+            media: A path, ``"webcam:0"``, or anything else that `predict` takes. Frames that
+                come one after another, as from a camera, are pairs of the time in seconds and
+                RGB pixels (uint8, (height, width, 3)); there is no sound with them.
+            options: As those of `predict`.
 
         Yields:
-            Successive parts of the prediction table, some frames behind what was given.
+            Successive parts of the table that `predict` returns. Those of frames come some
+            frames behind what was given.
 
         Raises:
-            MediaError: There is no frame, or one is not as said.
+            MediaError: The input cannot be read.
         """
-        with closing(self.watch(GivenFrames(frames, clip), clip)) as tables:
+        predictor = self._with_keywords(options)
+        for item in list_items(media):
+            if isinstance(item, TriaffectError):
+                raise item
+            with closing(predictor.item_tables(item)) as tables:
+                for table in tables:
+                    part = to_pandas(table)
+                    part.attrs.update(deepcopy(self.metadata))
+                    yield part
+
+    def _with_keywords(self, keywords: OptionKeywords) -> Predictor:
+        return self.with_options(self.options.changed(keywords)) if keywords else self
+
+    def frames(self, frames: TimedFrames, clip: str = "frames") -> Generator[pd.DataFrame]:
+        """Predict frames; use `stream` instead, this name is of 0.1.0."""
+        message = "Predictor.frames(frames) is now Predictor.stream(frames)"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        with closing(self.item_tables(FrameInput(clip, frames))) as tables:
             for table in tables:
                 yield to_pandas(table)
+
+    def item_tables(self, item: Path | FrameInput | ByteInput) -> Generator[pa.Table]:
+        """Predict one input, as Arrow tables; internal."""
+        if isinstance(item, FrameInput):
+            yield from self.watch(GivenFrames(item.frames, item.name), item.name)
+        elif isinstance(item, ByteInput):
+            with item.saved() as path:
+                for table in self.tables(path):
+                    name = pa.array([item.name] * len(table), pa.string())
+                    yield table.set_column(table.schema.get_field_index("clip"), "clip", name)
+        else:
+            from triaffect.prediction.inputs import SINGLE_FILES  # noqa: PLC0415 - imports this
+
+            yield from SINGLE_FILES.tables(self, item)
 
     def watch(self, footage: Footage, clip: str | Path) -> Generator[pa.Table]:
         """Like `frames`, of a folder of pictures or a camera, as Arrow tables."""
@@ -169,7 +246,7 @@ class Predictor:
             _warn_of(picture_problem(path), path)
         else:
             video, problems = VideoFrames(path), list[str]()
-            has_sound = info.has_sound and self._options.sound
+            has_sound = info.has_sound and self.options.sound
             rows = self._voice_rows(path, problems) if has_sound else ()
             yield from self._from_frames(path, video, self._voice_memory(rows))
             _warn_of("; ".join(filter(None, [video.problem, *problems])), path)
@@ -177,7 +254,7 @@ class Predictor:
     def _from_frames(
         self, path: str | Path, frames: Iterable[Frame], voice: VoiceMemory
     ) -> Generator[pa.Table]:
-        faces, stride = self._face_memory(), RowStride(self._options.stride_s)
+        faces, stride = self._face_memory(), RowStride(self.options.stride_s)
         waiting = Instants.faceless(np.empty(0, np.int64), np.empty(0))
         with closing(self._faces.follow_ahead(frames)) as stream:
             while group := list(islice(stream, FRAMES_AT_ONCE)):
@@ -212,10 +289,10 @@ class Predictor:
         return build_table(str(path), instants, predictions, active, self.tasks)
 
     def _from_sound(self, path: str | Path) -> Generator[pa.Table]:
-        if not self._options.sound:
+        if not self.options.sound:
             expected = "a video or picture, as sound is left out"
             raise MediaError(expected, "a file of sound alone", where=path)
-        window, stride = self._voice_window, RowStride(self._options.stride_s)
+        window, stride = self._voice_window, RowStride(self.options.stride_s)
         faces, problems, count = self._face_memory(), list[str](), 0
         for rows in self._voice_rows(path, problems):
             count += len(rows.times_s)
@@ -315,9 +392,10 @@ def load(
     """Load a model.
 
     Args:
-        path: Its folder; None for the weights that come with the package.
+        path: A model folder, or a run that has one; None for the weights that come with the
+            package.
         device: "cpu" or "cuda".
-        options: What to predict of a file, and how closely to look.
+        options: Options of its predictions, where a call names no others.
 
     Raises:
         ModelError: It is missing, damaged or incomplete, the device is not there, or it cannot
@@ -326,7 +404,19 @@ def load(
     return Predictor(model_folder(path), device, options=options)
 
 
+def load_cached(path: str | Path | None = None, device: str = CPU) -> Predictor:
+    """Load a model once, however often it is used; one that changed is loaded again.
+
+    Raises:
+        ModelError: As `load`.
+    """
+    folder = model_folder(path)
+    description = folder / DESCRIPTION
+    digest = file_hash(description) if description.is_file() else ""
+    return _load_once(folder, device, digest)
+
+
 @lru_cache(maxsize=4)
-def shipped(options: Options = DEFAULT) -> Predictor:
-    """The shipped model, loaded once however often it is asked for."""
-    return load(options=options)
+def _load_once(folder: Path, device: str, digest: str) -> Predictor:
+    del digest  # it is part of the key
+    return Predictor(folder, device)

@@ -18,6 +18,7 @@ from types import MappingProxyType, TracebackType
 
 import cv2
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from av.error import FFmpegError
 from numpy.typing import NDArray
@@ -236,3 +237,33 @@ def _told(place: Path) -> Iterator[None]:
         got = getattr(error, "strerror", None) or str(error)
         remedy = "make room or allow it, then run the same command again"
         raise DiskError("a copy that can be written", got, remedy, where=place) from error
+
+
+def annotate_table(
+    table: pd.DataFrame,
+    path: str | Path,
+    output: str | Path,
+    thresholds: Mapping[str, float] | None = None,
+) -> None:
+    """Draw a prediction table on a copy of its video or picture.
+
+    Args:
+        table: The table; of several clips, the one whose ``clip`` is the path is drawn.
+        path: The video or picture.
+        output: The copy, or a folder for it.
+        thresholds: From which probability on a unit is active, by column; 0.5 for others.
+
+    Raises:
+        TableError: The table has no rows of it, or a copy cannot be written there.
+        MediaError: It cannot be read.
+    """
+    if "clip" not in table.columns or "frame" not in table.columns:
+        raise TableError("a prediction table", "one without clip and frame", where="table")
+    rows = table
+    if table["clip"].nunique() != 1:
+        rows = table[table["clip"] == str(path)]
+    if rows.empty:
+        clips = ", ".join(map(str, table["clip"].unique()[:3]))
+        raise TableError(f"rows whose clip is {path}", f"those of {clips or 'no clip'}")
+    with Annotator(Path(output), [Path(path)], thresholds or {}) as annotator:
+        annotator.add(pa.Table.from_pandas(rows, preserve_index=False), Path(path))

@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from triaffect.errors import TableError
 from triaffect.features.model_folder import Manifest
 from triaffect.report.clip_series import MOST_FACES, Clip, percent
 from triaffect.report.page import Page, to_json
 from triaffect.report.thumbnails import Thumbnails, thumbnails
+from triaffect.tables.schema import tasks_in
+from triaffect.io.atomic import check_output
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE
@@ -285,6 +290,35 @@ class PredictionPage:
     def write(self, path: Path) -> None:
         """Write the page; an existing file is replaced."""
         self.page().write(path)
+
+
+def write_table_page(table: pd.DataFrame, output: str | Path, thumbnails: bool = True) -> None:
+    """Write the page about a prediction table in memory.
+
+    Args:
+        table: The table; its ``attrs`` say what model it is of and from which probability on a
+            unit is present.
+        output: The page.
+        thumbnails: Whether to take pictures of the clips that are files still there.
+
+    Raises:
+        TableError: It is no prediction table, or the page cannot be written there.
+    """
+    output = check_output(Path(output))
+    missing = [name for name in ("clip", "frame", "time_s", "face_id") if name not in table]
+    tasks = tasks_in(list(table.columns), TASKS)
+    if missing or not tasks:
+        got = f"none named {', '.join(missing)}" if missing else "one without predictions"
+        raise TableError("a prediction table", got, where="table")
+    thresholds = table.attrs.get("thresholds", {})
+    model = None
+    if "model" in table.attrs:
+        model = SimpleNamespace(**table.attrs["model"], thresholds=thresholds)
+    page = PredictionPage(tasks, cast("Manifest | None", model), thumbnails)
+    for clip, rows in table.groupby("clip", sort=False):
+        source = Path(str(clip)) if Path(str(clip)).is_file() else None
+        page.add(pa.Table.from_pandas(rows, preserve_index=False), source)
+    page.write(output)
 
 
 def _about_prediction(model: Manifest, tasks: Sequence[Task]) -> str:

@@ -62,21 +62,30 @@ def about_run(
         missing: The inputs that are not wholly in the table, as
             `triaffect.tables.results.problems` tells them.
     """
-    path = model / DESCRIPTION
-    manifest = read_manifest(json.loads(path.read_text("utf-8")), path)
     return {
         "tool": "triaffect",
         "version": __version__,
-        "model": {
-            "name": manifest.name,
-            "version": manifest.version,
-            "sha256": file_hash(path),
-            "licence": manifest.licence,
-            "label_origins": dict(manifest.label_origins),
-        },
+        "model": describe_model(model),
         "options": dict(options),
         "thresholds": {name: float(level) for name, level in _thresholds(tasks).items()},
         "problems": list(missing),
+    }
+
+
+def describe_model(model: Path) -> dict[str, Any]:
+    """Name, version, hash, licence and label origins of the model in a folder.
+
+    Raises:
+        ModelError: Its description is missing or damaged.
+    """
+    path = model / DESCRIPTION
+    manifest = read_manifest(json.loads(path.read_text("utf-8")), path)
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "sha256": file_hash(path),
+        "licence": manifest.licence,
+        "label_origins": dict(manifest.label_origins),
     }
 
 

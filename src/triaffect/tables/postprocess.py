@@ -198,7 +198,9 @@ def form_frame(
     if form == PLAIN:
         return table
     tasks = _tasks_of(table, _NEEDED, thresholds)
-    return _frame(formed([_arrow(table)], form, tasks))
+    result = _frame(formed([_arrow(table)], form, tasks))
+    result.attrs.update(table.attrs)
+    return result
 
 
 def summary_frame(
@@ -215,7 +217,9 @@ def summary_frame(
     """
     tasks = _tasks_of(table, (*_NEEDED, *_SUMMED), thresholds)
     none = summary_schema(tasks).empty_table()
-    return _frame([none, *summarised([_arrow(table)], tasks)])
+    result = _frame([none, *summarised([_arrow(table)], tasks)])
+    result.attrs.update(table.attrs)
+    return result
 
 
 def _tasks_of(

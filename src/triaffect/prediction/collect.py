@@ -1,0 +1,104 @@
+"""Predict many inputs into one table in memory; a bad one does not stop the others."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
+from triaffect.prediction.batch import predict_files
+from triaffect.prediction.predictor import PartialMediaWarning, Predictor
+from triaffect.prediction.python_inputs import Item, ProgressCallback, paths_of
+
+_Report = Callable[[int, str], None]
+
+
+def collect_table(
+    predictor: Predictor,
+    items: Sequence[Item],
+    jobs: int = 1,
+    progress: ProgressCallback | None = None,
+) -> pa.Table:
+    """Predict inputs.
+
+    Args:
+        predictor: The model and its options.
+        items: The inputs, as `triaffect.prediction.python_inputs.list_items` lists them.
+        jobs: Processes that share the files.
+        progress: Called with the number of inputs done, their total, and a message.
+
+    Returns:
+        The rows of all inputs, in their order.
+
+    Raises:
+        TriaffectError: The only input cannot be read; or more processes than one are to share
+            inputs that are not files.
+        MediaError: None of several inputs can be read.
+    """
+
+    def report(done: int, message: str) -> None:
+        if progress:
+            progress(done, len(items), message)
+
+    if jobs > 1 and len(items) > 1:
+        return _collect_parallel(predictor, items, jobs, report)
+    tables, failures = [predictor.schema.empty_table()], list[TriaffectError]()
+    for done, item in enumerate(items):
+        try:
+            if isinstance(item, TriaffectError):
+                raise item
+            name = str(item) if isinstance(item, Path) else item.name
+            report(done, name)
+            with closing(predictor.item_tables(item)) as parts:
+                tables += parts
+        except (ModelError, DiskError):
+            raise
+        except TriaffectError as error:
+            if len(items) == 1:
+                raise
+            failures.append(error)
+    report(len(items), "done")
+    _warn_of_failures(failures, len(items))
+    return pa.concat_tables(tables)
+
+
+def _collect_parallel(
+    predictor: Predictor, items: Sequence[Item], jobs: int, report: _Report
+) -> pa.Table:
+    failures = [item for item in items if isinstance(item, TriaffectError)]
+    paths = paths_of([item for item in items if not isinstance(item, TriaffectError)])
+    if paths is None:
+        got = "pictures, frames or bytes among the inputs"
+        raise MediaError("files, for jobs above 1", got, "leave jobs out", where="jobs")
+    with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
+        output = Path(folder, "table.parquet")
+        results = predict_files(
+            paths,
+            output,
+            predictor.folder,
+            predictor.device,
+            jobs,
+            told=report,
+            options=predictor.options,
+        )
+        failures += [result.error for result in results if result.error]
+        for result in results:
+            if result.problem:
+                warnings.warn(result.problem, PartialMediaWarning, stacklevel=5)
+        _warn_of_failures(failures, len(items))
+        return pyarrow.parquet.read_table(output).replace_schema_metadata()
+
+
+def _warn_of_failures(failures: Sequence[TriaffectError], total: int) -> None:
+    if failures and len(failures) == total:
+        got = f"none among {total}; the first: {failures[0]}"
+        raise MediaError("an input that can be read", got)
+    for error in failures:
+        message = f"{error}; the table has the other inputs"
+        warnings.warn(message, PartialMediaWarning, stacklevel=6)
