@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from triaffect.errors import TableError
 from triaffect.features.model_folder import Manifest
+from triaffect.io.atomic import check_output
 from triaffect.report.clip_series import MOST_FACES, Clip, percent
 from triaffect.report.page import Page, to_json
 from triaffect.report.thumbnails import Thumbnails, thumbnails
 from triaffect.tables.schema import tasks_in
-from triaffect.io.atomic import check_output
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE
