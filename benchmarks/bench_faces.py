@@ -1,8 +1,7 @@
 """How fast and how surely faces are found: python benchmarks/bench_faces.py [FOLDER OF VIDEOS].
 
-Compares three ways to run CenterFace on one thread: onnxruntime with the file's shapes freed,
-the same with the weights no longer inputs (what the package does), and OpenCV's own network
-runner. Then the package's way at several sizes.
+Compares onnxruntime with OpenCV's own network runner on one thread, then the former at several
+sizes.
 """
 
 import sys
@@ -12,28 +11,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from portrait_video import portrait
 
-from triaffect.faces import detection as centerface
-from triaffect.faces.detection import CenterFace
+from triaffect.faces.detection import WEIGHTS, CenterFace
 from triaffect.faces.tracking import Tracker
 from triaffect.media.video import VideoFrames
 
 CLIPS = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "clips"
-
-
-class ShapesFreedOnly(CenterFace):
-    """onnxruntime, with the weights left among the inputs."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        model = centerface.free_shapes(centerface.centerface_file().read_bytes())
-        self._session = onnxruntime.InferenceSession(model, options)
 
 
 class OpenCv(CenterFace):
@@ -41,12 +26,12 @@ class OpenCv(CenterFace):
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        self.network = cv2.dnn.readNetFromONNX(str(centerface.centerface_file()))
+        self.network = cv2.dnn.readNetFromONNX(str(WEIGHTS / "detector.onnx"))
 
     def maps(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Run the network."""
         self.network.setInput(blob)
-        return list(self.network.forward(["537", "538", "539", "540"]))
+        return list(self.network.forward(["heat", "scale", "offset", "landmarks"]))
 
 
 def videos(folder: Path) -> dict[str, list[NDArray[np.uint8]]]:
@@ -79,7 +64,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     clips = videos(Path(sys.argv[1]) if len(sys.argv) > 1 else CLIPS).values()
     print(f"{'runner':26} {'size':>5} {'frames/s':>12} {'face share':>11} {'tracks':>10}")
-    for runner in (CenterFace, ShapesFreedOnly, OpenCv):
+    for runner in (CenterFace, OpenCv):
         print(f"{runner.__name__:26} {320:5d} {measure(runner(320), clips)}")
     for size in (128, 224, 480, 640):
         print(f"{'CenterFace':26} {size:5d} {measure(CenterFace(size), clips)}")

@@ -17,7 +17,7 @@ from rich.table import Table
 from triaffect.io.atomic import write_json
 from triaffect.io.workers import count_cores
 
-PACKAGES = ("triaffect", "numpy", "torch", "onnxruntime", "av", "opencv-python", "pyarrow")
+PACKAGES = ("triaffect", "numpy", "torch", "onnxruntime", "av", "opencv-python-headless", "pyarrow")
 """Packages whose versions matter to speed and memory."""
 
 

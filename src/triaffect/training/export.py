@@ -257,7 +257,7 @@ def to_onnx(
     net.eval()
     free = {0: torch.export.Dim("rows")}
     length = {1: torch.export.Dim("length", min=SHORTEST)} if free_length else {}
-    with _quiet():
+    with quiet_exporter():
         program: Any = torch.onnx.export(
             net,
             tuple(example.values()),
@@ -293,7 +293,7 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Keep the exporter's remarks about its own insides from the user."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

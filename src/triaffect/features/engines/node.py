@@ -22,7 +22,7 @@ from triaffect.features.extractors.registry import folder_of
 from triaffect.features.model_folder import DESCRIPTION, load_model_folder
 
 PIECE_BYTES = 4 * 2**20
-DECIDING = ("triaffect", "av", "numpy", "onnxruntime", "opencv-python", "scikit-image")
+DECIDING = ("triaffect", "av", "numpy", "onnxruntime", "opencv-python-headless")
 """Packages whose version may change a bit of a row."""
 
 Message = tuple[str, bytes] | Outcome | TriaffectError
