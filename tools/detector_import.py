@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -32,12 +33,12 @@ ALIKE = 1e-5
 def fill(net: CenterFaceNetwork, file: onnx.ModelProto) -> None:
     """Copy parameters, which the file holds in the order in which the network applies them."""
     values = {each.name: numpy_helper.to_array(each) for each in file.graph.initializer}
-    nodes = {}
+    nodes: dict[str, list[list[Any]]] = {}
     for node in file.graph.node:
         nodes.setdefault(node.op_type, []).append([values.get(name) for name in node.input[1:]])
     body = [*layers(net.stem, nn.Conv2d), *layers(net.stages, nn.Conv2d)]
     laterals = [layers(each, nn.Conv2d)[0] for each in reversed(net.laterals)]
-    convolutions = [*body, *laterals, *layers(net.head, nn.Conv2d), *net.maps.values()]
+    convolutions: list[Any] = [*body, *laterals, *layers(net.head, nn.Conv2d), *net.maps.values()]
     for layer, (weight, bias) in zip(convolutions, nodes["Conv"], strict=True):
         copy(layer.weight, weight)
         copy(layer.bias, bias)
@@ -51,7 +52,7 @@ def fill(net: CenterFaceNetwork, file: onnx.ModelProto) -> None:
             copy(target, array)
 
 
-def layers(module: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+def layers(module: nn.Module, kind: type[nn.Module]) -> list[Any]:
     """List the layers of a kind in the order in which they were made."""
     return [each for each in module.modules() if isinstance(each, kind)]
 
@@ -68,7 +69,7 @@ def export(net: CenterFaceNetwork) -> bytes:
     """Export the network to ONNX with free batch, height and width."""
     rows, columns = 32 * torch.export.Dim("rows", min=1), 32 * torch.export.Dim("columns", min=1)
     with quiet_exporter():
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             net,
             (torch.zeros(2, 3, 96, 64),),
             input_names=["pictures"],
@@ -78,7 +79,7 @@ def export(net: CenterFaceNetwork) -> bytes:
             dynamo=True,
             verbose=False,
         )
-    return without_traces(program.model_proto).SerializeToString()
+    return bytes(without_traces(program.model_proto).SerializeToString())
 
 
 def largest_difference(model: bytes, original: onnx.ModelProto) -> float:

@@ -10,8 +10,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2))
-STAGES += ((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+STAGES: tuple[tuple[int, int, int, int], ...] = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 """Expansion, width, blocks and first stride of MobileNetV2's stages (its table 2)."""
 
 STEM, PYRAMID = 32, 24
@@ -41,7 +48,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, width, H, W) to (N, out, H / stride, W / stride)."""
-        return x + self.layers(x) if self.adds_input else self.layers(x)
+        y: Tensor = self.layers(x)
+        return x + y if self.adds_input else y
 
 
 class CenterFaceNetwork(nn.Module):
@@ -90,7 +98,8 @@ class CenterFaceNetwork(nn.Module):
             height and width in cells (N, 2, h, w); the center's y, x within the cell (N, 2, h, w);
             five landmarks' y, x as fractions of the box (N, 10, h, w).
         """
-        x, levels = self.stem(pictures), []
+        x: Tensor = self.stem(pictures)
+        levels: list[Tensor] = []
         for k, stage in enumerate(self.stages):
             x = stage(x)
             if k in TAPPED:
