@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.media.made import clicks, encode, quarters
 from tests.shared import SHARED, needs_shared
 from triaffect.errors import MediaError
-from triaffect.media.audio import has_sound, read_sound, sound_chunks
+from triaffect.media.audio import read_sound, sound_chunks
+from triaffect.media.probe import probe
 from triaffect.media.writer import write_video
 
 
@@ -106,7 +107,7 @@ def test_a_hole_in_the_sound_is_silence(tmp_path_factory, gap_ms, rate):
 
 def test_no_sound_is_an_empty_iterator(tmp_path):
     path = encode(tmp_path / "a.mp4", [0, 40, 80])
-    assert not has_sound(path)
+    assert not probe(path).has_sound
     assert list(sound_chunks(path, 16000)) == []
     assert read_sound(path, 16000).shape == (0,)
 
@@ -142,7 +143,7 @@ def test_written_sound_is_heard_with_its_frame(tmp_path):
 def test_real_sounds():
     data = SHARED / "data"
     for path in sorted((data / "clips").iterdir())[:2] + sorted((data / "emodb").iterdir())[:2]:
-        assert has_sound(path)
+        assert probe(path).has_sound
         sound = read_sound(path, 16000)
         assert 0.01 < np.abs(sound).max() <= 1
         assert len(sound) > 8000

@@ -7,7 +7,7 @@ import pytest
 from tests.media.made import corners, encode
 from triaffect.errors import MediaError
 from triaffect.media.frames_at import FramesAt
-from triaffect.media.video import VideoFrames
+from triaffect.media.video import Decoder, VideoFrames
 from triaffect.media.writer import write_video
 
 
@@ -44,14 +44,14 @@ def test_a_time_between_far_frames_or_after_the_end_has_none(tmp_path):
 
 def test_little_is_decoded_between_near_times_and_nothing_between_far_ones(video, monkeypatch):
     decoded = []
-    pictures = VideoFrames._pictures
+    pictures = Decoder.pictures
 
     def watched(self, *arguments):
         for number, picture in pictures(self, *arguments):
             decoded.append(picture.pts)
             yield number, picture
 
-    monkeypatch.setattr(VideoFrames, "_pictures", watched)
+    monkeypatch.setattr(Decoder, "pictures", watched)
     with av.open(str(video)) as container:
         keys = sum(packet.is_keyframe for packet in container.demux(video=0))
     assert keys > 1

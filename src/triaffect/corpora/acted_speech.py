@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from triaffect.corpora.frame_clock import FrameClock
 from triaffect.corpora.rows import DEFAULT_RATE, Key, build_moments, one_hot
 from triaffect.errors import AnnotationError, MediaError
-from triaffect.media.container import audio_stream, duration_s, opened
+from triaffect.media.container import audio_stream, duration_s, open_container
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.types import NO_FACE, LabelOrigin, Moments, Source, SourceKind, Split
 
@@ -151,9 +151,9 @@ def sound_duration_s(path: Path) -> float:
     """Length of a sound by its header, in seconds.
 
     Raises:
-        MediaError: The file cannot be opened or holds no sound of known length.
+        MediaError: The file cannot be open_container or holds no sound of known length.
     """
-    with opened(path) as container:
+    with open_container(path) as container:
         seconds = duration_s(container) if audio_stream(container) else None
     if not seconds:
         raise MediaError("a sound file", "no sound, or none of known length", where=path)

@@ -53,7 +53,7 @@ from triaffect.corpora.rows import (
     build_moments,
 )
 from triaffect.errors import AnnotationError, TableError
-from triaffect.media.container import duration_s, opened
+from triaffect.media.container import duration_s, open_container
 from triaffect.media.find import kind_by_name
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.registry import TASKS
@@ -437,7 +437,7 @@ _SLACK_S = 1.0
 
 
 class LabelTable(OwnMedia):
-    """Reader of a table of labels. The table is checked whole when it is opened.
+    """Reader of a table of labels. The table is checked whole when it is open_container.
 
     What only a clip's file can tell, such as how many frames it has, is checked when the labels
     of that clip are asked for.
@@ -608,7 +608,7 @@ def _end_s(source: Source, clock: FrameClock) -> float | None:
     """When a clip ends, as far as its file says."""
     path = source.video or source.sound
     assert path is not None  # noqa: S101 - a picture has no such times
-    with opened(path) as container:
+    with open_container(path) as container:
         declared_s = duration_s(container)
     return max(declared_s or 0.0, clock.end_s) if len(clock.times_s) else declared_s
 

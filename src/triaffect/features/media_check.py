@@ -35,9 +35,9 @@ from triaffect.faces.detection import (
 from triaffect.features.extraction import ARRAY_SUFFIX
 from triaffect.io.workers import WorkerPool
 from triaffect.media.audio import sound_chunks
-from triaffect.media.container import audio_stream, opened, stream_duration_s, video_stream
+from triaffect.media.container import audio_stream, open_container, stream_duration_s, video_stream
 from triaffect.media.find import PICTURES as PICTURE_SUFFIXES
-from triaffect.media.frames_at import Glances
+from triaffect.media.frames_at import SampledFrames
 from triaffect.media.probe import read_image
 from triaffect.types import Source, SourceKind
 
@@ -296,7 +296,7 @@ class MediaChecker:
         return (rgb for place, (_, rgb) in pictures if place in wanted)
 
     def _video(self, path: Path, look: Look, looked: Looked) -> None:
-        frames = Glances(path, FRAMES if look.faces else 1)
+        frames = SampledFrames(path, FRAMES if look.faces else 1)
         for frame in frames:
             if look.source.kind is SourceKind.VIDEO:
                 self._measure(frame.rgb, look, looked)
@@ -355,7 +355,7 @@ def _whole_picture(path: Path) -> _Picture:
 
 def _listen(path: Path, looked: Looked) -> None:
     """Whether there is something to hear, and for as long as there is something to see."""
-    with opened(path) as container:
+    with open_container(path) as container:
         sound, picture = audio_stream(container), video_stream(container)
         if sound is None and picture is None:
             raise MediaError("a sound", "a file without one", "check the file", where=path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -23,7 +24,7 @@ from triaffect.media.container import (
     audio_stream,
     check_file,
     duration_s,
-    opened,
+    open_container,
     packets,
     start_s,
     stream_duration_s,
@@ -47,16 +48,6 @@ _SLACK_S = 0.05
 """Timestamps may be off by this much (rounding, jitter) without the sound being mended."""
 
 
-def has_sound(path: str | Path) -> bool:
-    """Whether a file has a sound stream.
-
-    Raises:
-        MediaError: It cannot be opened.
-    """
-    with opened(Path(path)) as container:
-        return audio_stream(container) is not None
-
-
 def sound_chunks(
     path: str | Path, rate: int, problems: list[str] | None = None
 ) -> Iterator[_Sound]:
@@ -74,11 +65,12 @@ def sound_chunks(
     Raises:
         MediaError: It cannot be opened.
     """
-    return _chunks(check_file(Path(path)), rate, problems if problems is not None else [])
+    path = check_file(Path(path))
+    return _chunks(path, rate, problems if problems is not None else [])
 
 
 def read_sound(path: str | Path, rate: int) -> _Sound:
-    """The whole sound of a file in one array, shape (samples,); empty if it has none.
+    """Read the whole sound of a file into one array, shape (samples,); empty if it has none.
 
     Raises:
         MediaError: It cannot be opened.
@@ -87,20 +79,55 @@ def read_sound(path: str | Path, rate: int) -> _Sound:
 
 
 def _chunks(path: Path, rate: int, problems: list[str]) -> Iterator[_Sound]:
-    with opened(path) as container:
+    container = open_container(path)
+    if audio_stream(container) is not None:
+        yield from OpenSound(path, container, problems).chunks(rate)
+
+
+class OpenSound:
+    """The sound of an open file, to be read once.
+
+    Args:
+        path: The file.
+        container: The same file, open and not read yet; it is closed at the end.
+        problems: Gets what was wrong with a broken or cut-off sound, once it was read to its end.
+
+    Attributes:
+        problems: The same list.
+
+    Raises:
+        ValueError: It has no sound.
+    """
+
+    def __init__(self, path: Path, container: InputContainer, problems: list[str]) -> None:
         stream = audio_stream(container)
         if stream is None:
-            return
-        native = stream.codec_context.sample_rate
-        parts = _decoded(container, stream, native, problems)
-        on_clock = _on_clock(parts, native, duration_s(container))
+            raise ValueError(f"{path}: a file with sound expected")
+        self._path, self._container, self._stream = path, container, stream
+        self.problems, self._rate = problems, stream.codec_context.sample_rate
+        parts = _decoded(container, stream, self._rate, problems)
+        self._parts = _on_clock(parts, self._rate, duration_s(container))
+
+    def decodes(self) -> bool:
+        """Return whether there is any sound in it; reading goes on from its start."""
+        first = next(self._parts, None)
+        if first is not None:
+            self._parts = chain([first], self._parts)
+        return first is not None
+
+    def chunks(self, rate: int) -> Iterator[_Sound]:
+        """Yield the sound a second at a time, at a rate in samples per second."""
         samples = 0
-        for chunk in _regrouped(_resampled(on_clock, native, rate), rate):
-            samples += len(chunk)
-            yield chunk
-        declared_s = _declared_s(path, container, stream)
-        if not problems and declared_s is not None and declared_s - samples / rate > _CUT_S:
-            problems.append(f"the sound is cut off: {samples / rate:.2f} s of {declared_s:.2f} s")
+        with self._container:
+            for chunk in _regrouped(_resampled(self._parts, self._rate, rate), rate):
+                samples += len(chunk)
+                yield chunk
+            length_s = samples / rate
+            declared_s = _declared_s(self._path, self._container, self._stream)
+            if not self.problems and declared_s is not None and declared_s - length_s > _CUT_S:
+                self.problems.append(
+                    f"the sound is cut off: {length_s:.2f} s of {declared_s:.2f} s"
+                )
 
 
 def _declared_s(path: Path, container: InputContainer, stream: AudioStream) -> float | None:

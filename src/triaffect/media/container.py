@@ -1,10 +1,9 @@
-"""Opening a media file, with every way that can fail told as a `MediaError`."""
+"""Open a media file; every way that can fail ends in a `MediaError`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +31,7 @@ _REMEDY = "check that it is a complete video, image or sound file"
 
 
 def check_file(path: Path) -> Path:
-    """Make sure that there is a file with something in it.
+    """Check that there is a file with something in it.
 
     Raises:
         MediaError: No such file, a folder, or zero bytes.
@@ -47,9 +46,12 @@ def check_file(path: Path) -> Path:
     return path
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
+def open_container(path: Path) -> InputContainer:
     """Open a file for reading; nothing but the file itself is read.
+
+    Returns:
+        The open file, to be used in a ``with`` statement; it is also closed when nothing
+        refers to it any more.
 
     Raises:
         MediaError: It cannot be opened or is not media.
@@ -62,12 +64,13 @@ def opened(path: Path) -> Iterator[InputContainer]:
         _refuse_list(path)
         container = av.open(name, "r", options=options, metadata_errors="replace")
     except (FFmpegError, OSError, ValueError) as error:
-        raise MediaError("a media file", _reason(error), _REMEDY, where=path) from error
-    with container:
-        if container.format.name in _NOT_MEDIA or not container.streams:
-            got = f"a file of the form {container.format.name!r}"
-            raise MediaError("a media file", got, _REMEDY, where=path)
-        yield container
+        got = str(getattr(error, "strerror", None) or error)
+        raise MediaError("a media file", got, _REMEDY, where=path) from error
+    if container.format.name in _NOT_MEDIA or not container.streams:
+        got = f"a file of the form {container.format.name!r}"
+        container.close()
+        raise MediaError("a media file", got, _REMEDY, where=path)
+    return container
 
 
 def _refuse_list(path: Path) -> None:
@@ -77,12 +80,8 @@ def _refuse_list(path: Path) -> None:
         raise MediaError("a media file", "a text that may list other files", _REMEDY, where=path)
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
-
-
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first moving picture of a file, set to decode on one thread; a cover is none."""
+    """Return the first moving picture, set to decode on one thread; a cover is none."""
     for stream in container.streams.video:
         if stream.codec_context and not stream.disposition & Disposition.attached_pic:
             stream.codec_context.thread_count = 1
@@ -91,7 +90,7 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def needed_video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The first moving picture of a file.
+    """Return the first moving picture of a file.
 
     Raises:
         MediaError: There is none; the message names ``path``.
@@ -103,7 +102,7 @@ def needed_video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The first sound of a file that has a decoder, set to decode on one thread."""
+    """Return the first sound that has a decoder, set to decode on one thread."""
     for stream in container.streams.audio:
         if stream.codec_context and stream.codec_context.sample_rate > 0:
             stream.codec_context.thread_count = 1
@@ -112,7 +111,7 @@ def audio_stream(container: InputContainer) -> AudioStream | None:
 
 
 def packets(container: InputContainer, stream: _Stream) -> Iterator[av.Packet[_Stream]]:
-    """The packets of a stream, also of a file in which others begin later.
+    """Yield the packets of a stream, also of a file in which others begin later.
 
     PyAV knows the streams that were there at the start, and stumbles over a packet of another,
     which recordings of broadcasts and damaged files have; reading goes on after it.
@@ -129,19 +128,19 @@ def packets(container: InputContainer, stream: _Stream) -> Iterator[av.Packet[_S
 
 
 def start_s(container: InputContainer) -> Fraction:
-    """The instant that is time 0 for picture and sound alike, in the file's own clock."""
+    """Return the instant of time 0, of picture and sound alike, in the file's own clock."""
     return Fraction(container.start_time or 0, av.time_base)
 
 
 def duration_s(container: InputContainer) -> float | None:
-    """Seconds the file says it lasts; None where it does not say."""
+    """Return how long the file declares to last, in seconds; None if it does not."""
     return container.duration / av.time_base if container.duration else None
 
 
 def stream_duration_s(container: InputContainer, stream: VideoStream | AudioStream) -> float | None:
-    """Seconds the file says one stream lasts; None where it does not say.
+    """Return how long the file declares one stream to last, in seconds; None if it does not.
 
-    Matroska says when it ends, on a clock that need not begin at 0.
+    Matroska declares when it ends, on a clock that need not begin at 0.
     """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)

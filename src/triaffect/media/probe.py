@@ -1,8 +1,8 @@
-"""Open a media file and find out what it holds."""
+"""Open a media file and find out what it holds: video, picture or sound."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -12,52 +12,112 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
-from triaffect.media.audio import sound_chunks
+from triaffect.media.audio import OpenSound, sound_chunks
 from triaffect.media.container import (
     audio_stream,
     check_file,
     needed_video_stream,
-    opened,
+    open_container,
     video_stream,
 )
-from triaffect.media.video import VideoFrames
+from triaffect.media.video import Frame, VideoFrames
 from triaffect.types import SourceKind
 
 _JPEG_START = b"\xff\xd8"
 
 
-@dataclass(frozen=True)
-class MediaInfo:
-    """What a file is.
+class MediaFile:
+    """An open video, picture or sound; `probe` makes it.
 
-    Attributes:
+    What was opened to find out what it is, is read on from there: the picture (or the sound of
+    a file without one) is not opened again for its first reading.
+
+    Args:
+        path: The file.
         kind: Video, images (a single picture) or sound.
         has_sound: Whether there is sound in it.
+        video: Its frames, if it is a video.
+        rgb: Its pixels, if it is a picture.
+        sound: Its sound, if it is nothing else.
     """
 
-    kind: SourceKind
-    has_sound: bool
+    def __init__(
+        self,
+        path: Path,
+        kind: SourceKind,
+        *,
+        has_sound: bool = False,
+        video: VideoFrames | None = None,
+        rgb: NDArray[np.uint8] | None = None,
+        sound: OpenSound | None = None,
+    ) -> None:
+        self.path, self.kind, self.has_sound, self.video = path, kind, has_sound, video
+        self._rgb, self._sound = rgb, sound
+        self._sound_problems = sound.problems if sound else []
+        self._problem: str | None = None
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames of a video, or the one of a picture; a sound has none.
+
+        Raises:
+            MediaError: The file cannot be read again.
+        """
+        self._problem = None
+        if self.video is not None:
+            yield from self.video
+            self._problem = self.video.problem
+        elif self._rgb is not None:
+            yield Frame(0, 0.0, self._rgb)
+            self._problem = picture_problem(self.path)
+
+    def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
+        """Read the sound a second at a time, as `triaffect.media.audio.sound_chunks` does.
+
+        Args:
+            rate: Samples per second.
+
+        Returns:
+            An iterator; empty if the file has no sound.
+
+        Raises:
+            MediaError: The file cannot be read again.
+        """
+        if not self.has_sound:
+            return iter(())
+        sound, self._sound = self._sound, None
+        if sound is not None:
+            return sound.chunks(rate)
+        self._sound_problems.clear()
+        return sound_chunks(self.path, rate, self._sound_problems)
+
+    @property
+    def problem(self) -> str | None:
+        """After reading to the end: None, or what was wrong with a broken or cut-off file."""
+        return "; ".join(filter(None, [self._problem, *self._sound_problems])) or None
 
 
-def probe(path: str | Path) -> MediaInfo:
-    """Find out what a file is by its content, its name counts for nothing.
+def probe(path: str | Path) -> MediaFile:
+    """Open a file and find out what it is by its content; its name counts for nothing.
 
     Raises:
         MediaError: No such file, a folder, zero bytes, not media, or nothing in it decodes.
+
+    Examples:
+        ``for frame in probe("interview.mp4").frames(): ...``
     """
     path = Path(path)
-    with opened(path) as container:
-        is_still, sound = _is_still(container), audio_stream(container) is not None
-        has_picture = video_stream(container) is not None
-    if is_still:
-        read_image(path)
-        return MediaInfo(SourceKind.IMAGES, has_sound=False)
-    if has_picture:
-        VideoFrames(path)
-        return MediaInfo(SourceKind.VIDEO, sound)
-    if not any(len(chunk) for chunk in sound_chunks(path, 8000)):
+    container = open_container(path)
+    has_sound = audio_stream(container) is not None
+    if _is_still(container):
+        container.close()
+        return MediaFile(path, SourceKind.IMAGES, rgb=read_image(path))
+    if video_stream(container) is not None:
+        video = VideoFrames(path, container=container)
+        return MediaFile(path, SourceKind.VIDEO, has_sound=has_sound, video=video)
+    sound = OpenSound(path, container, []) if has_sound else None
+    if sound is None or not sound.decodes():
         raise MediaError("a video, image or sound", "nothing that decodes", where=path)
-    return MediaInfo(SourceKind.SOUND, has_sound=True)
+    return MediaFile(path, SourceKind.SOUND, has_sound=True, sound=sound)
 
 
 def _is_still(container: InputContainer) -> bool:
@@ -78,7 +138,7 @@ def picture_problem(path: str | Path) -> str | None:
     with path.open("rb") as file:
         if file.read(2) != _JPEG_START:
             return None
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = needed_video_stream(container, path)
         stream.codec_context.options = {"err_detect": "explode"}
         try:

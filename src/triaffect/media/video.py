@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -28,7 +29,7 @@ from triaffect.media.container import (
     audio_stream,
     duration_s,
     needed_video_stream,
-    opened,
+    open_container,
     packets,
     start_s,
     stream_duration_s,
@@ -111,67 +112,49 @@ class RisingTimes:
         self.last_s = shown if shown > self.last_s else self.last_s + self.step_s
         return self.last_s
 
+    @property
+    def end_s(self) -> float:
+        """Time at which the last frame ends."""
+        return self.last_s + self.step_s
 
-class VideoFrames:
-    """The frames of a video, one in memory at a time; each loop over it reads anew.
+
+class Decoder:
+    """One pass over the frames of an open video.
 
     Args:
-        path: The video.
+        container: The open file; it is read from where it stands.
+        stream: Its picture.
         max_size: Longest side in pixels; larger frames are shrunk to it.
 
     Attributes:
-        info: Size, rate, length.
-        problem: After a loop: None, or what went wrong in a file that is broken or cut off.
-            What could be decoded has been yielded by then.
-
-    Raises:
-        MediaError: Not a file, not a video, or not one frame can be decoded.
+        problem: None, or what went wrong so far in a file that is broken or cut off.
     """
 
-    def __init__(self, path: str | Path, max_size: int | None = None) -> None:
-        self.path, self.max_size = Path(path), max_size
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, max_size: int | None = None
+    ) -> None:
+        self.container, self.stream, self.max_size = container, stream, max_size
         self.problem: str | None = None
-        self.info = self._look()
 
-    def _look(self) -> VideoInfo:
-        with opened(self.path) as container:
-            stream = needed_video_stream(container, self.path)
-            first = next(self._decode(container, stream), None)
-            if first is None:
-                got = self.problem or "none"
-                raise MediaError(
-                    "at least one frame that decodes", got, "record it again", where=self.path
-                )
-            height, width = first.rgb.shape[:2]
-            has_sound = audio_stream(container) is not None
-            return VideoInfo(
-                width, height, stream_rate(stream), duration_s(container), has_sound, first.time_s
-            )
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames in order."""
-        with opened(self.path) as container:
-            yield from self._decode(container, needed_video_stream(container, self.path))
-
-    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Frame]:
-        self.problem = None
-        times, count = RisingTimes(container, stream), 0
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames from the start of the file to its end."""
+        times, count = RisingTimes(self.container, self.stream), 0
         angle, matrix = None, (1.0, 0.0, 0.0, 1.0)
-        for index, picture in self._pictures(container, stream):
+        for index, picture in self.pictures():
             time_s = times.next_s(picture.pts, picture.time_base)
             count += 1
             if picture.rotation != angle:
                 # PyAV's side data and its frame hold each other until the garbage collector
-                # comes by, so it is looked at once, not for every frame: at 1080p that is 280 MB.
+                # comes by, so it is read once, not for every frame: at 1080p that is 280 MB.
                 angle, matrix = picture.rotation, display_matrix(picture)
             yield Frame(index, time_s, upright(picture, matrix, self.max_size))
-        self._check_end(container, stream, count, times.last_s + times.step_s)
+        declared_s, end_s = stream_duration_s(self.container, self.stream), times.end_s
+        if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
+            self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
 
-    def _pictures(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Frames with their numbers; one that does not decode leaves its number out."""
-        parts, index = packets(container, stream), 0
+    def pictures(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield frames as decoded, numbered; one that does not decode leaves its number out."""
+        parts, index = packets(self.container, self.stream), 0
         while True:
             try:
                 packet = next(parts)
@@ -192,12 +175,67 @@ class VideoFrames:
                 yield index, picture
                 index += 1
 
-    def _check_end(
-        self, container: InputContainer, stream: VideoStream, count: int, end_s: float
+
+class VideoFrames:
+    """The frames of a video, one in memory at a time.
+
+    The file is opened once for the size and the first loop; each further loop opens it anew.
+
+    Args:
+        path: The video.
+        max_size: Longest side in pixels; larger frames are shrunk to it.
+        container: The same file, already open and not read yet, for the first loop.
+
+    Attributes:
+        info: Size, rate, length.
+        problem: After a loop: None, or what went wrong in a file that is broken or cut off.
+            What could be decoded has been yielded by then.
+
+    Raises:
+        MediaError: Not a file, not a video, or not one frame can be decoded.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        max_size: int | None = None,
+        container: InputContainer | None = None,
     ) -> None:
-        declared_s = stream_duration_s(container, stream)
-        if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
-            self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
+        self.path, self.max_size = Path(path), max_size
+        self.problem: str | None = None
+        self._begun: tuple[Decoder, Iterator[Frame]] | None = None
+        self.info = self._read_info(container or open_container(self.path))
+
+    def _read_info(self, container: InputContainer) -> VideoInfo:
+        decoder = Decoder(container, needed_video_stream(container, self.path), self.max_size)
+        frames = decoder.frames()
+        first = next(frames, None)
+        if first is None:
+            got, remedy = decoder.problem or "none", "record it again"
+            raise MediaError("at least one frame that decodes", got, remedy, where=self.path)
+        self._begun = decoder, chain([first], frames)
+        height, width = first.rgb.shape[:2]
+        return VideoInfo(
+            width,
+            height,
+            stream_rate(decoder.stream),
+            duration_s(container),
+            audio_stream(container) is not None,
+            first.time_s,
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames in order."""
+        if self._begun is None:
+            self._read_info(open_container(self.path))
+        assert self._begun is not None  # noqa: S101 - set by the line before
+        (decoder, frames), self._begun = self._begun, None
+        self.problem = None
+        try:
+            with decoder.container:
+                yield from frames
+        finally:
+            self.problem = decoder.problem
 
 
 def stream_rate(stream: VideoStream) -> float:
