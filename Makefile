@@ -9,10 +9,16 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$p && break; done)
 
-.PHONY: test lint demo bench docs venv clean
+# Markers of the tests that only `make test-all` runs; tests/markers.py says which files have them.
+SLOW := browser or fuzz or kill or ray or slow or train
 
-test: lint ## Formatting, lint, types, import contracts, then the tests
-	$(BIN)/pytest
+.PHONY: test test-all lint demo bench docs venv clean
+
+test: lint ## Formatting, lint, types, import contracts, then the fast tests: a few minutes
+	$(BIN)/pytest -m "not ($(SLOW))"
+
+test-all: $(READY) ## The other tests: kills, Ray, browser, broken files, training; half an hour
+	$(BIN)/pytest -m "$(SLOW)" --durations=20
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,11 +1,21 @@
 """What every test shares: one tiny model, loaded once, and clips for it."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
+
+from tests.markers import markers_of
 
 # A busy machine is no failure: nothing here asserts a time.
 settings.register_profile("triaffect", deadline=None)
 settings.load_profile("triaffect")
+
+
+def pytest_itemcollected(item):
+    """Give a test the markers of its file, before ``-m`` selects by them."""
+    for marker in markers_of(item.path.relative_to(Path(__file__).parent).as_posix()):
+        item.add_marker(marker)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,12 @@ import re
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.architecture.repository import ROOT, text_of, tracked_files
+from tests.markers import MARKED_FILES
 
 FOREIGN = {
     "a machine's path": re.compile(r"(?<![\w.])/(?:wo" r"rk|ro" r"ot|ho" r"me|Us" r"ers)/\w"),
@@ -68,13 +70,8 @@ def test_every_package_is_pinned_to_one_version():
 
 
 def test_pins_satisfy_the_project():
-    wanted = project()["dependencies"] + [
-        each
-        for name, extra in project()["optional-dependencies"].items()
-        if name != "render"
-        for each in extra
-    ]
-    for text in wanted:
+    extras = project()["optional-dependencies"].values()
+    for text in project()["dependencies"] + [each for extra in extras for each in extra]:
         requirement = Requirement(text)
         pin = pins()[canonicalize_name(requirement.name)]
         (only,) = pin.specifier
@@ -108,8 +105,9 @@ def test_pins_are_all_that_is_needed_and_no_more():
 def test_makefile_installs_the_pinned_torch():
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert f"{pins()['torch']}" in makefile
-    assert set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) >= {
+    assert set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) >= {
         "test",
+        "test-all",
         "lint",
         "demo",
         "bench",
@@ -119,7 +117,28 @@ def test_makefile_installs_the_pinned_torch():
 def test_continuous_integration_can_be_started():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
-    assert "make test" in script.read_text("utf-8")
+    lines = script.read_text("utf-8").splitlines()
+    assert [line for line in lines if line.startswith("make test")] == [
+        "make test",
+        "make test-all",
+    ]
+
+
+def test_make_test_and_make_test_all_run_every_test_once():
+    """Both select by the same markers, all of which are registered and in use."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (names,) = re.findall(r"^SLOW := (.*)$", makefile, re.MULTILINE)
+    assert makefile.count('pytest -m "not ($(SLOW))"') == 1
+    assert makefile.count('pytest -m "$(SLOW)"') == 1
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    registered = settings["tool"]["pytest"]["ini_options"]["markers"]
+    assert set(names.split(" or ")) == {each.partition(":")[0] for each in registered}
+    assert set(MARKED_FILES) <= set(names.split(" or "))
+
+
+@pytest.mark.parametrize("pattern", [each for some in MARKED_FILES.values() for each in some])
+def test_marked_files_exist(pattern):
+    assert list((ROOT / "tests").glob(pattern))
 
 
 def test_licence_is_the_one_declared():

@@ -68,6 +68,7 @@ def page(place):
     return told
 
 
+@pytest.mark.slow
 def test_the_page_runs_as_written(page, place):
     joined = [told for words, told in page.items() if words.startswith("join")]
     assert len(joined) == 3

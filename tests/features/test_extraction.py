@@ -212,6 +212,7 @@ def test_sound_alone_and_faces_alone(corpus, tmp_path):
     assert (len(labels.moments), report.added) == (15, 3)
 
 
+@pytest.mark.slow
 def test_one_large_set_of_images_is_shared_among_workers(tmp_path):
     corpus = FerPlus(write_ferplus(tmp_path / "fer", 70))
     told = []

@@ -243,6 +243,7 @@ def test_what_is_no_media_is_refused(predictor, tmp_path, content):
 
 
 @needs_shared
+@pytest.mark.slow
 def test_a_face_is_found_in_nearly_every_frame_of_the_real_clips(predictor):
     for path in sorted((SHARED / "data" / "clips").iterdir()):
         with warnings.catch_warnings():

@@ -46,6 +46,7 @@ def picture(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     return frame, marks[0]
 
 
+@pytest.mark.slow
 def test_a_face_detector_finds_at_least_95_percent_and_their_landmarks() -> None:
     detect = CenterFace(320)
     found, apart = 0, []
