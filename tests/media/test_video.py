@@ -12,6 +12,7 @@ from av.sidedata.sidedata import SideDataContainer
 from tests.media.made import corners, encode, quarters
 from tests.shared import SHARED, needs_shared
 from triaffect.errors import MediaError
+from triaffect.media import video as video_module
 from triaffect.media.container import packets
 from triaffect.media.video import VideoFrames, stream_rate
 from triaffect.media.writer import write_video
@@ -240,3 +241,47 @@ def test_a_track_that_begins_later_is_passed_over():
 @pytest.mark.parametrize(("told", "rate"), [(0, 25), (None, 25), (2e-7, 25), (0.1, 0.1), (90, 90)])
 def test_a_rate_that_cannot_be_is_not_believed(told, rate):
     assert stream_rate(SimpleNamespace(average_rate=told, guessed_rate=None)) == rate
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [
+        ("mkv", "libx264", {}),
+        ("mp4", "libx264", {"x264-params": "bframes=3:open-gop=1"}),
+        ("mp4", "libx265", {"x265-params": "log-level=none:open-gop=1:bframes=4"}),
+        ("webm", "libvpx-vp9", {}),
+        ("avi", "mpeg4", {}),
+    ],
+)
+@pytest.mark.parametrize("from_s", [-1.0, 0.0, 0.31, 1.5, 2.39, 2.41, 9.0])
+def test_frames_from_a_time_are_those_of_the_whole_video(tmp_path, suffix, codec, options, from_s):
+    path = tmp_path / f"moving.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"g": "10", **options})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k in range(61):
+            rgb = np.full((48, 64, 3), 4 * k, np.uint8)
+            rgb[:, k : k + 4] = 255 - 4 * k
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
+        container.mux(stream.encode(None))
+    video = VideoFrames(path)
+    whole = [frame for frame in video if frame.time_s >= from_s]
+    part = list(video.frames_from(from_s))
+    assert [frame.index for frame in part] == [frame.index for frame in whole]
+    assert [frame.time_s for frame in part] == [frame.time_s for frame in whole]
+    for mine, theirs in zip(part, whole, strict=True):
+        np.testing.assert_array_equal(mine.rgb, theirs.rgb)
+    assert video.problem is None
+
+
+def test_frames_long_before_a_time_are_not_decoded(tmp_path, monkeypatch):
+    path, made = encode(tmp_path / "v.mkv", range(0, 8000, 40)), []
+
+    class Recorded(video_module.SkippedPackets):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(video_module, "SkippedPackets", Recorded)
+    assert next(VideoFrames(path).frames_from(6.0)).index == 150
+    assert 120 < made[-1].count < 150

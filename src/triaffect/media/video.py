@@ -118,6 +118,77 @@ class RisingTimes:
         return self.last_s + self.step_s
 
 
+_ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "mjpeg", "vp9", "av1", "prores"})
+"""Codecs of whose packets each holds one shown frame, so that frames can be counted undecoded."""
+
+_MOST_HELD = 8192
+"""Packets held at most while the last keyframes before a time are looked for."""
+
+
+class SkippedPackets:
+    """The packets of a stream from which the frames from a time on can be decoded.
+
+    Decoding starts two keyframes before the time: pictures right after a keyframe may refer to
+    some before it.
+
+    Args:
+        container: The open file.
+        stream: Its picture.
+        from_s: The time in seconds from the start of the file; before 0 nothing is skipped.
+
+    Attributes:
+        count: Frames whose packets were skipped so far.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, from_s: float) -> None:
+        self._packets, self._from_s = packets(container, stream), from_s
+        self._zero, self._can_skip = start_s(container), from_s > 0
+        self._can_skip &= stream.codec_context.name in _ONE_FRAME_A_PACKET
+        self.count = 0
+        self._held_stamps: list[int] = []
+
+    def first_index(self, stamp: int | None) -> int:
+        """Number of the first frame that was decoded, by its time stamp."""
+        earlier = sum(held < stamp for held in self._held_stamps) if stamp is not None else 0
+        return self.count + earlier
+
+    def __iter__(self) -> Iterator[av.Packet[VideoStream]]:
+        """Yield the packets.
+
+        Raises:
+            FFmpegError: The file cannot be read further.
+        """
+        groups: list[list[av.Packet[VideoStream]]] = [[]]
+        stopped: FFmpegError | None = None
+        try:
+            while self._can_skip:
+                packet = next(self._packets, None)
+                if packet is None:
+                    break
+                if packet.is_keyframe:
+                    groups.append([])
+                groups[-1].append(packet)
+                while len(groups) > 2:  # noqa: PLR2004 - see above
+                    self.count += sum(not each.is_discard for each in groups.pop(0))
+                self._can_skip = sum(map(len, groups)) < _MOST_HELD and self._is_before(packet)
+        except FFmpegError as error:
+            stopped = error
+        held = [packet for group in groups for packet in group]
+        if self.count:
+            shown = (each.pts for each in held if not each.is_discard)
+            self._held_stamps = [stamp for stamp in shown if stamp is not None]
+        yield from held
+        if stopped:
+            raise stopped
+        yield from self._packets
+
+    def _is_before(self, packet: av.Packet[VideoStream]) -> bool:
+        if packet.pts is None or packet.time_base is None:
+            return False
+        stamp = packet.pts if packet.dts is None else packet.dts
+        return float(stamp * packet.time_base - self._zero) < self._from_s
+
+
 class Decoder:
     """One pass over the frames of an open video.
 
@@ -136,13 +207,21 @@ class Decoder:
         self.container, self.stream, self.max_size = container, stream, max_size
         self.problem: str | None = None
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames from the start of the file to its end."""
+    def frames(self, from_s: float = -math.inf) -> Iterator[Frame]:
+        """Yield the frames shown from a time on, as a rule the start, to the end of the file.
+
+        Their numbers are those among all frames. Where the codec allows it, what lies before the
+        second last keyframe before that time is read but not decoded.
+        """
         times, count = RisingTimes(self.container, self.stream), 0
         angle, matrix = None, (1.0, 0.0, 0.0, 1.0)
-        for index, picture in self.pictures():
+        for index, picture in self.pictures(from_s):
             time_s = times.next_s(picture.pts, picture.time_base)
             count += 1
+            if time_s < from_s:
+                continue
+            if picture.is_corrupt:
+                self.problem = "some frames are damaged"
             if picture.rotation != angle:
                 # PyAV's side data and its frame hold each other until the garbage collector
                 # comes by, so it is read once, not for every frame: at 1080p that is 280 MB.
@@ -152,9 +231,13 @@ class Decoder:
         if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
             self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
 
-    def pictures(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Yield frames as decoded, numbered; one that does not decode leaves its number out."""
-        parts, index = packets(self.container, self.stream), 0
+    def pictures(self, from_s: float = -math.inf) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield frames as decoded, numbered; one that does not decode leaves its number out.
+
+        Those before a time are left out as far as the codec allows.
+        """
+        skipped = SkippedPackets(self.container, self.stream, from_s)
+        parts, index, is_first = iter(skipped), 0, True
         while True:
             try:
                 packet = next(parts)
@@ -170,8 +253,9 @@ class Decoder:
                 index += 1
                 continue
             for picture in pictures:
-                if picture.is_corrupt:
-                    self.problem = "some frames are damaged"
+                if is_first and skipped.count:
+                    index = skipped.first_index(picture.pts)
+                is_first = False
                 yield index, picture
                 index += 1
 
@@ -234,6 +318,17 @@ class VideoFrames:
         try:
             with decoder.container:
                 yield from frames
+        finally:
+            self.problem = decoder.problem
+
+    def frames_from(self, from_s: float) -> Iterator[Frame]:
+        """Yield the frames shown from a time on, numbered as among all; opens the file anew."""
+        container = open_container(self.path)
+        decoder = Decoder(container, needed_video_stream(container, self.path), self.max_size)
+        self.problem = None
+        try:
+            with container:
+                yield from decoder.frames(from_s)
         finally:
             self.problem = decoder.problem
 
