@@ -256,6 +256,8 @@ class Decoder:
                 if is_first and skipped.count:
                     index = skipped.first_index(picture.pts)
                 is_first = False
+                if picture.is_corrupt and from_s == -math.inf:
+                    self.problem = "some frames are damaged"
                 yield index, picture
                 index += 1
 
