@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 # Markers of the tests that only `make test-all` runs; tests/markers.py says which files have them.
 SLOW := browser or fuzz or kill or ray or slow or train
 
-.PHONY: test test-all lint demo bench docs venv clean
+.PHONY: test test-all lint demo bench docs dist venv clean
 
 test: lint ## Formatting, lint, types, import contracts, then the fast tests: a few minutes
 	$(BIN)/pytest -m "not ($(SLOW))"
@@ -45,6 +45,10 @@ docs: $(READY) ## The site of docs/, into site/; a warning is an error
 		$(VENV)-docs/bin/python -m pip install --quiet --requirement docs/requirements.txt; }
 	$(BIN)/python tools/command_reference.py --check
 	$(VENV)-docs/bin/mkdocs build --quiet --strict
+
+dist: $(READY) ## Wheels of the package and of the weights to train on, into dist/
+	$(BIN)/hatchling build -t wheel -d dist
+	cd packages/train-weights && ../../$(BIN)/hatchling build -t wheel -d ../../dist
 
 venv: $(READY)
 

@@ -142,7 +142,10 @@ def test_marked_files_exist(pattern):
 
 
 def test_licence_is_the_one_declared():
-    assert project()["license"] == "Apache-2.0"
+    """The code's and the detector's are free; the weights are for research only."""
+    weights = "LicenseRef-triaffect-weights-research-only"
+    assert project()["license"] == f"Apache-2.0 AND MIT AND {weights}"
+    assert all((ROOT / name).is_file() for name in project()["license-files"])
     licence = (ROOT / "LICENSE").read_text("utf-8")
     assert "Apache License" in licence
     assert "Version 2.0, January 2004" in licence

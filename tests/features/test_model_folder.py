@@ -101,6 +101,15 @@ def test_copies_one_part_with_its_weights(folder, tmp_path):
     assert part.manifest.face == folder.manifest.face
 
 
+def test_copy_part_leaves_out_weights_that_an_installed_package_lacks(folder, tmp_path):
+    (folder.path / "face.safetensors").unlink()
+    part = copy_part(folder, "face", tmp_path / "part")
+    assert part.manifest.files == {}
+    assert part.manifest.face == folder.manifest.face
+    with pytest.raises(ModelError, match="face.safetensors"):
+        folder.file("face.safetensors")
+
+
 def test_asking_for_a_part_that_is_not_there(tmp_path):
     alone = write_model_folder(
         tmp_path / "m", Manifest("f", "1", "x", face=FACE), {"face.onnx": b"face"}

@@ -1,6 +1,7 @@
 """Starting from trained weights: what fits, what is refused, and what comes of it."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tests.training.recipes import SMALL, small
 from tests.training.stores import FACE, VOICE, made_store
 from triaffect.errors import ModelError, RecipeError, RunError, StoreError
+from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.model_folder import (
     FacePart,
     FusionPart,
@@ -20,6 +22,7 @@ from triaffect.features.model_folder import (
 )
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.load import load_recipe
+from triaffect.training import initial_weights
 from triaffect.training.initial_weights import fill, find_initial
 from triaffect.training.run_folder import Initial
 from triaffect.training.trainer import open_run, train
@@ -27,6 +30,16 @@ from triaffect.types import Window
 
 WINDOW = Window(2.0, 0.4)
 ONE_EPOCH = ("finetune.epochs=1", "finetune.optimizer.lr=1e-4")
+
+
+def test_find_initial_says_what_to_install_if_the_shipped_weights_are_not_there(
+    tmp_path, monkeypatch
+):
+    shipped = tmp_path / "default"
+    shutil.copytree(SHIPPED, shipped, ignore=shutil.ignore_patterns("*.safetensors"))
+    monkeypatch.setattr(initial_weights, "SHIPPED", shipped)
+    with pytest.raises(ModelError, match="install triaffect-train-weights"):
+        find_initial("default", load_recipe("light_face"), None)
 
 
 @pytest.fixture(scope="module")

@@ -431,14 +431,19 @@ def write_model_folder(
 
 
 def copy_part(folder: ModelFolder, part: str, path: Path) -> ModelFolder:
-    """Copy one network ("face" or "voice"), with the weights to train on, to a folder of its own.
+    """Copy one network ("face" or "voice") to a folder of its own.
+
+    The weights to train on come along where they are: an installed package has none.
 
     Raises:
         ModelError: If the folder has no such network or a file of it changed.
     """
     network = folder.network(part)
-    kept = [name for name in folder.manifest.files if Path(name).stem == part]
-    files: dict[str, bytes | Path] = {name: folder.file(name) for name in kept}
+    files: dict[str, bytes | Path] = {
+        name: folder.file(name)
+        for name in folder.manifest.files
+        if Path(name).stem == part and (folder.path / name).is_file()
+    }
     if part == "voice":
         files |= {path.name: path for path in folder.blocks()}
     files[network.name] = network

@@ -21,6 +21,9 @@ DISCRIMINATOR = "discriminator."
 """Left out where the stage has none, fresh where the weights have none: it belongs to a
 training, not to the model."""
 
+TRAIN_WEIGHTS = "triaffect-train-weights"
+"""The distribution that adds them to an installed package."""
+
 _FILES = {"light_face": "face.safetensors", "light_voice": "voice.safetensors"}
 _FUSION = "fusion.safetensors"
 
@@ -47,6 +50,9 @@ def find_initial(name: str, recipe: Recipe, store: FeatureStore) -> Initial:
     file = _FILES.get(recipe.net.kind, _FUSION)
     if file == _FUSION:
         _check_features(folder, recipe, store)
+    if path == SHIPPED and not (path / file).is_file():
+        remedy = f"install {TRAIN_WEIGHTS}, or work in a checkout of the repository"
+        raise ModelError("the shipped weights to train on", "an installation without", remedy)
     weights = folder.file(file)
     return Initial(weights, file_hash(weights), folder.manifest.thresholds)
 

@@ -1,1 +1,1 @@
-"""Shipped model folders, each with a card; their licence is in LICENSE."""
+"""Shipped model folders, each with its card and license."""
