@@ -26,7 +26,7 @@ from score_ferplus import majority
 
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.datasets.augmentation import augment
-from triaffect.datasets.single import CropSamples
+from triaffect.datasets.images import CropSamples
 from triaffect.features.store import FeatureStore
 from triaffect.io.atomic import write_json
 from triaffect.models.light_face import LightFace

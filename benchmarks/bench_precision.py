@@ -16,8 +16,9 @@ from measure import Measurement, measure, report
 
 from triaffect.corpora.rows import build_moments
 from triaffect.features.extractors.onnx import Gray64, LogMel64
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS, task
 from triaffect.training.build import build_samples

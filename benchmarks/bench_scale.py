@@ -34,8 +34,9 @@ from paper_store import FACE, FRAME_RATE, VOICE_SPAN_S, random_moments
 
 from triaffect.datasets.batches import make_batch, plan_epoch
 from triaffect.features.extractors.spec import ExtractorSpec
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_samples

@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from triaffect.features.extractors.spec import ExtractorSpec
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.tasks.registry import TASKS
 from triaffect.types import Moments, moments_schema
 

@@ -22,8 +22,9 @@ from triaffect.evaluation.submission.check import check_submission
 from triaffect.evaluation.submission.test_list import read_listed
 from triaffect.evaluation.submission.writer import Basis, Network, answer, write_submission
 from triaffect.features.extractors.spec import ExtractorSpec
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_net

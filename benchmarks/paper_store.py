@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from triaffect.corpora.rows import Key, build_moments
 from triaffect.features.extractors.spec import ExtractorSpec
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.models.paper import PaperNet
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from triaffect.datasets.lookup import as_float32, gather
+from triaffect.datasets.windows import as_float32, gather
 
 
 def test_every_half_precision_number_stays_itself():

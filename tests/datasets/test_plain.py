@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from triaffect.corpora.rows import build_moments
 from triaffect.datasets.batches import make_batch
-from triaffect.datasets.single import LogmelSamples
+from triaffect.datasets.spectra import LogmelSamples
 from triaffect.datasets.windows import WindowSamples
 from triaffect.features.extractors.spec import ExtractorSpec
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.tasks.registry import TASKS
 from triaffect.types import FeatureSeries, LabelOrigin, Moments, Window
 from triaffect.voice.log_mel import SILENCE

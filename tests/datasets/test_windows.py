@@ -3,11 +3,13 @@ import pyarrow as pa
 import pytest
 
 from tests.training.stores import FACE, RATE, made_store, stills_store
-from triaffect.datasets.single import CropSamples, LogmelSamples
+from triaffect.datasets.images import CropSamples
+from triaffect.datasets.spectra import LogmelSamples
 from triaffect.datasets.windows import WindowSamples
 from triaffect.errors import StoreError
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import build_samples

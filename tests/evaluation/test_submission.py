@@ -15,8 +15,9 @@ from triaffect.errors import AnnotationError, ModelError, StoreError
 from triaffect.evaluation.submission.test_list import candidates, read_listed
 from triaffect.evaluation.submission.writer import Basis, Network, answer, write_submission
 from triaffect.features.external.format import Run
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.recipes.config import DataSpec, WindowSpec
 from triaffect.tasks.registry import TASKS
 from triaffect.training.build import asked_samples

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from triaffect.features.extractors.spec import ExtractorSpec
-from triaffect.features.store import KEY_DTYPE
 from triaffect.features.store_writer import FaceRows, SourceInfo
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.tasks.registry import TASKS
 from triaffect.types import FeatureSeries, Moments, Window, moments_schema
 

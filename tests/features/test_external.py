@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from tests.features.stored import FACE, VOICE, faces, info, moments
 from triaffect.errors import StoreError
 from triaffect.features.external.files import match_names
-from triaffect.features.external.format import ANY_FACE, NO_FRAME
 from triaffect.features.external.join import frame_times, join, stream_spec
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, StoreWriter
+from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, NO_FRAME
 
 RATE = stream_spec("x", 50.0)
 FRAMES = stream_spec("x", None)
@@ -63,20 +63,18 @@ def folder(tmp_path):
 def rows_of(store, name="x", source="toy/ben"):
     """Values, times and tracks of one source in a store opened anew."""
     stream = FeatureStore.open(store.path).external(name)
-    runs = stream.runs(source)
-    if not runs:
-        return np.empty((0, stream.spec.dim)), np.empty(0), []
-    span = slice(runs[0].start, runs[-1].stop)
-    return stream.values[span], stream.time_s[span], runs
+    line = stream.joined.get(source)
+    span = slice(*line.rows) if line else slice(0)
+    return stream.values[span], stream.time_s[span], stream.track[span].tolist()
 
 
 def test_rows_lie_at_their_rate_and_offset(store, folder):
     report = join(store, folder, stream_spec("w2v", 50.0, offset_s=0.25))
     assert (report.added, report.rows, report.mistakes) == (3, 120, {})
-    values, time_s, runs = rows_of(store, "w2v")
+    values, time_s, tracks = rows_of(store, "w2v")
     np.testing.assert_array_equal(values, np.load(folder / "ben.npy"))
     np.testing.assert_allclose(time_s, np.arange(40) / 50 + 0.25)
-    assert [run.track for run in runs] == [ANY_FACE]
+    assert set(tracks) == {ANY_TRACK}
     assert not values.flags.writeable
     assert store.externals == ["w2v"]
     assert (store.external("w2v").frame == NO_FRAME).all()
@@ -85,9 +83,9 @@ def test_rows_lie_at_their_rate_and_offset(store, folder):
 def test_frames_have_the_times_that_the_store_knows(store, folder):
     join(store, folder, FRAMES)
     stream = store.external("x")
-    run = stream.runs("toy/talk/anna.mp4")[0]
-    np.testing.assert_array_equal(stream.frame[run.start : run.stop], np.arange(40))
-    np.testing.assert_allclose(stream.time_s[run.start : run.stop], np.arange(40) / 25 + 0.1)
+    rows = slice(*stream.joined["toy/talk/anna.mp4"].rows)
+    np.testing.assert_array_equal(stream.frame[rows], np.arange(40))
+    np.testing.assert_allclose(stream.time_s[rows], np.arange(40) / 25 + 0.1)
     np.testing.assert_allclose(rows_of(store)[1], np.arange(40) / 25)
 
 
@@ -122,10 +120,10 @@ def test_openface_tables_are_read_as_they_come(store, tmp_path):
     report = join(store, tmp_path / "of", stream_spec("x", None, wanted=("pose_Rx", "AU*_r")))
     assert (report.added, report.rows, report.absent) == (1, 2, 1)
     assert report.without == ["toy/talk/anna.mp4", "toy/carla"]
-    values, time_s, runs = rows_of(store)
+    values, time_s, tracks = rows_of(store)
     np.testing.assert_allclose(values, [[0.1, 0.5, 1.5], [0.3, 2.5, 3.5]], rtol=1e-6)
     np.testing.assert_allclose(time_s, [0, 0.08])
-    assert runs[0].track == 0
+    assert set(tracks) == {0}
     stream = store.external("x")
     assert stream.spec.columns == ("pose_Rx", "AU01_r", "AU02_r")
     np.testing.assert_array_equal(stream.frame, [0, 2])
@@ -144,8 +142,8 @@ def test_faces_are_kept_apart_unless_told_otherwise(store, tmp_path, any_face):
             join(store, tmp_path / "f", spec)
         return
     join(store, tmp_path / "f", spec)
-    values, time_s, runs = rows_of(store)
-    assert [(run.track, run.stop - run.start) for run in runs] == [(1, 2), (3, 2)]
+    values, time_s, tracks = rows_of(store)
+    assert tracks == [1, 1, 3, 3]
     np.testing.assert_array_equal(values[:, 0], [3, 4, 1, 2])
     np.testing.assert_array_equal(time_s, [0.1, 0.6, 0, 0.5])
 

@@ -38,8 +38,7 @@ def test_faces_are_remembered_no_longer_than_a_window_reaches():
         assert (vectors[:, -1, 0] == frames).all()
         assert present[:, -1].all()
         memory.forget(float(rows.time_s[-1]))
-        assert sum(len(track.times_s) for track in memory._tracks.values()) <= 0.9 * 25 + 1
-    assert len(memory._tracks) <= 2
+        assert len(memory._timeline) <= 0.9 * 25 + 1
 
 
 def test_a_window_never_holds_another_track():
@@ -91,7 +90,7 @@ def test_voice_rows_do_not_depend_on_how_they_come_and_are_forgotten(sizes, step
         got += values[:, 0].tolist()
         there += present.tolist()
         memory.forget(at_s[start])
-        assert len(memory._past.times_s) <= 9 + 4 + step
+        assert len(memory._timeline) <= 9 + 4 + step
     expected = [int(min(np.ceil(round(t / 0.2, 6) - 0.5), count - 1)) for t in at_s]
     assert there == active[expected].tolist()
     assert got == (expected * active[expected]).tolist()

@@ -8,8 +8,9 @@ import pyarrow as pa
 from triaffect.corpora.rows import build_moments
 from triaffect.features.extractors.onnx import Gray64
 from triaffect.features.extractors.spec import ExtractorSpec
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.tasks.registry import TASKS
 from triaffect.types import (
     FeatureSeries,

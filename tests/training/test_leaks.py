@@ -16,8 +16,9 @@ from tests.training.stores import FACE, RATE, SETS, VOICE, labels, made_store
 from triaffect.corpora.base import open_corpus
 from triaffect.errors import RunError, StoreError
 from triaffect.features.extraction import extract
-from triaffect.features.store import KEY_DTYPE, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.tasks.registry import TASKS
 from triaffect.training.run_folder import leaks_of
 from triaffect.training.trainer import train

@@ -74,7 +74,7 @@ def join(
 
 def _tell(report: Report, store: FeatureStore, name: str) -> None:
     """Warnings for what was not joined, and one line on what was."""
-    from triaffect.datasets.lookup import external_rows
+    from triaffect.datasets.windows import external_rows
 
     for source, message in report.mistakes.items():
         sys.stderr.write(f"triaffect: warning: {source} is left out: {message}\n")

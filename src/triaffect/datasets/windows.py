@@ -10,25 +10,230 @@ and a sound track would change what is read from a face.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from triaffect.corpora.rows import MULTI_TASK_SET
 from triaffect.datasets.batches import InputArrays, Rows, label_rows
-from triaffect.datasets.lookup import (
-    Looking,
-    external_rows,
-    external_windows,
-    face_windows,
-    gather,
-    stored_voices,
-)
+from triaffect.errors import StoreError
+from triaffect.features.external.format import ExternalStream
 from triaffect.features.store import FeatureStore
+from triaffect.features.timeline import Timeline
 from triaffect.models.base import extra_input, extra_presence
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, IntArray, Moments, RowNumbers, Split, Window
+
+
+def gather(values: NDArray[Any], rows: RowNumbers) -> FloatArray:
+    """Rows of a stream as float32, zeros where there is none.
+
+    Args:
+        values: Memory-mapped rows, shape (R, D).
+        rows: Row numbers, -1 for none; any shape.
+
+    Returns:
+        A new array of the shape of ``rows`` and D.
+    """
+    shape, flat = (*rows.shape, values.shape[1]), rows.reshape(-1)
+    if not values.size:
+        return np.zeros(shape, np.float32)
+    missing = flat < 0
+    taken = as_float32(np.asarray(values).take(np.where(missing, 0, flat), axis=0))
+    if missing.any():
+        taken[missing] = 0
+    return taken.reshape(shape)
+
+
+def as_float32(values: NDArray[Any]) -> FloatArray:
+    """The same numbers as float32.
+
+    PyTorch widens half precision many times faster than NumPy, to the same numbers.
+    """
+    if values.dtype == np.float16:
+        return torch.from_numpy(values).float().numpy()
+    return values.astype(np.float32, copy=False)
+
+
+_HALF_FRAME = 0.5
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """How a moment looks at a stream of vectors.
+
+    Attributes:
+        window: Which vectors it sees, in seconds or frames.
+        in_frames: The window counts frames.
+        single_task_offset: Added to the frame of rows that are not of the MTL set.
+    """
+
+    window: Window
+    in_frames: bool = False
+    single_task_offset: int = 0
+
+
+@dataclass(frozen=True)
+class _Instants:
+    """Where moments are: frame, what is added to it, time and track, each of length N."""
+
+    frame: IntArray
+    offset: IntArray
+    time_s: NDArray[np.float64]
+    track: NDArray[np.int32]
+
+    @staticmethod
+    def of(moments: Moments, single_task_offset: int = 0) -> _Instants:
+        single_task = moments.dictionary_column("label_set") != MULTI_TASK_SET
+        return _Instants(
+            moments.column("frame").astype(np.int64),
+            single_task.astype(np.int64) * single_task_offset,
+            moments.column("time_s").astype(np.float64, copy=False),
+            moments.column("track").astype(np.int32, copy=False),
+        )
+
+    def __getitem__(self, rows: IntArray) -> _Instants:
+        return _Instants(self.frame[rows], self.offset[rows], self.time_s[rows], self.track[rows])
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Rows that windows are filled from.
+
+    Attributes:
+        timeline: Makes the timeline of the source with an ordinal, timed in seconds or in frames.
+        has_frames: Whether the frames of a source's rows are known.
+        count: Rows of all sources.
+    """
+
+    timeline: Callable[[int, bool], Timeline]
+    has_frames: Callable[[str], bool]
+    count: int
+
+
+def face_windows(store: FeatureStore, moments: Moments, spec: WindowSpec) -> RowNumbers:
+    """Row of every window position's face vector, -1 where absent, shape (N, W)."""
+    stream = _Stream(store.face_timeline, lambda _: True, len(store.face))
+    return _windows(store, stream, moments, spec)
+
+
+def external_windows(
+    store: FeatureStore, stream: ExternalStream, moments: Moments, spec: WindowSpec
+) -> RowNumbers:
+    """Row of every window position in an external stream, -1 where absent, shape (N, W).
+
+    As for faces, a position is filled by the row nearest in time within half a hop; a window
+    in frames takes the very frame, where the stream knows the frames of its rows.
+    """
+    timeline = partial(_external_timeline, store, stream)
+    return _windows(store, _Stream(timeline, stream.has_frames, len(stream.values)), moments, spec)
+
+
+def _external_timeline(
+    store: FeatureStore, stream: ExternalStream, source: int, in_frames: bool
+) -> Timeline:
+    return stream.timeline(store.sources[source], in_frames)
+
+
+def external_rows(store: FeatureStore, stream: ExternalStream, moments: Moments) -> RowNumbers:
+    """Row of an external stream nearest to each moment, at most a period away; shape (N,).
+
+    A picture of a set of stills has the row of its own frame. -1 where there is none.
+    """
+    instants, result = _Instants.of(moments), absent((len(moments),), len(stream.values))
+    for source, here in by_source(store, moments):
+        entry, at = store.entries[source], instants[here]
+        timeline = stream.timeline(entry.source, in_frames=entry.stills)
+        if entry.stills:
+            result[here] = timeline.nearest(at.track, at.frame.astype(np.float64), 0.0)
+        else:
+            period_s = stream.spec.period_s(entry.frame_rate)
+            result[here] = timeline.nearest(at.track, at.time_s, period_s)
+    return result
+
+
+def stored_voices(store: FeatureStore, moments: Moments) -> RowNumbers:
+    """Row of each moment's voice vector in the store, -1 where absent, shape (N,)."""
+    result = absent((len(moments),), len(store.voice))
+    window = store.voice_spec.window if store.voice_spec else None
+    if window is not None:
+        time_s = moments.column("time_s").astype(np.float64)
+        for source, here in by_source(store, moments):
+            result[here] = store.voice_timeline(source).voices(time_s[here], window)
+    return result
+
+
+def _windows(
+    store: FeatureStore, stream: _Stream, moments: Moments, spec: WindowSpec
+) -> RowNumbers:
+    instants, window = _Instants.of(moments, spec.single_task_offset), spec.window
+    result = absent((len(moments), len(window.offsets_s())), stream.count)
+    for source, here in by_source(store, moments):
+        entry, at = store.entries[source], instants[here]
+        in_frames = entry.stills or (spec.in_frames and stream.has_frames(entry.source))
+        timeline = stream.timeline(source, in_frames)
+        frame = (at.frame + at.offset).astype(np.float64)
+        if entry.stills:
+            result[here, -1] = timeline.nearest(at.track, frame, 0.0)
+        elif in_frames:
+            result[here] = timeline.window_rows(at.track, frame, window, _HALF_FRAME)
+        elif spec.in_frames:
+            rate = entry.frame_rate
+            seconds = Window(window.span_s / rate, window.hop_s / rate, window.causal)
+            time_s = at.time_s + at.offset / rate
+            result[here] = timeline.window_rows(at.track, time_s, seconds)
+        else:
+            result[here] = timeline.window_rows(at.track, at.time_s, window)
+    return result
+
+
+def by_source(store: FeatureStore, moments: Moments) -> Iterator[tuple[int, IntArray]]:
+    """Ordinal of each source that has moments, and the rows of those moments."""
+    if not len(moments):
+        return
+    ordinals = {name: ordinal for ordinal, name in enumerate(store.sources)}
+    sources = moments.dictionary_column("source")
+    order = np.argsort(sources.codes, kind="stable")
+    ends = np.cumsum(np.bincount(sources.codes, minlength=len(sources.values)))
+    for name, here in zip(sources.values, np.split(order, ends[:-1]), strict=True):
+        if name not in ordinals:
+            raise StoreError("moments of stored sources only", f"source '{name}'")
+        yield ordinals[name], here
+
+
+def absent(shape: tuple[int, ...], rows: int) -> RowNumbers:
+    """Row numbers that are all -1, of the smallest of two types that can count the rows."""
+    if rows <= np.iinfo(np.int32).max:
+        return np.full(shape, -1, np.int32)
+    return np.full(shape, -1, np.int64)
+
+
+def frame_rows(frames: NDArray[np.generic], requested: IntArray) -> IntArray:
+    """Row of each requested frame number in a sorted column; -1 where it is missing."""
+    if not len(frames):
+        return np.full(len(requested), -1, np.int64)
+    rows = np.searchsorted(frames, requested).clip(0, len(frames) - 1)
+    return np.where(frames[rows] == requested, rows, -1).astype(np.int64)
+
+
+def require_extractor(got: str, expected: str, modality: str) -> None:
+    """See that a store was made with an extractor.
+
+    Raises:
+        StoreError: It was made with another.
+    """
+    if got != expected:
+        raise StoreError(
+            f"a store with the {modality} extractor {expected}",
+            got,
+            f"extract it with --{modality} {expected}",
+        )
+
 
 HELD, SPOKEN, AGREEING = 0.5, 0.5, 0.3
 """Shares of the pictures that are held, and, drawn apart from that, that get a voice; and of those
@@ -136,8 +341,8 @@ class WindowSamples:
         streams: Streams = OWN,
     ) -> None:
         wanted = store.moments if moments is None else moments
-        looking = Looking(window, in_frames, single_task_frame_offset)
-        self._face, faces = _faces(store, streams.face, wanted, looking)
+        spec = WindowSpec(window, in_frames, single_task_frame_offset)
+        self._face, faces = _faces(store, streams.face, wanted, spec)
         self._voice, voices = _voices(store, streams.voice, wanted)
         extra = {name: store.external(name) for name in streams.extra}
         self._extra = {name: stream.values for name, stream in extra.items()}
@@ -181,13 +386,13 @@ class WindowSamples:
 
 
 def _faces(
-    store: FeatureStore, name: str, moments: Moments, looking: Looking
+    store: FeatureStore, name: str, moments: Moments, spec: WindowSpec
 ) -> tuple[NDArray[np.generic], RowNumbers]:
     """Rows that fill windows, and which of them each moment sees."""
     if name == OWN.face:
-        return store.face, face_windows(store, moments, looking)
+        return store.face, face_windows(store, moments, spec)
     stream = store.external(name)
-    return stream.values, external_windows(store, stream, moments, looking)
+    return stream.values, external_windows(store, stream, moments, spec)
 
 
 def _voices(

@@ -24,9 +24,8 @@ from triaffect.faces.stream import FaceStream, resize_crop
 from triaffect.features.extractors.onnx import OnnxVoice
 from triaffect.features.extractors.registry import face_extractor, voice_extractor
 from triaffect.features.extractors.spec import ExtractorSpec
-from triaffect.features.row_file import RowFile, map_rows
-from triaffect.features.store import FACE, FACE_KEYS, KEY_DTYPE, TIME_DTYPE, VOICE, VOICE_TIMES
 from triaffect.features.store_writer import FaceRows
+from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, FileTimeline
 from triaffect.io.atomic import disk_errors
 from triaffect.io.workers import Cancelled
 from triaffect.media.audio import sound_chunks
@@ -236,33 +235,27 @@ class Worker:
             return 0
         spec = self._face.spec
         crops = SourceCrops(self._settings.corpus, job, self._faces)
-        with (
-            RowFile(folder / FACE, spec.row_dtype, spec.dim) as values,
-            RowFile(folder / FACE_KEYS, KEY_DTYPE, 0) as keys,
-            self._noting("faces"),
-        ):
+        timeline = FileTimeline.create(folder, "face", spec.row_dtype, spec.dim)
+        with closing(timeline), self._noting("faces"):
             for batch in crops:
                 self._check_cancelled()
-                values.append(self._face(batch.crops))
-                keys.append(batch.keys)
+                rows, keys = self._face(batch.crops), batch.keys
+                timeline.append(keys["track"], keys["time_s"], rows, keys["frame"])
         if crops.problem:
             self._problems.append(f"faces: {crops.problem}")
-        return keys.count
+        return len(timeline)
 
     def _write_voices(self, source: Source, folder: Path) -> int:
         if self._voice is None or source.sound is None:
             return 0
         spec = self._voice.spec
-        with (
-            RowFile(folder / VOICE, spec.row_dtype, spec.dim) as values,
-            RowFile(folder / VOICE_TIMES, TIME_DTYPE, 0) as times,
-            self._noting("voice"),
-        ):
+        timeline = FileTimeline.create(folder, "voice", spec.row_dtype, spec.dim)
+        with closing(timeline), self._noting("voice"):
             for series in self._read_sound(source.sound):
                 self._check_cancelled()
-                values.append(series.values)
-                times.append(series.times_s)
-        return times.count
+                tracks = np.full(len(series.times_s), ANY_TRACK)
+                timeline.append(tracks, series.times_s, series.values)
+        return len(timeline)
 
     def _read_sound(self, sound: Path) -> Iterator[FeatureSeries]:
         """Rows of a sound; of a network only those with a voice, as prediction takes them.
@@ -290,14 +283,13 @@ def spill_folder(pending: Path, number: int) -> Path:
 
 def spilled_faces(folder: Path, spec: ExtractorSpec, count: int) -> FaceRows:
     """Face rows that a job left, memory-mapped."""
-    values = map_rows(folder / FACE, spec.row_dtype, spec.dim, count)
-    return FaceRows(values, map_rows(folder / FACE_KEYS, KEY_DTYPE, 0, count))
+    return FaceRows(*FileTimeline.read(folder, "face", spec.row_dtype, spec.dim, count))
 
 
 def spilled_voices(folder: Path, spec: ExtractorSpec, count: int) -> FeatureSeries:
     """Voice rows that a job left, memory-mapped."""
-    values = map_rows(folder / VOICE, spec.row_dtype, spec.dim, count)
-    return FeatureSeries(values, map_rows(folder / VOICE_TIMES, TIME_DTYPE, 0, count))
+    values, keys = FileTimeline.read(folder, "voice", spec.row_dtype, spec.dim, count)
+    return FeatureSeries(values, keys["time_s"])
 
 
 def died(job: Job) -> Outcome:

@@ -62,6 +62,10 @@ class RowFile:
                 view = view[self._stream.write(view) :]
         self.count += len(rows)
 
+    def map(self) -> NDArray[Any]:
+        """Map the rows written so far; see `map_rows`."""
+        return map_rows(self._path, self.dtype, self.width, self.count)
+
     def sync(self) -> None:
         """Wait until the rows are on the disk."""
         with disk_errors(self._path):

@@ -35,6 +35,7 @@ from triaffect.errors import StoreError
 from triaffect.features.external.format import ExternalStream, names_in, open_stream
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.row_file import map_rows
+from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, FileTimeline
 from triaffect.types import Moments
 
 FORMAT = 2
@@ -42,7 +43,6 @@ FORMAT = 2
 DESCRIPTION, SOURCES, MOMENTS = "store.json", "sources.jsonl", "moments.arrows"
 FACE, FACE_KEYS, VOICE, VOICE_TIMES = "face.bin", "face_keys.bin", "voice.bin", "voice_times.bin"
 EXTRACTORS = "extractors"
-KEY_DTYPE = np.dtype([("track", "<i4"), ("frame", "<i4"), ("time_s", "<f8")])
 TIME_DTYPE = np.dtype("<f8")
 
 
@@ -180,6 +180,18 @@ class FeatureStore:
             StoreError: The file of labels is damaged.
         """
         return Moments(read_moments(self.path / MOMENTS, self._moments_end))
+
+    def face_timeline(self, source: int, in_frames: bool = False) -> FileTimeline:
+        """Faces of the source with this ordinal, timed in seconds or in frames."""
+        start, stop = self.entries[source].face
+        times = self.face_frame if in_frames else self.face_time_s
+        return FileTimeline(self.face, self.face_track[start:stop], times[start:stop], start)
+
+    def voice_timeline(self, source: int) -> FileTimeline:
+        """Voice rows of the source with this ordinal."""
+        start, stop = self.entries[source].voice
+        tracks = np.full(stop - start, ANY_TRACK)
+        return FileTimeline(self.voice, tracks, self.voice_time_s[start:stop], start)
 
     def is_stills(self, source: int) -> bool:
         """Whether the source with this ordinal is a set of unrelated pictures."""

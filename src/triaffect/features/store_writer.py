@@ -26,6 +26,7 @@ from triaffect.features import store
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.row_file import RowFile
 from triaffect.features.store import Entry
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.io.atomic import (
     LOCK,
     lock_folder,
@@ -51,7 +52,7 @@ class FaceRows:
 
     Attributes:
         values: Shape (N, D); may be memory-mapped.
-        keys: track, frame, time_s of each, of type `store.KEY_DTYPE`, shape (N,).
+        keys: track, frame, time_s of each, of type `KEY_DTYPE`, shape (N,).
     """
 
     values: NDArray[Any]
@@ -97,7 +98,7 @@ class StoreWriter:
         with ExitStack() as opened:
             self._files = opened
             self._face = self._open(store.FACE, *_row_form(face_spec), face)
-            self._keys = self._open(store.FACE_KEYS, store.KEY_DTYPE, 0, face)
+            self._keys = self._open(store.FACE_KEYS, KEY_DTYPE, 0, face)
             self._voice = self._open(store.VOICE, *_row_form(voice_spec), voice)
             self._times = self._open(store.VOICE_TIMES, store.TIME_DTYPE, 0, voice)
             self._moments = self._open(store.MOMENTS, _BYTE, 0, moments_end)

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from triaffect.datasets.batches import Rows, Samples, balanced
-from triaffect.datasets.single import CropSamples, LogmelSamples
+from triaffect.datasets.images import CropSamples
+from triaffect.datasets.spectra import LogmelSamples
 from triaffect.datasets.windows import Streams, WindowSamples
 from triaffect.errors import RecipeError, StoreError
 from triaffect.features.store import FeatureStore

@@ -147,8 +147,8 @@ def candidates(
     frames = store.face_frame[start:stop].astype(np.int64)
     times_s = store.face_time_s[start:stop]
     further_s = [store.voice_time_s[slice(*entry.voice)]]
-    for stream in streams:
-        further_s += [stream.time_s[run.start : run.stop] for run in stream.runs(entry.source)]
+    joined = ((stream, stream.joined.get(entry.source)) for stream in streams)
+    further_s += [stream.time_s[slice(*line.rows)] for stream, line in joined if line]
     further = np.rint(_along(times_s, frames, np.concatenate(further_s), entry.frame_rate))
     stored = np.concatenate([frames, further.astype(np.int64).clip(0)])
     every = np.unique(np.concatenate([stored, frame]))

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM
-from triaffect.datasets.lookup import frame_rows
-from triaffect.datasets.windows import WindowSamples
+from triaffect.datasets.windows import WindowSamples, frame_rows
 from triaffect.errors import ModelError, RunError
 from triaffect.evaluation.submission.check import check_submission
 from triaffect.evaluation.submission.test_list import (

@@ -20,7 +20,6 @@ import re
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +28,12 @@ from numpy.typing import NDArray
 
 from triaffect.errors import StoreError
 from triaffect.features.row_file import map_rows
+from triaffect.features.timeline import KEY_DTYPE, NO_FRAME, FileTimeline
 from triaffect.types import FloatArray
 
 FORMAT = 1
 FOLDER, DESCRIPTION, SOURCES = "external", "external.json", "sources.jsonl"
 ROWS, KEYS = "rows.bin", "keys.bin"
-ROW_KEY = np.dtype([("track", "<i4"), ("frame", "<i4"), ("time_s", "<f8")])
-ANY_FACE = -1
-"""Track of rows that say something of the whole source, whichever face is asked about."""
-NO_FRAME = -1
-"""Frame of rows whose frame is not known."""
 DTYPES = ("float32", "float16")
 OWN_STREAMS = ("face", "voice")
 """The streams that a store's own extractors make; no other can have their names."""
@@ -123,21 +118,6 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Run:
-    """Rows of one source and face, in order of time.
-
-    Attributes:
-        track: Number of the face, or `ANY_FACE`.
-        start: First row.
-        stop: End.
-    """
-
-    track: int
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True)
 class Scale:
     """Mean and spread of a stream's values, to bring columns of any unit to one scale.
 
@@ -157,6 +137,7 @@ class ExternalStream:
         spec: What it is.
         joined: Its sources by id, in the order of their rows.
         values: Rows (R, D), memory-mapped.
+        track: Face of each row or `ANY_TRACK`, shape (R,).
         frame: Frame of each row or `NO_FRAME`, shape (R,).
         time_s: Time of each row in its source, shape (R,).
     """
@@ -166,7 +147,12 @@ class ExternalStream:
         self.joined = {line.source: line for line in lines}
         count = lines[-1].rows[1] if lines else 0
         self.values = map_rows(folder / ROWS, spec.row_dtype, spec.dim, count)
-        self._keys = map_rows(folder / KEYS, ROW_KEY, 0, count)
+        self._keys = map_rows(folder / KEYS, KEY_DTYPE, 0, count)
+
+    @cached_property
+    def track(self) -> NDArray[np.int32]:
+        """Face of each row or `ANY_TRACK`, shape (R,)."""
+        return np.ascontiguousarray(self._keys["track"])
 
     @cached_property
     def frame(self) -> NDArray[np.int32]:
@@ -178,15 +164,16 @@ class ExternalStream:
         """Time of each row in its source, shape (R,)."""
         return np.ascontiguousarray(self._keys["time_s"])
 
-    def runs(self, source: str) -> list[Run]:
-        """The rows of a source, face by face; none if it was not joined."""
-        if source not in self.joined:
-            return []
-        start, stop = self.joined[source].rows
-        track = self._keys["track"][start:stop]
-        edges = (np.flatnonzero(np.diff(track)) + start + 1).tolist()
-        bounds = pairwise([start, *edges, stop])
-        return [Run(int(self._keys["track"][a]), a, b) for a, b in bounds if a < b]
+    def timeline(self, source: str, in_frames: bool = False) -> FileTimeline:
+        """Rows of a source, none if it was not joined, timed in seconds or in frames."""
+        start, stop = self.joined[source].rows if source in self.joined else (0, 0)
+        times = (self.frame if in_frames else self.time_s)[start:stop]
+        return FileTimeline(self.values, self.track[start:stop], times, start)
+
+    def has_frames(self, source: str) -> bool:
+        """Whether the frames of a source's rows are known."""
+        start, stop = self.joined[source].rows if source in self.joined else (0, 0)
+        return start < stop and self.frame[start] != NO_FRAME
 
     def content(self) -> list[Any]:
         """What decides a fingerprint: the stream's description and its rows' hashes."""

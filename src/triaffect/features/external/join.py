@@ -28,9 +28,10 @@ from triaffect.features.external.files import (
     read_rows,
     rows_of,
 )
-from triaffect.features.external.format import ANY_FACE, DTYPES, NO_FRAME, ROW_KEY, ExternalSpec
+from triaffect.features.external.format import DTYPES, ExternalSpec
 from triaffect.features.external.writer import ExternalRows, ExternalWriter, FileRef
 from triaffect.features.store import Entry, FeatureStore
+from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, NO_FRAME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -269,8 +270,8 @@ def timed_rows(
     """
     number = np.arange(len(raw.values)) if raw.frame is None else raw.frame
     frame_known = spec.rate is None and (raw.frame is not None or raw.time_s is None)
-    keys = np.zeros(len(raw.values), ROW_KEY)
-    keys["track"] = ANY_FACE if raw.track is None or spec.any_face else raw.track
+    keys = np.zeros(len(raw.values), KEY_DTYPE)
+    keys["track"] = ANY_TRACK if raw.track is None or spec.any_face else raw.track
     keys["frame"] = number if frame_known else NO_FRAME
     if raw.time_s is not None:
         keys["time_s"] = raw.time_s

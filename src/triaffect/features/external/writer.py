@@ -23,6 +23,7 @@ from triaffect.features.external import format as external
 from triaffect.features.external.format import ExternalSpec, Joined
 from triaffect.features.row_file import RowFile
 from triaffect.features.store_writer import append_hashed
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.io.atomic import lock_folder, make_folder, write_text
 
 _COMMIT_EVERY_S = 1.0
@@ -35,7 +36,7 @@ class ExternalRows:
 
     Attributes:
         values: Finite numbers within the stream's number type, shape (N, D).
-        keys: track, frame and time of each, of type `external.ROW_KEY`, sorted by track and
+        keys: track, frame and time of each, of type `KEY_DTYPE`, sorted by track and
             time, shape (N,).
         columns: Names of the values; empty where the file has none.
         absent: Rows of the file that were left out.
@@ -160,7 +161,7 @@ class ExternalWriter:
         """Whether a joined source has just these rows."""
         assert self.spec is not None  # noqa: S101 - a source has been joined
         digest = hashlib.blake2b(digest_size=16)
-        for part, dtype in ((rows.values, self.spec.row_dtype), (rows.keys, external.ROW_KEY)):
+        for part, dtype in ((rows.values, self.spec.row_dtype), (rows.keys, KEY_DTYPE)):
             data = np.ascontiguousarray(part, dtype)
             digest.update(data.view("u1").data if data.size else b"")
         return digest.hexdigest() == self._done[source].digest
@@ -210,7 +211,7 @@ class ExternalWriter:
         count = lines[-1].rows[1] if lines else 0
         self._done = {line.source: line for line in lines}
         self._values = self._file(external.ROWS, spec.row_dtype, spec.dim, count)
-        self._keys = self._file(external.KEYS, external.ROW_KEY, 0, count)
+        self._keys = self._file(external.KEYS, KEY_DTYPE, 0, count)
         self._log = self._file(external.SOURCES, _BYTE, 0, size)
         self.spec = spec
 

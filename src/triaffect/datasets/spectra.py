@@ -1,0 +1,56 @@
+"""A piece of log-mel spectrum around each labelled moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from triaffect.datasets.batches import InputArrays, Rows, label_rows
+from triaffect.datasets.windows import by_source, gather, require_extractor
+from triaffect.features.store import FeatureStore
+from triaffect.tasks.task import Task
+from triaffect.types import IntArray
+from triaffect.voice.log_mel import ROWS_PER_S, SILENCE
+
+
+class LogmelSamples:
+    """Rows whose input is the log-mel spectrum around the moment.
+
+    Args:
+        store: Store made with the voice extractor ``logmel64``.
+        tasks: Whose labels count.
+        span_s: Seconds of the spectrum; the moment is in its middle.
+        drop_partial: See `label_rows`.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        tasks: Sequence[Task],
+        span_s: float,
+        drop_partial: bool = False,
+    ) -> None:
+        require_extractor(
+            store.voice_spec.name if store.voice_spec else "none", "logmel64", "voice"
+        )
+        self._store = store
+        self._length = round(span_s * ROWS_PER_S)
+        moments = store.moments
+        self._range = np.zeros((len(moments), 2), np.int64)
+        for source, here in by_source(store, store.moments):
+            self._range[here] = store.entries[source].voice
+        centre = np.round(moments.column("time_s").astype(np.float64) * ROWS_PER_S)
+        self._first = self._range[:, 0] + centre.astype(np.int64) - self._length // 2
+        has_sound = self._range[:, 1] > self._range[:, 0]
+        self.rows: Rows = label_rows(moments, has_sound, tasks, drop_partial)
+
+    def inputs(self, numbers: IntArray) -> InputArrays:
+        """``logmel`` (N, T, 64) float32, padded with silence beyond the sound's ends."""
+        moments = self.rows.moments[numbers]
+        rows = self._first[moments, None] + np.arange(self._length)
+        start, stop = self._range[moments].T
+        inside = (rows >= start[:, None]) & (rows < stop[:, None])
+        spectrum = gather(self._store.voice, np.where(inside, rows, -1))
+        spectrum[~inside] = SILENCE
+        return {"logmel": spectrum}
