@@ -14,7 +14,6 @@ from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM
 from triaffect.errors import AnnotationError, ModelError, StoreError
 from triaffect.evaluation.submission.test_list import candidates, read_listed
 from triaffect.evaluation.submission.writer import Basis, Network, answer, write_submission
-from triaffect.features.external.format import Run
 from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.features.timeline import KEY_DTYPE
@@ -226,7 +225,8 @@ def test_an_image_listed_twice_is_told_with_both_lines(tmp_path):
 
 def test_moments_of_external_streams_can_be_the_nearest(store):
     """A network may read features of another program where the store has no face."""
-    stream = SimpleNamespace(time_s=np.arange(9) / 3, runs=lambda source: [Run(0, 4, 7)])
+    joined = {"aff_wild2/empty": SimpleNamespace(rows=(4, 7))}
+    stream = SimpleNamespace(time_s=np.arange(9) / 3, joined=joined)
     lines = np.array([0])
     ordinal = store.sources.index("aff_wild2/empty")
     video = candidates(store, ordinal, lines, np.array([200]), [stream])
