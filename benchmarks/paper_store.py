@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from triaffect.corpora.rows import Key, build_moments
+from triaffect.corpora.rows import Key, Labels, build_moments
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
@@ -115,7 +115,8 @@ def random_moments(
     single = np.isin(sets, list(labels))
     for key, values in labels.items():
         values[single & (sets != key)] = np.nan
-    return build_moments(len(sets), keys, labels, LabelOrigin.DERIVED)
+    read = {key: Labels.from_nan(values) for key, values in labels.items()}
+    return build_moments(len(sets), keys, read, LabelOrigin.DERIVED)
 
 
 def _labels(task: Task, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:

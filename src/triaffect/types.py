@@ -248,7 +248,7 @@ class Moments:
         some, every = np.zeros(len(self), np.bool_), np.ones(len(self), np.bool_)
         for name in columns:
             if name in self.table.column_names:
-                valid = ~np.isnan(self.column(name))
+                valid = self.table.column(name).is_valid().to_numpy()
                 some |= valid
                 every &= valid
             else:
@@ -266,16 +266,16 @@ class Moments:
             Targets with shape (rows, len(columns)); a column the table lacks is all missing.
         """
         n = len(self)
-        values = np.full((n, len(columns)), np.nan, np.float32)
+        values = np.zeros((n, len(columns)), np.float32)
+        valid = np.zeros((n, len(columns)), np.bool_)
         for k, name in enumerate(columns):
             if name in self.table.column_names:
-                values[:, k] = self.column(name)
-        valid = ~np.isnan(values)
+                column = self.table.column(name)
+                values[:, k], valid[:, k] = column.fill_null(0).to_numpy(), column.is_valid()
         weight = np.ones(n, np.float32)
         if weight_column(key) in self.table.column_names:
-            weight = np.nan_to_num(self.column(weight_column(key)).astype(np.float32), nan=1.0)
-        np.copyto(values, 0, where=~valid)
-        return Targets(values, valid, weight)
+            weight = self.table.column(weight_column(key)).fill_null(1).to_numpy()
+        return Targets(values, valid, np.asarray(weight, np.float32))
 
     @staticmethod
     def concat(parts: Iterable[Moments]) -> Moments:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triaffect.corpora.rows import build_moments
+from triaffect.corpora.rows import Labels, build_moments
 from triaffect.datasets.batches import make_batch
 from triaffect.datasets.spectra import LogmelSamples
 from triaffect.datasets.windows import WindowSamples
@@ -65,7 +65,8 @@ def random_rows(name, rng, frames, rows):
     for values in labels.values():
         values[rng.random(rows) < 0.5] = np.nan
         values[rng.random(values.shape) < 0.1] = np.nan
-    return build_moments(rows, keys, labels, LabelOrigin.DERIVED)
+    read = {key: Labels.from_nan(values) for key, values in labels.items()}
+    return build_moments(rows, keys, read, LabelOrigin.DERIVED)
 
 
 def face_of(store, entry, track, frame):

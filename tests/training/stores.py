@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from triaffect.corpora.rows import build_moments
+from triaffect.corpora.rows import Labels, build_moments
 from triaffect.features.extractors.onnx import Gray64
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import FeatureStore
@@ -45,7 +45,10 @@ def crops_store(path: Path, rows: int = 96) -> FeatureStore:
         for split in ("train", "validation", "test"):
             keys = np.zeros(rows, KEY_DTYPE)
             keys["frame"], keys["time_s"] = np.arange(rows), np.arange(rows) / RATE
-            values = {task.key: decide(task, rng.normal(size=(rows, task.width))) for task in TASKS}
+            values = {
+                task.key: Labels.from_nan(decide(task, rng.normal(size=(rows, task.width))))
+                for task in TASKS
+            }
             known = {"source": split, "person": split, "track": 0, "frame": keys["frame"]}
             known |= {"time_s": keys["time_s"], "split": split, "label_set": "AU"}
             crops = rng.integers(0, 256, (rows, Gray64.spec.dim)).astype(np.uint8)

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.frame_clock import FrameClock
-from triaffect.corpora.rows import DEFAULT_RATE, Key, build_moments, one_hot
+from triaffect.corpora.rows import DEFAULT_RATE, MEANING, Key, Labels, build_moments
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.container import audio_stream, duration_s, open_container
-from triaffect.tasks.expression import EXPRESSION
+from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS, one_hot
 from triaffect.types import NO_FACE, LabelOrigin, Moments, Source, SourceKind, Split
 
 SOUND_SUFFIXES = frozenset({".flac", ".wav"})
@@ -99,7 +99,8 @@ class ActedSpeech(ABC):
         if utterance is None:
             raise AnnotationError(f"a file name of {self.form}", repr(path.name), where=path)
         times_s = middle_times_s(sound_duration_s(path))
-        labels = np.tile(one_hot(utterance.emotion), (len(times_s), 1))
+        number = EXPRESSIONS.index(MEANING[utterance.emotion])
+        labels = Labels.from_nan(one_hot(np.full(len(times_s), number)))
         keys: dict[str, Key] = {
             "source": source.source_id,
             "person": f"{self.name}/{utterance.speaker}",
@@ -151,7 +152,7 @@ def sound_duration_s(path: Path) -> float:
     """Length of a sound by its header, in seconds.
 
     Raises:
-        MediaError: The file cannot be open_container or holds no sound of known length.
+        MediaError: The file cannot be opened or holds no sound of known length.
     """
     with open_container(path) as container:
         seconds = duration_s(container) if audio_stream(container) else None

@@ -32,6 +32,7 @@ from triaffect.corpora.frame_clock import FrameClock, even_clock
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
     Key,
+    Labels,
     build_moments,
     join_moments,
     source_frame_rate,
@@ -40,7 +41,7 @@ from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.probe import read_image
 from triaffect.tasks.expression import EXPRESSION, one_hot
 from triaffect.types import (
-    FloatArray,
+    BoolArray,
     IntArray,
     LabelOrigin,
     Moments,
@@ -103,13 +104,13 @@ class AffWild2:
         parts = []
         for (key, split), path in self._layout.single.get(name, {}).items():
             form = SINGLE_TASK_FORMS[key]
-            values = read_frames(path, form)
-            frames = np.arange(len(values))
-            parts.append(self._moments(name, clock, split, key, form, frames, values))
+            labels = read_frames(path, form)
+            frames = np.arange(len(labels.values))
+            parts.append(self._moments(name, clock, split, key, form, frames, labels))
         for split, multi in self._multi.items():
-            frames, values = multi.rows(name)
+            frames, labels = multi.rows(name)
             form = MULTI_TASK_FORM
-            parts.append(self._moments(name, clock, split, MULTI_TASK_SET, form, frames, values))
+            parts.append(self._moments(name, clock, split, MULTI_TASK_SET, form, frames, labels))
         return join_moments(parts)
 
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -161,12 +162,12 @@ class AffWild2:
         label_set: str,
         form: Form,
         frames: IntArray,
-        values: FloatArray,
+        labels: Labels,
     ) -> Moments:
-        labelled = ~np.isnan(values).all(1)
+        labeled: BoolArray = labels.valid.any(1)
         if clock.length_s is not None:  # an average rate may be a little off at the end
-            labelled &= clock.times(frames) < clock.length_s + END_SLACK_S
-        frames, values = frames[labelled], values[labelled]
+            labeled &= clock.times(frames) < clock.length_s + END_SLACK_S
+        frames, labels = frames[labeled], labels.take(labeled)
         keys: dict[str, Key] = {
             "source": f"{self.name}/{name}",
             "person": f"{self.name}/{name}",
@@ -176,7 +177,7 @@ class AffWild2:
             "split": split,
             "label_set": label_set,
         }
-        return build_moments(len(frames), keys, _labels(form, values), self._origin)
+        return build_moments(len(frames), keys, _by_task(form, labels), self._origin)
 
 
 class _MultiTaskFile:
@@ -188,13 +189,13 @@ class _MultiTaskFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._labels = read_image_labels(path)
+            self._lines = read_image_labels(path)
         except AnnotationError as unreadable:
-            self._labels = ImageLabels.nothing_but(unreadable)
+            self._lines = ImageLabels.nothing_but(unreadable)
         self._problems: defaultdict[str, list[AnnotationError]] = defaultdict(list)
-        for video, error in self._labels.problems:
+        for video, error in self._lines.problems:
             self._problems[video].append(error)
-        videos, number = np.unique(self._labels.video.astype(str), return_inverse=True)
+        videos, number = np.unique(self._lines.video.astype(str), return_inverse=True)
         order = np.argsort(number, kind="stable")
         ends = np.searchsorted(number[order], np.arange(len(videos)), side="right")
         self._rows = dict(zip(videos.tolist(), np.split(order, ends), strict=False))
@@ -209,8 +210,8 @@ class _MultiTaskFile:
         wrong = self._problems.get(name)
         return blame_first(wrong) if wrong else None
 
-    def rows(self, name: str) -> tuple[IntArray, FloatArray]:
-        """Frames (N,) and numbers (N, 15) of a video; lines that repeat another count once.
+    def rows(self, name: str) -> tuple[IntArray, Labels]:
+        """Frames (N,) and labels (N, 15) of a video; lines that repeat another count once.
 
         Raises:
             AnnotationError: A line that names the video is wrong, or contradicts another.
@@ -218,20 +219,20 @@ class _MultiTaskFile:
         if wrong := self.problem(name):
             raise wrong
         rows = self._rows.get(name, np.empty(0, np.int64))
-        frames, values = self._labels.frame[rows], self._labels.values[rows]
+        frames, labels = self._lines.frame[rows], self._lines.labels.take(rows)
         unique, first, again = np.unique(frames, return_index=True, return_inverse=True)
-        same = (values == values[first][again]) | (
-            np.isnan(values) & np.isnan(values[first][again])
-        )
+        chosen = labels.take(first)
+        same = labels.values == chosen.values[again]
+        same &= labels.valid == chosen.valid[again]
         if not same.all():
             row = int(np.flatnonzero(~same.all(1))[0])
-            earlier = self._labels.line[rows[first[again[row]]]]
+            earlier = self._lines.line[rows[first[again[row]]]]
             raise AnnotationError(
                 "one line for each image",
                 f"other labels for the image of line {earlier}",
-                where=f"{self._path}:{self._labels.line[rows[row]]}",
+                where=f"{self._path}:{self._lines.line[rows[row]]}",
             )
-        return unique, values[first]
+        return unique, chosen
 
 
 def _numbered_images(folder: Path | None) -> Iterator[tuple[int, Path]]:
@@ -246,13 +247,16 @@ def _numbered_images(folder: Path | None) -> Iterator[tuple[int, Path]]:
     yield from sorted(images.items())
 
 
-def _labels(form: Form, values: FloatArray) -> dict[str, NDArray[np.floating]]:
+def _by_task(form: Form, labels: Labels) -> dict[str, Labels]:
     """A file's numbers by task; expression becomes a distribution."""
     keys = np.array(form.tasks)
-    labels: dict[str, NDArray[np.floating]] = {
-        key: values[:, keys == key] for key in dict.fromkeys(form.tasks)
+    split = {
+        key: Labels(labels.values[:, keys == key], labels.valid[:, keys == key])
+        for key in dict.fromkeys(form.tasks)
     }
-    if EXPRESSION.key in labels:
-        classes = np.nan_to_num(labels[EXPRESSION.key][:, 0], nan=-1)
-        labels[EXPRESSION.key] = one_hot(classes.astype(np.int64))
-    return labels
+    if EXPRESSION.key in split:
+        number = split[EXPRESSION.key]
+        classes = one_hot(number.values[:, 0].astype(np.int64))
+        valid = np.repeat(number.valid, EXPRESSION.width, axis=1)
+        split[EXPRESSION.key] = Labels(classes, valid)
+    return split

@@ -28,11 +28,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from triaffect.corpora.rows import Labels
 from triaffect.errors import AnnotationError
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
-from triaffect.types import BoolArray, FloatArray, IntArray
+from triaffect.types import BoolArray, IntArray
 
 _NAME = r"[^/\\\pC\pZ](?:[^/\\\pC\p{Zl}\p{Zp}]*[^/\\\pC\pZ])?"
 _IMAGE = rf"^(?P<video>{_NAME})/(?P<number>[0-9]{{1,8}})\.(?i:jpe?g)$"
@@ -117,35 +118,35 @@ class ImageLabels(NamedTuple):
         video: Name of the video, shape (N,).
         frame: 0-based frame number, shape (N,).
         line: 1-based line of the file, shape (N,).
-        values: The file's numbers, NaN where not annotated, shape (N, 15).
+        labels: The file's numbers and which of them are annotated, shape (N, 15).
         problems: The lines that are wrong, each with the video it names, ``""`` if none.
     """
 
     video: NDArray[np.object_]
     frame: IntArray
     line: IntArray
-    values: FloatArray
+    labels: Labels
     problems: list[tuple[str, AnnotationError]]
 
     @staticmethod
     def nothing_but(error: AnnotationError) -> ImageLabels:
         """No lines, and one problem that names no video."""
         none = np.empty(0, np.int64)
-        values = np.empty((0, len(MULTI_TASK_FORM.values)), np.float32)
-        return ImageLabels(np.empty(0, np.object_), none, none, values, [("", error)])
+        labels = Labels.from_nan(np.empty((0, len(MULTI_TASK_FORM.values)), np.float32))
+        return ImageLabels(np.empty(0, np.object_), none, none, labels, [("", error)])
 
 
 class _Lines(NamedTuple):
-    values: FloatArray
+    labels: Labels
     images: pa.Array
     problems: dict[int, AnnotationError]
 
 
-def read_frames(path: Path, form: Form) -> FloatArray:
+def read_frames(path: Path, form: Form) -> Labels:
     """Read a single-task file, in which data line n is frame n - 1.
 
     Returns:
-        The numbers of each frame, NaN where not annotated, shape (frames, K).
+        The numbers of each frame and which of them are annotated, shape (frames, K).
 
     Raises:
         AnnotationError: The file is wrong; the message names the first wrong line and
@@ -154,7 +155,7 @@ def read_frames(path: Path, form: Form) -> FloatArray:
     lines = _read_lines(path, form)
     if lines.problems:
         raise blame_first(list(lines.problems.values()))
-    return lines.values
+    return lines.labels
 
 
 def read_image_labels(path: Path) -> ImageLabels:
@@ -176,7 +177,7 @@ def read_image_labels(path: Path) -> ImageLabels:
         for row in np.flatnonzero(~good).tolist()
     ]
     line = np.flatnonzero(good) + 2
-    return ImageLabels(video[good], frame[good], line, lines.values[good], problems)
+    return ImageLabels(video[good], frame[good], line, lines.labels.take(good), problems)
 
 
 def read_test_list(path: Path) -> list[str]:
@@ -256,33 +257,34 @@ def _parse_at_once(body: str, form: Form) -> _Lines | None:
     except pa.ArrowInvalid:
         return None
     numbers = np.stack([table.column(each.name).to_numpy() for each in form.values], axis=1)
-    values, wrong = _without_codes(numbers, form)
+    labels, wrong = _decode(numbers, form)
     if wrong.any():
         return None
     names = table.column("image").combine_chunks() if form.has_image else pa.array([], pa.string())
-    return _Lines(values, pc.utf8_trim(names, _BLANKS), {})
+    return _Lines(labels, pc.utf8_trim(names, _BLANKS), {})
 
 
-def _without_codes(numbers: NDArray[np.float64], form: Form) -> tuple[FloatArray, BoolArray]:
-    """Numbers with NaN for the codes, and which of them cannot be; shapes (N, K)."""
+def _decode(numbers: NDArray[np.float64], form: Form) -> tuple[Labels, BoolArray]:
+    """Tell labels from the codes for none, and from numbers that cannot be; shapes (N, K)."""
     rules = form.values
     missing = numbers == np.array([rule.missing for rule in rules])
     whole = np.array([rule.whole for rule in rules])
     fits = numbers >= np.array([rule.low for rule in rules])
     fits &= numbers <= np.array([rule.high for rule in rules])
     fits &= ~whole | (numbers == np.floor(numbers))
-    return np.where(fits, numbers, np.nan).astype(np.float32), ~(fits | missing)
+    values = np.where(fits, numbers, 0).astype(np.float32)
+    return Labels(values, fits), ~(fits | missing)
 
 
 def _parse_by_line(path: Path, body: str, form: Form) -> _Lines:
     lines = [text.split(",") for text in body.split("\n")]
-    values, wrong = _without_codes(np.array([_numbers(fields, form) for fields in lines]), form)
+    labels, wrong = _decode(np.array([_numbers(fields, form) for fields in lines]), form)
     problems = {
         row: _mistake(lines[row], form, int(wrong[row].argmax()), f"{path}:{row + 2}")
         for row in np.flatnonzero(wrong.any(1)).tolist()
     }
     images = [fields[0].strip(_BLANKS) for fields in lines] if form.has_image else []
-    return _Lines(values, pa.array(images, pa.string()), problems)
+    return _Lines(labels, pa.array(images, pa.string()), problems)
 
 
 def _numbers(fields: list[str], form: Form) -> list[float]:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.frame_clock import FrameClock
-from triaffect.corpora.rows import DEFAULT_RATE, MEANING, Key, build_moments, fold
+from triaffect.corpora.rows import DEFAULT_RATE, MEANING, Key, Labels, build_moments, fold_votes
 from triaffect.errors import AnnotationError
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.types import BoolArray, FloatArray, LabelOrigin, Moments, Source, SourceKind, Split
@@ -95,7 +95,7 @@ class FerPlus:
             "label_set": EXPRESSION.key,
         }
         amounts = expression_votes(votes[rows], self._vote_columns)
-        labels = amounts / amounts.sum(1, keepdims=True)
+        labels = Labels.from_nan(amounts / amounts.sum(1, keepdims=True))
         return build_moments(len(rows), keys, {EXPRESSION.key: labels}, LabelOrigin.HUMAN)
 
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -154,7 +154,7 @@ def _array_file(root: Path) -> Path:
 def expression_votes(votes: NDArray[np.integer], columns: list[str]) -> FloatArray:
     """Votes (N, 10) added up by the expression they mean, shape (N, 8); no others count."""
     named = [k for k, name in enumerate(columns) if name not in NO_EXPRESSION]
-    return fold(votes[:, named], [columns[k] for k in named])
+    return fold_votes(votes[:, named], [columns[k] for k in named])
 
 
 def _shows_expression(votes: NDArray[np.uint8], columns: list[str]) -> BoolArray:

@@ -50,6 +50,7 @@ from triaffect.corpora.own_media import OwnMedia, media_in
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
     Key,
+    Labels,
     build_moments,
 )
 from triaffect.errors import AnnotationError, TableError
@@ -62,7 +63,6 @@ from triaffect.types import (
     CORPUS_SPLITS,
     NO_FACE,
     BoolArray,
-    FloatArray,
     IntArray,
     LabelOrigin,
     Moments,
@@ -333,13 +333,13 @@ def splits(table: pd.DataFrame, where: str) -> list[str]:
 
 
 def check_places(
-    places: dict[str, NDArray[np.float64]], labelled: BoolArray, pictures: BoolArray, where: str
+    places: dict[str, NDArray[np.float64]], labeled: BoolArray, pictures: BoolArray, where: str
 ) -> None:
-    """Make sure that labelled rows say which moment they describe, and a picture's no other than 0.
+    """Make sure that labeled rows say which moment they describe, and a picture's no other than 0.
 
     Args:
         places: ``frame`` and ``time_s`` of each row, NaN where blank, each of shape (rows,).
-        labelled: Which rows have a label.
+        labeled: Which rows have a label.
         pictures: Which rows are of a picture, whose only moment is frame 0, time 0.
         where: The file, for messages.
 
@@ -347,13 +347,13 @@ def check_places(
         TableError: A row says neither, or a picture's another one.
     """
     for column, values in places.items():
-        wrong = np.flatnonzero(labelled & pictures & (values > 0))
+        wrong = np.flatnonzero(labeled & pictures & (values > 0))
         if len(wrong):
             row = int(wrong[0])
             got = f"{values[row]:g}"
             raise TableError("0 or blank for a picture", got, where=cell(where, row, column))
     nowhere = np.all([np.isnan(values) for values in places.values()], axis=0)
-    wrong = np.flatnonzero(labelled & ~pictures & nowhere)
+    wrong = np.flatnonzero(labeled & ~pictures & nowhere)
     if len(wrong):
         place = f"{where}, row {int(wrong[0]) + 1}"
         raise TableError(" or ".join(places), "neither", "say which moment it is", where=place)
@@ -389,7 +389,7 @@ def votes_as_shares(table: pd.DataFrame, tasks: Sequence[Task], where: str) -> p
 
 
 def refuse_contradictions(
-    labels: Mapping[str, FloatArray],
+    labels: Mapping[str, Labels],
     place: Sequence[NDArray[np.generic]],
     rows: IntArray,
     where: str,
@@ -397,7 +397,7 @@ def refuse_contradictions(
     """See that rows of one moment of one face do not differ in a label.
 
     Args:
-        labels: Labels (N, K) by task key, NaN where not annotated.
+        labels: Labels of N rows by task key.
         place: Frame, time and face of each row, shape (N,) each.
         rows: The rows' numbers in the table, shape (N,).
         where: The table, for the message.
@@ -406,9 +406,9 @@ def refuse_contradictions(
         TableError: Two rows contradict each other.
     """
     _, moment = np.unique(np.stack(place), axis=1, return_inverse=True)
-    for values in labels.values():
-        for column in values.T:
-            given = np.flatnonzero(~np.isnan(column))
+    for each in labels.values():
+        for column, valid in zip(each.values.T, each.valid.T, strict=True):
+            given = np.flatnonzero(valid)
             order = given[np.lexsort((given, moment[given]))]
             again = (moment[order][1:] == moment[order][:-1]) & (
                 column[order][1:] != column[order][:-1]
@@ -437,7 +437,7 @@ _SLACK_S = 1.0
 
 
 class LabelTable(OwnMedia):
-    """Reader of a table of labels. The table is checked whole when it is open_container.
+    """Reader of a table of labels. The table is checked whole when it is opened.
 
     What only a clip's file can tell, such as how many frames it has, is checked when the labels
     of that clip are asked for.
@@ -476,9 +476,9 @@ class LabelTable(OwnMedia):
         self._splits = splits(table, where)
         self._persons = texts(table, "person")
         self._labels = _read_labels(votes_as_shares(table, tasks, where), tasks, self._path)
-        self._labelled = np.any([~np.isnan(v).all(1) for v in self._labels.values()], axis=0)
+        self._labeled = np.any([each.valid.any(1) for each in self._labels.values()], axis=0)
         places = {"frame": self._frames, "time_s": self._times_s}
-        check_places(places, self._labelled, self._pictures(len(table)), where)
+        check_places(places, self._labeled, self._pictures(len(table)), where)
 
     @property
     def passed_over(self) -> list[str]:
@@ -507,8 +507,8 @@ class LabelTable(OwnMedia):
                 whose labels contradict each other.
         """
         rows = self._rows[source.source_id.removeprefix(f"{self.name}/")]
-        rows = rows[self._labelled[rows]]
-        labels = {key: values[rows] for key, values in self._labels.items()}
+        rows = rows[self._labeled[rows]]
+        labels = {key: each.take(rows) for key, each in self._labels.items()}
         frames, times_s, seen = self._places(source, rows)
         refuse_contradictions(labels, (frames, times_s, self._tracks[rows]), rows, str(self._path))
         keys: dict[str, Key] = {
@@ -613,22 +613,22 @@ def _end_s(source: Source, clock: FrameClock) -> float | None:
     return max(declared_s or 0.0, clock.end_s) if len(clock.times_s) else declared_s
 
 
-def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict[str, FloatArray]:
-    """Labels (rows, K) by task key, NaN where not annotated."""
+def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict[str, Labels]:
+    """Labels of all rows by task key, of the tasks that have any."""
     labels = {}
     for task in tasks:
         targets = task.read_labels(table, str(path))
         if targets.valid.any():
-            labels[task.key] = np.where(targets.valid, targets.values, np.float32(np.nan))
+            labels[task.key] = Labels(targets.values, targets.valid)
     if not labels:
         columns = ", ".join(column for task in tasks for column in task.prediction_columns)
         raise TableError(f"a label in at least one of {columns}", "none", where=path)
     return labels
 
 
-def _label_sets(labels: dict[str, FloatArray], rows: int) -> list[str]:
+def _label_sets(labels: dict[str, Labels], rows: int) -> list[str]:
     sets = np.full(rows, MULTI_TASK_SET, dtype=object)
-    given = {key: ~np.isnan(values).all(1) for key, values in labels.items()}
+    given = {key: each.valid.any(1) for key, each in labels.items()}
     alone = np.sum(list(given.values()), axis=0) == 1
     for key, has in given.items():
         sets[has & alone] = key

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -19,7 +20,16 @@ from triaffect.media.video import VideoFrames
 from triaffect.tasks.expression import EXPRESSIONS
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import KEY_COLUMNS, FloatArray, LabelOrigin, Moments, Source, moments_schema
+from triaffect.types import (
+    KEY_COLUMNS,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    LabelOrigin,
+    Moments,
+    Source,
+    moments_schema,
+)
 
 MEANING = MappingProxyType(
     {
@@ -47,13 +57,7 @@ MEANING = MappingProxyType(
 """Expression by a corpus's own name of the emotion."""
 
 
-def one_hot(emotion: str) -> FloatArray:
-    """Distribution over the expressions that a single named emotion stands for, shape (8,)."""
-    distribution: FloatArray = fold(np.ones((1, 1), np.float32), [emotion])[0]
-    return distribution
-
-
-def fold(
+def fold_votes(
     amounts: NDArray[np.integer] | NDArray[np.floating], emotions: Sequence[str]
 ) -> FloatArray:
     """Add up votes for a corpus's own emotions by the expression they mean.
@@ -81,6 +85,28 @@ Key = str | int | Sequence[str] | NDArray[np.generic]
 """What a key column holds: one value for all rows, or one a row."""
 
 
+@dataclass(frozen=True)
+class Labels:
+    """Labels of one task as a parser read them; ``valid`` decides, not the values.
+
+    Attributes:
+        values: Values, or for expression a distribution over the classes, shape (N, K).
+        valid: Which of them are annotated, shape (N, K).
+    """
+
+    values: NDArray[np.floating]
+    valid: BoolArray
+
+    @staticmethod
+    def from_nan(values: NDArray[np.floating]) -> Labels:
+        """Read an array (N, K) in which NaN is not annotated."""
+        return Labels(values, ~np.isnan(values))
+
+    def take(self, rows: IntArray | BoolArray) -> Labels:
+        """Select rows, by their numbers or by a mask."""
+        return Labels(self.values[rows], self.valid[rows])
+
+
 def label_columns(tasks: Sequence[Task] = TASKS) -> dict[str, tuple[str, ...]]:
     """Label columns of each task by its key, as `moments_schema` wants them."""
     return {task.key: task.columns for task in tasks}
@@ -89,7 +115,7 @@ def label_columns(tasks: Sequence[Task] = TASKS) -> dict[str, tuple[str, ...]]:
 def build_moments(
     rows: int,
     keys: Mapping[str, Key],
-    labels: Mapping[str, NDArray[np.floating]],
+    labels: Mapping[str, Labels],
     origin: LabelOrigin,
     tasks: Sequence[Task] = TASKS,
 ) -> Moments:
@@ -98,7 +124,7 @@ def build_moments(
     Args:
         rows: Number of rows N.
         keys: The key columns by name; a single value stands for all rows.
-        labels: Labels (N, K) by task key, NaN where not annotated; a task may be absent.
+        labels: Labels of N rows by task key; a task may be absent.
         origin: Where all these labels came from.
         tasks: The tasks whose columns the table has.
 
@@ -135,16 +161,16 @@ def _key_column(value: Key, kind: pa.DataType, rows: int) -> pa.Array:
 
 
 def _task_columns(
-    values: NDArray[np.floating] | None, width: int, rows: int, origin: LabelOrigin
+    labels: Labels | None, width: int, rows: int, origin: LabelOrigin
 ) -> list[pa.Array]:
-    if values is None:
+    if labels is None:
         kinds = [pa.float32()] * (width + 1) + [pa.string()]
         return [pa.nulls(rows, kind) for kind in kinds]
-    missing = np.isnan(values)
-    columns = [pa.array(values[:, k].astype(np.float32), mask=missing[:, k]) for k in range(width)]
-    labelled = pa.array(~missing.all(1))
-    weight = pc.if_else(labelled, pa.scalar(1.0, pa.float32()), pa.scalar(None, pa.float32()))
-    origins = pc.if_else(labelled, pa.scalar(str(origin)), pa.scalar(None, pa.string()))
+    values, missing = labels.values.astype(np.float32), ~labels.valid
+    columns = [pa.array(values[:, k], mask=missing[:, k]) for k in range(width)]
+    labeled = pa.array(labels.valid.any(1))
+    weight = pc.if_else(labeled, pa.scalar(1.0, pa.float32()), pa.scalar(None, pa.float32()))
+    origins = pc.if_else(labeled, pa.scalar(str(origin)), pa.scalar(None, pa.string()))
     return [*columns, weight, origins]
 
 
