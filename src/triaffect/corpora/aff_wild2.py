@@ -41,7 +41,6 @@ from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.probe import read_image
 from triaffect.tasks.expression import EXPRESSION, one_hot
 from triaffect.types import (
-    BoolArray,
     IntArray,
     LabelOrigin,
     Moments,
@@ -164,7 +163,7 @@ class AffWild2:
         frames: IntArray,
         labels: Labels,
     ) -> Moments:
-        labeled: BoolArray = labels.valid.any(1)
+        labeled = np.asarray(labels.valid.any(1), np.bool_)
         if clock.length_s is not None:  # an average rate may be a little off at the end
             labeled &= clock.times(frames) < clock.length_s + END_SLACK_S
         frames, labels = frames[labeled], labels.take(labeled)
