@@ -33,7 +33,6 @@ from triaffect.models.light_face import LightFace
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import load_weights
 from triaffect.training.trainer import set_threads, train
 from triaffect.types import Moments, Split
 
@@ -96,7 +95,7 @@ def run(name: str, store: FeatureStore, out: Path, epochs: int, seed: int) -> Li
     with without_cameras(name.endswith("no cameras")):
         train(recipe, given, folder, seed, resume=True)
     net = LightFace([EXPRESSION], **recipe.net.model_dump(exclude={"kind"}))
-    load_weights(net, RunFolder(folder), "face", "best")
+    RunFolder(folder).load_weights(net, "face", "best")
     return net.eval()
 
 

@@ -25,10 +25,10 @@ from triaffect.prediction.predictor import Predictor
 from triaffect.prediction.predictor import load as load_model
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
-from triaffect.training.build import build_samples
-from triaffect.training.files import write_tensors
+from triaffect.training.build import TrainingContext, build_samples
+from triaffect.training.checkpoint import write_tensors
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import StageRun, TrainingContext
+from triaffect.training.stage import StageRun
 from triaffect.training.trainer import set_threads
 
 app = typer.Typer(

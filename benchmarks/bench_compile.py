@@ -16,9 +16,9 @@ from torch._dynamo.exc import TorchDynamoException
 
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
-from triaffect.training.build import build_samples
+from triaffect.training.build import TrainingContext, build_samples
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import StageRun, TrainingContext
+from triaffect.training.stage import StageRun
 from triaffect.training.trainer import set_threads
 
 RESULT = Path(__file__).parent / "results" / "compile.json"

@@ -18,10 +18,9 @@ import torch
 from measure import Measurement, measure_in_turns, report
 
 from triaffect.features.extractors.session import open_session
-from triaffect.models.light_face import LightFace
-from triaffect.recipes.config import LightFaceSpec
+from triaffect.models.light_face import LightFace, LightFaceSpec
 from triaffect.tasks.registry import task
-from triaffect.training.export import _Features, to_onnx
+from triaffect.training.export import FeatureEncoder, to_onnx
 
 RESULT = Path(__file__).parent / "results" / "face_nets.json"
 SECONDS, REPEATS, SEED = 0.5, 5, 0
@@ -48,7 +47,7 @@ def export(spec: LightFaceSpec, folder: Path) -> Path:
     net = LightFace([task("EXPR")], **spec.model_dump(exclude={"kind"}))
     crops = torch.zeros((2, 64, 64), dtype=torch.uint8)
     path = folder / "face.onnx"
-    path.write_bytes(to_onnx(_Features(net), {"crops": crops}, ["features"]))
+    path.write_bytes(to_onnx(FeatureEncoder(net), {"crops": crops}, ["features"]))
     return path
 
 

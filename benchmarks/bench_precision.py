@@ -21,9 +21,9 @@ from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.features.timeline import KEY_DTYPE
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS, task
-from triaffect.training.build import build_samples
+from triaffect.training.build import TrainingContext, build_samples
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import StageRun, TrainingContext
+from triaffect.training.stage import StageRun
 from triaffect.training.trainer import set_threads
 from triaffect.types import FeatureSeries, LabelOrigin
 

@@ -22,7 +22,7 @@ from triaffect.features.extractors.registry import DEFAULT, SHIPPED
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.load import load_recipe
 from triaffect.training.export import export_run
-from triaffect.training.initial_weights import find_initial
+from triaffect.training.run_folder import find_initial_weights
 from triaffect.training.trainer import set_threads, train
 
 LEARN, CHOOSE = 10, 8
@@ -46,7 +46,7 @@ def one_split(pictures: Path, people: list[str], work: Path) -> tuple[float, flo
     write_table(people, pictures / "labels.csv")
     extract(open_corpus(pictures), work / "store", DEFAULT, DEFAULT)
     store, recipe = FeatureStore.open(work / "store"), load_recipe("finetune")
-    run = train(recipe, store, work / "run", initial=find_initial(DEFAULT, recipe, store))
+    run = train(recipe, store, work / "run", initial=find_initial_weights(DEFAULT, recipe, store))
     export_run(run, store)
     before, after = (
         score_model_folder(model, store, "test")["stages"]["model"]["all"]["accuracy"]["EXPR"]

@@ -16,8 +16,7 @@ import torch
 
 from triaffect.features.store import FeatureStore
 from triaffect.metrics.abaw import score_targets
-from triaffect.training.scoring import predict_rows, truth_of
-from triaffect.training.trainer import open_run
+from triaffect.training.scoring import open_run, predict_rows, truth_of
 
 KEY = "AU"
 

@@ -40,12 +40,10 @@ from triaffect.faces.stream import FaceStream
 from triaffect.features.extraction_worker import batches
 from triaffect.features.extractors.onnx import gray64
 from triaffect.io.atomic import write_json
-from triaffect.models.light_face import LightFace
-from triaffect.recipes.config import LightFaceSpec
+from triaffect.models.light_face import LightFace, LightFaceSpec
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.registry import task
 from triaffect.training.run_folder import RunFolder, read_recipe
-from triaffect.training.stage import load_weights
 from triaffect.types import Split
 
 TEST, VALIDATION = "PublicTest", "validation"
@@ -120,7 +118,7 @@ def _face_run(root: Path) -> Answers | None:
         return None
     tasks = [task(key) for key in recipe.tasks]
     net = LightFace(tasks, **recipe.net.model_dump(exclude={"kind"}))
-    load_weights(net, RunFolder(root), list(recipe.stages)[-1], "best")
+    RunFolder(root).load_weights(net, list(recipe.stages)[-1], "best")
     net.eval()
 
     @torch.no_grad()

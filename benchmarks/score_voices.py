@@ -35,8 +35,8 @@ from triaffect.features.extractors.onnx import OnnxVoice
 from triaffect.features.model_folder import load_model_folder
 from triaffect.io.atomic import write_json
 from triaffect.media.audio import sound_chunks
+from triaffect.models.light_voice import LightVoiceSpec
 from triaffect.prediction.predictor import Predictor, model_folder
-from triaffect.recipes.config import LightVoiceSpec
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.types import Split

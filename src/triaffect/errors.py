@@ -66,3 +66,7 @@ class DiskError(TriaffectError):
 
 class TableError(TriaffectError):
     """A table of labels or predictions whose columns or rows do not fit."""
+
+
+class PluginError(TriaffectError):
+    """A task, network or corpus of another package that is missing or fails on import."""

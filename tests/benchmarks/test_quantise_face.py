@@ -8,7 +8,7 @@ import torch
 from tests.benchmarks.scripts import load
 from triaffect.models.light_face import LightFace
 from triaffect.tasks.registry import TASKS
-from triaffect.training.export import _Features, to_onnx
+from triaffect.training.export import FeatureEncoder, to_onnx
 
 script = load("quantise_face")
 
@@ -19,7 +19,7 @@ def test_the_network_in_8_bits_gives_about_the_same_vectors(tmp_path):
     crops = np.random.default_rng(0).integers(0, 256, (64, 64, 64)).astype(np.uint8)
     example = {"crops": torch.from_numpy(crops[:2])}
     path = tmp_path / "face.onnx"
-    path.write_bytes(to_onnx(_Features(net), example, ["features"], half=True))
+    path.write_bytes(to_onnx(FeatureEncoder(net), example, ["features"], half=True))
     made = script.quantised(path, crops)
     kinds = {each.data_type for each in onnx.load_from_string(made).graph.initializer}
     assert onnx.TensorProto.INT8 in kinds

@@ -1,6 +1,7 @@
-"""Adding a task is one file and one line: a toy task from label file to page."""
+"""A task of another module, named by its path: from label file to page, package unchanged."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,10 @@ import torch
 
 import triaffect
 from tests.prediction.tiny_model import write_tiny_model
-from tests.tasks.toy import Pain
 from tests.training.recipes import small
 from triaffect.cli.evaluate import score_model_folder
 from triaffect.corpora.label_table import LabelTable
+from triaffect.errors import PluginError
 from triaffect.evaluation.evaluate import Resampling, evaluate, split_of
 from triaffect.evaluation.minibatch_scores import authors_scores, pools_of_run
 from triaffect.features.extraction import extract
@@ -21,12 +22,13 @@ from triaffect.features.store import FeatureStore
 from triaffect.media.writer import write_video
 from triaffect.prediction.predictor import Predictor
 from triaffect.report.training_page import demo_page
-from triaffect.tasks.registry import TASKS
+from triaffect.tasks import registry
+from triaffect.tasks.registry import TASKS, task
 from triaffect.training.export import export_run
-from triaffect.training.scoring import predict_rows
-from triaffect.training.trainer import open_run, train
+from triaffect.training.scoring import open_run, predict_rows
+from triaffect.training.trainer import train
 
-FOUR = (*TASKS, Pain())
+PATH = "tests.tasks.toy:PAIN"
 FRAMES, RATE = 24, 12.0
 
 
@@ -51,30 +53,44 @@ def corpus(tmp_path_factory):
     return root
 
 
-def test_a_fourth_task_goes_from_labels_to_page(corpus, tmp_path):
+@pytest.fixture
+def new_process(monkeypatch):
+    """Forget, as a new process would, which tasks were loaded."""
+
+    def forget():
+        monkeypatch.setattr(registry, "_loaded", {})
+
+    forget()
+    return forget
+
+
+def test_a_fourth_task_goes_from_labels_to_page(corpus, tmp_path, new_process):
     torch.set_num_threads(1)
     networks = str(write_tiny_model(tmp_path / "tiny"))
-    extract(LabelTable(corpus, FOUR), tmp_path / "store", networks, networks, tasks=FOUR)
+    task(PATH)  # as `extract --task` does
+    extract(LabelTable(corpus), tmp_path / "store", networks, networks)
     store = FeatureStore.open(tmp_path / "store")
+    new_process()
     recipe = small(
         "default",
-        'tasks=["VA", "EXPR", "AU", "PAIN"]',
+        f'tasks=["VA", "EXPR", "AU", "{PATH}"]',
         'teacher.updates=["MTL"]',
         'student.updates=["MTL"]',
         'student.distillation.on=["MTL"]',
         "data.batch_size=8",
         "data.held_out=0",
     )
-    folder = train(recipe, store, tmp_path / "run", known=FOUR)
-    export_run(folder, store, FOUR)
+    folder = train(recipe, store, tmp_path / "run")
+    export_run(folder, store)
 
     scores = json.loads(folder.scores.read_text())
     official = scores["student"]["test"]["MTL"]["official"]
     assert set(official) == {"P_VA", "P_EXPR", "P_AU", "P_PAIN", "P_MTL"}
     assert official["P_PAIN"] > 0
-    work, nets = open_run(folder.root, store, FOUR)
-    split = split_of(store, work.samples, "test", FOUR)
-    said = predict_rows(nets[-1].net, work.samples, split.rows, FOUR)
+    new_process()
+    work, nets = open_run(folder.root, store)
+    split = split_of(store, work.samples, "test", work.tasks)
+    said = predict_rows(nets[-1].net, work.samples, split.rows, work.tasks)
     found = evaluate(split, said, Resampling(10))["all"]
     assert found["official"]["P_PAIN"] == pytest.approx(official["P_PAIN"])
     assert found["intervals"]["units"]["PAIN"] == 1
@@ -84,11 +100,36 @@ def test_a_fourth_task_goes_from_labels_to_page(corpus, tmp_path):
     lines = [json.loads(line) for line in folder.journal.read_text().splitlines()]
     assert {"MTL.label.PAIN", "MTL.teacher.PAIN"} <= set(lines[-1]["losses"])
 
-    predictions = Predictor(folder.model, tasks=FOUR).predict(corpus / "2.mp4")
+    new_process()
+    predictor = Predictor(folder.model)
+    predictions = predictor.predict(corpus / "2.mp4")
     assert predictions["pain"].between(0, 1).all()
-    page = demo_page({"student": {"official": official}}, lines, predictions, FOUR)
+    page = demo_page({"student": {"official": official}}, lines, predictions, predictor.tasks)
     assert "P_PAIN" in page
     assert "pain" in page
+    check_missing_plugin(folder, store, new_process)
+
+
+def check_missing_plugin(folder, store, new_process):
+    """Run and model folder name the module; without it, they say what to install."""
+    refusal = "the task .*PAIN of `pain_module`, got no module pain_module; pip install pain-tasks"
+    new_process()
+    for path, opened in (
+        (folder.description, lambda: open_run(folder.root, store)),
+        (folder.model / "model.json", lambda: Predictor(folder.model)),
+    ):
+        text = path.read_text()
+        assert '"path": "tests.tasks.toy:PAIN"' in text
+        path.write_text(
+            re.sub(
+                r'"path": "tests.tasks.toy:PAIN"(, *\s*"package": "", *\s*"version": "")?',
+                '"path": "pain_module:PAIN", "package": "pain-tasks", "version": "3"',
+                text,
+            )
+        )
+        with pytest.raises(PluginError, match=refusal) as refused:
+            opened()
+        assert "\n" not in str(refused.value)
 
 
 def test_the_model_answers_as_training_scored_it(corpus, tmp_path):

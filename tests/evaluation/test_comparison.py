@@ -29,9 +29,9 @@ from triaffect.metrics.paired import drawn_units, resample_scores, score_names
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.device import Device
-from triaffect.training.scoring import predict_rows, truth_of
-from triaffect.training.trainer import open_run, train
-from triaffect.training.view import LeakChoice, hide_labels, hold_out
+from triaffect.training.scoring import open_run, predict_rows, truth_of
+from triaffect.training.trainer import train
+from triaffect.training.view import LeakChoice, hide_labels, hold_out_people
 
 SEEDS = range(2)
 
@@ -159,7 +159,7 @@ def test_cost_is_what_the_journal_says(place):
     assert student["seconds_in_all"] == pytest.approx(own + teacher["seconds"], abs=0.03)
     assert teacher["seconds_in_all"] == teacher["seconds"]
     assert student["epochs"] == 2
-    rows, labels = learnt(hold_out(place.store, 0.1))
+    rows, labels = learnt(hold_out_people(place.store, 0.1))
     assert (student["rows"], student["labels"]) == (rows, labels)
     assert rows < learnt(place.store)[0], "one of six people is held out"
     assert found["systems"]["taught/student"]["difference"]["P_VA"]["interval"] is None

@@ -21,8 +21,8 @@ from triaffect.evaluation.minibatch_scores import authors_scores, pools_of_run, 
 from triaffect.metrics.abaw import per_batch_score, score_targets
 from triaffect.tasks.registry import TASKS
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.scoring import predict_rows
-from triaffect.training.trainer import open_run, train
+from triaffect.training.scoring import open_run, predict_rows
+from triaffect.training.trainer import train
 from triaffect.types import Window
 
 NONE, SOME = Resampling(0), Resampling(40, 3)
@@ -184,9 +184,9 @@ def test_a_split_must_exist_and_have_rows(store, coded):
 
 
 def test_a_run_without_scores_is_not_finished(store, coded, tmp_path):
-    about = coded.about.read_text()
+    about = coded.description.read_text()
     folder = RunFolder(tmp_path)
-    folder.about.write_text(about)
+    folder.description.write_text(about)
     for stage in ("teacher", "student"):
         path = folder.weights(stage, "best")
         path.parent.mkdir(parents=True)

@@ -19,7 +19,7 @@ from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.features.timeline import KEY_DTYPE
 from triaffect.recipes.config import DataSpec, WindowSpec
 from triaffect.tasks.registry import TASKS
-from triaffect.training.build import asked_samples
+from triaffect.training.build import unlabeled_samples
 from triaffect.types import FeatureSeries, Moments, moments_schema
 
 NO_LABELS = Moments(moments_schema({task.key: task.columns for task in TASKS}).empty_table())
@@ -76,7 +76,7 @@ class Recorder:
 
     def samples(self, moments):
         self.moments = moments
-        return asked_samples(self.data, self.store, TASKS, moments)
+        return unlabeled_samples(self.data, self.store, TASKS, moments)
 
     def predict(self, samples, rows):
         moments = samples.rows.moments[rows]

@@ -11,7 +11,7 @@ from triaffect.features.model_folder import load_model_folder
 from triaffect.models.attention import ChannelAttention, SpatialAttention
 from triaffect.models.light_face import LightFace
 from triaffect.tasks.registry import TASKS
-from triaffect.training.export import _Features, export_run, to_onnx
+from triaffect.training.export import FeatureEncoder, export_run, to_onnx
 from triaffect.training.trainer import train
 
 KINDS = ["none", "channel", "channel_spatial"]
@@ -51,7 +51,7 @@ def test_it_is_exported_and_answers_each_crop_alone(kind):
     torch.manual_seed(0)
     net = LightFace(TASKS, (8, 16), (1, 1), 8, attention=kind).eval()
     crops = torch.randint(0, 256, (5, 64, 64), dtype=torch.uint8)
-    graph = to_onnx(_Features(net), {"crops": crops[:2]}, ["features"])
+    graph = to_onnx(FeatureEncoder(net), {"crops": crops[:2]}, ["features"])
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     whole = session.run(None, {"crops": crops.numpy()})[0]
     for number in range(len(crops)):

@@ -10,8 +10,9 @@ from tests.training.stores import crops_store
 from triaffect.features.model_folder import load_model_folder
 from triaffect.models.light_face import LightFace
 from triaffect.tasks.registry import TASKS
-from triaffect.training.export import _Features, export_run, to_onnx
-from triaffect.training.trainer import open_run, train
+from triaffect.training.export import FeatureEncoder, export_run, to_onnx
+from triaffect.training.scoring import open_run
+from triaffect.training.trainer import train
 
 
 def pair(**more):
@@ -75,7 +76,7 @@ def test_it_adds_no_weights_and_is_off_unless_asked_for():
 
 def test_the_exported_network_looks_twice_too():
     _, mirrored = pair()
-    graph = to_onnx(_Features(mirrored), {"crops": crops()[:2]}, ["features"])
+    graph = to_onnx(FeatureEncoder(mirrored), {"crops": crops()[:2]}, ["features"])
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
     def run(x):

@@ -98,13 +98,13 @@ def test_killed_there_and_given_again_it_ends_the_same(store, tmp_path):
 def test_a_run_stays_where_it_was_begun(store, tmp_path):
     recipe = small("default", *ONCE)
     folder = train(recipe, store, tmp_path / "run")
-    about = json.loads(folder.about.read_text())
+    about = json.loads(folder.description.read_text())
     assert about["device"] == "cpu"
-    folder.about.write_text(json.dumps({**about, "device": "cuda"}))
+    folder.description.write_text(json.dumps({**about, "device": "cuda"}))
     with pytest.raises(RunError, match="the run's own device cuda, got cpu"):
         train(recipe, store, tmp_path / "run", resume=True)
     del about["device"]
-    folder.about.write_text(json.dumps(about))
+    folder.description.write_text(json.dumps(about))
     train(recipe, store, tmp_path / "run", resume=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from triaffect.training.ema import ExponentialMovingAverage
+from triaffect.training.optimizers import ExponentialMovingAverage
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from triaffect.training.export import LEAST, halve, to_onnx
+from triaffect.training.export import MIN_HALF_SIZE, halve, to_onnx
 
 EXAMPLE = {"x": torch.zeros(2, 48)}
 
@@ -43,7 +43,7 @@ def test_small_tensors_and_what_does_not_fit_stay_as_they_are():
     after = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     for each in weights:
         before = numpy_helper.to_array(each)
-        if before.size < LEAST or np.abs(before).max() > np.finfo(np.float16).max:
+        if before.size < MIN_HALF_SIZE or np.abs(before).max() > np.finfo(np.float16).max:
             np.testing.assert_array_equal(after[each.name], before)
             assert after[each.name].dtype == before.dtype
     assert any(np.abs(value).max() > np.finfo(np.float16).max for value in after.values())

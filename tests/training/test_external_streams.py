@@ -16,9 +16,9 @@ from triaffect.prediction.predictor import load
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.export import export_run
-from triaffect.training.run_folder import read_about
-from triaffect.training.scoring import predict_rows, truth_of
-from triaffect.training.trainer import open_run, train
+from triaffect.training.run_folder import read_description
+from triaffect.training.scoring import open_run, predict_rows, truth_of
+from triaffect.training.trainer import train
 
 FACE = "data.face=noise"
 ALONE = (
@@ -100,7 +100,7 @@ def test_such_a_run_makes_no_model_folder_and_says_why(store, told):
 
 
 def test_the_runs_data_are_the_streams_it_reads(store, told):
-    assert read_about(told)["data"] == store.fingerprint(["noise", "told"])
+    assert read_description(told).data == store.fingerprint(["noise", "told"])
 
 
 def test_a_store_without_the_stream_is_refused_by_name(told, tmp_path):

@@ -15,11 +15,12 @@ from triaffect.losses.distillation import Distillation
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import LossOptions
-from triaffect.training.build import build_samples
+from triaffect.training.build import TrainingContext, build_samples
 from triaffect.training.distillation import find_teachers
-from triaffect.training.run_folder import RunFolder, begin
-from triaffect.training.stage import StageRun, TrainingContext
-from triaffect.training.trainer import open_run, train
+from triaffect.training.run_folder import RunFolder, begin_run
+from triaffect.training.scoring import open_run
+from triaffect.training.stage import StageRun
+from triaffect.training.trainer import train
 
 HOT = LossOptions(temperature=2.0)
 
@@ -43,7 +44,7 @@ def runs(store, tmp_path_factory):
 def begun(store, root, recipe, teachers):
     """The student's stage as a run would begin it."""
     found = find_teachers(teachers, recipe)
-    folder = begin(root, recipe, 0, "data", resume=False, teachers=found)
+    folder = begin_run(root, recipe, 0, "data", resume=False, teachers=found)
     tasks = [task_by_key(key) for key in recipe.tasks]
     samples = build_samples(recipe.data, store, tasks)
     return StageRun(TrainingContext(recipe, store, samples, tasks, folder, 0), 0)
@@ -142,7 +143,7 @@ def test_a_run_goes_on_without_its_teachers_folders(store, runs, tmp_path, chang
         with pytest.raises(KilledError):
             train(recipe, store, tmp_path / "killed", 4, report=killing(after), **given)
     same_end(whole, train(recipe, store, tmp_path / "killed", 4, resume=True, teachers=again))
-    about = json.loads(whole.about.read_text())
+    about = json.loads(whole.description.read_text())
     assert about["teachers"] == [each.sha256 for each in teachers]
     assert [each["tasks"] for each in about["teachers_recipes"]] == [["EXPR", "AU"], ["EXPR"]]
     assert sorted(path.name for path in whole.teachers.iterdir()) == [

@@ -21,15 +21,15 @@ from triaffect.metrics.thresholds import best_thresholds, read_thresholds
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.training.export import export_run, label_origins
-from triaffect.training.run_folder import Initial
-from triaffect.training.trainer import open_run, train
+from triaffect.training.run_folder import InitialWeights
+from triaffect.training.scoring import open_run
+from triaffect.training.trainer import train
 from triaffect.training.view import (
-    HELD_OUT,
-    _choose,
+    choose_units,
+    group_people,
     hide_labels,
-    hold_out,
-    humans_first,
-    people_apart,
+    hold_out_people,
+    use_trusted_labels,
 )
 from triaffect.types import Moments, Targets
 
@@ -38,9 +38,9 @@ TRAIN = ("train",)
 
 def held(store, share=0.2):
     """People held out, and those left to learn from."""
-    moments = hold_out(store, share).moments
+    moments = hold_out_people(store, share).moments
     split, person = moments.dictionary_column("split")[:], moments.dictionary_column("person")[:]
-    return set(person[split == HELD_OUT]), set(person[split == "train"])
+    return set(person[split == "held out"]), set(person[split == "train"])
 
 
 def people(count, corpus="made", **more):
@@ -53,9 +53,9 @@ def test_a_share_of_the_people_is_held_out_and_nobody_is_in_both(tmp_path):
     assert len(apart) == 4
     assert len(left) == 16
     assert not apart & left
-    splits = Counter(hold_out(store, 0.2).moments.dictionary_column("split")[:])
+    splits = Counter(hold_out_people(store, 0.2).moments.dictionary_column("split")[:])
     assert splits["validation"] == 12, "other splits stay as they are"
-    assert hold_out(store, 0.0) is store
+    assert hold_out_people(store, 0.0) is store
 
 
 def test_the_same_people_whatever_else_is_in_the_store(tmp_path):
@@ -79,7 +79,7 @@ def test_people_who_share_a_video_stay_together(tmp_path):
 def test_people_of_one_set_of_pictures_are_strangers(tmp_path):
     stills = [Made(f"faces/{k}", TRAIN, f"faces/p{k}", "all.npz", stills=True) for k in range(10)]
     store = store_of(tmp_path / "s", *stills)
-    assert len(people_apart(store, np.arange(len(store.moments)))[1]) == 10
+    assert len(group_people(store, np.arange(len(store.moments)))[1]) == 10
     assert len(held(store)[0]) == 2
 
 
@@ -103,7 +103,7 @@ def test_every_corpus_and_label_set_has_someone_held_out(tmp_path):
 def test_something_is_always_left_to_learn_from(counts, share):
     counts = np.array(counts, float)
     counts = counts[:, counts.sum(0) > 0]
-    chosen = _choose(counts, np.arange(len(counts)), share)
+    chosen = choose_units(counts, np.arange(len(counts)), share)
     assert (counts[~chosen].sum(0) > 0).all()
 
 
@@ -144,7 +144,7 @@ def test_where_people_labelled_a_task_nothing_else_is_learnt_of_it(tmp_path):
     human = frame["person"].isin(["seen/p0", "seen/p1"])
     frame.loc[human, "EXPR_origin"] = "human"
     mixed = relabelled(store, frame)
-    left = humans_first(mixed, ["EXPR"], TASKS).moments.table.to_pandas()
+    left = use_trusted_labels(mixed, ["EXPR"], TASKS).moments.table.to_pandas()
     training = frame["split"] == "train"
     gone, kept = training & ~human, ~training | human
     for task in TASKS:
@@ -153,14 +153,14 @@ def test_where_people_labelled_a_task_nothing_else_is_learnt_of_it(tmp_path):
         assert after[gone].isna().all(axis=None) if task.key == "EXPR" else after.equals(before)
     assert frame.loc[gone, "p_other"].notna().any(), "there was something to hide"
     assert set(left.loc[gone & left["AU1"].notna(), "label_set"]) == {"MTL", "AU"}
-    assert humans_first(mixed, [], TASKS) is mixed
-    assert humans_first(store, ["EXPR"], TASKS) is store, "nobody's labels: the others stay"
-    assert humans_first(mixed, ["VA"], TASKS) is mixed
+    assert use_trusted_labels(mixed, [], TASKS) is mixed
+    assert use_trusted_labels(store, ["EXPR"], TASKS) is store, "nobody's labels: the others stay"
+    assert use_trusted_labels(mixed, ["VA"], TASKS) is mixed
     with pytest.raises(TriaffectError, match="did you mean EXPR"):
-        humans_first(mixed, ["expr"], TASKS)
-    told = label_origins(mixed, small("default"), TASKS)
+        use_trusted_labels(mixed, ["expr"], TASKS)
+    told = label_origins(use_trusted_labels(mixed, ["EXPR"], TASKS).moments, TASKS)
     assert told == {"VA": "rendered", "EXPR": "human", "AU": "rendered"}
-    told = label_origins(mixed, small("default", "data.humans_first=[]"), TASKS)
+    told = label_origins(mixed.moments, TASKS)
     assert told["EXPR"] == "human+rendered"
 
 
@@ -214,8 +214,10 @@ def test_epochs_are_chosen_on_people_held_out(run):
 
 def test_nobody_held_out_is_learnt_from(store, run, tmp_path):
     """Other labels of theirs change what is chosen, and not one weight."""
-    moments = hold_out(store, 0.1).moments
-    kept = set(moments.dictionary_column("source")[moments.dictionary_column("split") == HELD_OUT])
+    moments = hold_out_people(store, 0.1).moments
+    kept = set(
+        moments.dictionary_column("source")[moments.dictionary_column("split") == "held out"]
+    )
     assert kept
     table = store.moments.table.to_pandas()
     table.loc[table["source"].isin(kept), "valence"] *= -1
@@ -242,7 +244,7 @@ def test_a_stages_thresholds_go_into_scores_and_model(store, tmp_path, monkeypat
 
 
 def test_thresholds_of_the_start_hold_where_none_are_set(store, run, tmp_path):
-    initial = Initial(run.weights("teacher", "best"), "x", {"AU1": 0.3})
+    initial = InitialWeights(run.weights("teacher", "best"), "x", {"AU1": 0.3})
     recipe = small("default", "teacher.selection.thresholds=false", "data.held_out=0")
     again = train(recipe, store, tmp_path / "run", initial=initial)
     assert read_thresholds(again.thresholds("teacher")) == {"AU1": 0.3}

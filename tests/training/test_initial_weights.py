@@ -21,11 +21,12 @@ from triaffect.features.model_folder import (
     write_model_folder,
 )
 from triaffect.features.store import FeatureStore
+from triaffect.models.base import load_weights
 from triaffect.recipes.load import load_recipe
-from triaffect.training import initial_weights
-from triaffect.training.initial_weights import fill, find_initial
-from triaffect.training.run_folder import Initial
-from triaffect.training.trainer import open_run, train
+from triaffect.training import run_folder
+from triaffect.training.run_folder import InitialWeights, find_initial_weights
+from triaffect.training.scoring import open_run
+from triaffect.training.trainer import train
 from triaffect.types import Window
 
 WINDOW = Window(2.0, 0.4)
@@ -37,9 +38,9 @@ def test_find_initial_says_what_to_install_if_the_shipped_weights_are_not_there(
 ):
     shipped = tmp_path / "default"
     shutil.copytree(SHIPPED, shipped, ignore=shutil.ignore_patterns("*.safetensors"))
-    monkeypatch.setattr(initial_weights, "SHIPPED", shipped)
+    monkeypatch.setattr(run_folder, "SHIPPED", shipped)
     with pytest.raises(ModelError, match="install triaffect-train-weights"):
-        find_initial("default", load_recipe("light_face"), None)
+        find_initial_weights("default", load_recipe("light_face"), None)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def trained(store, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def initial(trained):
-    return Initial(trained.weights("teacher", "best"), "of the teacher")
+    return InitialWeights(trained.weights("teacher", "best"), "of the teacher")
 
 
 def finetune(*overrides):
@@ -108,7 +109,7 @@ def test_a_resumed_run_needs_the_same_weights(store, trained, initial, tmp_path)
     train(finetune(*ONE_EPOCH), store, tmp_path / "run", initial=initial)
     again = train(finetune(*ONE_EPOCH), store, tmp_path / "run", resume=True, initial=initial)
     assert [line["event"] for line in journal(again)] == ["start", "epoch"]
-    other = Initial(trained.weights("student", "best"), "of the student")
+    other = InitialWeights(trained.weights("student", "best"), "of the student")
     with pytest.raises(RunError, match="initial"):
         train(finetune(*ONE_EPOCH), store, tmp_path / "run", resume=True, initial=other)
     with pytest.raises(RecipeError, match="--init"):
@@ -122,7 +123,7 @@ def test_a_stage_cannot_learn_from_a_start_that_is_random(store, tmp_path):
 
 
 def test_weights_of_another_size_are_refused(store, initial, tmp_path):
-    with pytest.raises(RunError, match=r"weights of the recipe's network: face.*net fields"):
+    with pytest.raises(ModelError, match=r"weights of DefaultNet, got .* has face.*sizes"):
         train(finetune("net.width=8"), store, tmp_path / "run", initial=initial)
 
 
@@ -134,7 +135,7 @@ def test_a_discriminator_may_come_or_go(store, trained, initial, tmp_path):
     before = net.discriminator.out.weight.clone()
     with torch.no_grad():
         net.heads["VA"][1].weight.zero_()
-    fill(net, tmp_path / "bare.safetensors")
+    load_weights(net, tmp_path / "bare.safetensors", discriminator_optional=True)
     assert torch.equal(net.discriminator.out.weight, before)
     assert torch.equal(net.heads["VA"][1].weight, bare["heads.VA.1.weight"])
 
@@ -168,21 +169,21 @@ def test_a_model_folder_is_checked_before_it_is_used(store, tmp_path):
     weights = tmp_path / "w.safetensors"
     save_file({"x": torch.from_numpy(np.ones(2, np.float32))}, weights)
     whole = model(tmp_path / "whole", **{"fusion.safetensors": weights})
-    found = find_initial(str(whole.path), finetune(), as_made_with(store, whole))
+    found = find_initial_weights(str(whole.path), finetune(), as_made_with(store, whole))
     assert found.path == whole.path / "fusion.safetensors"
     with pytest.raises(StoreError, match=r"own face network.*extract it with --face"):
-        find_initial(str(whole.path), finetune(), as_made_with(store, whole, face="voice"))
+        find_initial_weights(str(whole.path), finetune(), as_made_with(store, whole, face="voice"))
     deaf = model(tmp_path / "deaf", without="voice", **{"fusion.safetensors": weights})
     with pytest.raises(ModelError, match="expected a model folder with a voice network, got one"):
-        find_initial(str(deaf.path), finetune(), as_made_with(store, whole))
+        find_initial_weights(str(deaf.path), finetune(), as_made_with(store, whole))
     narrow = finetune("data.window.span=1.2")
     with pytest.raises(RunError, match="an initial model over the recipe's Window"):
-        find_initial(str(whole.path), narrow, as_made_with(store, whole))
+        find_initial_weights(str(whole.path), narrow, as_made_with(store, whole))
     bare = model(tmp_path / "bare")
     with pytest.raises(ModelError, match=r"fusion\.safetensors"):
-        find_initial(str(bare.path), finetune(), as_made_with(store, bare))
+        find_initial_weights(str(bare.path), finetune(), as_made_with(store, bare))
     with pytest.raises(ModelError, match="model folder or a finished run"):
-        find_initial(str(tmp_path / "nothing"), finetune(), store)
+        find_initial_weights(str(tmp_path / "nothing"), finetune(), store)
 
 
 def test_statistics_stay_as_they_were_given(store, initial, tmp_path):

@@ -20,12 +20,19 @@ from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.features.timeline import KEY_DTYPE
 from triaffect.tasks.registry import TASKS
-from triaffect.training.run_folder import leaks_of
+from triaffect.training.run_folder import stored_leak_choice
 from triaffect.training.trainer import train
-from triaffect.training.view import LEFT_OUT, LeakChoice, find_leaks, settle, told
+from triaffect.training.view import LeakChoice, TrainingView, find_leaks
 from triaffect.types import FeatureSeries, Moments
 
 POOLS = {"ALL": SETS}
+LEFT_OUT = "left out"
+
+
+def viewed(store, choice):
+    """What a run learns from that hides no label and holds nobody out."""
+    recipe = small("default", "data.held_out=0", "data.humans_first=[]")
+    return TrainingView.of(recipe, store, 0, choice)
 
 
 @dataclass
@@ -86,7 +93,7 @@ def test_nothing_is_found_where_nothing_is_shared(tmp_path):
         Made("made/d", ("test",), "made/dan"),
     )
     assert not find_leaks(store, POOLS)
-    assert settle(store, find_leaks(store, POOLS), LeakChoice.REFUSE) is store
+    assert viewed(store, LeakChoice.REFUSE).store is store
 
 
 def test_a_person_in_two_videos_of_two_splits(tmp_path):
@@ -143,7 +150,7 @@ def test_refusing_names_the_first_few_and_the_remedies(tmp_path):
     many = [Made(f"made/{k}{split}", (split,), f"person {k}") for k in range(5) for split in HALVES]
     store = store_of(tmp_path / "s", *many)
     with pytest.raises(StoreError, match="got 5 people") as caught:
-        settle(store, find_leaks(store, POOLS), LeakChoice.REFUSE)
+        viewed(store, LeakChoice.REFUSE)
     message = str(caught.value)
     assert "(person 0, person 1, person 2, …)" in message
     assert "--drop-leak" in message
@@ -164,9 +171,9 @@ def test_what_leaks_is_left_out_in_favour_of_the_later_split(tmp_path):
         Made("made/d", ("train",)),
         Made("made/e", ("train", "test")),
     )
-    leaks = find_leaks(store, POOLS)
-    kept = settle(store, leaks, LeakChoice.DROP)
-    table = kept.moments.table
+    view = viewed(store, LeakChoice.DROP)
+    assert view.leaks == find_leaks(store, POOLS)
+    table = view.moments.table
     splits = {
         source: set(table.filter(pc.equal(table["source"], source))["split"].to_pylist())
         for source in store.sources
@@ -180,11 +187,16 @@ def test_what_leaks_is_left_out_in_favour_of_the_later_split(tmp_path):
         "made/d": {"train"},
         "made/e": {LEFT_OUT, "test"},
     }
-    assert not find_leaks(kept, POOLS).people.keys() - {"ann", "made/e"}
-    assert told(store, kept, leaks)["left_out"] == {"train": 30, "validation": 12}
+    assert not find_leaks(view.store, POOLS).people.keys() - {"ann", "made/e"}
+    assert view.excluded == {"train": 30, "validation": 12}
+    assert len(view.rows("train")) == 12 + 6
+    assert (view.moments.dictionary_column("split")[view.rows("test")] == "test").all()
     assert LEFT_OUT not in store.moments.table["split"].to_pylist()
-    assert kept.fingerprint() == store.fingerprint()
-    assert settle(store, leaks, LeakChoice.ALLOW) is store
+    assert view.store.fingerprint() == store.fingerprint()
+    allowed = viewed(store, LeakChoice.ALLOW)
+    assert allowed.store is store
+    assert allowed.leaks == view.leaks
+    assert allowed.excluded == {}
 
 
 SOURCES = [Made(f"made/t{k}", ("train",), f"p{k}") for k in range(4)]
@@ -216,9 +228,9 @@ def test_the_journal_tells_what_was_found_and_done(leaky, tmp_path):
             "event": "leaks", "choice": choice, "people": {"p0": ["train", "validation"]},
             "videos": {}, "left_out": left_out,
         }  # fmt: skip
-        assert first in heard
+        assert first in [event.model_dump() for event in heard]
         assert "leaks" not in {line["event"] for line in others}
-        assert json.loads(folder.about.read_text())["leaks"] == choice
+        assert json.loads(folder.description.read_text())["leaks"] == choice
 
 
 def test_left_out_rows_are_not_learnt_from(leaky, tmp_path):
@@ -264,10 +276,10 @@ def test_a_resumed_run_keeps_the_event_and_refuses_another_choice(leaky, tmp_pat
     folder = train(recipe, leaky, out, resume=True)  # it remembers
     events = [json.loads(line)["event"] for line in folder.journal.read_text().splitlines()]
     assert events == ["leaks", "epoch", "epoch"]
-    assert leaks_of(out, resume=True) is LeakChoice.DROP
-    assert leaks_of(out, resume=False) is LeakChoice.REFUSE
-    folder.about.write_text(folder.about.read_text().replace('"drop"', '"maybe"'))
-    with pytest.raises(RunError, match=r"expected leaks: refuse or allow or drop .*got 'maybe'"):
+    assert stored_leak_choice(out, resume=True) is LeakChoice.DROP
+    assert stored_leak_choice(out, resume=False) is LeakChoice.REFUSE
+    folder.description.write_text(folder.description.read_text().replace('"drop"', '"maybe"'))
+    with pytest.raises(RunError, match=r"valid leaks in run.json, got 'maybe'; .*'allow' or"):
         train(recipe, leaky, out, resume=True)
 
 

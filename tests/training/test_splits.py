@@ -21,11 +21,11 @@ from triaffect.evaluation.comparison.systems import find_entries
 from triaffect.recipes.config import DataSpec
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import task as task_by_key
-from triaffect.training.build import build_samples
-from triaffect.training.run_folder import Initial, RunFolder
-from triaffect.training.stage import StageRun, TrainingContext
+from triaffect.training.build import TrainingContext, build_samples
+from triaffect.training.run_folder import InitialWeights, RunFolder
+from triaffect.training.stage import StageRun
 from triaffect.training.trainer import train
-from triaffect.training.view import split_anew, with_test_people
+from triaffect.training.view import apply_splits
 
 PLAIN = ("data.held_out=0", "face.precision=float32", "data.batch_size=32")
 REFIT = ("data.refit=true", *PLAIN)
@@ -52,7 +52,7 @@ def store(tmp_path_factory):
 def begun(store, recipe):
     """A stage as a run would begin it, without a folder."""
     tasks = [task_by_key(key) for key in recipe.tasks]
-    split = split_anew(store, recipe.data)
+    split = apply_splits(store, recipe.data)
     samples = build_samples(recipe.data, split, tasks)
     work = TrainingContext(recipe, split, samples, tasks, RunFolder(Path("nowhere")), 0)
     return StageRun(work, 0)
@@ -86,10 +86,10 @@ def test_validation_rows_are_learnt_from_and_test_rows_are_not(crops):
     plain, refit = (begun(crops, small("light_face", *each)) for each in (PLAIN, REFIT))
     for run, names in ((plain, {"train"}), (refit, {"train", "validation"})):
         rows = np.concatenate([rows for _, _, rows in run.plan(0).updates(run.kinds)])
-        sources = crops.moments.dictionary_column("source")[run.work.samples.rows.moments[rows]]
+        sources = crops.moments.dictionary_column("source")[run.context.samples.rows.moments[rows]]
         assert Counter(sources) == dict.fromkeys(names, 48)
-    assert refit.work.pools("validation") == {}
-    assert len(refit.work.pools("test")["ALL"]) == 48
+    assert refit.context.pools("validation") == {}
+    assert len(refit.context.pools("test")["ALL"]) == 48
     assert set(crops.moments.dictionary_column("split")[:]) == {"train", "validation", "test"}, (
         "as it was"
     )
@@ -133,7 +133,7 @@ def test_a_killed_refit_ends_as_one_that_was_not(crops, tmp_path):
 def test_given_weights_are_trained_on_however_they_score(store, tmp_path):
     recipe = small("default", "data.refit=true", *TAUGHT, "teacher.epochs=1", "student.epochs=1")
     first = train(recipe, store, tmp_path / "first")
-    initial = Initial(first.weights("teacher", "best"), "of the teacher")
+    initial = InitialWeights(first.weights("teacher", "best"), "of the teacher")
     changes = [*SMALL["default"], "data.held_out=0", "data.refit=true", "data.batch_size=64"]
     changes += ["finetune.selection.thresholds=false", "finetune.optimizer.lr=0.5"]
     recipe = load_recipe("finetune", [*changes, "finetune.epochs=2"])
@@ -154,12 +154,16 @@ def test_people_who_are_named_are_tested_in_place_of_their_corpuss_own(tmp_path)
         Made("two/f", ("train",), "two/ann"),
     )
     before = splits(store)
-    after = splits(with_test_people(store, ["one/ann", "one/cid"]))
+
+    def tested(*people, refit=False):
+        data = DataSpec(input="windows", pools={"ALL": ("MTL",)}, test_people=people, refit=refit)
+        return splits(apply_splits(store, data))
+
+    after = tested("one/ann", "one/cid")
     assert after == before | {"one/ann": "test", "one/cid": "test", "one/bob": "train"}
-    assert splits(with_test_people(store, ["one/bob"])) == before
+    assert tested("one/bob") == before
     assert splits(store) == before, "the store is not changed"
-    both = DataSpec(input="windows", pools={"ALL": ("MTL",)}, test_people=("one/ann",), refit=True)
-    assert splits(split_anew(store, both)) == {
+    assert tested("one/ann", refit=True) == {
         "one/ann": "test", "one/bob": "train", "one/cid": "train", "one/dan": "train",
         "two/eve": "test", "two/ann": "train",
     }  # fmt: skip

@@ -12,16 +12,16 @@ from safetensors.torch import load_file
 from tests.training.recipes import small
 from tests.training.stores import crops_store, made_store
 from triaffect.datasets.batches import make_batch
-from triaffect.errors import RunError, StoreError, TriaffectError
+from triaffect.errors import RecipeError, RunError, StoreError, TriaffectError
 from triaffect.evaluation.evaluate import chance, split_of
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.registry import task as task_by_key
-from triaffect.training.build import build_samples
-from triaffect.training.checkpoint import read_progress
-from triaffect.training.files import write_tensors
-from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import StageRun, TrainingContext
-from triaffect.training.trainer import check_stages, open_run, train
+from triaffect.training.build import TrainingContext, build_samples
+from triaffect.training.checkpoint import read_progress, write_tensors
+from triaffect.training.run_folder import RunFolder, read_description
+from triaffect.training.scoring import open_run
+from triaffect.training.stage import StageRun
+from triaffect.training.trainer import check_stages, train
 
 
 @pytest.fixture(scope="module")
@@ -160,13 +160,13 @@ def test_the_average_is_what_is_scored_and_kept(tmp_path):
     run = StageRun(work(store, recipe, folder.root), 0)
     run.load(folder.checkpoint)
     kept = load_file(folder.weights("face", "last"))
-    assert all(torch.equal(run.average.net.state_dict()[key], kept[key]) for key in kept)
+    assert all(torch.equal(run.ema.net.state_dict()[key], kept[key]) for key in kept)
     assert not all(torch.equal(run.net.state_dict()[key], kept[key]) for key in kept)
     told = json.loads(folder.journal.read_text().splitlines()[0])["validation"]["ALL"]
     assert run.score("validation")["ALL"].official == pytest.approx(told)
     forget(run.net)
     assert run.score("validation")["ALL"].official == pytest.approx(told)
-    forget(run.average.net)
+    forget(run.ema.net)
     assert run.score("validation")["ALL"].official != pytest.approx(told)
 
 
@@ -180,10 +180,10 @@ def test_a_mixed_batch_is_learnt_from(tmp_path):
     store = crops_store(tmp_path / "store", rows=64)
     recipe = small("light_face", "data.mix=1", "data.augment=false", "data.held_out=0")
     run = StageRun(work(store, recipe), 0)
-    assert run.work.samples.inputs(np.arange(2))["crop"].dtype == np.uint8
+    assert run.context.samples.inputs(np.arange(2))["crop"].dtype == np.uint8
     (_, kind, rows), *_ = run.plan(0).updates(run.kinds)
-    batch = make_batch(run.work.samples, kind, rows)
-    mixed, shown = run._shown(batch, (0, 0, 0))
+    batch = make_batch(run.context.samples, kind, rows)
+    mixed, shown = run._augmented(batch, (0, 0, 0))
     assert not np.array_equal(shown["crop"].numpy(), batch.inputs["crop"])
     assert not np.array_equal(mixed.targets["EXPR"].values, batch.targets["EXPR"].values)
     np.testing.assert_array_equal(batch.rows, mixed.rows)
@@ -218,13 +218,45 @@ def test_an_unfinished_run_cannot_be_opened(store, coded, tmp_path):
     assert len(open_run(coded.root, store)[1]) == 2
     with pytest.raises(RunError, match=r"run\.json"):
         open_run(tmp_path, store)
-    (tmp_path / "run.json").write_text('{"format": 1, "seed": 0, "recipe": {}}')
-    with pytest.raises(RunError, match="recipe"):
-        open_run(tmp_path, store)
-    about = {"format": 1, "seed": 0, "recipe": recipe.model_dump(mode="json")}
-    (tmp_path / "run.json").write_text(json.dumps(about))
+    description = json.loads(coded.description.read_text())
+    description["recipe"] = recipe.model_dump(mode="json")
+    (tmp_path / "run.json").write_text(json.dumps(description))
     with pytest.raises(RunError, match="stage teacher"):
         open_run(tmp_path, store)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"format": 7}, RunError, "run format 1, got 7"),
+        ({"seed": "many"}, RunError, "valid seed in run.json, got 'many'"),
+        ({"sead": 1}, RunError, "valid sead in run.json"),
+        ({"recipe": {}}, RecipeError, r"run\.json: expected the key 'name', got none"),
+        ({"recipe.data.batchsize": 8}, RecipeError, "'data.batchsize'; did you mean 'batch_size'"),
+        ({"recipe.net.lstn": 8}, RecipeError, "'net.lstn'; did you mean 'lstm'"),
+    ],
+)
+def test_a_run_of_another_version_is_refused_with_what_is_wrong(
+    coded, tmp_path, change, error, message
+):
+    description = json.loads(coded.description.read_text())
+    for path, value in change.items():
+        *parents, key = path.split(".")
+        node = description
+        for parent in parents:
+            node = node[parent]
+        node[key] = value
+    (tmp_path / "run.json").write_text(json.dumps(description))
+    with pytest.raises(error, match=message):
+        read_description(tmp_path)
+
+
+def test_a_run_that_lacks_later_keys_is_read(coded, tmp_path):
+    description = json.loads(coded.description.read_text())
+    for key in ("device", "teachers", "teachers_recipes", "plugins", "initial_thresholds"):
+        del description[key]
+    (tmp_path / "run.json").write_text(json.dumps(description))
+    assert read_description(tmp_path) == read_description(coded.root)
 
 
 def _progress(folder):

@@ -12,12 +12,12 @@ from tests.training.recipes import small
 from tests.training.stores import made_store
 from triaffect.tasks.registry import TASKS
 from triaffect.training import distillation as module
-from triaffect.training.build import build_net, build_samples
+from triaffect.training.build import TrainingContext, build_net, build_samples
+from triaffect.training.checkpoint import write_tensors
 from triaffect.training.device import CPU
 from triaffect.training.distillation import StoredTeacher
-from triaffect.training.files import write_tensors
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.stage import StageRun, TrainingContext
+from triaffect.training.stage import StageRun
 from triaffect.training.trainer import train
 
 NAMES = ["default", "paper_as_coded", "paper_as_published"]
@@ -44,8 +44,8 @@ def student(store, name, root: Path, *overrides) -> StageRun:
 @pytest.mark.parametrize("name", NAMES)
 def test_stored_answers_are_those_of_the_moment(store, tmp_path, name):
     run = student(store, name, tmp_path)
-    for _, kind, rows in list(run.plan(0).updates(run.taught_kinds))[:6]:
-        batch = CPU.tensors(run.work.samples.inputs(rows))
+    for _, kind, rows in list(run.plan(0).updates(run.distilled_kinds))[:6]:
+        batch = CPU.tensors(run.context.samples.inputs(rows))
         with torch.no_grad():
             wanted = run.teacher(batch).raw
         found = run.stored.raw(rows)
@@ -75,8 +75,8 @@ def test_the_teacher_is_asked_once_about_each_row(store, tmp_path):
     for epoch in range(2):
         for iteration, kind, rows in run.plan(epoch).updates(run.kinds):
             run.update(epoch, iteration, kind, rows)
-    assert "MTL" not in run.taught_kinds
-    assert sum(asked) == sum(len(run.training[kind]) for kind in run.taught_kinds)
+    assert "MTL" not in run.distilled_kinds
+    assert sum(asked) == sum(len(run.training[kind]) for kind in run.distilled_kinds)
 
 
 def test_a_varied_row_is_asked_about_each_time(store, tmp_path):

@@ -59,7 +59,7 @@ def convert(
     such as the valence-arousal head, are left out.
     """
     from tools.keras_import.convert import convert as read
-    from triaffect.training.files import write_tensors
+    from triaffect.training.checkpoint import write_tensors
 
     if output.suffix == SAFETENSORS and len(files) > 1:
         remedy = "give a folder, or convert them one by one"

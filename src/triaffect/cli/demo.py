@@ -162,7 +162,7 @@ def _report(summary: dict[str, Any], folder: RunFolder, predictions: Path, page:
     from triaffect.report.training_page import demo_page
     from triaffect.training.run_folder import read_journal
 
-    rows = list(read_journal(folder.journal))
+    rows = [event.model_dump(exclude_none=True) for event in read_journal(folder.journal)]
     write_text(page, demo_page(summary, rows, pd.read_csv(predictions)))
 
 

@@ -78,8 +78,7 @@ def score_run_folder(
     """Scores of each stage of a finished run on one split of a store."""
     from triaffect.evaluation.evaluate import check_run, split_of
     from triaffect.evaluation.minibatch_scores import pools_of_run
-    from triaffect.training.scoring import predict_rows
-    from triaffect.training.trainer import open_run
+    from triaffect.training.scoring import open_run, predict_rows
 
     check_run(run, store)
     work, stages = open_run(run, store)

@@ -61,6 +61,22 @@ def extract(
             help="How long raters of valence and arousal lag behind, such as 0.4s or 400ms."
         ),
     ] = "0s",
+    *,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Also keep labels of a task of another package, such as my_module:ENGAGEMENT; "
+            "may be repeated. Those of installed packages are kept anyway.",
+        ),
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            help="Read the corpus with a class of another package, such as my_module:MyCorpus.",
+            show_default="the first that recognizes the corpus",
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(help="Only the first so many sources.", min=1, show_default=False)
     ] = None,
@@ -74,10 +90,12 @@ def extract(
     from triaffect.corpora.base import open_corpus
     from triaffect.corpora.rater_delay import DelayedRatings
     from triaffect.features.extraction import extract as run
+    from triaffect.tasks.registry import resolve_tasks
 
     workers = _engine(engine, ray_address, jobs)
     delay_s = parse_duration(va_delay, "--va-delay", what="a delay", most_s=_LONGEST_DELAY_S)
-    opened = open_corpus(corpus)
+    resolve_tasks(task or ())
+    opened = open_corpus(corpus, reader)
     tell_unread(opened)
     if delay_s:
         opened = DelayedRatings(opened, delay_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from triaffect.io.workers import count_cores
 
 if TYPE_CHECKING:
     from triaffect.recipes.config import Recipe
+    from triaffect.training.run_folder import JournalEvent
 
 THREADS = min(2, count_cores())
 
@@ -82,8 +83,8 @@ def train(
     from triaffect.features.store import FeatureStore
     from triaffect.training.device import Device
     from triaffect.training.distillation import find_teachers
-    from triaffect.training.export import export_run, lacking
-    from triaffect.training.initial_weights import find_initial
+    from triaffect.training.export import explain_missing_model, export_run
+    from triaffect.training.run_folder import find_initial_weights
     from triaffect.training.trainer import set_threads
     from triaffect.training.trainer import train as run
 
@@ -91,7 +92,7 @@ def train(
     leaks = leak_choice(allow=allow_leak, drop=drop_leak)
     set_threads(threads)
     resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)
-    initial = find_initial(init, resolved, opened) if init else None
+    initial = find_initial_weights(init, resolved, opened) if init else None
     teachers = find_teachers(teacher or (), resolved)
     with progress_bar() as told:
 
@@ -105,13 +106,13 @@ def train(
             seed,
             resume,
             report,
-            _tell,
+            _report_event,
             initial=initial,
             leaks=leaks,
             device=compute_device,
             teachers=teachers,
         )
-    missing = lacking(resolved)
+    missing = explain_missing_model(resolved)
     if missing is None:
         export_run(folder, opened)
     typer.echo(f"scores: {folder.scores}\nmodel:  {missing or folder.model}")
@@ -128,45 +129,37 @@ def _resolve(recipe: str, changes: Sequence[str], precision: Precision | None) -
     return load_recipe(recipe, [*changes, *said])
 
 
-def _tell(line: dict[str, Any]) -> None:
-    """One line on stderr for what the journal notes."""
-    if line["event"] == "leaks":
-        _tell_leaks(line)
-    elif line["event"] == "no_gain":
-        kept = "its weights are those that training began with"
+def _report_event(event: JournalEvent) -> None:
+    """Write one line to stderr for an event of the journal."""
+    from triaffect.training.run_folder import EpochEnded, LeaksFound, NoGain
+
+    if isinstance(event, LeaksFound):
+        left_out = ", ".join(f"{count} for {split}" for split, count in event.left_out.items())
+        done = f"left out rows: {left_out}" if left_out else "trained on all the same"
+        counts = f"{len(event.people)} people and {len(event.videos)} videos"
+        typer.echo(f"triaffect: warning: {counts} in several splits; {done}", err=True)
+        return
+    if isinstance(event, NoGain):
+        weights = "its weights are those that training began with"
         typer.echo(
-            f"triaffect: warning: {line['stage']}: no epoch beat the start on validation; {kept}",
+            f"triaffect: warning: {event.stage}: no epoch beat the start on validation; {weights}",
             err=True,
         )
-    elif "validation" in line:
-        _tell_epoch(line)
-
-
-def _tell_leaks(line: dict[str, Any]) -> None:
-    """What occurs in more than one split, and how many rows were left out for it."""
-    left_out = ", ".join(f"{count} for {split}" for split, count in line["left_out"].items())
-    done = f"left out rows: {left_out}" if left_out else "learnt from all the same"
-    found = f"{len(line['people'])} people and {len(line['videos'])} videos"
-    typer.echo(f"triaffect: warning: {found} in several splits; {done}", err=True)
-
-
-def _tell_epoch(line: dict[str, Any]) -> None:
-    """The epoch, and the scores of each pool: those that choose, then those that only report."""
-    scores = _told(line["validation"])
-    if "held_out" in line:
+        return
+    scores = _format_scores(event.validation)
+    if event.held_out is not None:
         reported = f"; validation {scores}" if scores else ""
-        scores = f"held out {_told(line['held_out'])}{reported}"
-    when = "as it starts"
-    if line["event"] == "epoch":
-        when = f"epoch {line['epoch'] + 1}, {line['seconds']:.0f} s"
-    best = " *" if line.get("best") else ""
-    told = f": {scores}" if scores else ""
-    typer.echo(f"{line['stage']} {when}{told}{best}", err=True)
+        scores = f"held out {_format_scores(event.held_out)}{reported}"
+    when, best = "as it starts", ""
+    if isinstance(event, EpochEnded):
+        when = f"epoch {event.epoch + 1}, {event.seconds:.0f} s"
+        best = " *" if event.best else ""
+    typer.echo(f"{event.stage} {when}{f': {scores}' if scores else ''}{best}", err=True)
 
 
-def _told(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """Official scores in one line: of the pools of several tasks, if there are any."""
-    several = {pool: told for pool, told in scores.items() if f"P_{pool}" not in told}
+def _format_scores(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Format official scores in one line: of the pools of several tasks, if there are any."""
+    several = {pool: official for pool, official in scores.items() if f"P_{pool}" not in official}
     return ", ".join(
         f"{pool} " + " ".join(f"{name} {value:.3f}" for name, value in official.items())
         for pool, official in (several or scores).items()

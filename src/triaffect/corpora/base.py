@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from triaffect.corpora.ferplus import FerPlus
 from triaffect.corpora.frame_clock import FrameClock
 from triaffect.corpora.label_table import LabelTable
 from triaffect.corpora.media_folder import MediaFolder
-from triaffect.errors import AnnotationError
+from triaffect.errors import AnnotationError, PluginError
+from triaffect.io.plugins import find_plugin, plugin_names
 from triaffect.types import Moments, Source, SourceKind
 
 
@@ -79,21 +81,65 @@ FORMS = (AffWild2, FerPlus, Ravdess, EmoDb, LabelTable, MediaFolder)
 """Readers in the order in which they are tried."""
 
 
-def open_corpus(root: Path) -> Corpus:
-    """Open a corpus of any known form.
+GROUP = "triaffect.corpora"
+"""Entry points of readers of other packages; see `find_reader`."""
+
+
+def open_corpus(root: Path, reader: str | None = None) -> Corpus:
+    """Open a corpus of any form that this package or an installed one reads.
 
     Args:
         root: Its folder, or its one file (FER+, a table of labels).
+        reader: Name of a reader among entry points, or a dotted path such as
+            ``"my_module:MyCorpus"``; None for the first that recognizes the corpus, those of
+            other packages first: a table of labels recognizes much. One of an installed package
+            that cannot be loaded is left out, with a warning.
 
     Raises:
-        AnnotationError: There is no such path, or it has none of the known forms.
+        AnnotationError: There is no such path, or no reader recognizes it.
         TableError: A table of labels lacks a column.
+        PluginError: The reader is missing, fails on import, or is none.
     """
     if not root.exists():
         raise AnnotationError("a corpus", "no such file or folder", where=root)
-    for form in FORMS:
-        if form.recognises(root):
-            corpus: Corpus = form(root)
-            return corpus
-    known = " | ".join(form.form for form in FORMS)
-    raise AnnotationError("a corpus of a known form", "something else", known, where=root)
+    if reader is not None:
+        opened: Corpus = find_reader(reader)(root)
+        return opened
+    readers: list[Any] = []
+    for name in plugin_names(GROUP):
+        try:
+            readers.append(find_reader(name))
+        except PluginError as error:
+            warnings.warn(str(error), stacklevel=2)
+    readers += FORMS
+    for each in readers:
+        if each.recognises(root):
+            opened = each(root)
+            return opened  # noqa: RET504 - its type is known here alone
+    forms = " | ".join(each.form for each in readers)
+    raise AnnotationError("a corpus of a known form", "something else", forms, where=root)
+
+
+def find_reader(name: str) -> Any:  # noqa: ANN401 - a class that makes a Corpus
+    """Find the reader of another package: a class that keeps the contract of `Corpus`.
+
+    It is made from the corpus's path; ``form`` says in words what it reads, and the class method
+    ``recognises(root)`` whether a path is of that form.
+
+    Raises:
+        PluginError: It is missing, fails on import, or lacks one of these.
+    """
+    plugin = find_plugin(GROUP, name)
+    if plugin is None:
+        names = ", ".join(plugin_names(GROUP)) or "none is installed"
+        raise PluginError(f"a reader of a corpus among entry points ({names})", repr(name))
+    reader = plugin.load(f"corpus {name.rpartition(':')[2]}")
+    lacks = [each for each in (*_CONTRACT, "form", "recognises") if not hasattr(reader, each)]
+    if lacks:
+        got = f"one without {', '.join(lacks)}"
+        raise PluginError(f"a corpus as {plugin.path}", got, "see triaffect.corpora.base.Corpus")
+    return reader
+
+
+_CONTRACT = ("sources", "moments", "images", "frame_rate", "clock", "problems")
+"""Methods of a `Corpus`."""

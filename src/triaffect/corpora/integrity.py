@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from triaffect.corpora.base import Corpus, is_stills
 from triaffect.corpora.rows import name_videos
 from triaffect.errors import TriaffectError
-from triaffect.tasks.registry import TASKS
+from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
 from triaffect.types import CORPUS_SPLITS, BoolArray, Moments, Source, SourceKind, Split, Targets
 
@@ -155,15 +155,16 @@ def _by_split(values: Mapping[tuple[str, str], Any]) -> dict[str, dict[str, Any]
 def survey(
     corpus: Corpus,
     progress: Callable[[int, int, str], None] = lambda *_: None,
-    tasks: Sequence[Task] = TASKS,
+    tasks: Sequence[Task] | None = None,
 ) -> Survey:
     """Read all labels of a corpus; no pictures and no sound.
 
     Args:
         corpus: The corpus.
         progress: Told after each source: sources done, sources in all, its id.
-        tasks: The tasks whose labels are counted.
+        tasks: The tasks whose labels are counted; None for all that are available.
     """
+    tasks = tasks or available_tasks()
     found = Survey(errors=list(corpus.problems()))
     sources = corpus.sources()
     videos = name_videos({each.source_id: _video_file(corpus, each) for each in sources})

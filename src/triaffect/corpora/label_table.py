@@ -57,7 +57,7 @@ from triaffect.errors import AnnotationError, TableError
 from triaffect.media.container import duration_s, open_container
 from triaffect.media.find import kind_by_name
 from triaffect.tasks.expression import EXPRESSION
-from triaffect.tasks.registry import TASKS
+from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task, cell, is_blank, need_columns, read_numbers, shown
 from triaffect.types import (
     CORPUS_SPLITS,
@@ -458,9 +458,10 @@ class LabelTable(OwnMedia):
         "frame or time_s, and label columns"
     )
 
-    def __init__(self, root: Path, tasks: Sequence[Task] = TASKS) -> None:
+    def __init__(self, root: Path, tasks: Sequence[Task] | None = None) -> None:
         super().__init__()
         self.root = root
+        tasks = tasks or available_tasks()
         self._path, self._tasks = _table_file(root), tasks
         columns = [column for task in tasks for column in task.prediction_columns]
         measured = {column for task in tasks for column in task.columns}

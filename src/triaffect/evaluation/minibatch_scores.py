@@ -18,8 +18,8 @@ from triaffect.datasets.batches import Samples, plan_epoch
 from triaffect.evaluation.evaluate import Split
 from triaffect.metrics.abaw import Score, per_batch_score, score_statistics, statistics_of
 from triaffect.tasks.task import Task
+from triaffect.training.build import TrainingContext
 from triaffect.training.scoring import Predictions, truth_of
-from triaffect.training.stage import TrainingContext
 from triaffect.types import IntArray
 
 BATCH_SIZE = 256

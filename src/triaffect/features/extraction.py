@@ -37,7 +37,7 @@ from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.model_folder import copy_part
 from triaffect.features.store import EXTRACTORS
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
-from triaffect.tasks.registry import TASKS
+from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
 from triaffect.types import FeatureSeries, Source
 
@@ -84,7 +84,7 @@ def extract(
     workers: int | Engine = 1,
     limit: int | None = None,
     progress: Progress = lambda done, total, source: None,
-    tasks: Sequence[Task] = TASKS,
+    tasks: Sequence[Task] | None = None,
 ) -> Report:
     """Extract every source of a corpus that a store does not have yet.
 
@@ -96,7 +96,7 @@ def extract(
         workers: Processes that compute, or another engine; the store is the same.
         limit: Only the first so many sources.
         progress: Told after each job.
-        tasks: Whose labels the store keeps.
+        tasks: Tasks whose labels the store has; None for all that are available.
 
     Returns:
         What was done. A source that cannot be read is told there and in the store.
@@ -111,6 +111,7 @@ def extract(
     extractors = face_extractor(face), voice_extractor(voice)
     face_spec, voice_spec = (extractor.spec if extractor else None for extractor in extractors)
     report = Report(mistakes=[str(mistake) for mistake in corpus.problems()])
+    tasks = tasks or available_tasks()
     with StoreWriter.create_or_resume(store_path, face_spec, voice_spec, tasks) as writer:
         for part, extractor in zip(("face", "voice"), extractors, strict=True):
             if isinstance(extractor, OnnxFace | OnnxVoice):

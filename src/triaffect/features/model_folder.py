@@ -139,7 +139,8 @@ class Manifest:
         name: Name of the model.
         version: Its version.
         licence: What its weights may be used for.
-        tasks: For each output its ``key``, ``name`` and ``columns``, in order.
+        tasks: For each output its ``key``, ``name`` and ``columns``, in order; and as ``plugin``
+            where a task of another package comes from.
         face: Face network, if the folder has one.
         voice: Voice network, if the folder has one.
         fusion: Fusing network, if the folder has one.
@@ -236,7 +237,8 @@ def read_manifest(content: object, where: Path) -> Manifest:
 def _read_task(content: object, where: Path) -> dict[str, Any]:
     fields = _Fields(content, where, "tasks")
     columns = [str(name) for name in fields.get("columns", list)]
-    return {"key": fields.get("key", str), "name": fields.get("name", str), "columns": columns}
+    task = {"key": fields.get("key", str), "name": fields.get("name", str), "columns": columns}
+    return {**task, "plugin": fields.mapping("plugin", str)} if "plugin" in fields.content else task
 
 
 def _read_face(fields: _Fields) -> FacePart:

@@ -1,30 +1,163 @@
-"""What networks take and return, their weights, and ensembles of them."""
+"""The contract of a network, how recipes name networks, loading of weights, and ensembles.
+
+A network that a recipe may name, one of this package or of another, is a `torch.nn.Module` with
+
+- ``spec``, a subclass of `NetworkSpec`: the keys of the recipe's ``[net]`` table, checked by
+  pydantic. A class attribute, as are the next three;
+- ``input``, what a row of it is:
+
+  ==============  ==========================================================================
+  ``"crops"``     ``crop``, gray levels (N, 64, 64), uint8
+  ``"logmel"``    ``logmel``, natural-log mel power (N, T, 64), 100 rows a second
+  ``"windows"``   ``face`` (N, W, F) with ``face_present`` (N, W), bool; ``voice`` (N, V) with
+                  ``voice_present`` (N,), bool; and of each of ``data.extra``
+                  ``extra.NAME`` (N, D) with ``extra.NAME.present`` (N,), bool
+  ==============  ==========================================================================
+
+- ``has_discriminator``: whether it takes a stage's adversary;
+- ``reads_extra``: whether it takes further streams, ``data.extra``;
+- ``build(spec, shape)``, a class method that makes a freshly initialized one for a
+  `NetworkShape`;
+- ``forward(inputs)``, from a dictionary of these inputs to `Outputs`: raw outputs of every task,
+  before the task's own activation;
+- for crops and logmel, ``encode(x)``, from the input to features (N, D): what is exported, and
+  what a store is made with. ``spec.features`` is D.
+
+Everything that `forward` does must be exportable with `torch.onnx.export`, with a free number of
+rows. In evaluation mode each row's outputs must depend on that row alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from triaffect.errors import ModelError
+from triaffect.errors import ModelError, PluginError, RecipeError
+from triaffect.io.plugins import Plugin, find_plugin, plugin_names
+from triaffect.tasks.task import Task
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from triaffect.models.default import Standardise
+
+NETWORKS = {
+    "paper": "triaffect.models.paper:PaperNet",
+    "default": "triaffect.models.default:DefaultNet",
+    "light_face": "triaffect.models.light_face:LightFace",
+    "light_voice": "triaffect.models.light_voice:LightVoice",
+}
+"""The package's own networks by the ``kind`` of a recipe's ``[net]``."""
+
+GROUP = "triaffect.networks"
+"""Entry points of the networks of other packages."""
+
+
+class NetworkSpec(BaseModel):
+    """Keys of a recipe's ``[net]`` table; a network's own spec adds its sizes.
+
+    Attributes:
+        kind: Name of a network of the package or of an entry point, or a dotted path such as
+            ``"my_module:MyNet"``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+
+    def sizes(self) -> dict[str, Any]:
+        """Return everything but the kind, as keyword arguments."""
+        return self.model_dump(exclude={"kind"})
+
+
+def optional_key(default: Any, **limits: Any) -> Any:  # noqa: ANN401 - a field of any type
+    """Declare a key that recipes had not from the start.
+
+    While it has its default it is not written, so that older recipes keep their hash.
+    """
+    return Field(default=default, exclude_if=lambda value: value == default, **limits)
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """What a network is built for.
+
+    Attributes:
+        tasks: What it predicts.
+        face_dim: Length of a face vector; 0 for a network that takes none.
+        voice_dim: Length of a voice vector; 0 likewise.
+        classes: Number of classes that the adversary tells apart; 0 for no discriminator.
+        scales: Mean and spread of the columns of streams from other programs, by the input
+            that they fill ("face", "voice" or a name of ``data.extra``).
+    """
+
+    tasks: Sequence[Task]
+    face_dim: int = 0
+    voice_dim: int = 0
+    classes: int = 0
+    scales: Mapping[str, Standardise] = field(default_factory=dict)
+
+
+class TrainableNetwork(Protocol):
+    """The class of a network that a recipe may name; see the module."""
+
+    spec: ClassVar[type[NetworkSpec]]
+    input: ClassVar[Literal["crops", "logmel", "windows"]]
+    has_discriminator: ClassVar[bool]
+    reads_extra: ClassVar[bool]
+
+    @classmethod
+    def build(cls, spec: Any, shape: NetworkShape) -> nn.Module:  # noqa: ANN401 - its own spec
+        """Make a freshly initialized network."""
+
+
+def network_plugin(kind: str) -> Plugin | None:
+    """Say where a network comes from; None for one of the package's own."""
+    return None if kind in NETWORKS else find_plugin(GROUP, kind)
+
+
+def find_network(kind: str) -> type[TrainableNetwork]:
+    """Find the class of a network.
+
+    Args:
+        kind: Name of a network of the package or of an entry point, or a dotted path.
+
+    Raises:
+        RecipeError: No network has that name; the message names the nearest.
+        PluginError: The network of another package is missing, fails on import, or does not
+            keep the contract.
+    """
+    plugin = Plugin(NETWORKS[kind]) if kind in NETWORKS else find_plugin(GROUP, kind)
+    if plugin is None:
+        names = [*NETWORKS, *plugin_names(GROUP)]
+        near = get_close_matches(kind, names, 1, cutoff=0.4)
+        remedy = f"did you mean {near[0]}?" if near else ""
+        raise RecipeError("one of the networks " + ", ".join(names), repr(kind), remedy)
+    loaded = plugin.load(f"network {kind.rpartition(':')[2]}")
+    wrong = "a class" if not isinstance(loaded, type) else ""
+    needed = ["spec", "input", "has_discriminator", "reads_extra", "build", "forward"]
+    needed += ["encode"] if getattr(loaded, "input", "") in ("crops", "logmel") else []
+    wrong = wrong or ", ".join(name for name in needed if not hasattr(loaded, name))
+    if wrong or not issubclass(loaded.spec, NetworkSpec):
+        got = f"one without {wrong or 'a NetworkSpec as spec'}"
+        raise PluginError(f"a network as {plugin.path}", got, "see triaffect.models.base")
+    return cast("type[TrainableNetwork]", loaded)
 
 
 def extra_input(stream: str) -> str:
-    """Name of the input with a further stream's vectors."""
+    """Name the input with a further stream's vectors."""
     return f"extra.{stream}"
 
 
 def extra_presence(stream: str) -> str:
-    """Name of the input that says which of them are there."""
+    """Name the input that says which of them are there."""
     return f"extra.{stream}.present"
 
 
@@ -44,12 +177,24 @@ class Outputs:
     features: Tensor
 
 
-NAMED = 3
+DISCRIMINATOR = "discriminator."
+"""Of a training, not of a model: weights may come without it, and a network may lack it."""
+
+_COUNTER = "num_batches_tracked"
+"""torch counts batches but never uses the count while momentum is fixed."""
+
+_EXAMPLES = 3
 """How many names an error lists."""
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Fill a network from a safetensors file that holds exactly its parameters and buffers.
+def load_weights(network: nn.Module, path: Path, *, discriminator_optional: bool = False) -> None:
+    """Fill a network from a safetensors file of its parameters and buffers.
+
+    Args:
+        network: The network; it stays on its device and keeps its precision.
+        path: The file.
+        discriminator_optional: Whether the file or the network may lack a discriminator; one
+            that the file lacks stays freshly initialized.
 
     Raises:
         ModelError: No such file, no safetensors, or names and shapes of another network.
@@ -57,33 +202,35 @@ def load_weights(network: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise ModelError("a safetensors file", "no such file", where=path)
     try:
-        given = load_file(path)
-    except SafetensorError as problem:
-        raise ModelError("a safetensors file", f"another one ({problem})", where=path) from problem
-    # torch counts batches but never uses the count while momentum is fixed.
-    own = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
-    given = {k: v for k, v in given.items() if not k.endswith("num_batches_tracked")}
-    _check(own, given, type(network).__name__, path)
-    network.load_state_dict(given, strict=False)
+        loaded = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError("a safetensors file", f"another one ({error})", where=path) from error
 
+    def is_optional(name: str) -> bool:
+        return name.endswith(_COUNTER) or (
+            discriminator_optional and name.startswith(DISCRIMINATOR)
+        )
 
-def _check(own: dict[str, Tensor], given: dict[str, Tensor], network: str, path: Path) -> None:
-    lacking = [name for name in own if name not in given]
-    strange = [name for name in given if name not in own]
+    own = network.state_dict()
+    lacks = [name for name in own if name not in loaded and not is_optional(name)]
+    strange = [name for name in loaded if name not in own and not is_optional(name)]
     misshapen = [
-        f"{name} {tuple(given[name].shape)} for {tuple(own[name].shape)}"
+        f"{name} {tuple(loaded[name].shape)} for {tuple(own[name].shape)}"
         for name in own
-        if name in given and given[name].shape != own[name].shape
+        if name in loaded and loaded[name].shape != own[name].shape
     ]
-    for problem, names in (("lacks", lacking), ("has", strange), ("has", misshapen)):
+    for problem, names in (("lacks", lacks), ("has", strange), ("has", misshapen)):
         if names:
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            got = f"one that {problem} {', '.join(names[:NAMED])}{more}"
-            raise ModelError(f"the weights of {network}", got, where=path)
+            more = f" and {len(names) - _EXAMPLES} more" if len(names) > _EXAMPLES else ""
+            got = f"one that {problem} {', '.join(names[:_EXAMPLES])}{more}"
+            remedy = "use the network and sizes that they were trained with"
+            expected = f"the weights of {type(network).__name__}"
+            raise ModelError(expected, got, remedy, where=path)
+    network.load_state_dict({name: loaded.get(name, value) for name, value in own.items()})
 
 
 class Ensemble(nn.Module):
-    """The mean of what networks say, of each task by those that know it.
+    """The mean of several networks' outputs, of each task by those that predict it.
 
     Raw outputs are averaged: of a softmax task that is the geometric mean of the members'
     distributions, brought back to a sum of 1.
@@ -97,11 +244,11 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
-        """Inputs of one member to raw outputs (N, K) of every task that some member knows."""
-        said = [member(inputs) for member in self.members]
-        keys = dict.fromkeys(key for each in said for key in each.raw)
+        """Average the raw outputs (N, K) of every task that some member predicts."""
+        outputs = [member(inputs) for member in self.members]
+        keys = dict.fromkeys(key for each in outputs for key in each.raw)
         raw = {
-            key: torch.stack([each.raw[key].float() for each in said if key in each.raw]).mean(0)
+            key: torch.stack([each.raw[key].float() for each in outputs if key in each.raw]).mean(0)
             for key in keys
         }
-        return Outputs(raw=raw, domain=None, features=torch.cat([s.features for s in said], 1))
+        return Outputs(raw, None, torch.cat([each.features for each in outputs], 1))

@@ -7,11 +7,19 @@ alone, a single still image, or a window with gaps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from triaffect.models.base import Outputs, extra_input, extra_presence
+from triaffect.models.base import (
+    NetworkShape,
+    NetworkSpec,
+    Outputs,
+    extra_input,
+    extra_presence,
+)
 from triaffect.models.discriminator import TaskDiscriminator
 from triaffect.tasks.task import Task
 
@@ -78,6 +86,19 @@ def _nothing_yet(face_dim: int, task: Task) -> nn.Linear:
     return made
 
 
+class DefaultNetSpec(NetworkSpec):
+    """The small presence-aware network over windows of stored vectors."""
+
+    kind: Literal["default"]
+    width: int = 128
+    head: int = 64
+    discriminator: tuple[int, ...] = (64, 32)
+    dropout: float = 0.3
+    drop_face: float = Field(default=0.15, ge=0, le=0.5)
+    drop_voice: float = Field(default=0.15, ge=0, le=0.5)
+    drop_extra: float = Field(default=0.15, ge=0, le=0.5)
+
+
 class DefaultNet(nn.Module):
     """Window of face vectors, one voice vector and maybe further ones to all tasks.
 
@@ -100,6 +121,11 @@ class DefaultNet(nn.Module):
         scales: Means and spreads of the streams that have columns of their own units: by
             "face", by "voice", and by the name of each further stream, in order.
     """
+
+    spec: ClassVar = DefaultNetSpec
+    input: ClassVar = "windows"
+    has_discriminator: ClassVar = True
+    reads_extra: ClassVar = True
 
     def __init__(
         self,
@@ -139,6 +165,18 @@ class DefaultNet(nn.Module):
         self.direct = nn.ModuleDict({task.key: _nothing_yet(face_dim, task) for task in tasks})
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
+        )
+
+    @classmethod
+    def build(cls, spec: DefaultNetSpec, shape: NetworkShape) -> Self:
+        """Make a freshly initialized network."""
+        return cls(
+            shape.face_dim,
+            shape.voice_dim,
+            shape.tasks,
+            classes=shape.classes,
+            scales=shape.scales,
+            **spec.sizes(),
         )
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:

@@ -7,12 +7,13 @@ its own mean and deviation, so that exposure and contrast do not matter.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from triaffect.models.attention import Attention, attention
-from triaffect.models.base import Outputs
+from triaffect.models.base import NetworkShape, NetworkSpec, Outputs, optional_key
 from triaffect.tasks.task import Task
 
 
@@ -61,6 +62,22 @@ def linear_heads(features: int, tasks: Sequence[Task]) -> nn.ModuleDict:
     return nn.ModuleDict({task.key: nn.Linear(features, task.width) for task in tasks})
 
 
+class LightFaceSpec(NetworkSpec):
+    """A small residual network on single 64x64 gray crops.
+
+    ``attention`` weighs, in every block, its channels, or its channels and then its places.
+    ``mirror``: after training, a face's features are the mean of its own and its mirror image's.
+    """
+
+    kind: Literal["light_face"]
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    blocks: tuple[int, ...] = (1, 2, 2, 1)
+    features: int = 128
+    dropout: float = 0.3
+    attention: Literal["none", "channel", "channel_spatial"] = optional_key("none")
+    mirror: bool = optional_key(default=False)
+
+
 class LightFace(nn.Module):
     """Gray crop to a feature vector, with a linear head for each task while it learns.
 
@@ -73,6 +90,11 @@ class LightFace(nn.Module):
         attention: Of every block: none, to channels, or to channels and then to places.
         mirror: In evaluation mode, average the features with those of the mirror image.
     """
+
+    spec: ClassVar = LightFaceSpec
+    input: ClassVar = "crops"
+    has_discriminator: ClassVar = False
+    reads_extra: ClassVar = False
 
     def __init__(
         self,
@@ -94,6 +116,11 @@ class LightFace(nn.Module):
         self.embed = nn.Sequential(nn.Linear(widths[-1], features), nn.BatchNorm1d(features))
         self.dropout = nn.Dropout(dropout)
         self.heads = linear_heads(features, tasks)
+
+    @classmethod
+    def build(cls, spec: LightFaceSpec, shape: NetworkShape) -> Self:
+        """Make a freshly initialized network."""
+        return cls(shape.tasks, **spec.sizes())
 
     def encode(self, crops: Tensor) -> Tensor:
         """Crops (N, 64, 64) in [0, 255] to features (N, D), never negative."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from triaffect.models.base import Outputs
+from triaffect.models.base import NetworkShape, NetworkSpec, Outputs
 from triaffect.models.light_face import linear_heads, residual_stages
 from triaffect.tasks.task import Task
 
@@ -21,6 +22,15 @@ RANGE = 4.5 * math.log(10)
 """What is seen below the loudest place, in natural-log power: 45 dB."""
 TYPICAL_SPREAD = RANGE / 4
 """Rough deviation of what is left; it only scales the input."""
+
+
+class LightVoiceSpec(NetworkSpec):
+    """A small residual network on segments of log-mel spectrum."""
+
+    kind: Literal["light_voice"]
+    widths: tuple[int, ...] = (16, 32, 64, 128)
+    features: int = 128
+    dropout: float = 0.3
 
 
 class LightVoice(nn.Module):
@@ -32,6 +42,11 @@ class LightVoice(nn.Module):
         features: Length D of the feature vector.
         dropout: On the features, before the heads.
     """
+
+    spec: ClassVar = LightVoiceSpec
+    input: ClassVar = "logmel"
+    has_discriminator: ClassVar = False
+    reads_extra: ClassVar = False
 
     def __init__(
         self,
@@ -48,6 +63,11 @@ class LightVoice(nn.Module):
         self.embed = nn.Sequential(nn.Linear(2 * widths[-1], features), nn.BatchNorm1d(features))
         self.dropout = nn.Dropout(dropout)
         self.heads = linear_heads(features, tasks)
+
+    @classmethod
+    def build(cls, spec: LightVoiceSpec, shape: NetworkShape) -> Self:
+        """Make a freshly initialized network."""
+        return cls(shape.tasks, **spec.sizes())
 
     def encode(self, logmel: Tensor) -> Tensor:
         """Log-mel stretches (N, T, 64) to features (N, D), never negative."""

@@ -7,15 +7,27 @@ Nothing is learned in place of an absent one, so presence is ignored.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from triaffect.models.base import Outputs
+from triaffect.models.base import NetworkShape, NetworkSpec, Outputs
 from triaffect.models.discriminator import TaskDiscriminator
 from triaffect.models.keras_layers import ReluLSTM, dense, dense_blocks
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
+
+
+class PaperNetSpec(NetworkSpec):
+    """The published multi-task network; sizes as in the paper unless said otherwise."""
+
+    kind: Literal["paper"]
+    lstm: int = 512
+    trunk: tuple[int, ...] = (1024, 512)
+    head: tuple[int, ...] = (256, 128)
+    discriminator: tuple[int, ...] = (64, 32)
+    dropout: float = 0.5
 
 
 class PaperNet(nn.Module):
@@ -32,6 +44,11 @@ class PaperNet(nn.Module):
         classes: Number of classes the discriminator tells apart; 0 builds none.
         dropout: Of trunk and discriminator; heads have none.
     """
+
+    spec: ClassVar = PaperNetSpec
+    input: ClassVar = "windows"
+    has_discriminator: ClassVar = True
+    reads_extra: ClassVar = False
 
     def __init__(
         self,
@@ -56,6 +73,13 @@ class PaperNet(nn.Module):
                 task.key: nn.Sequential(dense_blocks(trunk[-1], head), dense(head[-1], task.width))
                 for task in tasks
             }
+        )
+
+    @classmethod
+    def build(cls, spec: PaperNetSpec, shape: NetworkShape) -> Self:
+        """Make a freshly initialized network; it takes vectors of any scale as they are."""
+        return cls(
+            shape.tasks, shape.face_dim, shape.voice_dim, classes=shape.classes, **spec.sizes()
         )
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from triaffect.errors import ModelError
 from triaffect.features.extractors.session import CPU, first_line, open_session
 from triaffect.features.model_folder import FusionPart, ModelFolder
+from triaffect.io.plugins import Plugin
+from triaffect.tasks.registry import load_task
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray
 
@@ -112,6 +114,8 @@ def _tasks_of(folder: ModelFolder, known: Sequence[Task]) -> tuple[Task, ...]:
     found = []
     for entry in folder.manifest.tasks:
         task = by_key.get(entry["key"])
+        if task is None and "plugin" in entry:
+            task = load_task(Plugin(**entry["plugin"]), entry["key"])
         if task is None or list(task.columns) != entry["columns"]:
             expected = f"tasks among {', '.join(by_key)} with their columns"
             remedy = "install the version of triaffect that wrote the model"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    model_validator,
+)
 
-Reading = Literal["conventional", "as_coded"]
-
+from triaffect.losses.objective import LossReading
+from triaffect.models.base import NetworkSpec, find_network, optional_key
+from triaffect.types import Window
 
 INITIAL, EXTERNAL = "initial", "given"
-"""As a stage's teacher: the weights that training starts from; finished runs that it is given."""
+"""As a stage's teacher: the weights that training starts from; finished runs handed to it. The
+recipes' word for those is older than ours, and recipes are frozen by hash."""
 
 FACE, VOICE = "face", "voice"
 """As a stream: what the store's own extractor of that name made."""
@@ -18,11 +27,6 @@ FACE, VOICE = "face", "voice"
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _added(off: Any, **limits: Any) -> Any:  # noqa: ANN401 - a field of any type
-    """A key that came later: while it is off it is not written, so old recipes keep their hash."""
-    return Field(default=off, exclude_if=lambda value: value == off, **limits)
 
 
 class About(_Strict):
@@ -33,6 +37,10 @@ class About(_Strict):
     command: str
     cost: str
     expected: str
+
+
+PAPER_FRAME_RATE = 30.0
+"""Frames per second that the paper's windows are counted at."""
 
 
 class WindowSpec(_Strict):
@@ -47,6 +55,11 @@ class WindowSpec(_Strict):
     hop: float = 1 / 3
     causal: bool = True
     complete: bool = False
+
+    def in_seconds(self) -> Window:
+        """Return the window in seconds, for prediction, which knows no frames."""
+        unit = PAPER_FRAME_RATE if self.unit == "frames" else 1.0
+        return Window(self.span / unit, self.hop / unit, self.causal)
 
 
 class DataSpec(_Strict):
@@ -100,16 +113,16 @@ class DataSpec(_Strict):
     single_task_frame_offset: int = 0
     stills_as_video: bool = False
     augment: bool = False
-    mix: float = _added(0.0, ge=0, le=1)
+    mix: float = optional_key(0.0, ge=0, le=1)
     balance: tuple[str, ...] = ()
     face: str = FACE
     voice: str = VOICE
     extra: tuple[str, ...] = ()
     held_out: float = Field(default=0.0, ge=0, le=0.5)
     hide_labels: float = Field(default=0.0, ge=0, lt=1)
-    humans_first: tuple[str, ...] = _added(())
-    refit: bool = _added(off=False)
-    test_people: tuple[str, ...] = _added(())
+    humans_first: tuple[str, ...] = optional_key(())
+    refit: bool = optional_key(default=False)
+    test_people: tuple[str, ...] = optional_key(())
 
     @property
     def external(self) -> tuple[str, ...]:
@@ -140,60 +153,6 @@ class DataSpec(_Strict):
         return self
 
 
-class PaperNetSpec(_Strict):
-    """The published multi-task network; sizes as in the paper unless said otherwise."""
-
-    kind: Literal["paper"]
-    lstm: int = 512
-    trunk: tuple[int, ...] = (1024, 512)
-    head: tuple[int, ...] = (256, 128)
-    discriminator: tuple[int, ...] = (64, 32)
-    dropout: float = 0.5
-
-
-class DefaultNetSpec(_Strict):
-    """The small presence-aware network over windows of stored vectors."""
-
-    kind: Literal["default"]
-    width: int = 128
-    head: int = 64
-    discriminator: tuple[int, ...] = (64, 32)
-    dropout: float = 0.3
-    drop_face: float = Field(default=0.15, ge=0, le=0.5)
-    drop_voice: float = Field(default=0.15, ge=0, le=0.5)
-    drop_extra: float = Field(default=0.15, ge=0, le=0.5)
-
-
-class LightFaceSpec(_Strict):
-    """A small residual network on single 64x64 gray crops.
-
-    ``attention`` weighs, in every block, its channels, or its channels and then its places.
-    ``mirror``: after training, a face's features are the mean of its own and its mirror image's.
-    """
-
-    kind: Literal["light_face"]
-    widths: tuple[int, ...] = (32, 64, 128, 192)
-    blocks: tuple[int, ...] = (1, 2, 2, 1)
-    features: int = 128
-    dropout: float = 0.3
-    attention: Literal["none", "channel", "channel_spatial"] = _added("none")
-    mirror: bool = _added(off=False)
-
-
-class LightVoiceSpec(_Strict):
-    """A small residual network on stretches of log-mel spectrum."""
-
-    kind: Literal["light_voice"]
-    widths: tuple[int, ...] = (16, 32, 64, 128)
-    features: int = 128
-    dropout: float = 0.3
-
-
-NetSpec = Annotated[
-    PaperNetSpec | DefaultNetSpec | LightFaceSpec | LightVoiceSpec, Field(discriminator="kind")
-]
-
-
 class OptimizerSpec(_Strict):
     """How parameters move.
 
@@ -208,9 +167,9 @@ class OptimizerSpec(_Strict):
     kind: Literal["adam", "keras_adam"] = "adam"
     lr: float = Field(default=1e-4, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup: float = _added(0.0, ge=0)
+    warmup: float = optional_key(0.0, ge=0)
     decay: float = Field(default=0.0, ge=0)
-    decay_on: Literal["all", "matrices"] = _added("all")
+    decay_on: Literal["all", "matrices"] = optional_key("all")
     shared: bool = False
     reset_on_best: bool = False
 
@@ -225,7 +184,7 @@ class SupervisedSpec(_Strict):
     mtl_weight: float = 1.0
     use_task_weights: bool = False
     temperature: float = Field(default=1.0, gt=0)
-    reading: Reading = "conventional"
+    reading: LossReading = "conventional"
     positive_weights: tuple[str, ...] = ()
 
 
@@ -238,7 +197,7 @@ class DistillationSpec(_Strict):
     own_weight: float = 1.0
     other_weight: float = 0.9
     temperature: float = Field(default=2.5, gt=0)
-    reading: Reading = "conventional"
+    reading: LossReading = "conventional"
     on: tuple[str, ...] = ("VA", "EXPR", "AU")
     missing_only: bool = False
 
@@ -249,7 +208,7 @@ class AdversarySpec(_Strict):
     classes: tuple[str, ...] = ("VA", "EXPR", "AU")
     schedule: Literal["linear", "constant"] = "linear"
     weight: float = 1.0
-    reading: Reading = "conventional"
+    reading: LossReading = "conventional"
 
 
 class SelectionSpec(_Strict):
@@ -283,7 +242,7 @@ class Stage(_Strict):
             small tables that are unlike what it learnt from.
         stagnation: Growth of a task's weight with each epoch it did not improve; 0 is off.
         average: Largest decay of a moving average of the weights, which is scored, kept and
-            taught from in place of the weights; see `triaffect.training.ema`. 0 is off.
+            taught from in place of the weights; see `triaffect.training.optimizers`. 0 is off.
     """
 
     teacher: str | None = None
@@ -299,22 +258,33 @@ class Stage(_Strict):
     precision: Literal["float32", "bfloat16"] = "float32"
     frozen_statistics: bool = False
     stagnation: float = Field(default=0.0, ge=0)
-    average: float = _added(0.0, ge=0, lt=1)
+    average: float = optional_key(0.0, ge=0, lt=1)
+
+
+def _read_net(value: object) -> object:
+    """Check a ``[net]`` table by the spec of the network that it names."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    return find_network(kind).spec.model_validate(value) if isinstance(kind, str) else value
 
 
 class Recipe(_Strict):
-    """A published system, or one of ours: data, network and stages in order."""
+    """A published system, or one of ours: data, network and stages in order.
+
+    Attributes:
+        tasks: What is predicted: keys, or dotted paths such as ``"my_module:ENGAGEMENT"``.
+        net: The network; its ``kind`` is a name, or a dotted path such as ``"my_module:MyNet"``.
+    """
 
     name: str
     about: About
     tasks: tuple[str, ...] = ("VA", "EXPR", "AU")
     data: DataSpec
-    net: NetSpec
+    net: Annotated[SerializeAsAny[NetworkSpec], BeforeValidator(_read_net)]
     stages: dict[str, Stage] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _net_takes_streams(self) -> Recipe:
-        if self.data.extra and self.net.kind != "default":
+        if self.data.extra and not find_network(self.net.kind).reads_extra:
             raise ValueError(f"the net {self.net.kind} takes no data.extra; the net default does")
         return self
 

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from triaffect.errors import RecipeError
+from triaffect.models.base import find_network
 from triaffect.recipes.config import Recipe
 
 Tree = dict[str, Any]
@@ -40,7 +41,7 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     tree = _read(path, ())
     for override in overrides:
         _set(tree, override)
-    return _validate(tree, str(path.name))
+    return parse_recipe(tree, str(path.name))
 
 
 def recipe_hash(recipe: Recipe) -> str:
@@ -129,52 +130,66 @@ def _value(text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
         return text
 
 
-def _validate(tree: Tree, where: str) -> Recipe:
+def parse_recipe(tree: Tree, where: str) -> Recipe:
+    """Check a resolved recipe.
+
+    Args:
+        tree: Its tables.
+        where: What to name in an error.
+
+    Raises:
+        RecipeError: A key that this version does not know, with the nearest valid one; a
+            missing key; or an ill-typed value.
+        PluginError: The network of another package is missing or fails on import.
+    """
+    net = tree.get("net")
     try:
+        if isinstance(net, dict) and isinstance(net.get("kind"), str):
+            spec = find_network(net["kind"]).spec
+            try:
+                tree = {**tree, "net": spec.model_validate(net)}
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise _explain(first, ("net", *first["loc"]), where, spec) from None
         return Recipe.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _explain(first["type"], first["loc"], first, where) from None
+        raise _explain(first, first["loc"], where) from None
 
 
 def _explain(
-    kind: str, location: tuple[int | str, ...], error: Mapping[str, Any], where: str
+    error: Mapping[str, Any],
+    location: tuple[int | str, ...],
+    where: str,
+    spec: type[BaseModel] | None = None,
 ) -> RecipeError:
+    """Say what is wrong with a key or a value; ``spec`` has the keys of its table, if given."""
     keys = [str(part) for part in location]
-    place = ".".join(keys)
-    if kind == "extra_forbidden":
-        valid = _fields_at(keys[:-1])
+    path = ".".join(keys)
+    if error["type"] == "extra_forbidden":
+        valid = sorted(spec.model_fields) if spec is not None else _fields_at(keys[:-1])
         near = difflib.get_close_matches(keys[-1], valid, n=1, cutoff=0.4)
         hint = f"did you mean '{near[0]}'?" if near else "known keys: " + ", ".join(valid)
-        return RecipeError("a known key", f"'{place}'", hint, where=where)
-    if kind == "missing":
-        return RecipeError(f"the key '{place}'", "none", where=where)
+        return RecipeError("a known key", f"'{path}'", hint, where=where)
+    if error["type"] == "missing":
+        return RecipeError(f"the key '{path}'", "none", where=where)
     message = str(error["msg"]).removeprefix("Value error, ")
-    got = "" if not place else f" for '{place}'"
-    return RecipeError(f"a valid value{got}", f"{error['input']!r:.80}", message, where=where)
+    key = "" if not path else f" for '{path}'"
+    return RecipeError(f"a valid value{key}", f"{error['input']!r:.80}", message, where=where)
 
 
 def _fields_at(keys: list[str]) -> list[str]:
-    """Field names of the table at these keys; looks through unions and dictionaries."""
+    """List field names of the table at these keys; looks through unions and dictionaries."""
     models: list[type[BaseModel]] = [Recipe]
     for key in keys:
-        found = [m.model_fields[key].annotation for m in models if key in m.model_fields]
-        if found:
-            models = [model for annotation in found for model in _models_in(annotation)]
-        else:
-            named = [model for model in models if _kind_of(model) == key]
-            models = named or models
+        annotations = [m.model_fields[key].annotation for m in models if key in m.model_fields]
+        if annotations:
+            models = [model for annotation in annotations for model in _models_in(annotation)]
     return sorted({name for model in models for name in model.model_fields})
 
 
-def _kind_of(model: type[BaseModel]) -> str | None:
-    kind = model.model_fields.get("kind")
-    arguments = get_args(kind.annotation) if kind is not None else ()
-    return str(arguments[0]) if arguments else None
-
-
 def _models_in(annotation: object) -> list[type[BaseModel]]:
+    """List the models that a type names, such as those of a union or a dictionary."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    parts = get_args(annotation)
-    return [model for part in parts for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -24,7 +24,7 @@ from triaffect.tables.schema import tasks_in, to_pandas
 from triaffect.tables.smoothing import OFF, Smoothing, smoothed, smoothed_fields
 from triaffect.tables.summary import summarised, summary_schema
 from triaffect.tables.writers import check_table_output, table_writer
-from triaffect.tasks.registry import TASKS
+from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
 
 Clip = Callable[[], Iterable[pa.Table]]
@@ -226,7 +226,7 @@ def _tasks_of(
     table: pd.DataFrame, needed: Sequence[str], thresholds: Mapping[str, float] | None
 ) -> list[Task]:
     missing = [name for name in needed if name not in table.columns]
-    tasks = tasks_in(list(table.columns), TASKS)
+    tasks = tasks_in(list(table.columns), available_tasks())
     if missing or not tasks:
         got = f"none named {', '.join(missing)}" if missing else "one without predictions"
         raise TableError("a prediction table", got, where="table")

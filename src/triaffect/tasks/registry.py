@@ -1,11 +1,18 @@
-"""The tasks there are. A new task is one file and one line here."""
+"""The tasks there are: those of the package, and those that other packages add.
+
+A new task of the package is one file and one line here. A task of another package is named by
+its entry point in the group ``triaffect.tasks``, or by a dotted path such as
+``my_module:ENGAGEMENT``; see `triaffect.io.plugins`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-from triaffect.errors import TriaffectError
+from triaffect.errors import PluginError, TriaffectError
+from triaffect.io.plugins import Plugin, find_plugin, plugin_names
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.task import Task
@@ -16,17 +23,89 @@ TASKS: tuple[Task, ...] = (
     EXPRESSION,
     ACTION_UNITS,
 )
+"""The tasks of the package; `available_tasks` has those of others too."""
+
+GROUP = "triaffect.tasks"
+
+_loaded: dict[str, tuple[Task, Plugin]] = {}
+"""Tasks of other packages that this process has loaded, by key."""
 
 
-def task(key: str, tasks: Sequence[Task] = TASKS) -> Task:
-    """Find a task by its key.
+def task(name: str) -> Task:
+    """Find a task by its key, or load it by its dotted path.
+
+    Args:
+        name: A key, such as ``"VA"`` or that of an entry point; or ``"my_module:ENGAGEMENT"``.
 
     Raises:
         TriaffectError: No task has that key; the message names the nearest.
+        PluginError: The task of another package is missing, fails on import or is no task.
+
+    Examples:
+        >>> task("VA").columns
+        ('valence', 'arousal')
     """
-    by_key = {each.key: each for each in tasks}
-    if key not in by_key:
-        near = get_close_matches(key.upper(), by_key, 1, cutoff=0.3)
-        remedy = f"did you mean {near[0]}?" if near else ""
-        raise TriaffectError("one of the tasks " + ", ".join(by_key), repr(key), remedy)
-    return by_key[key]
+    by_key = {each.key: each for each in TASKS} | {key: one for key, (one, _) in _loaded.items()}
+    if name in by_key:
+        return by_key[name]
+    plugin = find_plugin(GROUP, name)
+    if plugin is not None:
+        return load_task(plugin, name)
+    keys = [*by_key, *(key for key in plugin_names(GROUP) if key not in by_key)]
+    near = get_close_matches(name.upper(), keys, 1, cutoff=0.3)
+    remedy = f"did you mean {near[0]}?" if near else ""
+    raise TriaffectError("one of the tasks " + ", ".join(keys), repr(name), remedy)
+
+
+def load_task(plugin: Plugin, name: str) -> Task:
+    """Load a task of another package; `task` finds it by its key from then on.
+
+    Args:
+        plugin: Where it comes from.
+        name: What it is called in messages.
+
+    Raises:
+        PluginError: It is missing, fails on import, is no task, or has another task's key.
+    """
+    loaded = plugin.load(f"task {name.rpartition(':')[2]}")
+    if not isinstance(loaded, Task):
+        remedy = "name an instance of a subclass of triaffect.tasks.task.Task"
+        raise PluginError(f"a task as {plugin.path}", f"{loaded!r:.60}", remedy)
+    owner = _loaded.get(loaded.key, (loaded, plugin))[1]
+    if loaded.key in {each.key for each in TASKS} or owner.path != plugin.path:
+        remedy = "give it a key of its own"
+        raise PluginError(f"a new key for the task {plugin.path}", repr(loaded.key), remedy)
+    _loaded[loaded.key] = loaded, plugin
+    return loaded
+
+
+def resolve_tasks(names: Iterable[str]) -> list[Task]:
+    """Find tasks by keys or dotted paths, in the same order.
+
+    Raises:
+        TriaffectError: A task is unknown, or named twice.
+    """
+    tasks = [task(name) for name in names]
+    keys = [each.key for each in tasks]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise TriaffectError("each task once", f"{key} {keys.count(key)} times")
+    return tasks
+
+
+def available_tasks() -> tuple[Task, ...]:
+    """List the tasks of the package, of installed packages, and those loaded by their paths.
+
+    A task of an installed package that cannot be loaded is left out, with a warning.
+    """
+    for name in plugin_names(GROUP):
+        try:
+            task(name)
+        except PluginError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return (*TASKS, *(loaded for loaded, _ in _loaded.values()))
+
+
+def task_plugins(tasks: Iterable[Task]) -> Mapping[str, Plugin]:
+    """Say where those of the tasks come from that other packages add, by key."""
+    return {each.key: _loaded[each.key][1] for each in tasks if each.key in _loaded}

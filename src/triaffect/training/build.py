@@ -1,9 +1,10 @@
-"""Build networks, optimizers, objectives and samples from a recipe."""
+"""Build the parts of a training from its recipe: samples, networks and the terms of the loss."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,39 +19,70 @@ from triaffect.features.store import FeatureStore
 from triaffect.losses.adversarial import Adversary
 from triaffect.losses.distillation import Distillation
 from triaffect.losses.objective import Objective, Supervised
-from triaffect.models.default import DefaultNet, Standardise
-from triaffect.models.light_face import LightFace
-from triaffect.models.light_voice import LightVoice
-from triaffect.models.paper import PaperNet
-from triaffect.recipes.config import (
-    FACE,
-    VOICE,
-    DataSpec,
-    LightFaceSpec,
-    LightVoiceSpec,
-    OptimizerSpec,
-    PaperNetSpec,
-    Recipe,
-    Stage,
-    WindowSpec,
-)
+from triaffect.models.base import NetworkShape, find_network
+from triaffect.models.default import Standardise
+from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe, Stage
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
-from triaffect.training.optimizers import KerasAdam
+from triaffect.training.device import CPU, Device
+from triaffect.training.run_folder import RunFolder
 from triaffect.types import IntArray, Moments, Split, Window
-
-PAPER_FRAME_RATE = 30.0
-"""Frames per second that the paper's windows are counted at."""
 
 POSITIVE_WEIGHT_RANGE = (0.2, 8.0)
 """Weights of rare and common units stay within this."""
 
 
+@dataclass(frozen=True)
+class TrainingContext:
+    """What every stage of a run shares.
+
+    Attributes:
+        recipe: The recipe.
+        store: The store, with the splits and labels of the run's `TrainingView`.
+        samples: Its rows as the network takes them.
+        tasks: What is predicted.
+        folder: The run folder.
+        seed: Of everything random.
+        device: Where the run computes.
+    """
+
+    recipe: Recipe
+    store: FeatureStore
+    samples: Samples
+    tasks: Sequence[Task]
+    folder: RunFolder
+    seed: int
+    device: Device = CPU
+
+    @property
+    def selection_split(self) -> Split:
+        """The split that epochs are chosen on."""
+        return Split.HELD_OUT if self.recipe.data.held_out else Split.VALIDATION
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the stages in order."""
+        return list(self.recipe.stages)
+
+    def pools(self, split: str) -> dict[str, IntArray]:
+        """Find rows of one split by pool name; empty pools are left out."""
+        pools = {
+            name: self.samples.rows.where(split, sets)
+            for name, sets in self.recipe.data.pools.items()
+        }
+        return {name: rows for name, rows in pools.items() if len(rows)}
+
+    def build_net(self, stage: Stage) -> nn.Module:
+        """Build a stage's network, freshly initialized, on the run's device."""
+        net = build_net(self.recipe, stage, self.store, self.tasks)
+        return net.to(self.device.torch_device)
+
+
 def build_samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samples:
-    """Rows of a store as the recipe's input wants them."""
+    """Read the rows of a store as the recipe's network takes them."""
     samples = _samples(spec, store, tasks)
-    known = [task_by_key(key).key for key in spec.balance]
-    samples.rows = balanced(samples.rows, [key for key in known if key in samples.rows.targets])
+    keys = [task_by_key(key).key for key in spec.balance]
+    samples.rows = balanced(samples.rows, [key for key in keys if key in samples.rows.targets])
     return samples
 
 
@@ -62,10 +94,10 @@ def _samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samp
     return _windows(spec, store, tasks)
 
 
-def asked_samples(
+def unlabeled_samples(
     spec: DataSpec, store: FeatureStore, tasks: Sequence[Task], moments: Moments
 ) -> WindowSamples:
-    """Rows of moments that nobody labelled, as the recipe's network takes them.
+    """Read the rows of moments without labels as the recipe's network takes them.
 
     Raises:
         RecipeError: The recipe's network does not look at windows.
@@ -94,46 +126,36 @@ def _windows(
     )
 
 
-def in_seconds(spec: WindowSpec) -> Window:
-    """A recipe's window for prediction, which knows seconds alone."""
-    unit = PAPER_FRAME_RATE if spec.unit == "frames" else 1.0
-    return Window(spec.span / unit, spec.hop / unit, spec.causal)
-
-
 def build_net(
     recipe: Recipe, stage: Stage, store: FeatureStore, tasks: Sequence[Task]
 ) -> nn.Module:
-    """A freshly initialised network for one stage.
+    """Build a freshly initialized network for one stage.
 
     Raises:
         StoreError: The store lacks a stream that the network reads.
         RecipeError: The network does not take the recipe's input, or has no discriminator
             for the stage's adversary.
     """
-    net, wanted = recipe.net, recipe.data.input
-    sizes = net.model_dump(exclude={"kind"})
-    needs = {"light_face": "crops", "light_voice": "logmel"}.get(net.kind, "windows")
-    if wanted != needs:
-        raise RecipeError(f"data.input '{needs}' for the net {net.kind}", f"'{wanted}'")
-    if isinstance(net, LightFaceSpec | LightVoiceSpec):
-        if stage.adversary is not None:
-            raise RecipeError("no adversary for a net without discriminator", net.kind)
-        light = LightFace if isinstance(net, LightFaceSpec) else LightVoice
-        made: nn.Module = light(tasks, **sizes)
-        return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-    dims: dict[str, Any] = {
-        "face_dim": _width(store, recipe.data.face, FACE, net.kind),
-        "voice_dim": _width(store, recipe.data.voice, VOICE, net.kind),
-        "tasks": tasks,
-        "classes": len(stage.adversary.classes) if stage.adversary else 0,
-    }
-    if isinstance(net, PaperNetSpec):
-        return PaperNet(**dims, **sizes)
-    return DefaultNet(**dims, **sizes, scales=_scales(recipe.data, store))
+    kind, data, network = recipe.net.kind, recipe.data, find_network(recipe.net.kind)
+    if data.input != network.input:
+        raise RecipeError(f"data.input '{network.input}' for the net {kind}", f"'{data.input}'")
+    if stage.adversary is not None and not network.has_discriminator:
+        raise RecipeError("no adversary for a net without discriminator", kind)
+    if network.input != "windows":
+        net = network.build(recipe.net, NetworkShape(tasks))
+        return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    shape = NetworkShape(
+        tasks,
+        _vector_length(store, data.face, FACE, kind),
+        _vector_length(store, data.voice, VOICE, kind),
+        len(stage.adversary.classes) if stage.adversary else 0,
+        _external_scales(data, store),
+    )
+    return network.build(recipe.net, shape)
 
 
-def _width(store: FeatureStore, stream: str, own: str, kind: str) -> int:
-    """Length of the vectors of a stream, which may be the store's own face or voice."""
+def _vector_length(store: FeatureStore, stream: str, own: str, kind: str) -> int:
+    """Return the length of a stream's vectors; it may be the store's own face or voice."""
     if stream != own:
         return store.external(stream).spec.dim
     spec = store.face_spec if own == FACE else store.voice_spec
@@ -147,36 +169,23 @@ def _width(store: FeatureStore, stream: str, own: str, kind: str) -> int:
     return spec.dim
 
 
-def _scales(spec: DataSpec, store: FeatureStore) -> dict[str, Standardise]:
-    """Scales of the external streams by the input they fill, from the sources to learn from."""
+def _external_scales(spec: DataSpec, store: FeatureStore) -> dict[str, Standardise]:
+    """Measure scales of external streams in the training sources, by the input they fill."""
     used = {FACE: spec.face, VOICE: spec.voice, **{name: name for name in spec.extra}}
-    external = {place: name for place, name in used.items() if name not in (FACE, VOICE)}
+    external = {slot: name for slot, name in used.items() if name not in (FACE, VOICE)}
     if not external:
         return {}
     training = np.flatnonzero(store.moments.dictionary_column("split") == Split.TRAIN)
     sources = set(store.moments.dictionary_column("source").take(training).unique())
     scales = {}
-    for place, name in external.items():
+    for slot, name in external.items():
         scale = store.external(name).scale(sources)
-        scales[place] = Standardise(torch.from_numpy(scale.mean), torch.from_numpy(scale.std))
+        scales[slot] = Standardise(torch.from_numpy(scale.mean), torch.from_numpy(scale.std))
     return scales
 
 
-def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimizer:
-    """The stage's optimiser over all parameters."""
-    if spec.kind == "keras_adam":
-        return KerasAdam(net.parameters(), lr=spec.lr)
-    if spec.decay_on == "all":
-        return torch.optim.AdamW(net.parameters(), lr=spec.lr, weight_decay=spec.decay, fused=True)
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": spec.decay},
-        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=spec.lr, fused=True)
-
-
 def build_objectives(stage: Stage, rows: Rows, training: IntArray) -> list[Objective]:
-    """The named terms of a stage's loss."""
+    """Make the terms of a stage's loss."""
     label = stage.supervised
     weights = {key: _positive_weights(rows, training, key) for key in label.positive_weights}
     fields = label.model_dump(exclude={"positive_weights"})
@@ -189,7 +198,7 @@ def build_objectives(stage: Stage, rows: Rows, training: IntArray) -> list[Objec
 
 
 def _positive_weights(rows: Rows, training: IntArray, key: str) -> tuple[float, ...]:
-    """Absent over present of each column of a sigmoid task among the training rows."""
+    """Divide absent by present for each column of a sigmoid task, over the training rows."""
     targets = rows.targets[key]
     valid = targets.valid[training]
     present = (targets.values[training] * valid).sum(0)

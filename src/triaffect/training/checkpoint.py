@@ -1,4 +1,4 @@
-"""Everything a run needs to go on as if it had never stopped; no pickle.
+"""Checkpoints: everything a run needs to go on as if it had never stopped; no pickle.
 
 A checkpoint is one safetensors file: parameters, statistics, optimiser moments and the random
 states as tensors, and where in the run it was made as JSON in the file's metadata.
@@ -12,12 +12,30 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from triaffect.errors import RunError
+from triaffect.io.atomic import make_folder, replace_file
 from triaffect.training.device import Device
-from triaffect.training.ema import ExponentialMovingAverage
-from triaffect.training.files import write_tensors
+from triaffect.training.optimizers import ExponentialMovingAverage
+
+
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises:
+        DiskError: It cannot be written.
+    """
+    make_folder(path.parent)
+    with replace_file(path) as temporary:
+        try:
+            copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+            save_file(copies, temporary, metadata)
+        except SafetensorError as error:  # it hides what the system said in its own message
+            raise OSError(str(error)) from error
 
 
 def save_checkpoint(
@@ -25,7 +43,7 @@ def save_checkpoint(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     progress: dict[str, Any],
-    average: ExponentialMovingAverage | None = None,
+    ema: ExponentialMovingAverage | None = None,
 ) -> None:
     """Write a checkpoint aside and rename it.
 
@@ -34,13 +52,13 @@ def save_checkpoint(
         net: Network with its statistics.
         optimizer: Optimiser with its moments.
         progress: Anything JSON can say about where the run is.
-        average: Of the network's weights, if one is kept.
+        ema: Moving average of the network's weights, if the stage has one.
     """
     moments, settings = _flatten(optimizer.state_dict())
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
-    if average is not None:
-        tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    if ema is not None:
+        tensors |= {f"average.{name}": value for name, value in ema.state_dict().items()}
     tensors |= Device.of(net).random_states()
     described = {"progress": progress, "optimizer": settings}
     write_tensors(path, tensors, {"triaffect": json.dumps(described)})
@@ -59,7 +77,7 @@ def load_checkpoint(
     path: Path,
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
-    average: ExponentialMovingAverage | None = None,
+    ema: ExponentialMovingAverage | None = None,
 ) -> None:
     """Put a checkpoint's tensors and random states back; the network is where it was saved."""
     described = _described(path)
@@ -69,8 +87,8 @@ def load_checkpoint(
     moments = _under("optimizer.", tensors)
     optimizer.load_state_dict(_unflatten(moments, described["optimizer"]))
     _lay_out(optimizer)
-    if average is not None:
-        average.load_state_dict(_under("average.", tensors))
+    if ema is not None:
+        ema.load_state_dict(_under("average.", tensors))
     Device.of(net).set_random_states(tensors)
 
 

@@ -1,7 +1,8 @@
 """Export a finished run to a model folder that predicts without torch.
 
-onnxruntime widens them once, when it opens the file, so the network is as fast and computes in
-single precision as before. Each weight is off by at most one part in 2,048.
+Large weights are stored in half precision. onnxruntime widens them once, when it opens the file, so
+the network is as fast and computes in single precision as before. Each weight is off by at most
+one part in 2,048.
 """
 
 from __future__ import annotations
@@ -35,19 +36,22 @@ from triaffect.features.model_folder import (
 )
 from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.metrics.thresholds import read_thresholds
-from triaffect.recipes.config import LightFaceSpec, LightVoiceSpec, Recipe
-from triaffect.tasks.registry import TASKS
-from triaffect.tasks.registry import task as task_by_key
+from triaffect.models.base import find_network
+from triaffect.recipes.config import Recipe
+from triaffect.tasks.registry import resolve_tasks, task_plugins
 from triaffect.tasks.task import Task
-from triaffect.training.build import build_net, in_seconds
-from triaffect.training.run_folder import RunFolder, exclusive_lock, read_about
-from triaffect.training.stage import load_weights
-from triaffect.training.view import humans_first
-from triaffect.types import Split, Window, origin_column
+from triaffect.training.build import build_net
+from triaffect.training.run_folder import (
+    RunFolder,
+    exclusive_lock,
+    read_description,
+)
+from triaffect.training.view import TrainingView
+from triaffect.types import Moments, Split, Window, origin_column
 from triaffect.version import __version__
 
-LEAST = 1024
-"""Numbers in a tensor that is worth it."""
+MIN_HALF_SIZE = 1024
+"""Values of a tensor that is worth halving."""
 _NARROW = ".float16"
 
 
@@ -63,7 +67,7 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
         values = numpy_helper.to_array(weight)
         with np.errstate(over="ignore"):
             narrow = values.astype(np.float16)
-        if values.size < LEAST or not np.isfinite(narrow).all():
+        if values.size < MIN_HALF_SIZE or not np.isfinite(narrow).all():
             continue
         name = weight.name
         weight.CopyFrom(numpy_helper.from_array(narrow, name + _NARROW))
@@ -75,23 +79,24 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 OPSET = 18
-SHORTEST = 64
+MIN_LENGTH = 64
 """Least length of an input whose length is free."""
-APART, HALF_APART = 1e-3, 1e-2
+TOLERANCE, HALF_TOLERANCE = 1e-3, 1e-2
 """How far an exported network may be from the one trained, of its largest answer; with weights in
 half precision."""
 LICENCE = "research use; see LICENSE"
 VOICE_HOP_S = 0.25
 
 
-class _Features(nn.Module):
-    """The part of a light network that is kept: input to features."""
+class FeatureEncoder(nn.Module):
+    """The part of a network over crops or log-mel that is exported: input to features."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, x: Tensor) -> Tensor:
+        """Encode crops (N, 64, 64) or log-mel (N, T, 64) as features (N, D)."""
         features: Tensor = self.net.encode(x)  # type: ignore[operator]
         return features
 
@@ -116,15 +121,15 @@ class _Fusion(nn.Module):
         return tuple(task.activate(raw[task.key]) for task in self.tasks)
 
 
-def lacking(recipe: Recipe) -> str | None:
-    """Why a recipe's network makes no model folder; None if it makes one."""
+def explain_missing_model(recipe: Recipe) -> str | None:
+    """Say why a recipe's network makes no model folder; None if it makes one."""
     if not recipe.data.external:
         return None
     streams = ", ".join(recipe.data.external)
     return f"none, for the network reads external features ({streams}) that no video has by itself"
 
 
-def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = TASKS) -> None:
+def export_run(folder: RunFolder, store: FeatureStore) -> None:
     """Write the model folder of a run's last stage, from its best weights.
 
     A face or voice network makes a folder with that part alone. A network over windows makes
@@ -133,35 +138,33 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
     Args:
         folder: A finished run.
         store: What it learnt from.
-        known: Every task that a recipe may name.
 
     Raises:
         RunError: The run has not finished its last stage, its network reads external
             features, or another process writes to the folder.
         DiskError: The folder cannot be written to.
     """
-    about = read_about(folder.root)
-    recipe = Recipe.model_validate(about["recipe"])
-    missing = lacking(recipe)
+    description = read_description(folder.root)
+    recipe = description.recipe
+    missing = explain_missing_model(recipe)
     if missing is not None:
         raise RunError("a run that makes a model folder", missing, where=folder.root)
-    tasks = [task_by_key(key, known) for key in recipe.tasks]
+    tasks = resolve_tasks(recipe.tasks)
     stage = list(recipe.stages)[-1]
     if not folder.weights(stage, "last").is_file():
         raise RunError("a finished run", f"one that lacks the stage {stage}", where=folder.root)
     net = build_net(recipe, recipe.stages[stage], store, tasks)
-    load_weights(net, folder, stage, "best")
+    folder.load_weights(net, stage, "best")
     net.eval()
+    view = TrainingView.of(recipe, store, description.seed, description.leaks)
     manifest = Manifest(
         name=recipe.name,
         version=__version__,
         licence=LICENCE,
-        tasks=tuple(
-            {"key": task.key, "name": task.name, "columns": list(task.columns)} for task in tasks
-        ),
+        tasks=tuple(_describe_tasks(tasks)),
         recipe=recipe.model_dump(mode="json"),
         versions={"triaffect": __version__, "torch": torch.__version__, "onnx_opset": str(OPSET)},
-        label_origins=label_origins(store, recipe, tasks),
+        label_origins=label_origins(view.moments, tasks),
         thresholds=read_thresholds(folder.thresholds(stage)),
     )
     manifest, files = _parts(manifest, recipe, net, store, tasks)
@@ -169,14 +172,32 @@ def export_run(folder: RunFolder, store: FeatureStore, known: Sequence[Task] = T
         write_model_folder(folder.model, manifest, files)
 
 
-def label_origins(store: FeatureStore, recipe: Recipe, tasks: Sequence[Task]) -> dict[str, str]:
-    """Where each task's labels that a run learns from came from, such as ``"human+rendered"``."""
-    moments = humans_first(store, recipe.data.humans_first, tasks).moments
+def _describe_tasks(tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
+    """Yield what a model folder says of each task: its columns, and where a plug-in comes from."""
+    plugins = task_plugins(tasks)
+    for task in tasks:
+        described: dict[str, Any] = {
+            "key": task.key,
+            "name": task.name,
+            "columns": list(task.columns),
+        }
+        if task.key in plugins:
+            described["plugin"] = plugins[task.key].to_json()
+        yield described
+
+
+def label_origins(moments: Moments, tasks: Sequence[Task]) -> dict[str, str]:
+    """Say where each task's training labels came from, such as ``"human+rendered"``.
+
+    Args:
+        moments: Moments of a `TrainingView`.
+        tasks: The tasks.
+    """
     training = moments.dictionary_column("split") == Split.TRAIN
     origins = {}
     for task in tasks:
-        learnt = pa.array(training & moments.labeled(task.columns)[0])
-        column = moments.table.column(origin_column(task.key)).filter(learnt)
+        labeled = pa.array(training & moments.labeled(task.columns)[0])
+        column = moments.table.column(origin_column(task.key)).filter(labeled)
         origins[task.key] = "+".join(sorted(each for each in column.unique().to_pylist() if each))
     return origins
 
@@ -186,21 +207,23 @@ def _parts(
 ) -> tuple[Manifest, dict[str, bytes | Path]]:
     """The manifest with the run's own parts, and the files behind them."""
     files: dict[str, bytes | Path] = {}
-    if isinstance(recipe.net, LightFaceSpec):
-        face = FacePart("face.onnx", recipe.net.kind, "gray64", recipe.net.features)
-        crops = torch.zeros((2, 64, 64), dtype=torch.uint8)
-        files["face.onnx"] = to_onnx(_Features(net), {"crops": crops}, ["features"], half=True)
-        files["face.safetensors"] = _half(net)
-        return replace(manifest, face=face), files
-    if isinstance(recipe.net, LightVoiceSpec):
-        span = recipe.data.stretch_s
-        window = Window(span, VOICE_HOP_S, causal=False)
-        voice = VoicePart("voice.onnx", recipe.net.kind, "logmel64", recipe.net.features, window)
-        logmel = torch.zeros((2, round(100 * span), 64))
-        files["voice.onnx"] = to_onnx(_Features(net), {"logmel": logmel}, ["features"], half=True)
-        files["voice.safetensors"] = _half(net)
-        return replace(manifest, voice=voice), files
-    return _with_fusion(manifest, recipe, net, store, tasks)
+    network = find_network(recipe.net.kind)
+    if network.input == "windows":
+        return _with_fusion(manifest, recipe, net, store, tasks)
+    name, features = recipe.net.kind, recipe.net.sizes()["features"]
+    if network.input == "crops":
+        face = FacePart("face.onnx", name, "gray64", features)
+        example = {"crops": torch.zeros((2, 64, 64), dtype=torch.uint8)}
+        manifest, part = replace(manifest, face=face), "face"
+    else:
+        span_s = recipe.data.stretch_s
+        window = Window(span_s, VOICE_HOP_S, causal=False)
+        voice = VoicePart("voice.onnx", name, "logmel64", features, window)
+        example = {"logmel": torch.zeros((2, round(100 * span_s), 64))}
+        manifest, part = replace(manifest, voice=voice), "voice"
+    files[f"{part}.onnx"] = to_onnx(FeatureEncoder(net), example, ["features"], half=True)
+    files[f"{part}.safetensors"] = _half_weights(net)
+    return manifest, files
 
 
 def _with_fusion(
@@ -210,16 +233,16 @@ def _with_fusion(
     for part in ("face", "voice"):
         source = store.path / EXTRACTORS / part
         if source.is_dir():
-            found = load_model_folder(source)
+            extractor = load_model_folder(source)
             if part == "face":
-                manifest = replace(manifest, face=found.manifest.face)
+                manifest = replace(manifest, face=extractor.manifest.face)
             else:
-                manifest = replace(manifest, voice=found.manifest.voice)
-            files[f"{part}.onnx"] = found.network(part)
-            files |= {path.name: path for path in found.blocks()}
-            if f"{part}.safetensors" in found.manifest.files:
-                files[f"{part}.safetensors"] = found.file(f"{part}.safetensors")
-    window = in_seconds(recipe.data.window)
+                manifest = replace(manifest, voice=extractor.manifest.voice)
+            files[f"{part}.onnx"] = extractor.network(part)
+            files |= {path.name: path for path in extractor.blocks()}
+            if f"{part}.safetensors" in extractor.manifest.files:
+                files[f"{part}.safetensors"] = extractor.file(f"{part}.safetensors")
+    window = recipe.data.window.in_seconds()
     assert store.face_spec is not None and store.voice_spec is not None  # noqa: S101, PT018
     dims = store.face_spec.dim, store.voice_spec.dim
     example = {
@@ -229,7 +252,7 @@ def _with_fusion(
         "voice_present": torch.ones(2, dtype=torch.bool),
     }
     files["fusion.onnx"] = to_onnx(_Fusion(net, tasks), example, [task.key for task in tasks])
-    files["fusion.safetensors"] = _half(net)
+    files["fusion.safetensors"] = _half_weights(net)
     fusion = FusionPart("fusion.onnx", window, *dims, complete=recipe.data.window.complete)
     return replace(manifest, fusion=fusion), files
 
@@ -256,7 +279,7 @@ def to_onnx(
     """
     net.eval()
     free = {0: torch.export.Dim("rows")}
-    length = {1: torch.export.Dim("length", min=SHORTEST)} if free_length else {}
+    length = {1: torch.export.Dim("length", min=MIN_LENGTH)} if free_length else {}
     with quiet_exporter():
         program: Any = torch.onnx.export(
             net,
@@ -274,7 +297,7 @@ def to_onnx(
     buffer = io.BytesIO()
     model = without_traces(program.model_proto)
     onnx.save(halve(model) if half else model, buffer)
-    _check(net, example, buffer.getvalue(), HALF_APART if half else APART)
+    _check(net, example, buffer.getvalue(), HALF_TOLERANCE if half else TOLERANCE)
     return buffer.getvalue()
 
 
@@ -306,7 +329,7 @@ def quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _check(net: nn.Module, example: dict[str, Tensor], graph: bytes, apart: float) -> None:
+def _check(net: nn.Module, example: dict[str, Tensor], graph: bytes, tolerance: float) -> None:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(0)
     varied = {name: _like(value, generator) for name, value in example.items()}
@@ -317,7 +340,7 @@ def _check(net: nn.Module, example: dict[str, Tensor], graph: bytes, apart: floa
     for one, other in zip(expected, got, strict=True):
         difference = float(np.abs(one.numpy() - other).max())
         # Large answers, such as class scores in the hundreds, are less exact in single precision.
-        if difference > apart * max(1.0, float(one.abs().max())):
+        if difference > tolerance * max(1.0, float(one.abs().max())):
             raise RunError("an exported network that answers alike", f"{difference:.2g} apart")
 
 
@@ -331,7 +354,7 @@ def _like(value: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(shape, generator=generator)
 
 
-def _half(net: nn.Module) -> bytes:
+def _half_weights(net: nn.Module) -> bytes:
     """Weights to train on, at half precision: they take half the room."""
     state: dict[str, Any] = net.state_dict()
     halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}

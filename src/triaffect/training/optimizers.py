@@ -1,20 +1,23 @@
-"""Adam as the paper's library computes it."""
+"""Optimizers, and the moving average of what they leave."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.adam import adam
 from typing_extensions import override
 
+from triaffect.recipes.config import OptimizerSpec
+
 
 class KerasAdam(torch.optim.Optimizer):
-    """Adam with one step count for all parameters and epsilon outside the bias correction.
+    """Adam as the paper's library computes it.
 
+    It has one step count for all parameters, and epsilon outside the bias correction:
     p -= lr · sqrt(1 - β2^t) / (1 - β1^t) · m / (sqrt(v) + eps). A parameter without a gradient
     keeps its moments while t goes on.
 
@@ -87,3 +90,70 @@ def _update(params: list[Tensor], state: Any, group: dict[str, Any]) -> None:  #
         eps=group["eps"] / math.sqrt(1 - beta2 ** group["t"]),
         maximize=False,
     )
+
+
+def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimizer:
+    """Make a stage's optimizer over all parameters."""
+    if spec.kind == "keras_adam":
+        return KerasAdam(net.parameters(), lr=spec.lr)
+    if spec.decay_on == "all":
+        return torch.optim.AdamW(net.parameters(), lr=spec.lr, weight_decay=spec.decay, fused=True)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": spec.decay},
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=spec.lr, fused=True)
+
+
+class ExponentialMovingAverage:
+    """Moving average (EMA) of a network's weights, as a network of its own in evaluation mode.
+
+    It is steadier than the weights that training leaves. After update t (from 1 on) each weight
+    of the average has moved towards the network's by 1 - d(t), with
+    d(t) = min(max_decay, (1 + t) / (10 + t)): the first updates, far from where training ends,
+    soon fade. Statistics of batch norms are averaged as the weights are.
+
+    Args:
+        net: Where the average begins; it is not changed.
+        twin: Another network of the same build, which becomes the average.
+        max_decay: What the decay grows to, in (0, 1).
+
+    Attributes:
+        net: A network with the averaged weights.
+        updates: How many updates have been averaged.
+    """
+
+    def __init__(self, net: nn.Module, twin: nn.Module, max_decay: float) -> None:
+        twin.load_state_dict(net.state_dict())
+        self.net = twin.eval().requires_grad_(requires_grad=False)
+        self.updates = 0
+        self._max_decay = max_decay
+
+    @property
+    def decay(self) -> float:
+        """Share of the average that the latest update left."""
+        return min(self._max_decay, (1 + self.updates) / (10 + self.updates))
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        """Take in the network after an update; counts, such as of batches, are copied."""
+        self.updates += 1
+        now, mean = net.state_dict(), self.net.state_dict()
+        moving = [name for name, value in mean.items() if value.is_floating_point()]
+        for name in mean.keys() - set(moving):
+            mean[name].copy_(now[name])
+        torch._foreach_lerp_(
+            [mean[name] for name in moving], [now[name] for name in moving], 1 - self.decay
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything to resume from."""
+        weights = {f"net.{name}": value for name, value in self.net.state_dict().items()}
+        return {**weights, "updates": torch.tensor(self.updates)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Resume from `state_dict`."""
+        self.updates = int(state["updates"])
+        self.net.load_state_dict(
+            {name.removeprefix("net."): value for name, value in state.items() if name != "updates"}
+        )

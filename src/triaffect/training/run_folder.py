@@ -1,4 +1,4 @@
-"""The folder of a training run, and its journal."""
+"""The folder of a training run: its files, its description, its journal, and its lock."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from torch import nn
 
-from triaffect.errors import RunError
+from triaffect.errors import ModelError, RunError
+from triaffect.features.extractors.registry import DEFAULT, SHIPPED
+from triaffect.features.model_folder import file_hash, load_model_folder
+from triaffect.features.own_networks import check_networks
+from triaffect.features.store import FeatureStore
 from triaffect.io.atomic import (
     LOCK,
     disk_errors,
@@ -24,13 +29,99 @@ from triaffect.io.atomic import (
     temporary_path,
     write_json,
 )
+from triaffect.io.plugins import Plugin
+from triaffect.models.base import find_network, load_weights, network_plugin
 from triaffect.recipes.config import Recipe
-from triaffect.recipes.load import recipe_hash
-from triaffect.training.device import PROCESSOR
+from triaffect.recipes.load import parse_recipe, recipe_hash
+from triaffect.tasks.registry import load_task, resolve_tasks, task_plugins
+from triaffect.training.device import CPU
 from triaffect.training.view import LeakChoice
 from triaffect.version import __version__
 
-Listener = Callable[[dict[str, Any]], None]
+PoolScores = dict[str, dict[str, float]]
+"""Official scores by pool and by name."""
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LeaksFound(_Event):
+    """People and videos occur in several splits.
+
+    Attributes:
+        choice: What was done about it.
+        people: Splits of each such person.
+        videos: Splits of each such video.
+        left_out: Rows of each split that were left out.
+    """
+
+    event: Literal["leaks"] = "leaks"
+    choice: LeakChoice
+    people: dict[str, list[str]]
+    videos: dict[str, list[str]]
+    left_out: dict[str, int]
+
+
+class StageStarted(_Event):
+    """A stage begins with trained weights.
+
+    Attributes:
+        stage: Its name.
+        held_out: Scores of those weights on held-out people, if epochs are chosen on them.
+        validation: Their scores on validation.
+    """
+
+    event: Literal["start"] = "start"
+    stage: str
+    held_out: PoolScores | None = None
+    validation: PoolScores
+
+
+class EpochEnded(_Event):
+    """An epoch was trained and scored.
+
+    Attributes:
+        stage: Name of the stage.
+        epoch: Number of the epoch, from 0.
+        losses: Mean of each term of the loss over the epoch.
+        held_out: Scores on held-out people, if epochs are chosen on them.
+        validation: Scores on validation.
+        task_weights: Weights of the tasks in the next epoch.
+        best: Whether it is the best epoch so far.
+        seconds: How long it took, scoring included.
+    """
+
+    event: Literal["epoch"] = "epoch"
+    stage: str
+    epoch: int
+    losses: dict[str, float]
+    held_out: PoolScores | None = None
+    validation: PoolScores
+    task_weights: dict[str, float]
+    best: bool
+    seconds: float
+
+
+class NoGain(_Event):
+    """No epoch of a stage was better than the weights that it began with.
+
+    Attributes:
+        stage: Its name.
+    """
+
+    event: Literal["no_gain"] = "no_gain"
+    stage: str
+
+
+JournalEvent = Annotated[
+    LeaksFound | StageStarted | EpochEnded | NoGain, Field(discriminator="event")
+]
+"""One line of a journal."""
+
+_EVENTS: TypeAdapter[JournalEvent] = TypeAdapter(JournalEvent)
+
+Listener = Callable[[JournalEvent], None]
 
 
 class Journal:
@@ -38,60 +129,68 @@ class Journal:
 
     Args:
         path: File to append to; made when first written.
-        listener: Told of every line as it is written.
+        listener: Called with every event as it is written.
     """
 
     def __init__(self, path: Path, listener: Listener | None = None) -> None:
         self._path, self._listener = path, listener
 
-    def write(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - anything JSON can say
-        """Add one line with its event's name first, and wait until it is on the disk.
+    def write(self, event: JournalEvent) -> None:
+        """Add one line, and wait until it is on the disk.
 
         Raises:
             DiskError: It cannot be written; `cut` takes away what was.
         """
-        line = json.dumps({"event": event, **fields}, separators=(",", ":"))
         with disk_errors(self._path):
             is_first = not self.size()
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+                fields = event.model_dump(exclude_none=True)
+                file.write(json.dumps(fields, separators=(",", ":")) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
             if is_first:
                 sync_folder(self._path.parent)
         if self._listener:
-            self._listener({"event": event, **fields})
+            self._listener(event)
 
     def size(self) -> int:
-        """Bytes written so far."""
+        """Count the bytes written so far."""
         return self._path.stat().st_size if self._path.exists() else 0
 
     def cut(self, size: int) -> None:
-        """Forget what was written after ``size`` bytes; a resumed run writes it again."""
+        """Remove what was written after ``size`` bytes; a resumed run writes it again."""
         if self.size() > size:
             with disk_errors(self._path), self._path.open("r+b") as file:
                 file.truncate(size)
 
 
-def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """Lines of a journal; a last line cut off by a kill is left out."""
+def read_journal(path: Path) -> Iterator[JournalEvent]:
+    """Yield the events of a journal; a last line cut off by a kill is left out.
+
+    Raises:
+        RunError: A line is damaged, or of another version.
+    """
     with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
-
-
-FORMAT = 1
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield _EVENTS.validate_python(json.loads(line))
+            except ValueError as error:
+                got = " ".join(str(error).split())[:100]
+                remedy = "use the version of triaffect that wrote it"
+                where = f"{path}:{number}"
+                raise RunError("a line of a journal", got, remedy, where=where) from None
 
 
 @dataclass(frozen=True)
-class Initial:
+class InitialWeights:
     """Trained weights to start from.
 
     Attributes:
         path: Their safetensors file.
         sha256: Its hash.
-        thresholds: What the model had set; they hold where the run sets none.
+        thresholds: Thresholds of the model; they hold where the run sets none.
     """
 
     path: Path
@@ -125,13 +224,13 @@ class RunFolder:
     root: Path
 
     @property
-    def about(self) -> Path:
+    def description(self) -> Path:
         """Recipe, seed, version and data fingerprint, as JSON."""
         return self.root / "run.json"
 
     @property
     def journal(self) -> Path:
-        """What happened, as JSON lines."""
+        """Events as JSON lines; see `JournalEvent`."""
         return self.root / "journal.jsonl"
 
     @property
@@ -141,12 +240,12 @@ class RunFolder:
 
     @property
     def initial(self) -> Path:
-        """The weights that every stage starts from, if the run was given any."""
+        """The weights that every stage starts from, if it starts from trained ones."""
         return self.root / "initial.safetensors"
 
     @property
     def teachers(self) -> Path:
-        """Weights of the finished runs that teach, if the run was given any."""
+        """Weights of the finished runs that teach, if any do."""
         return self.root / "teachers"
 
     def teacher(self, number: int) -> Path:
@@ -167,9 +266,128 @@ class RunFolder:
         """Weights of a stage; ``which`` is ``best`` or ``last``."""
         return self.root / "stages" / stage / f"{which}.safetensors"
 
+    def load_weights(self, net: nn.Module, stage: str, which: str) -> None:
+        """Fill a network with a stage's weights; ``which`` is ``best`` or ``last``.
+
+        Raises:
+            RunError: The run has no such weights yet.
+            ModelError: They are another network's.
+        """
+        path = self.weights(stage, which)
+        if not path.is_file():
+            raise RunError(f"weights of the stage {stage}", "none", "finish the run", where=path)
+        load_weights(net, path)
+
     def thresholds(self, stage: str) -> Path:
         """From which probability on columns count as present, as JSON, if a stage has set it."""
         return self.root / "stages" / stage / "thresholds.json"
+
+
+class RunDescription(BaseModel):
+    """Contents of ``run.json``: what a run is, and what it needs.
+
+    Attributes:
+        format: Version of this description.
+        triaffect: Version that began the run.
+        recipe_hash: Hash of the resolved recipe.
+        seed: Seed of the run.
+        data: Fingerprint of the store.
+        initial: Hash of the weights to start from.
+        initial_thresholds: Thresholds of the model they come from.
+        leaks: What was done about people and videos in several splits.
+        device: Name of the device that computes.
+        teachers: Hashes of the external teachers' weights.
+        plugins: Tasks and network of other packages, by their names in the recipe.
+        recipe: The resolved recipe.
+        teachers_recipes: Recipes of the external teachers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    triaffect: str
+    recipe_hash: str
+    seed: int
+    data: str
+    initial: str | None = None
+    initial_thresholds: dict[str, float] = {}
+    leaks: LeakChoice = LeakChoice.REFUSE
+    device: str = CPU.name  # older runs had no other, and do not say
+    teachers: tuple[str, ...] = ()
+    plugins: dict[str, Plugin] = {}
+    recipe: Recipe
+    teachers_recipes: tuple[Recipe, ...] = ()
+
+
+def read_description(root: Path) -> RunDescription:
+    """Read ``run.json``, and load the plug-ins that the run needs.
+
+    Raises:
+        RunError: No run folder, a damaged one, or one of another version.
+        RecipeError: Its recipe has a key that this version does not know; the message names the
+            nearest valid one.
+        PluginError: A task or network of another package is missing or fails on import.
+    """
+    path = RunFolder(root).description
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version, own = content["format"], content["recipe"]
+        teachers = content.get("teachers_recipes", [])  # older runs had none, and do not say
+    except OSError:
+        raise RunError(
+            "a run folder with run.json", "none", "train first, or check the path", where=root
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise RunError("a whole run.json", "a damaged one", "train again", where=root) from None
+    if version != 1:
+        remedy = "use the version of triaffect that wrote it"
+        raise RunError("run format 1", str(version), remedy, where=root)
+    _load_plugins(content.get("plugins", {}), [own, *teachers])
+    recipes = [parse_recipe(tree, str(path)) for tree in (own, *teachers)]
+    try:
+        return RunDescription.model_validate(
+            {**content, "recipe": recipes[0], "teachers_recipes": recipes[1:]}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, got = ".".join(map(str, first["loc"])), f"{first['input']!r:.80}"
+        raise RunError(f"a valid {key} in run.json", got, str(first["msg"]), where=root) from None
+
+
+def _load_plugins(plugins: dict[str, dict[str, str]], recipes: Sequence[dict[str, Any]]) -> None:
+    """Load plug-ins by what a run says of them, which names the package to install."""
+    kinds = {tree.get("net", {}).get("kind") for tree in recipes}
+    for name, entry in plugins.items():
+        plugin = Plugin(**entry)
+        if name in kinds:
+            plugin.load(f"network {name.rpartition(':')[2]}")
+        else:
+            load_task(plugin, name)
+
+
+def read_recipe(root: Path) -> Recipe:
+    """Read the resolved recipe of a run; see `read_description`."""
+    return read_description(root).recipe
+
+
+def is_finished(root: Path) -> bool:
+    """Say whether a run came to its end."""
+    return RunFolder(root).scores.is_file()
+
+
+def stored_leak_choice(root: Path, resume: bool) -> LeakChoice:
+    """Return what a run does about leaks; to refuse them where none is resumed.
+
+    Args:
+        root: The run folder, or where it will be.
+        resume: Whether to go on with the run that is there.
+
+    Raises:
+        RunError: Its ``run.json`` is damaged.
+    """
+    if resume and RunFolder(root).description.exists():
+        return read_description(root).leaks
+    return LeakChoice.REFUSE
 
 
 @contextmanager
@@ -177,10 +395,10 @@ def exclusive_lock(root: Path) -> Iterator[None]:
     """Keep every other process from writing to a run folder; it is made if it is missing.
 
     Raises:
-        RunError: Another process writes to it, or it is no place for a run.
+        RunError: Another process writes to it, or it holds something else than a run.
         DiskError: It cannot be written to.
     """
-    _check_place(RunFolder(root))
+    _check_folder(RunFolder(root))
     make_folder(root)
     in_use = RunError(
         "a run folder that nobody is writing to", "one in use",
@@ -190,164 +408,156 @@ def exclusive_lock(root: Path) -> Iterator[None]:
         yield
 
 
-def begin(
+def _check_folder(folder: RunFolder) -> None:
+    """See that a folder holds a run, or nothing but what a start leaves that was killed."""
+    if folder.root.is_file():
+        raise RunError("a folder for the run", "a file", "choose another --out", where=folder.root)
+    if not folder.root.is_dir() or folder.description.exists():
+        return
+    started = {folder.root / LOCK, folder.initial, temporary_path(folder.initial)}
+    started |= {folder.teachers, temporary_path(folder.description)}
+    if not started.issuperset(folder.root.iterdir()):
+        raise RunError("a new or empty run folder", "one with other files", where=folder.root)
+
+
+def begin_run(
     root: Path,
     recipe: Recipe,
     seed: int,
     data: str,
     resume: bool,
-    initial: Initial | None = None,
+    initial: InitialWeights | None = None,
     leaks: LeakChoice = LeakChoice.REFUSE,
-    device: str = PROCESSOR,
+    device: str = CPU.name,
     teachers: Sequence[ExternalTeacher] = (),
 ) -> RunFolder:
     """Begin a run in its folder, or check that the one that is there can go on.
 
     Args:
-        root: The folder; the caller has it `alone`.
+        root: The folder; the caller holds its `exclusive_lock`.
         recipe: What is trained.
         seed: Of everything random.
         data: Fingerprint of the store.
         resume: Go on with a run that is there.
-        initial: Weights to start from; the run keeps a copy.
+        initial: Weights to start from; the run gets a copy.
         leaks: What to do about people and videos in several splits.
         device: Name of the device that computes.
-        teachers: Finished runs to learn from; the run keeps a copy of their weights.
+        teachers: Finished runs to learn from; the run gets a copy of their weights.
 
     Raises:
         RunError: The folder holds a run and ``resume`` is off, or it holds another recipe,
             seed, data, initial weights, teachers, choice about leaks or device.
     """
     folder = RunFolder(root)
-    about = {
-        "format": FORMAT,
-        "triaffect": __version__,
-        "recipe_hash": recipe_hash(recipe),
-        "seed": seed,
-        "data": data,
-        "initial": initial and initial.sha256,
-        "initial_thresholds": dict(initial.thresholds) if initial else {},
-        "leaks": leaks,
-        "device": device,
-        "teachers": [one.sha256 for one in teachers],
-    }
-    if folder.about.exists():
+    recipes = [recipe, *(teacher.recipe for teacher in teachers)]
+    description = RunDescription(
+        triaffect=__version__,
+        recipe_hash=recipe_hash(recipe),
+        seed=seed,
+        data=data,
+        initial=initial.sha256 if initial else None,
+        initial_thresholds=dict(initial.thresholds) if initial else {},
+        leaks=leaks,
+        device=device,
+        teachers=tuple(teacher.sha256 for teacher in teachers),
+        plugins={name: plugin for each in recipes for name, plugin in _plugins_of(each)},
+        recipe=recipe,
+        teachers_recipes=tuple(recipes[1:]),
+    )
+    if folder.description.exists():
         if not resume:
             raise RunError("a new run folder", "one with a run", "add --resume", where=root)
-        _check_same(read_about(root), about, root)
+        _check_same(read_description(root), description, root)
         return folder
-    if initial is not None:
-        with replace_file(folder.initial) as aside:
-            shutil.copyfile(initial.path, aside)
-    else:
-        with disk_errors(folder.initial):
-            folder.initial.unlink(missing_ok=True)  # of another start, killed before its run.json
-    _keep_teachers(folder, teachers)
-    recipes = {
-        "recipe": recipe.model_dump(mode="json"),
-        "teachers_recipes": [one.recipe.model_dump(mode="json") for one in teachers],
-    }
-    write_json(folder.about, {**about, **recipes})
+    _copy_weights(folder, initial, teachers)
+    write_json(folder.description, description.model_dump(mode="json"))
     return folder
 
 
-def _keep_teachers(folder: RunFolder, teachers: Sequence[ExternalTeacher]) -> None:
-    """Copy their weights, in place of any of another start that was killed before its run.json."""
+def _plugins_of(recipe: Recipe) -> Iterator[tuple[str, Plugin]]:
+    """Yield tasks and network of other packages, by their names in a recipe."""
+    tasks = resolve_tasks(recipe.tasks)
+    plugins = task_plugins(tasks)
+    for name, task in zip(recipe.tasks, tasks, strict=True):
+        if task.key in plugins:
+            yield name, plugins[task.key]
+    plugin = network_plugin(recipe.net.kind)
+    if plugin is not None:
+        yield recipe.net.kind, plugin
+
+
+def _copy_weights(
+    folder: RunFolder, initial: InitialWeights | None, teachers: Sequence[ExternalTeacher]
+) -> None:
+    """Copy initial and teachers' weights.
+
+    They replace any of another start that was killed before its run.json.
+    """
+    if initial is not None:
+        with replace_file(folder.initial) as temporary:
+            shutil.copyfile(initial.path, temporary)
+    else:
+        with disk_errors(folder.initial):
+            folder.initial.unlink(missing_ok=True)
     with disk_errors(folder.teachers):
         shutil.rmtree(folder.teachers, ignore_errors=True)
     for number, teacher in enumerate(teachers):
         make_folder(folder.teachers)
-        with replace_file(folder.teacher(number)) as aside:
-            shutil.copyfile(teacher.weights, aside)
+        with replace_file(folder.teacher(number)) as temporary:
+            shutil.copyfile(teacher.weights, temporary)
 
 
-def leaks_of(root: Path, resume: bool) -> LeakChoice:
-    """What a run was told to do about leaks; to refuse them where none is resumed.
-
-    Args:
-        root: The run folder, or where it will be.
-        resume: Whether to go on with the run that is there.
-
-    Raises:
-        RunError: Its ``run.json`` is damaged.
-    """
-    if not (resume and RunFolder(root).about.exists()):
-        return LeakChoice.REFUSE
-    begun = read_about(root).get("leaks")
-    try:
-        return LeakChoice(str(begun))
-    except ValueError:
-        known = " or ".join(LeakChoice)
-        raise RunError(f"leaks: {known} in run.json", repr(begun), where=root) from None
-
-
-def read_about(root: Path) -> dict[str, Any]:
-    """Contents of ``run.json``.
-
-    Raises:
-        RunError: No run folder, or a damaged one.
-    """
-    try:
-        about = json.loads(RunFolder(root).about.read_text(encoding="utf-8"))
-        if about["format"] != FORMAT:
-            raise RunError(f"run format {FORMAT}", str(about["format"]), where=root)
-    except OSError:
-        raise RunError(
-            "a run folder with run.json", "none", "train first, or check the path", where=root
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise RunError("a whole run.json", "a damaged one", "train again", where=root) from None
-    return dict(about)
-
-
-def read_recipe(root: Path) -> Recipe:
-    """The resolved recipe of a run.
-
-    Raises:
-        RunError: No run folder, or a recipe that this version does not know.
-    """
-    try:
-        return Recipe.model_validate(read_about(root)["recipe"])
-    except (ValidationError, KeyError) as error:
-        raise RunError("the run's recipe", str(error)[:100], where=root) from None
-
-
-def recipes_of_teachers(root: Path) -> list[Recipe]:
-    """The recipes of the finished runs that teach a run.
-
-    Raises:
-        RunError: No run folder, or a recipe that this version does not know.
-    """
-    try:
-        return [Recipe.model_validate(one) for one in read_about(root)["teachers_recipes"]]
-    except (ValidationError, KeyError) as error:
-        raise RunError("the recipes of the run's teachers", str(error)[:100], where=root) from None
-
-
-def is_finished(root: Path) -> bool:
-    """Whether a run came to its end."""
-    return RunFolder(root).scores.is_file()
-
-
-def _check_place(folder: RunFolder) -> None:
-    """See that a folder holds a run, or nothing but what a start leaves that was killed."""
-    if folder.root.is_file():
-        raise RunError("a folder for the run", "a file", "choose another --out", where=folder.root)
-    if not folder.root.is_dir() or folder.about.exists():
-        return
-    started = {folder.root / LOCK, folder.initial, temporary_path(folder.initial)}
-    started |= {folder.teachers, temporary_path(folder.about)}
-    if not started.issuperset(folder.root.iterdir()):
-        raise RunError("a new or empty run folder", "one with other files", where=folder.root)
-
-
-def _check_same(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
-    old = {"device": PROCESSOR, "teachers": [], **old}  # older runs had no others, and do not say
+def _check_same(old: RunDescription, new: RunDescription, root: Path) -> None:
     for key in ("recipe_hash", "seed", "data", "initial", "teachers", "leaks", "device"):
-        if old.get(key) != new[key]:
+        before, now = getattr(old, key), getattr(new, key)
+        if before != now:
             raise RunError(
-                f"the run's own {key} {old.get(key)!s:.16}",
-                f"{new[key]!s:.16}",
+                f"the run's own {key} {before!s:.16}",
+                f"{now!s:.16}",
                 "resume with what it was begun with, or choose another --out",
                 where=root,
             )
+
+
+TRAIN_WEIGHTS = "triaffect-train-weights"
+"""The distribution that adds weights to train on to an installed package."""
+
+_WEIGHT_FILES = {"crops": "face.safetensors", "logmel": "voice.safetensors"}
+"""Files of a model folder with weights to train on, by the input of the recipe's network."""
+
+_FUSION_WEIGHTS = "fusion.safetensors"
+
+
+def find_initial_weights(name: str, recipe: Recipe, store: FeatureStore) -> InitialWeights:
+    """Find the weights of a model and see that they fit.
+
+    Args:
+        name: "default" for the shipped model, a model folder, or a finished run.
+        recipe: The recipe whose network they go into.
+        store: What it will learn from.
+
+    Raises:
+        ModelError: There is no such model, or it lacks a network or weights for the recipe's.
+        RunError: The model reads other windows than the recipe.
+        StoreError: The store was made with other networks than the model's.
+    """
+    path = SHIPPED if name == DEFAULT else Path(name)
+    if RunFolder(path).description.is_file():
+        path = RunFolder(path).model
+    if not path.is_dir():
+        raise ModelError(f"{DEFAULT}, a model folder or a finished run", "nothing", where=path)
+    model = load_model_folder(path)
+    file = _WEIGHT_FILES.get(find_network(recipe.net.kind).input, _FUSION_WEIGHTS)
+    if file == _FUSION_WEIGHTS:
+        for part in ("face", "voice"):
+            model.network(part)
+        check_networks(model, store)
+        fusion, window = model.manifest.fusion, recipe.data.window.in_seconds()
+        if fusion is None or fusion.window != window:
+            got = "none" if fusion is None else str(fusion.window)
+            raise RunError(f"an initial model over the recipe's {window}", got, where=model.path)
+    if path == SHIPPED and not (path / file).is_file():
+        remedy = f"install {TRAIN_WEIGHTS}, or work in a checkout of the repository"
+        raise ModelError("the shipped weights to train on", "an installation without", remedy)
+    weights = model.file(file)
+    return InitialWeights(weights, file_hash(weights), model.manifest.thresholds)

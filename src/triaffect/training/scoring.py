@@ -1,9 +1,11 @@
-"""Predictions of a network over rows, and their scores."""
+"""Open a finished run, predict rows with its networks, and score them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,10 +13,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from triaffect.datasets.batches import Samples, plan_epoch, take
+from triaffect.errors import RunError
+from triaffect.features.store import FeatureStore
 from triaffect.metrics.abaw import Score, per_batch_score, score_targets
+from triaffect.metrics.thresholds import read_thresholds
+from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.task import Task
+from triaffect.training.build import TrainingContext, build_samples
 from triaffect.training.device import Device, Precision
-from triaffect.types import IntArray, Targets
+from triaffect.training.run_folder import RunFolder, read_description
+from triaffect.training.view import apply_run_splits
+from triaffect.types import IntArray, Split, Targets
 
 CHUNK = 512
 """Rows at a time; a network in evaluation mode answers each row alone, so it changes nothing."""
@@ -30,7 +39,11 @@ def predict_rows(
     tasks: Sequence[Task],
     precision: Precision = "float32",
 ) -> Predictions:
-    """Activated predictions of a network in evaluation mode, each of shape (len(rows), K)."""
+    """Predict rows with a network in evaluation mode.
+
+    Returns:
+        Activated predictions by task key, shape (len(rows), K) each.
+    """
     was_training = net.training
     net.eval()
     device = Device.of(net)
@@ -49,7 +62,7 @@ def predict_rows(
 
 
 def truth_of(samples: Samples, rows: IntArray) -> dict[str, Targets]:
-    """Labels of some rows by task key."""
+    """Take the labels of some rows, by task key."""
     return {key: take(targets, rows) for key, targets in samples.rows.targets.items()}
 
 
@@ -62,7 +75,7 @@ def score_pools(
     batch_size: int,
     precision: Precision = "float32",
 ) -> dict[str, Score]:
-    """Score of each pool of rows.
+    """Score each pool of rows.
 
     Args:
         net: Network to score.
@@ -79,8 +92,77 @@ def score_pools(
         prediction = predict_rows(net, samples, rows, tasks, precision)
         truth = truth_of(samples, rows)
         if name in batches:
-            places = np.searchsorted(rows, batches[name])
-            scores[name] = per_batch_score(truth, prediction, places, tasks)
+            positions = np.searchsorted(rows, batches[name])
+            scores[name] = per_batch_score(truth, prediction, positions, tasks)
         else:
             scores[name] = score_targets(truth, prediction, tasks)
+    return scores
+
+
+@dataclass(frozen=True)
+class TrainedStage:
+    """A stage after its training.
+
+    Attributes:
+        name: The stage.
+        net: Its network with its best weights, in evaluation mode.
+        tasks: What it predicts, with the thresholds that the stage has set.
+    """
+
+    name: str
+    net: nn.Module
+    tasks: Sequence[Task]
+
+
+def open_run(root: Path, store: FeatureStore) -> tuple[TrainingContext, list[TrainedStage]]:
+    """Open a finished run to score it on a store: on its own, with the splits that it had.
+
+    Returns:
+        What its stages share, and each stage's network.
+
+    Raises:
+        RunError: The folder holds no run, or an unfinished one.
+        PluginError: The run needs a task or network of another package, which is missing.
+        StoreError: The store lacks what the networks need.
+    """
+    description = read_description(root)
+    recipe, tasks = description.recipe, resolve_tasks(description.recipe.tasks)
+    store = apply_run_splits(store, recipe.data, description.data)
+    samples = build_samples(recipe.data, store, tasks)
+    context = TrainingContext(recipe, store, samples, tasks, RunFolder(root), description.seed)
+    stages = load_stages(context)
+    if not context.folder.scores.is_file():
+        raise RunError(
+            "a finished run", "one without scores", "finish it with train --resume", where=root
+        )
+    return context, stages
+
+
+def load_stages(context: TrainingContext) -> list[TrainedStage]:
+    """Load every stage's best weights and thresholds.
+
+    Raises:
+        RunError: A stage has no weights yet.
+    """
+    stages = []
+    for name, stage in context.recipe.stages.items():
+        net = context.build_net(stage)
+        context.folder.load_weights(net, name, "best")
+        thresholds = read_thresholds(context.folder.thresholds(name))
+        tasks = [task.with_thresholds(thresholds) for task in context.tasks]
+        stages.append(TrainedStage(name, net.eval(), tasks))
+    return stages
+
+
+def score_run(context: TrainingContext) -> dict[str, Any]:
+    """Compute official scores of every stage's best weights, on validation and test by pool."""
+    size = context.recipe.data.batch_size
+    scores: dict[str, Any] = {}
+    for stage in load_stages(context):
+        scores[stage.name] = {}
+        for split in (Split.VALIDATION, Split.TEST):
+            pools = score_pools(
+                stage.net, context.samples, context.pools(split), stage.tasks, "official", size
+            )
+            scores[stage.name][split] = {pool: score.to_json() for pool, score in pools.items()}
     return scores

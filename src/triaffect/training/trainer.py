@@ -17,70 +17,63 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from triaffect.errors import RecipeError, RunError, StoreError
+from triaffect.errors import RecipeError, StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.io.atomic import write_json
 from triaffect.metrics.abaw import Score
-from triaffect.metrics.thresholds import best_thresholds, read_thresholds
+from triaffect.metrics.thresholds import best_thresholds
+from triaffect.models.base import load_weights
 from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe, Stage
-from triaffect.tasks.registry import TASKS
-from triaffect.tasks.registry import task as task_by_key
-from triaffect.tasks.task import Task
-from triaffect.training.build import build_net, build_samples
-from triaffect.training.checkpoint import read_progress
+from triaffect.tasks.registry import resolve_tasks
+from triaffect.training.build import TrainingContext, build_net, build_samples
+from triaffect.training.checkpoint import read_progress, write_tensors
 from triaffect.training.device import CPU, Device
-from triaffect.training.distillation import kept_teachers
-from triaffect.training.files import write_tensors
-from triaffect.training.initial_weights import fill
+from triaffect.training.distillation import stored_teachers
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import (
+    EpochEnded,
     ExternalTeacher,
-    Initial,
+    InitialWeights,
     Journal,
+    LeaksFound,
     Listener,
+    NoGain,
+    PoolScores,
     RunFolder,
-    begin,
+    StageStarted,
+    begin_run,
     exclusive_lock,
-    leaks_of,
-    read_about,
-    read_recipe,
+    read_description,
+    stored_leak_choice,
 )
-from triaffect.training.scoring import predict_rows, score_pools, truth_of
-from triaffect.training.stage import StageRun, TrainingContext, load_weights
-from triaffect.training.view import (
-    HELD_OUT,
-    LeakChoice,
-    find_leaks,
-    learnt_from,
-    settle,
-    split_anew,
-    split_as_learnt,
-    told,
-)
+from triaffect.training.scoring import predict_rows, score_run, truth_of
+from triaffect.training.stage import StageRun
+from triaffect.training.view import LeakChoice, TrainingView
 from triaffect.types import Split
 
 
 def check_stages(
-    work: TrainingContext, initial: Initial | None, teachers: Sequence[ExternalTeacher] = ()
+    context: TrainingContext,
+    initial: InitialWeights | None,
+    teachers: Sequence[ExternalTeacher] = (),
 ) -> None:
-    """See that every stage has rows, a network that takes them, and the weights it wants.
+    """See that every stage has rows, a network that takes them, and the weights it needs.
 
     Args:
-        work: What the stages share; nothing of its folder is looked at.
+        context: What the stages share; nothing of its folder is looked at.
         initial: Weights to start from.
         teachers: Finished runs to learn from.
 
     Raises:
         StoreError: The store has no rows for a stage to learn from or to choose on, or lacks
             what the network needs.
-        RecipeError: The network does not fit the recipe, or a stage wants initial weights
-            or given teachers; or teachers are given that no stage listens to.
-        RunError: The initial weights are another network's.
+        RecipeError: The network does not fit the recipe, or a stage lacks initial weights
+            or external teachers; or there are teachers that no stage learns from.
+        ModelError: The initial weights are another network's.
     """
-    for name, stage in work.recipe.stages.items():
-        _check_rows(work, name, stage)
+    for name, stage in context.recipe.stages.items():
+        _check_rows(context, name, stage)
         if stage.teacher == INITIAL and initial is None:
             raise RecipeError(
                 f"initial weights for the stage {name} to learn from",
@@ -91,49 +84,49 @@ def check_stages(
             raise RecipeError(
                 f"teachers for the stage {name}", "none", "add --teacher RUN, once for each"
             )
-        net = build_net(work.recipe, stage, work.store, work.tasks)
+        net = build_net(context.recipe, stage, context.store, context.tasks)
         if initial is not None:
-            fill(net, initial.path)
-    if teachers and all(stage.teacher != EXTERNAL for stage in work.recipe.stages.values()):
+            load_weights(net, initial.path, discriminator_optional=True)
+    if teachers and all(stage.teacher != EXTERNAL for stage in context.recipe.stages.values()):
         raise RecipeError(
             f'a stage with teacher = "{EXTERNAL}" for the runs given', "none", "leave --teacher out"
         )
 
 
-def _check_rows(work: TrainingContext, name: str, stage: Stage) -> None:
-    if not any(kind in work.pools("train") for kind in stage.updates):
+def _check_rows(context: TrainingContext, name: str, stage: Stage) -> None:
+    if not any(kind in context.pools("train") for kind in stage.updates):
         raise StoreError(
             "training rows for the updates " + ", ".join(stage.updates),
             "none",
             "extract a corpus with such labels, and with faces and sound for as long before "
             "each as the recipe's windows want",
-            where=work.store.path,
+            where=context.store.path,
         )
-    others = list(work.pools(work.choosing))
-    if stage.selection.pool not in others and not work.recipe.data.refit:
+    others = list(context.pools(context.selection_split))
+    if stage.selection.pool not in others and not context.recipe.data.refit:
         remedy = "give some people the split 'validation', and extract into a new store"
-        if work.choosing == HELD_OUT:
+        if context.selection_split == Split.HELD_OUT:
             remedy = "extract more people, or --set data.held_out=0 to choose on validation"
         if others:
             remedy += f", or --set {name}.selection.pool={others[0]}"
         raise StoreError(
-            f"{work.choosing} rows in the pool {stage.selection.pool}",
+            f"{context.selection_split} rows in the pool {stage.selection.pool}",
             "none",
             remedy,
-            where=work.store.path,
+            where=context.store.path,
         )
 
 
-Report = Callable[[str, int, int, float], None]
+StepListener = Callable[[str, int, int, float], None]
 """Called after every iteration with stage, iterations done, iterations in all, and loss; and while
-a teacher's answers are computed with "STAGE: answers of TEACHER", rows done, all rows, and nan."""
+a teacher's outputs are computed with "STAGE: answers of TEACHER", rows done, all rows, and nan."""
 
 CHECKPOINT_EVERY_S = 60.0
 
 
 @dataclass
-class Progress:
-    """Where a run is; everything in a checkpoint that is not a tensor."""
+class TrainingProgress:
+    """How far a run is; everything in a checkpoint that is not a tensor."""
 
     stage: int = 0
     epoch: int = 0
@@ -153,12 +146,11 @@ def train(
     out: Path,
     seed: int = 0,
     resume: bool = False,
-    report: Report | None = None,
+    report: StepListener | None = None,
     listener: Listener | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    known: Sequence[Task] = TASKS,
     *,
-    initial: Initial | None = None,
+    initial: InitialWeights | None = None,
     leaks: LeakChoice | None = None,
     device: Device = CPU,
     teachers: Sequence[ExternalTeacher] = (),
@@ -171,12 +163,11 @@ def train(
         out: The run folder.
         seed: Decides initialisation, order, augmentation and dropout.
         resume: Go on with the run that is in the folder, if there is one.
-        report: Told of every iteration.
-        listener: Told of every line of the journal.
+        report: Called after every iteration.
+        listener: Called with every event of the journal.
         checkpoint_every_s: Seconds between checkpoints within an epoch; every epoch ends
             with one.
-        known: Every task that a recipe may name.
-        initial: Weights that every stage starts from; see `triaffect.training.initial_weights`.
+        initial: Weights that every stage starts from; see `find_initial_weights`.
         leaks: What to do about people and videos in several splits; None for what the run was
             begun with, and a new one refuses them.
         device: Where to compute.
@@ -192,141 +183,78 @@ def train(
         StoreError: The store lacks what the recipe needs, or has leaks that are refused.
         DiskError: The folder cannot be written to; the run can go on later.
     """
-    tasks = [task_by_key(key, known) for key in recipe.tasks]
-    split = split_anew(store, recipe.data)
-    found = find_leaks(split, recipe.data.pools)
-    leaks = leaks or leaks_of(out, resume)
-    settled = settle(split, found, leaks)
-    learnt = learnt_from(recipe, settled, tasks, seed)
-    samples = build_samples(recipe.data, learnt, tasks)
-    work = TrainingContext(recipe, learnt, samples, tasks, RunFolder(out), seed, device)
-    teachers = teachers or kept_teachers(out, recipe, resume)
-    check_stages(work, initial, teachers)
+    leaks = leaks or stored_leak_choice(out, resume)
+    view = TrainingView.of(recipe, store, seed, leaks)
+    tasks = resolve_tasks(recipe.tasks)
+    samples = build_samples(recipe.data, view.store, tasks)
+    context = TrainingContext(recipe, view.store, samples, tasks, RunFolder(out), seed, device)
+    teachers = teachers or stored_teachers(out, recipe, resume)
+    check_stages(context, initial, teachers)
     data = store.fingerprint(recipe.data.external)
     with exclusive_lock(out):
-        folder = begin(out, recipe, seed, data, resume, initial, leaks, device.name, teachers)
-        progress = _resumed(folder)
+        folder = begin_run(out, recipe, seed, data, resume, initial, leaks, device.name, teachers)
+        progress = _read_progress(folder)
         journal = Journal(folder.journal, listener)
         journal.cut(progress.journal_bytes)
-        if found and not journal.size():
-            journal.write("leaks", choice=leaks, **told(split, settled, found))
-        while progress.stage < len(work.names):
-            _Runner(work, progress, journal, report, checkpoint_every_s).run()
-            progress = Progress(stage=progress.stage + 1, step=progress.step)
+        if view.leaks and not journal.size():
+            journal.write(
+                LeaksFound(
+                    choice=leaks,
+                    people=view.leaks.people,
+                    videos=view.leaks.videos,
+                    left_out=view.excluded,
+                )
+            )
+        while progress.stage < len(context.names):
+            _StageTrainer(context, progress, journal, report, checkpoint_every_s).run()
+            progress = TrainingProgress(stage=progress.stage + 1, step=progress.step)
             progress.journal_bytes = journal.size()
-        write_json(folder.scores, score_run(work))
+        write_json(folder.scores, score_run(context))
     return folder
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a stage has learnt.
-
-    Attributes:
-        name: The stage.
-        net: Its network with its best weights, in evaluation mode.
-        tasks: What it predicts, with the thresholds that the stage has set.
-    """
-
-    name: str
-    net: nn.Module
-    tasks: Sequence[Task]
-
-
-def open_run(
-    root: Path, store: FeatureStore, known: Sequence[Task] = TASKS
-) -> tuple[TrainingContext, list[Trained]]:
-    """Open a finished run to score it on a store: on its own, with the splits that it had.
-
-    Returns:
-        What its stages share, and what each stage has learnt.
-
-    Raises:
-        RunError: The folder holds no run, or an unfinished one.
-        StoreError: The store lacks what the networks need.
-    """
-    recipe, about = read_recipe(root), read_about(root)
-    tasks = [task_by_key(key, known) for key in recipe.tasks]
-    store = split_as_learnt(store, recipe.data, about.get("data"))
-    samples = build_samples(recipe.data, store, tasks)
-    work = TrainingContext(recipe, store, samples, tasks, RunFolder(root), int(about["seed"]))
-    nets = _trained(work)
-    if not work.folder.scores.is_file():
-        raise RunError(
-            "a finished run", "one without scores", "finish it with train --resume", where=root
-        )
-    return work, nets
-
-
-def _trained(work: TrainingContext) -> list[Trained]:
-    nets = []
-    for name, stage in work.recipe.stages.items():
-        net = work.net(stage)
-        load_weights(net, work.folder, name, "best")
-        set_ = read_thresholds(work.folder.thresholds(name))
-        tasks = [task.with_thresholds(set_) for task in work.tasks]
-        nets.append(Trained(name, net.eval(), tasks))
-    return nets
-
-
-def score_run(work: TrainingContext) -> dict[str, Any]:
-    """Official scores of every stage's best weights on each pool of validation and test."""
-    size = work.recipe.data.batch_size
-    scores: dict[str, Any] = {}
-    for stage in _trained(work):
-        scores[stage.name] = {}
-        for split in (Split.VALIDATION, Split.TEST):
-            pools = work.pools(split)
-            found = score_pools(stage.net, work.samples, pools, stage.tasks, "official", size)
-            scores[stage.name][split] = {pool: score.to_json() for pool, score in found.items()}
-    return scores
-
-
-def _resumed(folder: RunFolder) -> Progress:
-    """Progress of the last checkpoint, or the start."""
+def _read_progress(folder: RunFolder) -> TrainingProgress:
+    """Return the progress of the last checkpoint, or that of the start."""
     if not folder.checkpoint.is_file():
-        return Progress()
+        return TrainingProgress()
     saved = read_progress(folder.checkpoint)
-    known = {each.name for each in fields(Progress)}
-    return Progress(**{key: value for key, value in saved.items() if key in known})
+    names = {each.name for each in fields(TrainingProgress)}
+    return TrainingProgress(**{key: value for key, value in saved.items() if key in names})
 
 
-class _Runner:
-    """Runs one stage from wherever its progress says to its end."""
+class _StageTrainer:
+    """Trains one stage from wherever its progress says to its end."""
 
     def __init__(
         self,
-        work: TrainingContext,
-        progress: Progress,
+        context: TrainingContext,
+        progress: TrainingProgress,
         journal: Journal,
-        report: Report | None,
+        report: StepListener | None,
         checkpoint_every_s: float,
     ) -> None:
-        self.work, self.at, self.journal, self.report = work, progress, journal, report
+        self.context, self.at, self.journal, self.report = context, progress, journal, report
         self.every_s, self.saved_s = checkpoint_every_s, time.monotonic()
         self.started_s = time.monotonic()
-        self.stage = StageRun(work, progress.stage)
+        self.stage = StageRun(context, progress.stage)
         if isinstance(self.stage.optimizer, KerasAdam) and self.stage.stage.optimizer.shared:
             self.stage.optimizer.carry_step(progress.step)
-        if work.folder.checkpoint.is_file() and self._is_mine():
-            self.stage.load(work.folder.checkpoint)
+        checkpoint = context.folder.checkpoint  # else of the end of the stage before
+        if checkpoint.is_file() and read_progress(checkpoint)["stage"] == progress.stage:
+            self.stage.load(checkpoint)
             self.stage.stagnation.load_state_dict(progress.stagnation)
-
-    def _is_mine(self) -> bool:
-        """Whether the checkpoint was made within this stage, not at the end of the last one."""
-        return bool(read_progress(self.work.folder.checkpoint)["stage"] == self.at.stage)
 
     def run(self) -> None:
         """Do the stage's remaining epochs, then leave its last weights for those it teaches."""
         spec = self.stage.stage
         fresh = self.at.best is None and self.at.iteration == 0
-        if self.stage.starts_trained and fresh and not self.work.recipe.data.refit:
+        if self.stage.starts_trained and fresh and not self.context.recipe.data.refit:
             self._start()
         while not self.at.finished and self.at.epoch < spec.epochs:
-            self._ask_teacher()
+            self._store_teacher_outputs()
             self._epoch()
         if self.stage.starts_trained and self.at.best_epoch < 0:
-            self.journal.write("no_gain", stage=self.stage.name)
+            self.journal.write(NoGain(stage=self.stage.name))
         self._set_thresholds()
         self._save_weights("last")
         if self.stage.stored is not None:
@@ -335,49 +263,51 @@ class _Runner:
             self.at.step = self.stage.optimizer.t
 
     def _start(self) -> None:
-        """Score the given weights: an epoch must beat them to count as best."""
-        scores = self.stage.score(self.work.choosing)
+        """Score the initial weights: an epoch must beat them to count as best."""
+        scores = self.stage.score(self.context.selection_split)
         self.at.best = scores[self.stage.stage.selection.pool].official["P_MTL"]
         self._save_weights("best")
-        self.journal.write("start", stage=self.stage.name, **self._told(scores))
+        held_out, validation = self._journal_scores(scores)
+        self.journal.write(
+            StageStarted(stage=self.stage.name, held_out=held_out, validation=validation)
+        )
 
-    def _told(self, chosen: Mapping[str, Score]) -> dict[str, Any]:
-        """Official scores for the journal, of what is chosen on and of validation."""
-        if self.work.choosing == Split.VALIDATION:
-            return {"validation": _official(chosen)}
-        reported = self.stage.score(Split.VALIDATION)
-        return {"held_out": _official(chosen), "validation": _official(reported)}
+    def _journal_scores(self, chosen: Mapping[str, Score]) -> tuple[PoolScores | None, PoolScores]:
+        """Give official scores on held-out people, if epochs are chosen on them; on validation."""
+        if self.context.selection_split == Split.VALIDATION:
+            return None, _official(chosen)
+        return _official(chosen), _official(self.stage.score(Split.VALIDATION))
 
     def _set_thresholds(self) -> None:
         """Set the thresholds of the stage's best weights on the rows that chose them.
 
-        What they cannot tell stays as it was in the model that training began with.
+        Columns that they cannot decide keep the threshold of the model that training began with.
         """
-        found = dict(read_about(self.work.folder.root).get("initial_thresholds", {}))
-        if self.stage.stage.selection.thresholds and self.work.choosing == HELD_OUT:
-            found |= self._best_thresholds()
-        if found:
-            write_json(self.work.folder.thresholds(self.stage.name), found)
+        thresholds = dict(read_description(self.context.folder.root).initial_thresholds)
+        if self.stage.stage.selection.thresholds and self.context.selection_split == Split.HELD_OUT:
+            thresholds |= self._best_thresholds()
+        if thresholds:
+            write_json(self.context.folder.thresholds(self.stage.name), thresholds)
 
     def _best_thresholds(self) -> dict[str, float]:
-        net = self.work.net(self.stage.stage)
-        load_weights(net, self.work.folder, self.stage.name, "best")
-        rows = self.work.pools(self.work.choosing)[self.stage.stage.selection.pool]
-        said = predict_rows(net, self.work.samples, rows, self.work.tasks)
-        moments = self.work.samples.rows.moments[rows]
-        person = self.work.store.moments.dictionary_column("person").codes[moments]
-        truth = truth_of(self.work.samples, rows)
-        return best_thresholds(truth, said, self.work.tasks, person)
+        net = self.context.build_net(self.stage.stage)
+        self.context.folder.load_weights(net, self.stage.name, "best")
+        rows = self.context.pools(self.context.selection_split)[self.stage.stage.selection.pool]
+        predictions = predict_rows(net, self.context.samples, rows, self.context.tasks)
+        moments = self.context.samples.rows.moments[rows]
+        person = self.context.store.moments.dictionary_column("person").codes[moments]
+        truth = truth_of(self.context.samples, rows)
+        return best_thresholds(truth, predictions, self.context.tasks, person)
 
-    def _ask_teacher(self) -> None:
-        """Have all of the teacher's answers before the first update needs one."""
-        report, what = self.report, f"{self.stage.name}: answers of {self.stage.stage.teacher}"
+    def _store_teacher_outputs(self) -> None:
+        """Compute all of the teacher's outputs before the first update needs one."""
+        report, title = self.report, f"{self.stage.name}: answers of {self.stage.stage.teacher}"
         if self.stage.stored is None:
             return
         if report is None:
             self.stage.stored.fill()
         else:
-            self.stage.stored.fill(lambda done, total: report(what, done, total, math.nan))
+            self.stage.stored.fill(lambda done, total: report(title, done, total, math.nan))
 
     def _epoch(self) -> None:
         at, plan = self.at, self.stage.plan(self.at.epoch)
@@ -402,10 +332,10 @@ class _Runner:
     def _end_epoch(self, losses: dict[str, float]) -> None:
         at, selection = self.at, self.stage.stage.selection
         scores: dict[str, Score] = {}
-        if self.work.recipe.data.refit:
+        if self.context.recipe.data.refit:
             value = float(at.epoch)  # so that the last one is the best
         else:
-            scores = self.stage.score(self.work.choosing)
+            scores = self.stage.score(self.context.selection_split)
             value = scores[selection.pool].official["P_MTL"]
             self.stage.stagnation.update(self.stage.task_values(scores))
         better = at.best is None or value > at.best
@@ -413,15 +343,18 @@ class _Runner:
             at.best, at.best_epoch = value, at.epoch
             self._save_weights("best")
             self.stage.new_best()
+        held_out, validation = self._journal_scores(scores)
         self.journal.write(
-            "epoch",
-            stage=self.stage.name,
-            epoch=at.epoch,
-            losses={name: round(value, 6) for name, value in losses.items()},
-            **self._told(scores),
-            task_weights=self.stage.stagnation.weights(),
-            best=better,
-            seconds=round(time.monotonic() - self.started_s, 2),
+            EpochEnded(
+                stage=self.stage.name,
+                epoch=at.epoch,
+                losses={name: round(value, 6) for name, value in losses.items()},
+                held_out=held_out,
+                validation=validation,
+                task_weights=self.stage.stagnation.weights(),
+                best=better,
+                seconds=round(time.monotonic() - self.started_s, 2),
+            )
         )
         self.started_s = time.monotonic()
         at.finished = at.epoch - at.best_epoch >= selection.patience
@@ -431,15 +364,15 @@ class _Runner:
     def _checkpoint(self) -> None:
         self.at.journal_bytes = self.journal.size()
         self.at.stagnation = dict(self.stage.stagnation.state_dict())
-        self.stage.save(self.work.folder.checkpoint, asdict(self.at))
+        self.stage.save(self.context.folder.checkpoint, asdict(self.at))
         self.saved_s = time.monotonic()
 
     def _save_weights(self, which: str) -> None:
-        path = self.work.folder.weights(self.stage.name, which)
-        write_tensors(path, self.stage.learnt.state_dict())
+        path = self.context.folder.weights(self.stage.name, which)
+        write_tensors(path, self.stage.scored_net.state_dict())
 
 
-def _official(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
+def _official(scores: Mapping[str, Score]) -> PoolScores:
     return {pool: score.official for pool, score in scores.items()}
 
 

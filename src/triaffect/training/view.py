@@ -1,19 +1,22 @@
-"""Which rows and labels a run learns from: split, leaks, hidden labels, held-out people.
+"""Which rows and labels a run learns from.
 
-Scores on a person or a video that was learnt from say little of others. Such a leak is refused
-unless it is allowed by name, or the rows that leak are left out of training.
+`TrainingView.of` is the one place where they are decided, in this order:
+
+1. *splits*: those of the store, or other test people, or validation learned from too;
+2. *leaks*: people and videos in several splits are refused, allowed, or left out of training.
+   Scores on a person or a video that was trained on say little of others;
+3. *trusted labels*: tasks that people labeled are learned from people's labels alone;
+4. *hidden labels*: labels of a share of the people are removed, to see what training does
+   without them;
+5. *held-out people*: a share of the training people is not learned from. The best of twenty
+   epochs on a set looks better there than elsewhere, so epochs are chosen on these people, and
+   validation only reports.
 
 A video is a source; sources that share a file, such as the two people of a twin video, are one
 video. Single pictures are none: a store of them is one source with all splits in it.
 
-What chooses an epoch is not fit to be reported: the best of twenty epochs on a set looks better
-there than elsewhere. So a share of the training people is not learnt from, and validation only
-reports.
-
 Who is held out follows from names alone, not from the seed: a face network and the network that
 reads its vectors, trained one after the other, hold out the same people.
-
-To see what learning does without them, or as better ones are there.
 """
 
 from __future__ import annotations
@@ -25,7 +28,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,23 +36,23 @@ from numpy.typing import NDArray
 
 from triaffect.corpora.rows import name_videos
 from triaffect.errors import StoreError
-from triaffect.features.store import Entry, FeatureStore
+from triaffect.features.store import FeatureStore
 from triaffect.recipes.config import DataSpec, Recipe
+from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, IntArray, LabelOrigin, Moments, Split, origin_column
 
-LEFT_OUT = Split.EXCLUDED
-"""In place of their split, in rows that belong to none any more."""
-
-_GIVES_WAY_TO = {
+_LATER_SPLITS = {
     Split.TRAIN: frozenset({Split.VALIDATION, Split.TEST}),
     Split.VALIDATION: frozenset({Split.TEST}),
 }
-"""Splits for whose sake rows of another one are left out."""
+"""Splits for whose sake rows of a split are excluded."""
 
-_NAMED = 3
+_EXAMPLES = 3
 """How many people or videos a message names."""
+
+_DIGEST_BYTES = 8
 
 
 class LeakChoice(StrEnum):
@@ -76,13 +78,153 @@ class Leaks:
     sources: dict[str, list[str]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Whether anything does."""
+        """Say whether anything occurs in more than one split."""
         return bool(self.people or self.videos)
 
     def __str__(self) -> str:
-        """How many people and videos, and the first few of each by name."""
-        parts = [("people", self.people), ("videos", self.videos)]
-        return " and ".join(_counted(what, names) for what, names in parts if names)
+        """Count people and videos, and name the first few of each."""
+        parts = []
+        for noun, names in (("people", list(self.people)), ("videos", list(self.videos))):
+            more = ", …" if len(names) > _EXAMPLES else ""
+            if names:
+                parts.append(f"{len(names)} {noun} ({', '.join(names[:_EXAMPLES])}{more})")
+        return " and ".join(parts)
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """A store as one run learns from it.
+
+    Attributes:
+        store: The store, with the run's splits and labels in its moments.
+        leaks: People and videos in several splits.
+        excluded: How many rows of each split were left out because of them.
+    """
+
+    store: FeatureStore
+    leaks: Leaks
+    excluded: dict[str, int]
+
+    @staticmethod
+    def of(
+        recipe: Recipe, store: FeatureStore, seed: int, leaks: LeakChoice = LeakChoice.REFUSE
+    ) -> TrainingView:
+        """Decide which rows and labels a run learns from.
+
+        Args:
+            recipe: Its data keys say which; see the module.
+            store: The store; it is not changed.
+            seed: Seed of the run; it decides whose labels are hidden.
+            leaks: What to do about people and videos in several splits.
+
+        Raises:
+            StoreError: There are leaks, and they are to be refused; or the store has no such
+                people as the recipe names.
+        """
+        tasks = resolve_tasks(recipe.tasks)
+        store = apply_splits(store, recipe.data)
+        leaking = find_leaks(store, recipe.data.pools)
+        if leaking and leaks is LeakChoice.REFUSE:
+            raise StoreError(
+                "people and videos in one split each",
+                f"{leaking} in several",
+                "--drop-leak leaves out their rows for training, --allow-leak learns from them too",
+                where=store.path,
+            )
+        before = _count_by_split(store)
+        if leaking and leaks is LeakChoice.DROP:
+            store = exclude_leaks(store, leaking)
+        after = _count_by_split(store)
+        fewer = {split: count - after.get(split, 0) for split, count in sorted(before.items())}
+        store = use_trusted_labels(store, recipe.data.humans_first, tasks)
+        store = hide_labels(store, recipe.data.hide_labels, tasks, seed)
+        store = hold_out_people(store, recipe.data.held_out)
+        return TrainingView(store, leaking, {split: n for split, n in fewer.items() if n})
+
+    @property
+    def moments(self) -> Moments:
+        """Moments with the run's splits and labels."""
+        return self.store.moments
+
+    def rows(self, split: str) -> IntArray:
+        """Find the moments of a split, shape (rows,)."""
+        return np.flatnonzero(self.moments.dictionary_column("split") == split)
+
+
+def apply_run_splits(store: FeatureStore, data: DataSpec, trained_on: str | None) -> FeatureStore:
+    """Give a store the splits of a run that is scored on it, if the run was trained on it.
+
+    Args:
+        store: The store; it is not changed.
+        data: Data keys of the run's recipe.
+        trained_on: Fingerprint of the store that the run was trained on.
+    """
+    if not (data.refit or data.test_people) or store.fingerprint(data.external) != trained_on:
+        return store
+    return apply_splits(store, data)
+
+
+def apply_splits(store: FeatureStore, data: DataSpec) -> FeatureStore:
+    """Give a store the splits that a recipe asks for.
+
+    People named as ``data.test_people`` are their corpora's test split, and what was it is
+    learned from. A person's corpus is the first part of the name, as in ``emodb/03``. With
+    ``data.refit`` validation is learned from too.
+
+    Args:
+        store: The store; it is not changed.
+        data: Data keys of the recipe.
+
+    Raises:
+        StoreError: The store has no such people.
+    """
+    if data.test_people:
+        store = _with_splits(store, _swap_test_people(store, data.test_people))
+    if data.refit:
+        split = store.moments.table["split"]
+        trained = _replace_where(pc.equal(split, Split.VALIDATION), Split.TRAIN, split)
+        store = _with_splits(store, trained)
+    return store
+
+
+def _swap_test_people(store: FeatureStore, people: Sequence[str]) -> pa.ChunkedArray:
+    """Make the split column where these people are tested in place of their corpora's own."""
+    table = store.moments.table
+    names = set(pc.unique(table["person"]).to_pylist())
+    missing = [name for name in people if name not in names]
+    if missing:
+        raise StoreError(
+            "people of the store as data.test_people",
+            f"unknown ones: {', '.join(missing)}",
+            f"names are such as {', '.join(sorted(names)[:2])}",
+            where=store.path,
+        )
+    corpus = pc.list_element(pc.split_pattern(table["person"], "/", max_splits=1), 0)
+    concerned = pc.is_in(corpus, pa.array(sorted({name.split("/")[0] for name in people})))
+    tested = pc.is_in(table["person"], pa.array(list(people)))
+    split = table["split"]
+    freed = _replace_where(pc.and_(concerned, pc.equal(split, Split.TEST)), Split.TRAIN, split)
+    return _replace_where(tested, Split.TEST, freed)
+
+
+def _replace_where(rows: pa.ChunkedArray, split: Split, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(rows, pa.scalar(str(split), column.type), column)
+
+
+def _with_splits(store: FeatureStore, splits: pa.ChunkedArray | pa.Array) -> FeatureStore:
+    """Copy a store with another split column, shape (moments,)."""
+    return _with_moments(store, Moments(_with_column(store.moments.table, "split", splits)))
+
+
+def _with_moments(store: FeatureStore, moments: Moments) -> FeatureStore:
+    changed = copy(store)
+    changed.moments = moments
+    return changed
+
+
+def _with_column(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
+    index = table.column_names.index(name)
+    return table.set_column(index, table.schema.field(name), values)
 
 
 def find_leaks(store: FeatureStore, pools: Mapping[str, Sequence[str]]) -> Leaks:
@@ -94,187 +236,148 @@ def find_leaks(store: FeatureStore, pools: Mapping[str, Sequence[str]]) -> Leaks
     """
     keys = ["source", "person", "split", "label_set"]
     groups = store.moments.table.select(keys).group_by(keys).aggregate([])
-    place = pc.index_in(groups["source"], pa.array(store.sources, pa.string()))
-    corpora = pa.array([entry.corpus for entry in store.entries], pa.string()).take(place)
+    entry = pc.index_in(groups["source"], pa.array(store.sources, pa.string()))
+    corpora = pa.array([entry.corpus for entry in store.entries], pa.string()).take(entry)
     narrow = pc.binary_join_element_wise(corpora, groups["label_set"], "/")
-    wanted = pa.array(sorted({name for names in pools.values() for name in names}), pa.string())
-    used = pc.or_(pc.is_in(groups["label_set"], wanted), pc.is_in(narrow, wanted))
+    used = pa.array(sorted({name for names in pools.values() for name in names}), pa.string())
+    mask = pc.or_(pc.is_in(groups["label_set"], used), pc.is_in(narrow, used))
     names = video_of(store)
-    groups = groups.append_column("video", pa.array(names, pa.string()).take(place)).filter(used)
-    videos = _in_several(groups, "video")
+    groups = groups.append_column("video", pa.array(names, pa.string()).take(entry)).filter(mask)
+    videos = _find_in_several_splits(groups, "video")
     sources = defaultdict(list)
     for source, video in zip(store.sources, names, strict=True):
         if video in videos:
             sources[video].append(source)
-    return Leaks(_in_several(groups, "person"), videos, dict(sources))
+    return Leaks(_find_in_several_splits(groups, "person"), videos, dict(sources))
 
 
-def settle(store: FeatureStore, leaks: Leaks, choice: LeakChoice) -> FeatureStore:
-    """Do about leaks what was chosen.
-
-    Returns:
-        The store; with `LeakChoice.DROP` one whose rows that leak belong to no split.
-
-    Raises:
-        StoreError: There are leaks, and they are to be refused.
-    """
-    if leaks and choice is LeakChoice.REFUSE:
-        raise StoreError(
-            "people and videos in one split each",
-            f"{leaks} in several",
-            "--drop-leak leaves out their rows for training, --allow-leak learns from them too",
-            where=store.path,
-        )
-    return without_leaks(store, leaks) if leaks and choice is LeakChoice.DROP else store
-
-
-def without_leaks(store: FeatureStore, leaks: Leaks) -> FeatureStore:
-    """The store, where training rows of people and videos that validation or test have too are
-    `LEFT_OUT`, and validation rows of those that test has.
-    """  # noqa: D205 - one sentence
-    table = store.moments.table
-    drop = pa.repeat(pa.scalar(value=False), len(table))
-    for split, others in _GIVES_WAY_TO.items():
-        people = [name for name, splits in leaks.people.items() if others & set(splits)]
-        videos = [name for name, splits in leaks.videos.items() if others & set(splits)]
-        sources = [source for video in videos for source in leaks.sources[video]]
-        leaking = pc.or_(_among(table["person"], people), _among(table["source"], sources))
-        drop = pc.or_(drop, pc.and_(leaking, pc.equal(table["split"], split)))
-    return with_splits(store, pc.if_else(drop, LEFT_OUT, table["split"]))
-
-
-def with_splits(store: FeatureStore, splits: pa.ChunkedArray | pa.Array) -> FeatureStore:
-    """The store with another split column, shape (moments,)."""
-    table = store.moments.table
-    place = table.column_names.index("split")
-    changed = copy(store)
-    changed.moments = Moments(table.set_column(place, table.schema.field("split"), splits))
-    return changed
-
-
-def told(before: FeatureStore, after: FeatureStore, leaks: Leaks) -> dict[str, Any]:
-    """What was found and how many rows of each split were left out for it, for the journal."""
-    rows = _rows_by_split(before)
-    left = _rows_by_split(after)
-    fewer = {split: rows[split] - left.get(split, 0) for split in rows}
-    return {
-        "people": leaks.people,
-        "videos": leaks.videos,
-        "left_out": {split: count for split, count in sorted(fewer.items()) if count},
-    }
-
-
-def video_of(store: FeatureStore) -> list[str | None]:
-    """Name of each source's video; None for single pictures."""
-    files = {entry.source: None if entry.stills else _file(entry) for entry in store.entries}
-    return list(name_videos(files).values())
-
-
-def _file(entry: Entry) -> str:
-    """What a source is heard in, or else seen in."""
-    return str(entry.files[-1]["path"]) if entry.files else entry.source
-
-
-def _in_several(groups: pa.Table, key: str) -> dict[str, list[str]]:
-    """Splits of each name in a column that has more than one."""
+def _find_in_several_splits(groups: pa.Table, key: str) -> dict[str, list[str]]:
+    """Find the splits of each name in a column that has more than one."""
     groups = groups.select([key, "split"]).drop_null()
     counts = groups.group_by(key).aggregate([("split", "count_distinct")])
     several = counts.filter(pc.greater(counts["split_count_distinct"], 1))[key]
-    found: defaultdict[str, set[str]] = defaultdict(set)
+    splits: defaultdict[str, set[str]] = defaultdict(set)
     for row in groups.filter(pc.is_in(groups[key], several)).to_pylist():
-        found[row[key]].add(row["split"])
-    return {name: sorted(found[name]) for name in sorted(found)}
+        splits[row[key]].add(row["split"])
+    return {name: sorted(splits[name]) for name in sorted(splits)}
 
 
-def _among(column: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
-    return pc.is_in(column, pa.array(names, pa.string()))
+def exclude_leaks(store: FeatureStore, leaks: Leaks) -> FeatureStore:
+    """Exclude rows of people and videos that a later split has too.
+
+    Training rows give way to validation and test, validation rows to test.
+    """
+    table = store.moments.table
+    drop = pa.repeat(pa.scalar(value=False), len(table))
+    for split, others in _LATER_SPLITS.items():
+        people = [name for name, splits in leaks.people.items() if others & set(splits)]
+        videos = [name for name, splits in leaks.videos.items() if others & set(splits)]
+        sources = [source for video in videos for source in leaks.sources[video]]
+        leaking = pc.or_(
+            pc.is_in(table["person"], pa.array(people, pa.string())),
+            pc.is_in(table["source"], pa.array(sources, pa.string())),
+        )
+        drop = pc.or_(drop, pc.and_(leaking, pc.equal(table["split"], split)))
+    return _with_splits(store, pc.if_else(drop, Split.EXCLUDED, table["split"]))
 
 
-def _rows_by_split(store: FeatureStore) -> dict[str, int]:
+def video_of(store: FeatureStore) -> list[str | None]:
+    """Name each source's video; None for single pictures.
+
+    It is named by the file whose sound belongs to the source, or else by the file it is seen in.
+    """
+    files: dict[str, str | None] = {}
+    for entry in store.entries:
+        file = str(entry.files[-1]["path"]) if entry.files else entry.source
+        files[entry.source] = None if entry.stills else file
+    return list(name_videos(files).values())
+
+
+def _count_by_split(store: FeatureStore) -> dict[str, int]:
     counts = store.moments.table["split"].value_counts().to_pylist()
     return {row["values"]: row["counts"] for row in counts}
 
 
-def _counted(what: str, names: Iterable[str]) -> str:
-    names = list(names)
-    more = ", …" if len(names) > _NAMED else ""
-    return f"{len(names)} {what} ({', '.join(names[:_NAMED])}{more})"
+def use_trusted_labels(
+    store: FeatureStore, keys: Sequence[str], tasks: Sequence[Task]
+) -> FeatureStore:
+    """Remove labels that are not a person's from training rows of tasks that people labeled.
 
-
-def split_anew(store: FeatureStore, data: DataSpec) -> FeatureStore:
-    """The store with the splits that the recipe asks for.
+    Rendered, derived and soft labels of these tasks leave the training rows if there is a human
+    one among those; otherwise they are all there is, and stay. Rows change their label set as
+    with `hide_labels`.
 
     Args:
         store: The store; it is not changed.
-        data: Its `test_people` and `refit`.
+        keys: Keys of these tasks.
+        tasks: The tasks of the recipe.
 
     Raises:
-        StoreError: The store has no such people.
+        TriaffectError: No task has such a key.
     """
-    if data.test_people:
-        store = with_test_people(store, data.test_people)
-    if data.refit:
-        split = store.moments.table["split"]
-        store = with_splits(store, _where(pc.equal(split, Split.VALIDATION), Split.TRAIN, split))
-    return store
-
-
-def split_as_learnt(store: FeatureStore, data: DataSpec, learnt: str | None) -> FeatureStore:
-    """A store to score a run on: with the run's own splits, if it is what the run learnt from.
-
-    Args:
-        store: The store; it is not changed.
-        data: Of the run's recipe.
-        learnt: Fingerprint of the store that the run learnt from.
-    """
-    if not (data.refit or data.test_people) or store.fingerprint(data.external) != learnt:
+    trusted = {task_by_key(key).key for key in keys}
+    training = store.moments.dictionary_column("split") == Split.TRAIN
+    hidden = {task.key: np.zeros(len(training), np.bool_) for task in tasks}
+    for task in (task for task in tasks if task.key in trusted):
+        labeled = training & store.moments.labeled(task.columns)[0]
+        origin = store.moments.table.column(origin_column(task.key))
+        human = pc.equal(origin, LabelOrigin.HUMAN).fill_null(False).to_numpy()
+        if (labeled & human).any():
+            hidden[task.key] = labeled & ~human
+    if not any(rows.any() for rows in hidden.values()):
         return store
-    return split_anew(store, data)
+    return _with_moments(store, _remove_labels(store.moments, hidden, tasks))
 
 
-def with_test_people(store: FeatureStore, people: Sequence[str]) -> FeatureStore:
-    """The store where these people are their corpora's test split, and what was it is learnt from.
+def hide_labels(
+    store: FeatureStore, share: float, tasks: Sequence[Task], seed: int
+) -> FeatureStore:
+    """Remove the labels of each task from a share of the training people.
 
-    A person's corpus is the first part of the name, as in ``emodb/03``.
+    Which people is drawn for each task by itself. A row that is left with the labels of a single
+    task becomes one of that task's label set, as if nothing else had ever been annotated.
 
     Args:
         store: The store; it is not changed.
-        people: Names of persons.
-
-    Raises:
-        StoreError: The store has no such people.
+        share: Of the people, in [0, 1); those who share a video count as one. 0 gives the store
+            back.
+        tasks: Whose labels to hide.
+        seed: Decides who is drawn.
     """
-    table = store.moments.table
-    there = set(pc.unique(table["person"]).to_pylist())
-    missing = [name for name in people if name not in there]
-    if missing:
-        raise StoreError(
-            "people of the store as data.test_people",
-            f"unknown ones: {', '.join(missing)}",
-            f"names are such as {', '.join(sorted(there)[:2])}",
-            where=store.path,
-        )
-    corpus = pc.list_element(pc.split_pattern(table["person"], "/", max_splits=1), 0)
-    concerned = pc.is_in(corpus, pa.array(sorted({name.split("/")[0] for name in people})))
-    tested = pc.is_in(table["person"], pa.array(list(people)))
-    split = table["split"]
-    freed = _where(pc.and_(concerned, pc.equal(split, Split.TEST)), Split.TRAIN, split)
-    return with_splits(store, _where(tested, Split.TEST, freed))
+    if not share:
+        return store
+    training = np.flatnonzero(store.moments.dictionary_column("split") == Split.TRAIN)
+    unit, names = group_people(store, training)
+    hidden = {}
+    for task in tasks:
+        without = np.zeros(len(names), np.bool_)
+        without[_order_names(names, f"{seed} {task.key} ")[: round(share * len(names))]] = True
+        hidden[task.key] = np.zeros(len(store.moments), np.bool_)
+        hidden[task.key][training[without[unit]]] = True
+    return _with_moments(store, _remove_labels(store.moments, hidden, tasks))
 
 
-def _where(rows: pa.ChunkedArray, then: Split, otherwise: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A split column with another split in some rows."""
-    return pc.if_else(rows, pa.scalar(str(then), otherwise.type), otherwise)
+def _remove_labels(
+    moments: Moments, hidden: Mapping[str, BoolArray], tasks: Sequence[Task]
+) -> Moments:
+    """Remove each task's labels from its hidden rows, masks of shape (moments,)."""
+    table = moments.table
+    for task in tasks:
+        for name in (*task.columns, origin_column(task.key)):
+            if name in table.column_names:
+                values = pc.if_else(hidden[task.key], None, table[name])
+                table = _with_column(table, name, values)
+    left = [Moments(table).labeled(task.columns)[0] for task in tasks]
+    touched = np.any(list(hidden.values()), axis=0)
+    sets = table["label_set"]
+    for task, labeled in zip(tasks, left, strict=True):
+        single = touched & labeled & (np.sum(left, axis=0) == 1)
+        sets = pc.if_else(single, task.key, sets)
+    return Moments(_with_column(table, "label_set", sets))
 
 
-HELD_OUT = Split.HELD_OUT
-"""In place of their split, in training rows that are kept for choosing."""
-
-_DIGEST_BYTES = 8
-
-
-def hold_out(store: FeatureStore, share: float) -> FeatureStore:
-    """The store, where some training people belong to the split `HELD_OUT`.
+def hold_out_people(store: FeatureStore, share: float) -> FeatureStore:
+    """Move some training people to the split `Split.HELD_OUT`.
 
     People who share a video stay together. Of each label set of each corpus about ``share`` of
     the rows are held out, and one person at least where it has two.
@@ -286,16 +389,19 @@ def hold_out(store: FeatureStore, share: float) -> FeatureStore:
     if not share:
         return store
     training = np.flatnonzero(store.moments.dictionary_column("split") == Split.TRAIN)
-    unit, names = people_apart(store, training)
-    counts = _rows_of(unit, len(names), _strata(store, training))
-    held = _choose(counts, in_order(names), share)
-    apart = np.zeros(len(store.moments), np.bool_)
-    apart[training[held[unit]]] = True
-    return with_splits(store, pc.if_else(apart, HELD_OUT, store.moments.table["split"]))
+    unit, names = group_people(store, training)
+    stratum = _number_strata(store, training)
+    strata = int(stratum.max(initial=-1)) + 1
+    counts = np.bincount(unit * strata + stratum, minlength=len(names) * strata)
+    by_unit = counts.reshape(len(names), strata).astype(np.float64)
+    held_out = choose_units(by_unit, _order_names(names), share)
+    rows = np.zeros(len(store.moments), np.bool_)
+    rows[training[held_out[unit]]] = True
+    return _with_splits(store, pc.if_else(rows, Split.HELD_OUT, store.moments.table["split"]))
 
 
-def people_apart(store: FeatureStore, rows: IntArray) -> tuple[IntArray, list[str]]:
-    """Units of which none shares a person or a video with another.
+def group_people(store: FeatureStore, rows: IntArray) -> tuple[IntArray, list[str]]:
+    """Group rows into units of which none shares a person or a video with another.
 
     Args:
         store: The store.
@@ -315,7 +421,7 @@ def people_apart(store: FeatureStore, rows: IntArray) -> tuple[IntArray, list[st
         video = videos[source.values[code]]
         if video is not None:  # the people of a set of pictures are strangers
             groups.setdefault(video, []).append(who)
-    root = _joined(len(person.values), groups.values())
+    root = _find_roots(len(person.values), groups.values())
     units, unit = np.unique(root[person.codes[rows]], return_inverse=True)
     first: dict[int, str] = {}
     for who in np.unique(pairs[:, 1]).tolist():
@@ -324,16 +430,16 @@ def people_apart(store: FeatureStore, rows: IntArray) -> tuple[IntArray, list[st
     return unit, [first[int(one)] for one in units]
 
 
-def in_order(names: Iterable[str], salt: str = "") -> IntArray:
-    """Places of names in an order that follows from nothing but them, and the salt."""
+def _order_names(names: Iterable[str], salt: str = "") -> IntArray:
+    """Order names by nothing but themselves and the salt; gives their numbers."""
     digests = [
         blake2b(f"{salt}{name}".encode(), digest_size=_DIGEST_BYTES).digest() for name in names
     ]
     return np.argsort(np.array([int.from_bytes(d) for d in digests], np.uint64), kind="stable")
 
 
-def _joined(count: int, groups: Iterable[list[int]]) -> IntArray:
-    """Root of each of ``count`` members, the same for all that some group joins."""
+def _find_roots(count: int, groups: Iterable[list[int]]) -> IntArray:
+    """Find a root of each of ``count`` members, the same for all that some group joins."""
     root = list(range(count))
 
     def find(member: int) -> int:
@@ -348,8 +454,8 @@ def _joined(count: int, groups: Iterable[list[int]]) -> IntArray:
     return np.array([find(member) for member in range(count)], np.int64)
 
 
-def _strata(store: FeatureStore, rows: IntArray) -> IntArray:
-    """Number of each row's corpus and label set together."""
+def _number_strata(store: FeatureStore, rows: IntArray) -> IntArray:
+    """Number each row's corpus and label set together."""
     source, label_set = (
         store.moments.dictionary_column("source"),
         store.moments.dictionary_column("label_set"),
@@ -360,118 +466,25 @@ def _strata(store: FeatureStore, rows: IntArray) -> IntArray:
     return np.unique(corpus * len(label_set.values) + label_set.codes[rows], return_inverse=True)[1]
 
 
-def _rows_of(unit: IntArray, units: int, stratum: IntArray) -> NDArray[np.float64]:
-    """Rows of each unit in each stratum."""
-    strata = int(stratum.max(initial=-1)) + 1
-    counts = np.bincount(unit * strata + stratum, minlength=units * strata)
-    return counts.reshape(units, strata).astype(np.float64)
+def choose_units(counts: NDArray[np.float64], order: IntArray, share: float) -> BoolArray:
+    """Add units greedily while the share of every stratum gets closer to its target.
 
+    Args:
+        counts: Rows of each unit in each stratum, shape (units, strata).
+        order: Order in which units are tried, shape (units,).
+        share: Target share of each stratum; at least one unit where it has two.
 
-def _choose(counts: NDArray[np.float64], order: IntArray, share: float) -> BoolArray:
-    """Units that together come closest to the share of every stratum, shape (units,).
-
-    One after the other in the given order, each unit that brings the strata closer to what is
-    wanted of them is taken.
+    Returns:
+        Which units are chosen, shape (units,).
     """
     total = counts.sum(0)
     least = np.where(counts > 0, counts, np.inf).min(0, initial=np.inf)
     several = (counts > 0).sum(0) > 1
-    wanted = np.where(several, np.maximum(share, least / total), 0)
-    relative, taken, held = counts / total, np.zeros(len(total)), np.zeros(len(counts), np.bool_)
+    target = np.where(several, np.maximum(share, least / total), 0)
+    relative, current = counts / total, np.zeros(len(total))
+    chosen = np.zeros(len(counts), np.bool_)
     for unit in order.tolist():
-        with_it = taken + relative[unit]
-        if ((with_it - wanted) ** 2).sum() < ((taken - wanted) ** 2).sum():
-            taken, held[unit] = with_it, True
-    return held
-
-
-def learnt_from(
-    recipe: Recipe, store: FeatureStore, tasks: Sequence[Task], seed: int
-) -> FeatureStore:
-    """The store as a run learns from it: some labels hidden, some people held out."""
-    trusted = humans_first(store, recipe.data.humans_first, tasks)
-    hidden = hide_labels(trusted, recipe.data.hide_labels, tasks, seed)
-    return hold_out(hidden, recipe.data.held_out)
-
-
-def hide_labels(
-    store: FeatureStore, share: float, tasks: Sequence[Task], seed: int
-) -> FeatureStore:
-    """The store, where a share of the training people lack the labels of each task.
-
-    Which people is drawn for each task by itself. A row that is left with the labels of a single
-    task becomes one of that task's label set, as if nothing else had ever been annotated.
-
-    Args:
-        store: The store; it is not changed.
-        share: Of the people, in [0, 1); those who share a video count as one. 0 gives the store
-            back.
-        tasks: Whose labels to hide.
-        seed: Decides who is drawn.
-    """
-    if not share:
-        return store
-    training = np.flatnonzero(store.moments.dictionary_column("split") == Split.TRAIN)
-    unit, names = people_apart(store, training)
-    hidden = {}
-    for task in tasks:
-        without = np.zeros(len(names), np.bool_)
-        without[in_order(names, f"{seed} {task.key} ")[: round(share * len(names))]] = True
-        hidden[task.key] = np.zeros(len(store.moments), np.bool_)
-        hidden[task.key][training[without[unit]]] = True
-    changed = copy(store)
-    changed.moments = _without(store.moments, hidden, tasks)
-    return changed
-
-
-def humans_first(store: FeatureStore, keys: Sequence[str], tasks: Sequence[Task]) -> FeatureStore:
-    """The store, where tasks that people labelled are learnt from what people said alone.
-
-    Rendered, derived and soft labels of these tasks leave the training rows if there is a human
-    one among those; otherwise they are all there is, and stay. Rows change their label set as
-    with `hide_labels`.
-
-    Args:
-        store: The store; it is not changed.
-        keys: Keys of these tasks.
-        tasks: The tasks of the recipe.
-
-    Raises:
-        TriaffectError: No task has such a key.
-    """
-    trusted = {task_by_key(key).key for key in keys}
-    training = store.moments.dictionary_column("split") == Split.TRAIN
-    hidden = {task.key: np.zeros(len(training), np.bool_) for task in tasks}
-    for task in (task for task in tasks if task.key in trusted):
-        labelled = training & store.moments.labeled(task.columns)[0]
-        origin = store.moments.table.column(origin_column(task.key))
-        human = pc.equal(origin, LabelOrigin.HUMAN).fill_null(False).to_numpy()
-        if (labelled & human).any():
-            hidden[task.key] = labelled & ~human
-    if not any(rows.any() for rows in hidden.values()):
-        return store
-    changed = copy(store)
-    changed.moments = _without(store.moments, hidden, tasks)
-    return changed
-
-
-def _without(moments: Moments, hidden: Mapping[str, BoolArray], tasks: Sequence[Task]) -> Moments:
-    """Moments that lack each task's labels in its hidden rows."""
-    table = moments.table
-    for task in tasks:
-        for name in (*task.columns, origin_column(task.key)):
-            if name in table.column_names:
-                values = pc.if_else(hidden[task.key], None, table[name])
-                table = _with(table, name, values)
-    left = [Moments(table).labeled(task.columns)[0] for task in tasks]
-    touched = np.any(list(hidden.values()), axis=0)
-    sets = table["label_set"]
-    for task, labelled in zip(tasks, left, strict=True):
-        alone = touched & labelled & (np.sum(left, axis=0) == 1)
-        sets = pc.if_else(alone, task.key, sets)
-    return Moments(_with(table, "label_set", sets))
-
-
-def _with(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
-    place = table.column_names.index(name)
-    return table.set_column(place, table.schema.field(name), values)
+        with_it = current + relative[unit]
+        if ((with_it - target) ** 2).sum() < ((current - target) ** 2).sum():
+            current, chosen[unit] = with_it, True
+    return chosen

@@ -12,9 +12,9 @@ from triaffect.errors import StoreError
 from triaffect.evaluation.comparison.systems import Entry
 from triaffect.evaluation.evaluate import Split, split_of
 from triaffect.features.store import FeatureStore
-from triaffect.tasks.registry import task as task_by_key
+from triaffect.tasks.registry import resolve_tasks
 from triaffect.training.build import build_samples
-from triaffect.training.view import split_as_learnt
+from triaffect.training.view import apply_run_splits
 from triaffect.types import IntArray
 
 _NO_MATTER = {
@@ -86,6 +86,6 @@ def common_rows(
 def _rows_of_split(entry: Entry, store: FeatureStore, split: str) -> Split:
     """What of a split an entry's networks can be asked about."""
     recipe = entry.recipe
-    store = split_as_learnt(store, recipe.data, entry.identity.data)
-    tasks = [task_by_key(each) for each in recipe.tasks]
+    store = apply_run_splits(store, recipe.data, entry.identity.data)
+    tasks = resolve_tasks(recipe.tasks)
     return split_of(store, build_samples(recipe.data, store, tasks), split, tasks)

@@ -25,7 +25,7 @@ from triaffect.metrics.paired import (
     resample_scores,
     score_names,
 )
-from triaffect.tasks.registry import task as task_by_key
+from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.task import Task
 
 System = tuple[str, str]
@@ -128,7 +128,7 @@ def compared(
 def _runs_of(
     entry: Entry, stage: str, done: Sequence[Outcome], counts: NDArray[np.uint16]
 ) -> _Runs:
-    tasks = [task_by_key(key) for key in entry.recipe.tasks]
+    tasks = resolve_tasks(entry.recipe.tasks)
     own = {each.job.seed: each for each in done if each.job.entry == entry.name and each.stages}
     statistics = {seed: each.stages[stage].statistics for seed, each in own.items()}
     found = {seed: resample_scores(each, tasks, counts) for seed, each in statistics.items()}

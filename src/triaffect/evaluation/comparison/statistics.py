@@ -22,13 +22,17 @@ from triaffect.evaluation.comparison.common_rows import Common
 from triaffect.evaluation.evaluate import check_run
 from triaffect.features.store import FeatureStore
 from triaffect.metrics.abaw import statistics_of
-from triaffect.training.build import build_samples
-from triaffect.training.files import write_tensors
-from triaffect.training.run_folder import RunFolder, read_about, read_journal, read_recipe
-from triaffect.training.scoring import predict_rows, truth_of
-from triaffect.training.stage import TrainingContext
-from triaffect.training.trainer import open_run
-from triaffect.training.view import LeakChoice, find_leaks, learnt_from, settle
+from triaffect.training.build import TrainingContext, build_samples
+from triaffect.training.checkpoint import write_tensors
+from triaffect.training.run_folder import (
+    EpochEnded,
+    RunFolder,
+    read_description,
+    read_journal,
+    read_recipe,
+)
+from triaffect.training.scoring import open_run, predict_rows, truth_of
+from triaffect.training.view import TrainingView
 from triaffect.types import Split
 
 FORMAT = 1
@@ -95,13 +99,12 @@ def _ask(folder: Path, store: FeatureStore, common: Common) -> dict[str, StageRe
 
 def _as_taught(work: TrainingContext) -> TrainingContext | None:
     """A run's samples as it learnt from them; None if they are of another store."""
-    about, data = read_about(work.folder.root), work.recipe.data
-    if about["data"] != work.store.fingerprint(data.external):
+    description, data = read_description(work.folder.root), work.recipe.data
+    if description.data != work.store.fingerprint(data.external):
         return None
-    leaks = find_leaks(work.store, data.pools)
-    settled = settle(work.store, leaks, LeakChoice(about["leaks"]))
-    learnt = learnt_from(work.recipe, settled, work.tasks, work.seed)
-    return replace(work, store=learnt, samples=build_samples(data, learnt, work.tasks))
+    view = TrainingView.of(work.recipe, work.store, work.seed, description.leaks)
+    samples = build_samples(data, view.store, work.tasks)
+    return replace(work, store=view.store, samples=samples)
 
 
 def _amount(taught: TrainingContext, stage: str) -> tuple[int, int]:
@@ -160,9 +163,10 @@ def _read(path: Path, key: str) -> dict[str, StageResult] | None:
 
 def _with_time(stages: dict[str, StageResult], folder: Path) -> dict[str, StageResult]:
     """The same with seconds and epochs from the run's journal."""
-    epochs = [each for each in read_journal(RunFolder(folder).journal) if each["event"] == "epoch"]
+    events = read_journal(RunFolder(folder).journal)
+    epochs = [event for event in events if isinstance(event, EpochEnded)]
     timed = {}
     for name, stage in stages.items():
-        own = [each["seconds"] for each in epochs if each["stage"] == name]
+        own = [each.seconds for each in epochs if each.stage == name]
         timed[name] = replace(stage, seconds=round(sum(own), 2), epochs=len(own))
     return timed

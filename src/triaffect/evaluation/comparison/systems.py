@@ -11,7 +11,12 @@ from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
-from triaffect.training.run_folder import RunFolder, is_finished, read_about, read_recipe
+from triaffect.training.run_folder import (
+    RunDescription,
+    RunFolder,
+    is_finished,
+    read_description,
+)
 from triaffect.training.view import LeakChoice
 
 _WORDS = {
@@ -112,17 +117,18 @@ def find_entries(
 def _is_run(what: str) -> bool:
     """Whether a run folder is meant; a folder beside may be called as a shipped recipe is."""
     path = Path(what)
-    return path.is_dir() and (RunFolder(path).about.is_file() or what not in shipped_recipes())
+    return path.is_dir() and (
+        RunFolder(path).description.is_file() or what not in shipped_recipes()
+    )
 
 
 def _of_run(folder: Path) -> Entry:
     """The entry that a finished run stands for, with it alone."""
-    recipe, about = read_recipe(folder), read_about(folder)
+    description = read_description(folder)
     if not is_finished(folder):
         remedy = "finish it with train --resume, or give its recipe"
         raise RunError("a finished run", "one without scores", remedy, where=folder)
-    seed, identity = int(about["seed"]), _identity_of(about)
-    return Entry(recipe, identity, {seed: folder})
+    return Entry(description.recipe, _identity_of(description), {description.seed: folder})
 
 
 def _of_recipe(name: str, changes: Sequence[str], store: FeatureStore, leaks: LeakChoice) -> Entry:
@@ -145,10 +151,8 @@ def _of_recipe(name: str, changes: Sequence[str], store: FeatureStore, leaks: Le
     return Entry(recipe, Identity(recipe_hash(recipe), None, (), str(leaks), data))
 
 
-def _identity_of(about: dict[str, str | None]) -> Identity:
-    initial, leaks = about.get("initial"), about.get("leaks") or LeakChoice.REFUSE
-    teachers = tuple(about.get("teachers") or ())
-    return Identity(str(about["recipe_hash"]), initial, teachers, str(leaks), str(about["data"]))
+def _identity_of(run: RunDescription) -> Identity:
+    return Identity(run.recipe_hash, run.initial, run.teachers, str(run.leaks), run.data)
 
 
 def _need_same(known: Entry, other: Entry) -> None:
@@ -175,12 +179,12 @@ def _add(entry: Entry, seed: int, folder: Path) -> None:
 def _check_folder(entry: Entry, seed: int) -> None:
     """See that what is in a run's place, if anything, is that run."""
     folder = entry.runs[seed]
-    if not RunFolder(folder).about.exists():
+    if not RunFolder(folder).description.exists():
         return
-    about = read_about(folder)
-    found, own = _identity_of(about), entry.identity
+    description = read_description(folder)
+    found, own = _identity_of(description), entry.identity
     others = [_WORDS[name] for name in _WORDS if getattr(found, name) != getattr(own, name)]
-    if int(about["seed"]) != seed:
+    if description.seed != seed:
         others.append("seed")
     if others and own.data:
         raise RunError(

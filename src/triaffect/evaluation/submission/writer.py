@@ -35,13 +35,11 @@ from triaffect.features.timeline import nearest_rows
 from triaffect.io.atomic import replace_file
 from triaffect.metrics.thresholds import read_thresholds
 from triaffect.recipes.config import DataSpec
-from triaffect.tasks.registry import TASKS
-from triaffect.tasks.registry import task as task_by_key
+from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.task import Task
-from triaffect.training.build import asked_samples, build_net
+from triaffect.training.build import build_net, unlabeled_samples
 from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.training.scoring import CHUNK, Predictions, predict_rows
-from triaffect.training.stage import load_weights
 from triaffect.types import FloatArray, IntArray, Moments
 
 BATCH_MOMENTS = 50_000
@@ -81,7 +79,7 @@ class Network:
         names = [name for name in (data.face, data.voice, *data.extra) if name not in OWN_STREAMS]
         return Network(
             tasks,
-            lambda moments: asked_samples(data, store, tasks, moments),
+            lambda moments: unlabeled_samples(data, store, tasks, moments),
             predict,
             path,
             [store.external(name) for name in names],
@@ -122,16 +120,13 @@ class Answers:
         return [self.listed.videos[number] for number in numbers]
 
 
-def open_network(
-    root: Path, store: FeatureStore, stage: str | None = None, known: Sequence[Task] = TASKS
-) -> Network:
+def open_network(root: Path, store: FeatureStore, stage: str | None = None) -> Network:
     """Open a stage of a run, with its best weights.
 
     Args:
         root: The run folder.
         store: What it will be asked about.
         stage: Which stage; None for the last one.
-        known: Every task that a recipe may name.
 
     Raises:
         RunError: No such run or stage, or an unfinished one.
@@ -146,9 +141,9 @@ def open_network(
     if not folder.weights(name, "last").is_file():
         remedy = "finish it with train --resume"
         raise RunError("a finished stage", f"{name}, which is not", remedy, where=root)
-    tasks = [task_by_key(key, known) for key in recipe.tasks]
+    tasks = resolve_tasks(recipe.tasks)
     net = build_net(recipe, recipe.stages[name], store, tasks)
-    load_weights(net, folder, name, "best")
+    folder.load_weights(net, name, "best")
     set_ = read_thresholds(folder.thresholds(name))
     tasks = [task.with_thresholds(set_) for task in tasks]
     return Network.over(

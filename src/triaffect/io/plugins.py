@@ -1,0 +1,107 @@
+"""Objects that other packages add: by entry point, or by a dotted path such as ``my_module:NAME``.
+
+An installed package offers an object under a name in its ``pyproject.toml``::
+
+    [project.entry-points."triaffect.tasks"]
+    ENG = "my_module:ENGAGEMENT"
+
+A module that is merely on the path is named by its dotted path instead.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import entry_points, packages_distributions, version
+from typing import Any
+
+from triaffect.errors import PluginError
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where an object that another package adds comes from.
+
+    Attributes:
+        path: Its module and name, such as ``"my_module:ENGAGEMENT"``.
+        package: The installed package that holds the module; empty for a mere file.
+        version: Version of that package; empty likewise.
+    """
+
+    path: str
+    package: str = ""
+    version: str = ""
+
+    @property
+    def module(self) -> str:
+        """The module to import."""
+        return self.path.partition(":")[0]
+
+    def to_json(self) -> dict[str, str]:
+        """As plain values, without those that are empty."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def load(self, what: str) -> Any:  # noqa: ANN401 - an object of any type
+        """Import the object.
+
+        Args:
+            what: The object in words, for an error, such as ``"task ENG"``.
+
+        Raises:
+            PluginError: There is no such module, it fails on import, or lacks the name.
+        """
+        expected = f"the {what} of `{self.module}`"
+        install = f"pip install {self.package}" if self.package else (
+            "pip install the package that has it, or add its folder to PYTHONPATH"
+        )  # fmt: skip
+        try:
+            value: Any = importlib.import_module(self.module)
+        except ModuleNotFoundError as error:
+            if error.name is not None and f"{self.module}.".startswith(f"{error.name}."):
+                raise PluginError(expected, f"no module {error.name}", install) from None
+            raise _failed_import(self, expected, error) from error
+        except Exception as error:  # whatever a stranger's module does
+            raise _failed_import(self, expected, error) from error
+        for name in self.path.partition(":")[2].split("."):
+            if not hasattr(value, name):
+                remedy = f"check the name, or {install}"
+                raise PluginError(expected, f"a module without {name}", remedy)
+            value = getattr(value, name)
+        return value
+
+
+def _failed_import(plugin: Plugin, expected: str, error: Exception) -> PluginError:
+    got = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+    remedy = f"mend {plugin.package or plugin.module}, which fails on import"
+    return PluginError(expected, got, remedy)
+
+
+def find_plugin(group: str, name: str) -> Plugin | None:
+    """Find an object by its name among entry points, or by its dotted path.
+
+    Args:
+        group: Group of entry points, such as ``"triaffect.tasks"``.
+        name: Name of an entry point, or module and name with a colon between them.
+
+    Returns:
+        Where it comes from; None if no installed package offers that name.
+    """
+    if ":" in name:
+        packages = _distributions().get(name.partition(":")[0].partition(".")[0], [])
+        return Plugin(name, packages[0], version(packages[0])) if packages else Plugin(name)
+    for each in entry_points(group=group, name=name):
+        return Plugin(each.value, each.dist.name, each.dist.version) if each.dist else None
+    return None
+
+
+def plugin_names(group: str) -> list[str]:
+    """List the names that installed packages offer in a group of entry points, sorted."""
+    return sorted({each.name for each in entry_points(group=group)})
+
+
+@cache
+def _distributions() -> dict[str, Sequence[str]]:
+    """Installed packages by the modules that they hold."""
+    return dict(packages_distributions())
