@@ -28,7 +28,7 @@ from triaffect.metrics.bootstrap import bootstrap
 from triaffect.metrics.paired import drawn_units, resample_scores, score_names
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
-from triaffect.training.device import Device
+from triaffect.training.device import TorchDevice
 from triaffect.training.scoring import open_run, predict_rows, truth_of
 from triaffect.training.trainer import train
 from triaffect.training.view import LeakChoice, hide_labels, hold_out_people
@@ -275,7 +275,7 @@ def test_runs_are_trained_as_the_settings_say(place, tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(compared_runs, "train", lambda *_, **options: given.update(options))
     job = Job("taught", 0, load_recipe(place.files["taught"]), tmp_path / "run")
-    meta = Device(torch.device("meta"))
+    meta = TorchDevice(torch.device("meta"))
     settings = Settings(
         place.folder / "store", place.common, leaks=LeakChoice.DROP, device=meta, threads=1
     )

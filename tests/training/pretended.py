@@ -18,7 +18,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 from tests.training.recipes import small
 from triaffect.features.store import FeatureStore
-from triaffect.training.device import Device
+from triaffect.training.device import TorchDevice
 from triaffect.training.trainer import train
 
 NAME = "pretended"
@@ -197,7 +197,7 @@ def main():
         resume=True,
         report=report,
         checkpoint_every_s=0 if asked.die_after else 60,
-        device=Device(torch.device(asked.device)),
+        device=TorchDevice(torch.device(asked.device)),
     )
 
 

@@ -12,7 +12,7 @@ from tests.training.pretended import DIED, NAME
 from tests.training.recipes import small
 from tests.training.stores import crops_store, made_store
 from triaffect.errors import RunError
-from triaffect.training.device import CPU, Device
+from triaffect.training.device import CPU, TorchDevice
 from triaffect.training.trainer import train
 
 CARD = pytest.param(
@@ -109,9 +109,9 @@ def test_a_run_stays_where_it_was_begun(store, tmp_path):
 
 
 def test_a_place_is_where_the_network_is():
-    assert Device.of(torch.nn.Linear(2, 2)) == CPU
-    assert Device.of(torch.nn.ReLU()) == CPU
-    assert Device.of(torch.nn.Linear(2, 2, device="meta")).name == "meta"
+    assert TorchDevice.of(torch.nn.Linear(2, 2)) == CPU
+    assert TorchDevice.of(torch.nn.ReLU()) == CPU
+    assert TorchDevice.of(torch.nn.Linear(2, 2, device="meta")).name == "meta"
 
 
 @pytest.mark.parametrize(
@@ -121,4 +121,4 @@ def test_a_card_that_is_not_there_is_told(monkeypatch, cuda, told):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", cuda)
     with pytest.raises(RunError, match=told):
-        Device.named("cuda")
+        TorchDevice.named("cuda")

@@ -72,12 +72,12 @@ def compare(
     from triaffect.evaluation.comparison.systems import find_entries
     from triaffect.evaluation.evaluate import Resampling
     from triaffect.features.store import FeatureStore
-    from triaffect.training.device import Device
+    from triaffect.training.device import TorchDevice
     from triaffect.training.view import LeakChoice
 
     for path in filter(None, (json_, html)):
         check_output(path)
-    opened, compute_device = FeatureStore.open(store), Device.named(device)
+    opened, compute_device = FeatureStore.open(store), TorchDevice.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak) or LeakChoice.REFUSE
     wanted = range(first_seed, first_seed + seeds)
     entries = find_entries(what, opened, out, wanted, set_ or (), leaks)

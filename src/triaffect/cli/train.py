@@ -81,14 +81,14 @@ def train(
     A network that reads external features has no model folder: a video alone has none of them.
     """
     from triaffect.features.store import FeatureStore
-    from triaffect.training.device import Device
+    from triaffect.training.device import TorchDevice
     from triaffect.training.distillation import find_teachers
     from triaffect.training.export import explain_missing_model, export_run
     from triaffect.training.run_folder import find_initial_weights
     from triaffect.training.trainer import set_threads
     from triaffect.training.trainer import train as run
 
-    compute_device = Device.named(device)
+    compute_device = TorchDevice.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak)
     set_threads(threads)
     resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)

@@ -24,7 +24,7 @@ from triaffect.models.default import Standardise
 from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe, Stage
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
-from triaffect.training.device import CPU, Device
+from triaffect.training.device import CPU, TorchDevice
 from triaffect.training.run_folder import RunFolder
 from triaffect.types import IntArray, Moments, Split, Window
 
@@ -52,7 +52,7 @@ class TrainingContext:
     tasks: Sequence[Task]
     folder: RunFolder
     seed: int
-    device: Device = CPU
+    device: TorchDevice = CPU
 
     @property
     def selection_split(self) -> Split:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from triaffect.errors import RunError
 from triaffect.io.atomic import make_folder, replace_file
-from triaffect.training.device import Device
+from triaffect.training.device import TorchDevice
 from triaffect.training.optimizers import ExponentialMovingAverage
 
 
@@ -59,7 +59,7 @@ def save_checkpoint(
     tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
     if ema is not None:
         tensors |= {f"average.{name}": value for name, value in ema.state_dict().items()}
-    tensors |= Device.of(net).random_states()
+    tensors |= TorchDevice.of(net).random_states()
     described = {"progress": progress, "optimizer": settings}
     write_tensors(path, tensors, {"triaffect": json.dumps(described)})
 
@@ -89,7 +89,7 @@ def load_checkpoint(
     _lay_out(optimizer)
     if ema is not None:
         ema.load_state_dict(_under("average.", tensors))
-    Device.of(net).set_random_states(tensors)
+    TorchDevice.of(net).set_random_states(tensors)
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:

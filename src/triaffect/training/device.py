@@ -1,6 +1,6 @@
 """Where training computes: on the processor or on a CUDA card.
 
-`Device` is the one owner of that choice. Networks are built on the processor, so that a seed
+`TorchDevice` is the one owner of that choice. Networks are built on the processor, so that a seed
 starts from the same weights anywhere, and moved; what meets a network follows its parameters.
 """
 
@@ -19,7 +19,7 @@ from triaffect.errors import RunError
 from triaffect.losses.objective import TorchTargets
 from triaffect.types import Targets
 
-Precision = Literal["float32", "bfloat16"]
+PrecisionName = Literal["float32", "bfloat16"]
 
 PROCESSOR = "cpu"
 RANDOM = "rng"
@@ -27,7 +27,7 @@ RANDOM = "rng"
 
 
 @dataclass(frozen=True)
-class Device:
+class TorchDevice:
     """A torch device, with what moves arrays, labels and random states to it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Device:
         return self.torch_device.type
 
     @staticmethod
-    def named(name: str) -> Device:
+    def named(name: str) -> TorchDevice:
         """Find the device of that name, "cpu" or "cuda".
 
         Raises:
@@ -57,12 +57,12 @@ class Device:
                 "a CUDA card that torch can use", got, f"{remedy}, or leave --device out",
                 where="--device cuda",
             )  # fmt: skip
-        return Device(device)
+        return TorchDevice(device)
 
     @staticmethod
-    def of(net: nn.Module) -> Device:
+    def of(net: nn.Module) -> TorchDevice:
         """Where a network's parameters are."""
-        return next((Device(each.device) for each in net.parameters()), CPU)
+        return next((TorchDevice(each.device) for each in net.parameters()), CPU)
 
     def tensor(self, array: NDArray[np.generic]) -> Tensor:
         """An array as a tensor of the same type; it may share its memory."""
@@ -76,7 +76,7 @@ class Device:
         """Labels by task key."""
         return {key: TorchTargets.of(each, self.torch_device) for key, each in targets.items()}
 
-    def autocast(self, precision: Precision) -> torch.autocast:
+    def autocast(self, precision: PrecisionName) -> torch.autocast:
         """Within it a network's products are of this precision."""
         return torch.autocast(self.name, torch.bfloat16, enabled=precision == "bfloat16")
 
@@ -100,4 +100,4 @@ class Device:
         return None if self.name == PROCESSOR else f"{RANDOM}.{self.name}"
 
 
-CPU = Device(torch.device(PROCESSOR))
+CPU = TorchDevice(torch.device(PROCESSOR))

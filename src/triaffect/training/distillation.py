@@ -25,7 +25,7 @@ from triaffect.recipes.config import EXTERNAL, Recipe
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net
-from triaffect.training.device import Device
+from triaffect.training.device import TorchDevice
 from triaffect.training.run_folder import (
     ExternalTeacher,
     RunFolder,
@@ -98,7 +98,7 @@ def _describe_input(recipe: Recipe) -> str:
     return f"windows of {streams}, {data.window}"
 
 
-def load_teachers(folder: RunFolder, store: FeatureStore, device: Device) -> nn.Module:
+def load_teachers(folder: RunFolder, store: FeatureStore, device: TorchDevice) -> nn.Module:
     """Load a run's external teachers as one network in evaluation mode.
 
     They may predict tasks that the run has not; nothing reads those.
@@ -157,7 +157,7 @@ class StoredTeacher:
     def __init__(
         self, net: nn.Module, samples: Samples, rows: IntArray, tasks: Sequence[Task], path: Path
     ) -> None:
-        self.net, self.path, self._device = net, path, Device.of(net)
+        self.net, self.path, self._device = net, path, TorchDevice.of(net)
         self._samples, self._rows, self._tasks = samples, rows, tasks
         self._width = sum(task.width for task in tasks)
         self._stored: NDArray[np.float32] | None = None

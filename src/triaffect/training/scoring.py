@@ -20,7 +20,7 @@ from triaffect.metrics.thresholds import read_thresholds
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.task import Task
 from triaffect.training.build import TrainingContext, build_samples
-from triaffect.training.device import Device, Precision
+from triaffect.training.device import PrecisionName, TorchDevice
 from triaffect.training.run_folder import RunFolder, read_description
 from triaffect.training.view import apply_run_splits
 from triaffect.types import IntArray, Split, Targets
@@ -37,7 +37,7 @@ def predict_rows(
     samples: Samples,
     rows: IntArray,
     tasks: Sequence[Task],
-    precision: Precision = "float32",
+    precision: PrecisionName = "float32",
 ) -> Predictions:
     """Predict rows with a network in evaluation mode.
 
@@ -46,7 +46,7 @@ def predict_rows(
     """
     was_training = net.training
     net.eval()
-    device = Device.of(net)
+    device = TorchDevice.of(net)
     parts: dict[str, list[NDArray[np.float32]]] = {task.key: [] for task in tasks}
     for start in range(0, len(rows), CHUNK):
         inputs = device.tensors(samples.inputs(rows[start : start + CHUNK]))
@@ -73,7 +73,7 @@ def score_pools(
     tasks: Sequence[Task],
     metric: Literal["official", "per_batch"],
     batch_size: int,
-    precision: Precision = "float32",
+    precision: PrecisionName = "float32",
 ) -> dict[str, Score]:
     """Score each pool of rows.
 

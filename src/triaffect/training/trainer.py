@@ -28,7 +28,7 @@ from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe, Stage
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.training.build import TrainingContext, build_net, build_samples
 from triaffect.training.checkpoint import read_progress, write_tensors
-from triaffect.training.device import CPU, Device
+from triaffect.training.device import CPU, TorchDevice
 from triaffect.training.distillation import stored_teachers
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import (
@@ -152,7 +152,7 @@ def train(
     *,
     initial: InitialWeights | None = None,
     leaks: LeakChoice | None = None,
-    device: Device = CPU,
+    device: TorchDevice = CPU,
     teachers: Sequence[ExternalTeacher] = (),
 ) -> RunFolder:
     """Train every stage of a recipe and score the result.

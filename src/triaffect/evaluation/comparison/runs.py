@@ -14,7 +14,7 @@ from triaffect.evaluation.comparison.statistics import StageResult, sum_up
 from triaffect.features.store import FeatureStore
 from triaffect.io.workers import Cancelled, WorkerPool
 from triaffect.recipes.config import Recipe
-from triaffect.training.device import CPU, Device
+from triaffect.training.device import CPU, TorchDevice
 from triaffect.training.run_folder import is_finished
 from triaffect.training.trainer import set_threads, train
 from triaffect.training.view import LeakChoice
@@ -56,7 +56,7 @@ class Settings:
     common: Common
     threads: int = 1
     leaks: LeakChoice = LeakChoice.REFUSE
-    device: Device = CPU
+    device: TorchDevice = CPU
 
 
 @dataclass(frozen=True)
