@@ -115,7 +115,7 @@ def test_renamed_columns_are_compared_under_the_new_name(table, monkeypatch):
 
 
 def test_only_what_a_rule_describes_is_expected():
-    rule = script.Rule("sounds", "default|every", "valence", lambda old, new: new > old)
+    rule = script.Rule("sounds", "default|every", "valence", lambda each: each.new > each.old)
     greater, less = (script.Difference("valence", "x", 0.0, value) for value in (1.0, -1.0))
     assert rule.matches("sounds", "every", greater)
     assert not rule.matches("sounds", "every", less)
@@ -123,6 +123,19 @@ def test_only_what_a_rule_describes_is_expected():
     assert not rule.matches("sounds", "causal", greater)
     other = script.Difference("valence_smooth", "x", 0.0, 1.0)
     assert not rule.matches("sounds", "every", other)
+
+
+def test_a_crop_may_gain_a_face_but_not_lose_one():
+    (rule,) = [rule for reason, rule in script.EXPECTED.items() if "more faces" in reason]
+    for row, old, new, expected in (
+        ("a.png, 0, <NA>", "there", "missing", True),
+        ("a.png, 0, 0", "missing", "there", True),
+        ("a.png, 0, 0", "there", "missing", False),
+        ("a.png, 0, <NA>", "missing", "there", False),
+    ):
+        difference = script.Difference("(row)", row, old, new)
+        assert rule.matches("crops", "default", difference) == expected
+        assert not rule.matches("pictures", "default", difference)
 
 
 def test_a_report_counts_by_reason_and_lists_at_most_thirty(capsys):
