@@ -1,10 +1,14 @@
 """``triaffect predict`` as a user meets it: files, messages, exit codes."""
 
+import hashlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import av
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import skimage.io
@@ -15,7 +19,6 @@ from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound,
 from triaffect.cli.app import main
 from triaffect.media.video import VideoFrames
 from triaffect.prediction import batch as many
-from triaffect.prediction.options import Options
 from triaffect.synthetic.voice import utter
 
 AGAIN = " the same command tries those that failed again, and computes no others"
@@ -182,19 +185,19 @@ def test_the_table_comes_in_many_forms(run, tmp_path, model):
 def test_options_give_the_same_numbers_as_in_python(run, model, tmp_path):
     write_clip(tmp_path / "two.mp4", 20, copies=2)
     words = [
-        "--every",
+        "--stride",
         "200ms",
-        "--most-faces",
+        "--max-faces",
         "1",
-        "--smallest-face",
+        "--min-face",
         "20",
-        "--detect-every",
+        "--detection-interval",
         "0",
     ]
     code, _, err = run("two.mp4", "-o", "t.csv", *words)
     assert (code, err) == (0, "")
-    options = Options(stride_s=0.2, max_faces=1, min_face_px=20, detection_interval_s=0)
-    expected = triaffect.load(model, options=options).predict("two.mp4")
+    options = {"stride_s": 0.2, "max_faces": 1, "min_face_px": 20, "detection_interval_s": 0}
+    expected = triaffect.load(model).predict("two.mp4", **options)
     table = pd.read_csv("t.csv", dtype={"face_id": "Int64"})
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
     assert len(table) == 4
@@ -202,8 +205,9 @@ def test_options_give_the_same_numbers_as_in_python(run, model, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(["--every", "0"], "stride_s"), (["--every", "soon"], "--every"),
-     (["--detect-every", "-1s"], "--detect-every"), (["--every", "0,2s"], "write 0.2s")],
+    [(["--stride", "0"], "stride_s"), (["--stride", "soon"], "--stride"),
+     (["--detection-interval", "-1s"], "--detection-interval"),
+     (["--stride", "0,2s"], "write 0.2s")],
 )  # fmt: skip
 def test_an_option_that_cannot_be_is_one_line(run, words, told):
     code, _, err = run("one.mp4", "-o", "t.csv", *words)
@@ -250,9 +254,11 @@ def test_only_bad_inputs_are_code_2(run, tmp_path):
         (["empty", "-o", "t.csv"], ["empty", "none in it"]),
         (["one.png", "-o", "t.csv", "--smooth", "much"], ["smooth", "causal", "'much'"]),
         (["one.png", "-o", "t.csv", "--baseline", "1h"], ["baseline", "'1h'"]),
-        (["one.png", "-o", "t.csv", "--columns", "facet"], ["openface, pyfeat", "'facet'"]),
         (["one.png", "-o", "t.csv", "--summary", "one.png/s.csv"], ["one.png", "a folder"]),
-        (["one.png", "-o", "t.csv", "--report", "one.png/page.html"], ["one.png", "a folder"]),
+        (["one.png", "-o", "one.png/t.csv"], ["one.png", "a folder"]),
+        (["one.png", "-o", "t.csv", "--report", "one.png/p.html"], ["one.png", "a folder"]),
+        (["one.png", "-o", "t.csv", "--annotate", "one.png/a"], ["one.png", "a folder"]),
+        (["one.png", "-o", "t.csv", "--annotate", "a.mp4"], ["ends in .png", "'.mp4'"]),
     ],
 )
 def test_mistakes_are_told_before_any_work(run, tmp_path, arguments, words):
@@ -263,6 +269,91 @@ def test_mistakes_are_told_before_any_work(run, tmp_path, arguments, words):
     assert len(err.splitlines()) == 1
     assert all(word in err for word in words)
     assert {p.name for p in tmp_path.iterdir()} == {"one.png", "empty"}
+
+
+def test_missing_folders_of_all_outputs_are_made_and_all_are_named(run, tmp_path):
+    write_clip(tmp_path / "clip.mp4", 5)
+    outputs = ["-o", "a/b/t.csv", "--report", "c/p.html", "--summary", "d/s.csv"]
+    code, out, err = run("clip.mp4", *outputs, "--annotate", "e/f/copies")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "a/b/t.csv: 5 rows from 1 files",
+        *("a/b/t.csv.meta.json", "d/s.csv", "c/p.html", "e/f/copies"),
+    ]
+    for name in ("a/b/t.csv.meta.json", "d/s.csv", "c/p.html", "e/f/copies/clip.annotated.mp4"):
+        assert (tmp_path / name).is_file()
+    assert run("clip.mp4", "-o", "t.csv", "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("--every", "--stride", "0.1s"),
+        ("--detect-every", "--detection-interval", "0"),
+        ("--smallest-face", "--min-face", "20"),
+        ("--most-faces", "--max-faces", "1"),
+    ],
+)
+def test_an_old_spelling_of_an_option_is_accepted_with_a_warning(run, tmp_path, old, new, value):
+    skimage.io.imsave(tmp_path / "one.png", portrait())
+    code, _, err = run("one.png", "-o", "t.csv", old, value)
+    assert (code, err) == (0, f"triaffect: warning: {old} is now {new}\n")
+
+
+def counted(monkeypatch, owner, name):
+    """Names of the files that a function is called with."""
+    names, call = [], getattr(owner, name)
+
+    def watched(file, *arguments, **options):
+        names.append(Path(str(file)).name)
+        return call(file, *arguments, **options)
+
+    monkeypatch.setattr(owner, name, watched)
+    return names
+
+
+def test_one_command_opens_a_file_and_loads_a_network_once(run, tmp_path, monkeypatch):
+    """All outputs of one video come from one pass over its pictures.
+
+    The sound is opened for itself, as it is read ahead of the pictures; once more for the copy,
+    at another rate; and once more for the pictures of the page, whose moments are known at the end.
+    """
+    write_clip(tmp_path / "silent.mp4", 40, sound=False)
+    write_clip(tmp_path / "clip.mp4", 40)
+    skimage.io.imsave(tmp_path / "one.png", portrait())
+    opened = counted(monkeypatch, av, "open")
+    networks = []
+
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, network, *arguments, **options):
+            networks.append(hashlib.sha256(as_bytes(network)).hexdigest())
+            super().__init__(network, *arguments, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    extras = ["--report", "p.html", "--summary", "s.csv", "--annotate", "copies"]
+    for name, options, times in (
+        ("silent.mp4", [], 1),
+        ("silent.mp4", ["--summary", "s.csv", "--annotate", "copies"], 1),
+        ("silent.mp4", extras, 2),
+        ("clip.mp4", [], 2),
+        ("clip.mp4", extras, 4),
+        ("one.png", ["--summary", "s.csv", "--annotate", "copies"], 1),
+    ):
+        opened.clear()
+        networks.clear()
+        code, _, err = run(name, "-o", "t.csv", *options)
+        assert (code, err) == (0, "")
+        assert opened.count(name) == times, (name, options)
+        assert len(networks) == len(set(networks)) == 4
+    assert pd.read_csv("s.csv")["clip"].tolist() == ["one.png"]
+    networks.clear()
+    code, _, err = run("silent.mp4", "clip.mp4", "-o", "t.csv", "--jobs", "1", *extras)
+    assert (code, err) == (0, "")
+    assert len(networks) == len(set(networks)) == 4
+
+
+def as_bytes(network):
+    return network if isinstance(network, bytes) else Path(network).read_bytes()
 
 
 def test_an_interruption_is_told_in_one_line(run, monkeypatch):

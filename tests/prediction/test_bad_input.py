@@ -18,7 +18,7 @@ from tests.media.made import encode
 from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from triaffect.errors import DiskError, MediaError
 from triaffect.media.writer import write_video
-from triaffect.prediction.batch import predict_files
+from triaffect.prediction.batch import PredictionJob, predict_files
 from triaffect.prediction.predictor import PartialMediaWarning
 
 TIMES = range(0, 120, 40)
@@ -204,7 +204,7 @@ def test_a_read_only_place_is_told(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(DiskError, match=r"t\.csv\.parts: .*Read-only file system"):
-        predict_files([sound], tmp_path / "t.csv", model)
+        predict_files([sound], PredictionJob(tmp_path / "t.csv", model))
 
 
 def test_a_file_that_may_not_grow_is_told_in_one_line(model, tmp_path):

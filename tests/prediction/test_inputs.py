@@ -17,7 +17,7 @@ from triaffect.media.video import VideoFrames
 from triaffect.media.webcam import CameraFrames
 from triaffect.prediction import inputs as opening_module
 from triaffect.prediction import predictor as predictor_module
-from triaffect.prediction.batch import predict_files
+from triaffect.prediction.batch import PredictionJob, predict_files
 from triaffect.prediction.inputs import Opening, check_alone
 from triaffect.prediction.predictor import Predictor
 
@@ -53,7 +53,9 @@ def test_the_package_predicts_frames_with_the_shipped_model(monkeypatch, predict
 
 
 def test_a_folder_of_pictures_is_one_clip(model, pictures, tmp_path):
-    results = predict_files([pictures], tmp_path / "t.csv", model, opening=Opening(2.0))
+    results = predict_files(
+        [pictures], PredictionJob(tmp_path / "t.csv", model, inputs=Opening(2.0))
+    )
     table = pd.read_csv(tmp_path / "t.csv")
     assert table["time_s"].tolist() == [0.0, 0.5, 1.0]
     assert table["face_seen"].tolist() == [True, True, False]
@@ -95,7 +97,9 @@ def test_a_camera_becomes_a_table(model, tmp_path, monkeypatch):
     monkeypatch.setattr(opening_module, "CameraFrames", made)
     monkeypatch.chdir(tmp_path)
     camera = [Path("webcam:3")]
-    results = predict_files(camera, tmp_path / "t.csv", model, opening=Opening(seconds=7.0))
+    results = predict_files(
+        camera, PredictionJob(tmp_path / "t.csv", model, inputs=Opening(seconds=7.0))
+    )
     table = pd.read_csv(tmp_path / "t.csv")
     assert len(table) == results[0].rows > 0
     assert set(table["clip"]) == {"webcam:3"}
@@ -107,14 +111,14 @@ def test_a_camera_becomes_a_table(model, tmp_path, monkeypatch):
 
 
 def test_a_surprise_after_some_rows_keeps_them(model, tmp_path, monkeypatch):
-    good, tables = write_clip(tmp_path / "clip.mp4", 40), Predictor.tables
+    good, tables = write_clip(tmp_path / "clip.mp4", 40), Predictor.predict_source
 
-    def breaking(self, path):
-        yield next(iter(tables(self, path)))
+    def breaking(self, source):
+        yield next(iter(tables(self, source)))
         raise ValueError("what a decoder says")
 
-    monkeypatch.setattr(Predictor, "tables", breaking)
-    results = predict_files([good], tmp_path / "t.csv", model)
+    monkeypatch.setattr(Predictor, "predict_source", breaking)
+    results = predict_files([good], PredictionJob(tmp_path / "t.csv", model))
     assert results[0].error is None
     assert "ValueError: what a decoder says" in results[0].problem
     assert 0 < len(pd.read_csv(tmp_path / "t.csv")) < 40
@@ -122,25 +126,25 @@ def test_a_surprise_after_some_rows_keeps_them(model, tmp_path, monkeypatch):
 
 def test_a_full_disk_ends_the_work_and_keeps_what_was_finished(model, tmp_path, monkeypatch):
     files = [write_sound(tmp_path / f"{k}.wav", tone(1.0)) for k in range(3)]
-    tables, begun = Predictor.tables, []
+    tables, begun = Predictor.predict_source, []
 
     def full(self, table):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def watched(self, path):
-        begun.append(path.name)
+    def watched(self, source):
+        begun.append(source.path.name)
         if begun == ["0.wav", "1.wav"]:
             monkeypatch.setattr(pyarrow.parquet.ParquetWriter, "write", full)
-        return tables(self, path)
+        return tables(self, source)
 
-    monkeypatch.setattr(Predictor, "tables", watched)
+    monkeypatch.setattr(Predictor, "predict_source", watched)
     with pytest.raises(DiskError, match="No space left on device"):
-        predict_files(files, tmp_path / "t.csv", model)
+        predict_files(files, PredictionJob(tmp_path / "t.csv", model))
     assert begun == ["0.wav", "1.wav"]
     monkeypatch.undo()
-    monkeypatch.setattr(Predictor, "tables", watched)
+    monkeypatch.setattr(Predictor, "predict_source", watched)
     begun[:] = ["later"]
-    assert [result.error for result in predict_files(files, tmp_path / "t.csv", model)] == [
-        None
-    ] * 3
+    assert [
+        result.error for result in predict_files(files, PredictionJob(tmp_path / "t.csv", model))
+    ] == [None] * 3
     assert begun == ["later", "1.wav", "2.wav"]

@@ -13,7 +13,7 @@ from tests.prediction.tiny_model import portrait, write_clip
 from triaffect.faces import stream
 from triaffect.media.video import VideoFrames
 from triaffect.prediction import predictor as predictor_module
-from triaffect.prediction.batch import Settings, predict_files
+from triaffect.prediction.batch import PredictionJob, predict_files
 from triaffect.prediction.options import Options
 from triaffect.prediction.predictor import Predictor
 
@@ -56,7 +56,7 @@ def test_another_face_in_the_picture(model, tmp_path):
 
 def test_jobs_and_what_else_is_predicted(predictor, model, clip, tmp_path):
     other = write_clip(tmp_path / "other.mp4", 6)
-    predict_files([other, clip], tmp_path / "t.parquet", model, jobs=2)
+    predict_files([other, clip], PredictionJob(tmp_path / "t.parquet", model), jobs=2)
     table = pd.read_parquet(tmp_path / "t.parquet")
     mine = table[table["clip"] == str(clip)].reset_index(drop=True)
     check_same(mine.astype({"face_id": "Int64"}), predictor.predict(clip))
@@ -92,7 +92,9 @@ def test_kept_parts_depend_on_every_option(model, tmp_path):
         Options(min_face_px=9.0),
         Options(max_faces=3),
     ]
-    identities = {Settings(model, "cpu", tmp_path, each).identity for each in chosen}
+    identities = {
+        PredictionJob(tmp_path / "t.csv", model, options=each).part(model) for each in chosen
+    }
     assert len(identities) == len(chosen)
 
 

@@ -10,7 +10,9 @@ from tests.media.made import encode
 from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from triaffect.errors import DiskError, MediaError, TableError
 from triaffect.media.audio import read_sound
+from triaffect.media.probe import probe
 from triaffect.media.video import VideoFrames
+from triaffect.prediction.options import Options
 from triaffect.prediction.predictor import Predictor
 from triaffect.report.annotate import Annotator
 
@@ -103,6 +105,37 @@ def test_a_folder_gets_a_copy_of_everything_that_has_a_picture(predictor, tmp_pa
     assert drawn.shape == (512, 512, 3)
 
 
+def open_single(place, files):
+    annotator = Annotator(place, files)
+    annotator.open(probe(files[0]), Options())
+
+
+@pytest.mark.parametrize("most", [2**29, 0])
+def test_frames_of_a_prediction_are_drawn_as_they_are_decoded_or_decoded_again(
+    predictor, tmp_path, monkeypatch, most
+):
+    path = write_clip(tmp_path / "clip.mp4", 90, faceless=(5,))
+    annotated(predictor, path, tmp_path / "twice.mp4")
+    monkeypatch.setattr("triaffect.report.annotate._MOST_BYTES", most)
+    opened, waiting = [], []
+    with Annotator(tmp_path / "once.mp4", [path]) as annotator:
+        source = probe(path)
+        annotator.open(source, Options())
+        monkeypatch.setattr("triaffect.media.probe.open_container", opened.append)
+        if not most:
+            monkeypatch.undo()
+        for table in predictor.predict_source(source):
+            annotator.add(table, path)
+            waiting.append(len(annotator._frames or ()))
+    once, twice = (list(VideoFrames(tmp_path / f"{name}.mp4")) for name in ("once", "twice"))
+    assert len(once) == len(twice) == 90
+    for one, other in zip(once, twice, strict=True):
+        assert one.time_s == other.time_s
+        assert np.array_equal(one.rgb, other.rgb)
+    assert not opened
+    assert max(waiting) <= 60
+
+
 def test_what_cannot_be_is_told_before_any_work(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", 2, sound=False)
     sound = write_sound(tmp_path / "s.wav", tone(1.0))
@@ -118,7 +151,7 @@ def test_what_cannot_be_is_told_before_any_work(tmp_path):
         ("out.mp4", [clip.with_name("webcam:0")], "no such file"),
     ]:
         with pytest.raises((TableError, MediaError, DiskError), match=words):
-            Annotator(tmp_path / place, files)
+            open_single(tmp_path / place, files)
     with pytest.raises(TableError, match="a camera"):
         Annotator(tmp_path / "out.mp4", [type(clip)("webcam:0")])
 

@@ -1,26 +1,20 @@
 """A table's form: what goes together, what is told of it, and tables in memory likewise."""
 
-import json
-
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 import triaffect
-from tests.tables.made_rows import cut, joined, made_rows
+from tests.tables.made_rows import joined, made_rows
 from triaffect.errors import TableError, TriaffectError
-from triaffect.features.model_folder import file_hash
-from triaffect.tables.metadata import about_run, column_notes
+from triaffect.tables.metadata import column_notes
 from triaffect.tables.postprocess import (
     PLAIN,
     TableForm,
     check_outputs,
-    form_writer,
     formed,
     formed_schema,
 )
-from triaffect.tables.schema import to_pandas
 from triaffect.tasks.registry import TASKS
 
 FORMS = [
@@ -61,63 +55,6 @@ def test_notes_say_of_what_other_programs_columns_are_made():
     assert notes["frame"] == "OpenFace 2's; our frame, counted from 1"
     assert notes["timestamp"] == "OpenFace 2's; our time_s"
     assert notes["clip"] == "the path as given"
-
-
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
-def test_table_and_summary_are_written_and_described(tmp_path, name, model):
-    output, summary = tmp_path / name, tmp_path / f"sum_{name}"
-    form = TableForm.parse("causal", "1s", None, summary)
-    clips = [made_rows(30, seed=k, clip=f"{k}.mp4") for k in range(2)]
-    about = about_run(model, {"sound": True, **form.options()}, TASKS, [PROBLEM])
-    with form_writer(output, clips[0].schema, form, TASKS, about) as add:
-        for clip in clips:
-            add(lambda clip=clip: iter(cut(clip, {3, 7})))
-    expected = to_pandas(joined(formed(clips, form, TASKS)))
-    pd.testing.assert_frame_equal(read(output), expected, check_dtype=False)
-    expected = triaffect.summarize(joined(clips).to_pandas())
-    pd.testing.assert_frame_equal(read(summary), expected, check_dtype=False, atol=2e-6)
-    for path in (output, summary):
-        told = told_of(path)
-        assert told["model"]["name"] == "tiny"
-        assert told["model"]["sha256"] == file_hash(model / "model.json")
-        assert told["model"]["licence"] == "Apache-2.0"
-        assert told["version"] == triaffect.__version__
-        assert told["options"] == {
-            "sound": True,
-            "smooth": "causal:0.3s",
-            "baseline_s": 1.0,
-            "columns": "triaffect",
-        }
-        assert told["thresholds"]["AU12"] == 0.5
-        assert told["problems"] == [PROBLEM]
-    assert "causal:0.3s" in told_of(output)["columns"]["valence_smooth"]
-
-
-def read(path):
-    if path.suffix == ".jsonl":
-        table = pd.read_json(path, lines=True)
-    else:
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    return table.astype({"face_id": "Int64"})
-
-
-def told_of(path):
-    if path.suffix == ".parquet":
-        return json.loads(pa.parquet.read_schema(path).metadata[b"triaffect"])
-    return json.loads(path.with_name(path.name + ".meta.json").read_text("utf-8"))
-
-
-def fail_half_way(output, form):
-    with form_writer(output, made_rows().schema, form, TASKS, {}) as add:
-        add(lambda: [made_rows()])
-        raise ZeroDivisionError
-
-
-def test_a_failure_leaves_neither(tmp_path):
-    form = TableForm(summary=tmp_path / "sum.csv")
-    with pytest.raises(ZeroDivisionError):
-        fail_half_way(tmp_path / "t.csv", form)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

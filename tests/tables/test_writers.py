@@ -9,7 +9,7 @@ import pytest
 
 from triaffect.errors import DiskError, TableError
 from triaffect.tables.schema import Instants, build_table, table_schema, to_pandas
-from triaffect.tables.writers import check_table_output, table_writer
+from triaffect.tables.writers import TableWriter, check_table_output
 from triaffect.tasks.registry import TASKS
 
 
@@ -28,9 +28,9 @@ def made_table(n=5, clip="a, b.mp4"):
 
 
 def write(path, *tables):
-    with table_writer(path, table_schema(TASKS)) as append:
+    with TableWriter(path, table_schema(TASKS)) as writer:
         for table in tables:
-            append(table)
+            writer.append(table)
 
 
 def test_csv_reads_back_as_the_same_table(tmp_path):
@@ -74,8 +74,8 @@ def test_json_lines_read_back_as_the_same_table(tmp_path):
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
 def test_what_is_told_lies_beside_a_plain_file(tmp_path, name):
     told = {"tool": "triaffect", "columns": {"clip": "café"}}
-    with table_writer(tmp_path / name, table_schema(TASKS), told) as append:
-        append(made_table(2))
+    with TableWriter(tmp_path / name, table_schema(TASKS), told) as writer:
+        writer.append(made_table(2))
     assert json.loads((tmp_path / f"{name}.meta.json").read_text("utf-8")) == told
     assert len(list(tmp_path.iterdir())) == 2
     assert b"tool" not in (tmp_path / name).read_bytes()
@@ -83,8 +83,8 @@ def test_what_is_told_lies_beside_a_plain_file(tmp_path, name):
 
 def test_what_is_told_lies_within_parquet(tmp_path):
     told = {"tool": "triaffect", "columns": {"clip": "café"}}
-    with table_writer(tmp_path / "t.parquet", table_schema(TASKS), told) as append:
-        append(made_table(2))
+    with TableWriter(tmp_path / "t.parquet", table_schema(TASKS), told) as writer:
+        writer.append(made_table(2))
     metadata = pa.parquet.read_schema(tmp_path / "t.parquet").metadata
     assert json.loads(metadata[b"triaffect"]) == told
     assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
@@ -92,8 +92,8 @@ def test_what_is_told_lies_within_parquet(tmp_path):
 
 def test_a_whole_number_stays_whole_where_others_are_blank(tmp_path):
     schema = pa.schema([pa.field("n", pa.int64())])
-    with table_writer(tmp_path / "t.csv", schema) as append:
-        append(pa.table({"n": [1, None]}, schema))
+    with TableWriter(tmp_path / "t.csv", schema) as writer:
+        writer.append(pa.table({"n": [1, None]}, schema))
     assert (tmp_path / "t.csv").read_text() == 'n\n1\n""\n'
 
 

@@ -55,7 +55,12 @@ def output_option(help_: str) -> OptionInfo:
 OutputOption = Annotated[Path, output_option("Where to write; folders are made as needed.")]
 ReportOption = Annotated[
     Path | None,
-    typer.Option("--report", help="Also write a page to look at, .html.", show_default=False),
+    typer.Option(
+        "--report",
+        help="Also write a page to look at, .html.",
+        show_default=False,
+        rich_help_panel="Extras",
+    ),
 ]
 JsonOption = Annotated[
     Path | None,
@@ -186,37 +191,37 @@ def name_outputs(*lines: str | Path | None) -> None:
             typer.echo(str(line))
 
 
-Told = Callable[[int, int, str], None]
-"""Called with what is done, what there is in all, and a word about it."""
+Progress = Callable[[float, int, str], None]
+"""Called with what is done, which may be a fraction, what there is in all, and a message."""
 
 
 @contextmanager
-def progress_bar() -> Iterator[Told]:
-    """A bar on stderr, told after each piece of work; nothing where stderr is no terminal."""
+def progress_bar() -> Iterator[Progress]:
+    """Show a bar with the time that is left on stderr, unless that is no terminal, or quiet."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
-        Progress,
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bars
 
     columns = (
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
     console = Console(stderr=True)
     silent = _quiet or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=silent) as bar:
-        task = bar.add_task("", total=None)
+    with Bars(*columns, console=console, transient=True, disable=silent) as bar:
+        task = bar.add_task("", total=None, count="")
 
-        def told(done: int, total: int, word: str) -> None:
-            bar.update(task, completed=done, total=total, description=word)
+        def show(done: float, total: int, message: str) -> None:
+            count = f"{int(done)}/{total}" if total > 1 else f"{done:.0%}"
+            bar.update(task, completed=done, total=total, description=message, count=count)
 
-        yield told
+        yield show
 
 
 def training_word(stage: str, loss: float) -> str:

@@ -15,7 +15,7 @@ from triaffect.cli.demo import demo
 from triaffect.cli.evaluate import evaluate
 from triaffect.cli.extract import extract
 from triaffect.cli.join import join
-from triaffect.cli.predict import predict
+from triaffect.cli.predict import EXAMPLES, RENAMED, predict
 from triaffect.cli.scores import scores_app
 from triaffect.cli.submit import submit, submit_check
 from triaffect.cli.train import train
@@ -58,7 +58,7 @@ def _options(
     """Hold the options of the program itself."""
 
 
-add_command(app, predict)
+add_command(app, predict, examples=EXAMPLES, renamed=RENAMED)
 add_command(app, extract)
 add_command(app, join)
 add_command(app, train)

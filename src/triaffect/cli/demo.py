@@ -135,13 +135,13 @@ def _predict(out: Path, predictions: Path, jobs: int) -> None:
     import cv2
     from skimage.data import astronaut
 
-    from triaffect.prediction.batch import predict_files
+    from triaffect.prediction.batch import PredictionJob, predict_files
     from triaffect.prediction.predictor import model_folder
 
     portrait = out / "astronaut.png"
     cv2.imwrite(str(portrait), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
     files = [_test_video(out / "corpus"), portrait]
-    predict_files(files, predictions, model_folder(None), "cpu", min(jobs, 2))
+    predict_files(files, PredictionJob(predictions, model_folder(None)), min(jobs, 2))
 
 
 def _test_video(corpus: Path) -> Path:

@@ -14,6 +14,7 @@ from triaffect.errors import MediaError
 from triaffect.media.find import pictures_in
 from triaffect.media.probe import read_image
 from triaffect.media.video import Frame
+from triaffect.types import SourceKind
 
 
 class Footage(Protocol):
@@ -72,6 +73,40 @@ class ImageFrames:
             raise broken[0]
         if broken:
             self.problem = f"{len(broken)} pictures cannot be read, the first: {broken[0]}"
+
+
+class FrameSource:
+    """Frames from anywhere as a source without sound, like a `triaffect.media.probe.MediaFile`.
+
+    Args:
+        footage: The frames.
+        path: What the table calls them.
+        duration_s: How long they last; None if that is not clear yet.
+
+    Attributes:
+        path: As given.
+        kind: A video.
+        has_sound: False.
+        duration_s: As given.
+    """
+
+    def __init__(self, footage: Footage, path: str | Path, duration_s: float | None = None) -> None:
+        self.path, self.duration_s, self._footage = path, duration_s, footage
+        self.kind, self.has_sound = SourceKind.VIDEO, False
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames in order."""
+        yield from self._footage
+
+    @property
+    def problem(self) -> str | None:
+        """After a loop over the frames: None, or what was lost."""
+        return self._footage.problem
+
+    def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
+        """Yield nothing."""
+        del rate
+        return iter(())
 
 
 class GivenFrames:

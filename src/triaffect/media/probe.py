@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ from triaffect.media.audio import OpenSound, sound_chunks
 from triaffect.media.container import (
     audio_stream,
     check_file,
+    duration_s,
     needed_video_stream,
     open_container,
     video_stream,
@@ -39,6 +40,10 @@ class MediaFile:
         video: Its frames, if it is a video.
         rgb: Its pixels, if it is a picture.
         sound: Its sound, if it is nothing else.
+        duration_s: Seconds it says it lasts, 0 for a picture; None where it does not say.
+
+    Attributes:
+        on_frame: Called with every frame before it is yielded, in the thread that reads.
     """
 
     def __init__(
@@ -50,8 +55,11 @@ class MediaFile:
         video: VideoFrames | None = None,
         rgb: NDArray[np.uint8] | None = None,
         sound: OpenSound | None = None,
+        duration_s: float | None = None,
     ) -> None:
         self.path, self.kind, self.has_sound, self.video = path, kind, has_sound, video
+        self.duration_s = duration_s
+        self.on_frame: Callable[[Frame], None] | None = None
         self._rgb, self._sound = rgb, sound
         self._sound_problems = sound.problems if sound else []
         self._problem: str | None = None
@@ -64,10 +72,16 @@ class MediaFile:
         """
         self._problem = None
         if self.video is not None:
-            yield from self.video
+            for frame in self.video:
+                if self.on_frame is not None:
+                    self.on_frame(frame)
+                yield frame
             self._problem = self.video.problem
         elif self._rgb is not None:
-            yield Frame(0, 0.0, self._rgb)
+            frame = Frame(0, 0.0, self._rgb)
+            if self.on_frame is not None:
+                self.on_frame(frame)
+            yield frame
             self._problem = picture_problem(self.path)
 
     def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
@@ -110,14 +124,22 @@ def probe(path: str | Path) -> MediaFile:
     has_sound = audio_stream(container) is not None
     if _is_still(container):
         container.close()
-        return MediaFile(path, SourceKind.IMAGES, rgb=read_image(path))
+        return MediaFile(path, SourceKind.IMAGES, rgb=read_image(path), duration_s=0.0)
     if video_stream(container) is not None:
         video = VideoFrames(path, container=container)
-        return MediaFile(path, SourceKind.VIDEO, has_sound=has_sound, video=video)
+        return MediaFile(
+            path,
+            SourceKind.VIDEO,
+            has_sound=has_sound,
+            video=video,
+            duration_s=video.info.duration_s,
+        )
     sound = OpenSound(path, container, []) if has_sound else None
     if sound is None or not sound.decodes():
         raise MediaError("a video, image or sound", "nothing that decodes", where=path)
-    return MediaFile(path, SourceKind.SOUND, has_sound=True, sound=sound)
+    return MediaFile(
+        path, SourceKind.SOUND, has_sound=True, sound=sound, duration_s=duration_s(container)
+    )
 
 
 def _is_still(container: InputContainer) -> bool:

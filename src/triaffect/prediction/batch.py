@@ -1,10 +1,15 @@
-"""Many files to one table: in parallel, in order, and going on where it was interrupted.
+"""Predict files into one table, in one pass over each: prepare, forward, postprocess.
 
-Each finished file's rows are kept in ``<output>.parts/`` under a name made of the path, size and
-time of change of the file, and of the model, the device, the version and the options;
-what is there already is not computed again. When all is done they are joined in the order of the
-inputs, so the table does not depend on the number of processes, and the folder is removed unless
-a file failed: the same command then tries the failed ones alone.
+*Prepare* opens an input, *forward* yields its rows as the predictor computes them, *postprocess*
+takes them, smoothed and compared with a baseline if that is wanted, to every output: the table,
+its summary, a page, an annotated copy.
+
+The rows of a single input go straight to the outputs. Of several inputs, each finished one's rows
+are kept in ``<output>.parts/`` under a name made of the path, size and time of change of the
+file, and of the model, the device, the version and the options; what is there already is not
+computed again. From there they go to the outputs in the order of the inputs, so the table does
+not depend on the number of processes. The folder is removed at the end unless a file failed: the
+same command then tries the failed ones alone.
 
 Ctrl-C leaves the parts there, and what they hold, with the rows of the files that were begun, in
 a partial table, ``t.partial.csv`` for ``t.csv``, until the same work is done again and ends.
@@ -15,12 +20,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from multiprocessing import parent_process
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol
 
 import cv2
 import pyarrow as pa
@@ -31,11 +38,14 @@ from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash
 from triaffect.io.atomic import make_folder, write_text
 from triaffect.io.workers import Cancelled, WorkerPool
+from triaffect.media.images import FrameSource
+from triaffect.media.probe import MediaFile
 from triaffect.prediction.inputs import SINGLE_FILES, Opening
 from triaffect.prediction.options import DEFAULT, Options
 from triaffect.prediction.predictor import PartialMediaWarning, Predictor
-from triaffect.tables.metadata import about_run
-from triaffect.tables.postprocess import PLAIN, TableForm, check_outputs, form_writer, formed
+from triaffect.tables.interop import renamed
+from triaffect.tables.metadata import about_run, column_notes
+from triaffect.tables.postprocess import PLAIN, TableForm, check_outputs, formed, formed_schema
 from triaffect.tables.results import (
     FileResult,
     Interrupted,
@@ -44,78 +54,105 @@ from triaffect.tables.results import (
     partial_name,
     problems,
 )
-from triaffect.tables.writers import table_writer
+from triaffect.tables.summary import ClipSummary, summary_schema
+from triaffect.tables.writers import TableWriter
 from triaffect.version import __version__
 
 _ROWS_AT_ONCE = 4096
 """Rows of a finished file that are held at a time."""
 
-Told = Callable[[int, str], None]
-"""Told how many files are done, and a word about what is going on."""
+_ALMOST = 0.999
+"""The largest share of a file before all of its rows are written."""
+
+Progress = Callable[[float, str], None]
+"""Called with how many inputs are done, and a message; a fraction is that of the current one."""
+
+
+def _ignore(done: float, message: str) -> None:
+    """Show no progress."""
+
 
 Listener = Callable[[pa.Table, Path], None]
-"""Given the next rows, and the file that they are of."""
+"""Called with the next rows, and the file that they are of."""
+
+
+class FrameListener(Protocol):
+    """What takes rows as they are predicted, and the frames that they are of."""
+
+    def open(self, source: MediaFile | FrameSource, options: Options) -> None:
+        """Prepare for the rows of an input that is about to be read."""
+
+    def add(self, table: pa.Table, path: Path) -> None:
+        """Take the next rows of a file, opened before or not."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What all files have in common; sent to each process.
+class PredictionJob:
+    """What to predict with, and what to write; the same for all files, sent to each process.
 
     Attributes:
+        output: The table, ``.csv``, ``.parquet`` or ``.jsonl``; what is there is replaced.
         model: Model folder.
-        device: Where its networks run.
-        parts: Folder of the finished files' rows.
-        options: What to predict of a file, and how closely to look.
-        opening: How inputs that are no single files are read.
-        identity: What a part depends on apart from its file.
+        device: Where its networks run, "cpu" or "cuda".
+        options: What to predict of a file; without sound, files of sound alone fail.
+        form: How the table is postprocessed; parts that are there serve any form.
+        inputs: How inputs that are no single files are read.
     """
 
+    output: Path
     model: Path
-    device: str
-    parts: Path
+    device: str = CPU
     options: Options = DEFAULT
-    opening: Opening = SINGLE_FILES
-    identity: str = field(init=False)
+    form: TableForm = PLAIN
+    inputs: Opening = SINGLE_FILES
 
-    def __post_init__(self) -> None:
-        model = file_hash(self.model / DESCRIPTION)  # which holds the hashes of the networks
-        identity = f"{__version__} {self.device} {model} {self.options}"
-        object.__setattr__(self, "identity", identity)
+    def load(self) -> Predictor:
+        """Load the model.
+
+        Raises:
+            ModelError: The model or the device does not work.
+        """
+        return Predictor(self.model, self.device, options=self.options)
+
+    @property
+    def parts(self) -> Path:
+        """Folder of the finished files' rows."""
+        return self.output.with_name(self.output.name + ".parts")
+
+    @cached_property
+    def _identity(self) -> str:
+        """What a part depends on apart from its file; the model's description has hashes of all."""
+        model = file_hash(self.model / DESCRIPTION)
+        return f"{__version__} {self.device} {model} {self.options}"
 
     def part(self, path: Path) -> Path:
         """Where the rows of a finished file are kept."""
-        name = f"{self.identity}\n{path}\n{path.absolute()}\n{self.opening.state(path)}"
+        name = f"{self._identity}\n{path}\n{path.absolute()}\n{self.inputs.state(path)}"
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         return self.parts / f"{digest[:32]}.parquet"
 
 
 def predict_files(
     files: Sequence[Path],
-    output: Path,
-    model: Path,
-    device: str = CPU,
+    job: PredictionJob,
     jobs: int = 1,
     *,
-    told: Told | None = None,
+    predictor: Predictor | None = None,
+    progress: Progress = _ignore,
     listeners: Sequence[Listener] = (),
-    options: Options = DEFAULT,
-    form: TableForm = PLAIN,
-    opening: Opening = SINGLE_FILES,
+    frame_listener: FrameListener | None = None,
 ) -> list[FileResult]:
     """Predict files into one table.
 
     Args:
         files: Videos, pictures, sounds.
-        output: The table, ``.csv``, ``.parquet`` or ``.jsonl``; not written if every file failed.
-        model: Model folder.
-        device: "cpu" or "cuda".
+        job: What to predict with, and what to write. No table is written if every file failed.
         jobs: Processes; with 1 all is done in this one.
-        told: Told of progress.
-        listeners: Given the rows of the files that did not fail, part by part, in order, once the
-            table is written.
-        options: What to predict of a file; without sound, files of sound alone fail.
-        form: How the table is written; parts that are there serve any form.
-        opening: How inputs that are no single files are read.
+        predictor: The job's model if it is loaded already.
+        progress: Called after each piece of work.
+        listeners: Get the postprocessed rows of the files that do not fail, in order, under our
+            own column names.
+        frame_listener: Gets their rows as predicted; of a single file, its frames too.
 
     Returns:
         What became of each file, in order. A file that fails does not stop the others.
@@ -126,212 +163,380 @@ def predict_files(
         DiskError: There is no room; what was finished is kept.
         Interrupted: Ctrl-C; what was done is kept in a partial table.
     """
-    check_outputs(output, form)
-    predictor = Predictor(model, device, options=options)  # before any work: does the model load?
-    parts = output.with_name(output.name + ".parts")
-    settings = Settings(model, device, parts, options, opening)
-    make_folder(settings.parts)
+    check_outputs(job.output, job.form)
+    predictor = predictor or job.load()  # before any work: does it load?
+    # What an earlier command with this output has left in the folder is used and tidied up.
+    several = len(files) > 1 or job.parts.exists()
     results: list[FileResult] = []
     try:
-        with closing(_results(files, settings, jobs, told or _no_one)) as finished:
-            for result in finished:
-                results.append(result)
-                (told or _no_one)(len(results), result.path.name)
+        with Outputs(job, predictor, listeners, frame_listener) as outputs:
+            if several:
+                for result in _predict_several(files, job, predictor, outputs, jobs, progress):
+                    results.append(result)
+                    progress(len(results), result.path.name)
+            else:
+                results.append(_predict_one(files[0], job, predictor, outputs, progress))
+            outputs.finish(results)
     except KeyboardInterrupt:
-        raise _interrupted(files, results, settings, output, predictor, form) from None
-    failed = [result.error is not None for result in results]
-    if not all(failed):
-        _join(results, settings, output, predictor, form)
-        _show(results, settings, predictor, form, told or _no_one, listeners)
-    if all(failed) or not any(failed):  # else those that failed can be tried again alone
-        shutil.rmtree(settings.parts)
-    for old in (partial_name(output), meta_name(partial_name(output))):
+        if several:
+            raise _keep_parts(files, results, job, predictor) from None
+        raise
+    if any(result.stopped for result in results):
+        output = partial_name(job.output) if results[0].rows else None
+        raise Interrupted(output, results)
+    if several:
+        failed = [result.error is not None for result in results]
+        if all(failed) or not any(failed):  # else those that failed can be tried again alone
+            shutil.rmtree(job.parts)
+    for old in (partial_name(job.output), meta_name(partial_name(job.output))):
         old.unlink(missing_ok=True)
     return results
 
 
-def _interrupted(
-    files: Sequence[Path],
-    results: Sequence[FileResult],
-    settings: Settings,
-    output: Path,
-    predictor: Predictor,
-    form: TableForm,
-) -> Interrupted:
-    """Keep what there is when Ctrl-C comes."""
-    failed = {result.path: result for result in results if result.error}
-    known = [failed.get(path) or _kept(settings, path) or _begun(settings, path) for path in files]
-    if not any(result.rows for result in known):
-        return Interrupted(None, known)
-    partial_output = partial_name(output)
-    _join(known, settings, partial_output, predictor, replace(form, summary=None))
-    return Interrupted(partial_output, known)
+class Outputs:
+    """Postprocesses rows as they come, and takes them to every output.
 
-
-def _show(
-    results: Sequence[FileResult],
-    settings: Settings,
-    predictor: Predictor,
-    form: TableForm,
-    told: Told,
-    listeners: Sequence[Listener],
-) -> None:
-    """Give all rows to the listeners, once nothing that they do can harm the table."""
-    ours = replace(form, columns=None)
-    for result in results if listeners else ():
-        if result.error is None:
-            told(len(results), f"drawing {result.path.name}")
-            for table in formed(_rows(settings.part(result.path)), ours, predictor.tasks):
-                for listener in listeners:
-                    listener(table, result.path)
-
-
-def _no_one(done: int, word: str) -> None:
-    """Nobody wants to be told."""
-
-
-def _results(
-    files: Sequence[Path], settings: Settings, jobs: int, told: Told
-) -> Generator[FileResult]:
-    """Results in order; those that are there from an interrupted run come without work."""
-    there = {path: found for path in files if (found := _kept(settings, path)) is not None}
-    todo = [path for path in files if path not in there]
-    alone = jobs <= 1 or len(todo) <= 1
-    start = partial(_Worker, settings, told if alone else None, len(there))
-    work = WorkerPool(start, _died).results(todo, jobs)
-    for path in files:
-        yield there[path] if path in there else next(work)
-
-
-def _kept(settings: Settings, path: Path) -> FileResult | None:
-    part = settings.part(path)
-    if not part.exists():
-        return None
-    told = _problem_file(part)
-    problem = told.read_text("utf-8") if told.exists() else ""
-    return FileResult(path, pyarrow.parquet.read_metadata(part).num_rows, problem=problem)
-
-
-def _begun(settings: Settings, path: Path) -> FileResult:
-    """What an interruption left of a file that was not finished."""
-    there = _unfinished(settings.part(path))
-    if not there.exists():
-        return FileResult(path, stopped=State.NOT_STARTED)
-    rows = pyarrow.parquet.read_metadata(there).num_rows
-    return FileResult(path, rows, stopped=State.INTERRUPTED)
-
-
-def _unfinished(part: Path) -> Path:
-    """Where the rows of a file are until it is finished."""
-    return part.with_suffix(".begun.parquet")
-
-
-def _problem_file(part: Path) -> Path:
-    return part.with_suffix(".txt")
-
-
-class _Worker:
-    """Predicts file after file in one process.
+    To be used in a ``with`` statement: the files are whole or not there.
 
     Args:
-        settings: What the files have in common.
-        told: Told how far a file is; None in a process that nobody listens to.
-        done: Files that were done before.
-        is_cancelled: Returns whether the results are no longer needed.
+        job: What to write.
+        predictor: Whose rows come.
+        listeners: Get the postprocessed rows.
+        frame_listener: Gets the rows as predicted.
     """
 
     def __init__(
-        self, settings: Settings, told: Told | None, done: int, is_cancelled: Callable[[], bool]
+        self,
+        job: PredictionJob,
+        predictor: Predictor,
+        listeners: Sequence[Listener] = (),
+        frame_listener: FrameListener | None = None,
     ) -> None:
-        self._settings, self._told, self._done, self._is_cancelled = (
-            settings,
-            told,
-            done,
-            is_cancelled,
-        )
-        if parent_process():  # several share the cores: each keeps to one
-            cv2.setNumThreads(1)
-        self._predictor = Predictor(settings.model, settings.device, options=settings.options)
+        self._job, self._form, self.frame_listener = job, job.form, frame_listener
+        self._tasks = [task.with_thresholds(predictor.thresholds) for task in predictor.tasks]
+        self._listeners = list(listeners)
+        self._problem: TriaffectError | None = None
+        self._files = ExitStack()
+        self._schema = formed_schema(predictor.schema, self._form, self._tasks)
+        self._table = self._files.enter_context(TableWriter(job.output, self._schema))
+        self._summary: TableWriter | None = None
+        if self._form.summary:
+            schema = summary_schema(self._tasks)
+            self._summary = self._files.enter_context(TableWriter(self._form.summary, schema))
 
-    def __call__(self, path: Path) -> FileResult:
-        """Predict one file; only what would fail for every file is raised."""
-        self._done += 1
+    def __enter__(self) -> Outputs:
+        """Return the outputs."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the files where they go, or throw them away after an error."""
+        self._files.__exit__(kind, error, trace)
+        if error is None and self._problem is not None:
+            raise self._problem
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table got."""
+        return self._table.rows
+
+    def add(self, rows: Iterable[pa.Table], path: Path) -> None:
+        """Postprocess the rows of one input.
+
+        Args:
+            rows: As predicted.
+            path: The input.
+        """
+        summary = ClipSummary(self._tasks)
+        form = replace(self._form, columns=None)  # listeners know our own names
+        for table in formed(self._observed(rows, path, summary), form, self._tasks):
+            columns = self._form.columns
+            self._table.append(renamed(table, columns, self._tasks) if columns else table)
+            for listener in tuple(self._listeners):
+                self._call(listener, table, path)
+        if self._summary and (rows_of_faces := summary.rows()):
+            self._summary.append(pa.Table.from_pylist(rows_of_faces, summary_schema(self._tasks)))
+
+    def _observed(
+        self, rows: Iterable[pa.Table], path: Path, summary: ClipSummary
+    ) -> Iterator[pa.Table]:
+        """Yield the rows once those have seen them who need them as predicted."""
+        for table in rows:
+            if self._summary:
+                summary.add(table)
+            if self.frame_listener:
+                self._call(self.frame_listener.add, table, path)
+            yield table
+
+    def _call(self, listener: Listener, table: pa.Table, path: Path) -> None:
+        """Call a listener; nothing that goes wrong there harms the table, it is told at the end."""
         try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", PartialMediaWarning)
-                return self._predict(path, caught)
-        except (ModelError, DiskError, Cancelled):
-            raise
+            listener(table, path)
         except TriaffectError as error:
-            return FileResult(path, error=error)
+            self._problem = self._problem or error
+            self._listeners = [each for each in self._listeners if each != listener]
+            if self.frame_listener and listener == self.frame_listener.add:
+                self.frame_listener = None
 
-    def _predict(self, path: Path, caught: list[warnings.WarningMessage]) -> FileResult:
-        part = self._settings.part(path)
-        rows, broken, stop = 0, "", None
-        with (
-            closing(self._tables(path)) as tables,
-            table_writer(_unfinished(part), self._predictor.schema) as append,
-        ):
+    def finish(self, results: Sequence[FileResult]) -> None:
+        """Describe the table by what became of the inputs; without any that can be read, drop it.
+
+        The table of interrupted work is a partial one, without a summary.
+        """
+        job = self._job
+        options = {"device": job.device, **asdict(job.options), **self._form.options()}
+        metadata = about_run(job.model, options, self._tasks, problems(results))
+        notes = {"columns": column_notes(self._schema, self._form, self._tasks)}
+        self._table.metadata = {**metadata, **notes}
+        is_partial = any(result.stopped for result in results)
+        if is_partial:
+            self._table.path = partial_name(job.output)
+        if all(result.error for result in results) or (is_partial and not self._table.rows):
+            self._table.discard()
+        if self._summary:
+            self._summary.metadata = metadata
+            if is_partial or all(result.error for result in results):
+                self._summary.discard()
+
+
+@dataclass
+class FileRows:
+    """The rows of one input as they are computed, and afterwards what became of it.
+
+    Attributes:
+        predictor: Computes them.
+        job: How.
+        path: The input.
+        progress: Called with the share that is done, if that is clear, and a message.
+        is_cancelled: Tells that nobody needs the rows any more.
+        open_with: Gets the opened source before it is read.
+        problem: After a loop: what was lost of a file that is broken or cut off.
+        stopped: After a loop: the interruption that ended it.
+    """
+
+    predictor: Predictor
+    job: PredictionJob
+    path: Path
+    progress: Progress = _ignore
+    is_cancelled: Callable[[], bool] | None = None
+    open_with: FrameListener | None = None
+    problem: str = ""
+    stopped: BaseException | None = field(default=None, init=False)
+
+    def __iter__(self) -> Generator[pa.Table]:
+        """Yield the rows; what was computed before an interruption or a fault comes first.
+
+        Raises:
+            MediaError: The file cannot be read, not even in part.
+        """
+        is_begun, lost = False, ""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PartialMediaWarning)
             try:
-                for table in tables:
-                    append(table)
-                    rows += len(table)
-                    self._tell(path, table)
-            except MediaError as error:
-                if not rows:
-                    raise
-                broken = str(error)
-            except (KeyboardInterrupt, Cancelled) as error:
-                stop = error  # what was done is kept, and then it goes on
-        if stop:
-            raise stop
-        problem = "; ".join(
-            [*(str(warning.message) for warning in caught), *filter(None, [broken])]
-        )
-        if problem:
-            write_text(_problem_file(part), problem)
-        _unfinished(part).replace(part)
-        return FileResult(path, rows, problem=problem)
-
-    def _tables(self, path: Path) -> Generator[pa.Table]:
-        try:
-            with closing(self._settings.opening.tables(self._predictor, path)) as tables:
-                for table in tables:
-                    if self._is_cancelled():
-                        raise Cancelled
+                for table in self._forward():
+                    is_begun = True
                     yield table
+            except MediaError as error:
+                if not is_begun:
+                    raise
+                lost = str(error)
+            except (KeyboardInterrupt, Cancelled) as error:
+                self.stopped = error
+            self.problem = "; ".join(
+                [*(str(each.message) for each in caught), *filter(None, [lost])]
+            )
+
+    def _forward(self) -> Generator[pa.Table]:
+        try:
+            with self.job.inputs.open(self.path) as source:
+                if self.open_with:
+                    self.open_with.open(source, self.job.options)
+                with closing(self.predictor.predict_source(source)) as tables:
+                    for table in tables:
+                        if self.is_cancelled and self.is_cancelled():
+                            raise Cancelled
+                        yield table
+                        self._show(table["time_s"][-1].as_py(), source.duration_s)
         except (TriaffectError, Cancelled):
             raise
         except Exception as error:  # a decoder's surprise must not end a night's work
             got = f"{type(error).__name__}: {error}"
-            raise MediaError("a file that can be read", got, where=path) from error
+            raise MediaError("a file that can be read", got, where=self.path) from error
 
-    def _tell(self, path: Path, table: pa.Table) -> None:
-        if self._told:
-            at_s = table["time_s"][-1].as_py()
-            self._told(self._done - 1, f"{path.name}, at {at_s:.0f} s")
+    def _show(self, at_s: float, duration_s: float | None) -> None:
+        share = min(_ALMOST, at_s / duration_s) if duration_s else 0.0
+        of = f" of {_clock(duration_s)}" if duration_s else ""
+        self.progress(share, f"{self.path.name}, {_clock(at_s)}{of}")
+
+
+def _clock(seconds: float) -> str:
+    """A time in a file, such as ``1:02:03`` or ``0:07``."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def _predict_one(
+    path: Path, job: PredictionJob, predictor: Predictor, outputs: Outputs, progress: Progress
+) -> FileResult:
+    """Predict a single input straight into the outputs."""
+    rows = FileRows(predictor, job, path, progress, open_with=outputs.frame_listener)
+    try:
+        with closing(iter(rows)) as tables:
+            outputs.add(tables, path)
+        progress(1, path.name)
+    except KeyboardInterrupt as error:
+        rows.stopped = error
+    except (ModelError, DiskError):
+        raise
+    except TriaffectError as error:
+        return FileResult(path, error=error)
+    state = None
+    if rows.stopped:
+        state = State.INTERRUPTED if outputs.rows else State.NOT_STARTED
+    return FileResult(path, outputs.rows, problem=rows.problem, stopped=state)
+
+
+def _predict_several(
+    files: Sequence[Path],
+    job: PredictionJob,
+    predictor: Predictor,
+    outputs: Outputs,
+    jobs: int,
+    progress: Progress,
+) -> Generator[FileResult]:
+    """Predict files into parts, and take each finished one's rows to the outputs, in order.
+
+    Those that are there from an interrupted run come without work.
+    """
+    make_folder(job.parts)
+    there = {path: part for path in files if (part := _finished_part(job, path)) is not None}
+    todo = [path for path in files if path not in there]
+    start = partial(_Worker, job)
+    if jobs <= 1 or len(todo) <= 1:  # in this process, which has a model and shows progress
+        start = partial(_Worker, job, predictor=predictor, progress=progress, done=len(there))
+    with closing(WorkerPool(start, _died).results(todo, jobs)) as work:
+        for path in files:
+            result = there[path] if path in there else next(work)
+            if result.error is None:
+                outputs.add(_rows(job.part(path)), path)
+            yield result
+
+
+def _keep_parts(
+    files: Sequence[Path], ended: Sequence[FileResult], job: PredictionJob, predictor: Predictor
+) -> Interrupted:
+    """Write what there is of several files into a partial table when Ctrl-C comes."""
+    failed = {result.path: result for result in ended if result.error}
+    results = []
+    for path in files:
+        result = failed.get(path) or _finished_part(job, path)
+        begun = _begun_path(job.part(path))
+        if result is None and begun.exists():
+            rows = pyarrow.parquet.read_metadata(begun).num_rows
+            result = FileResult(path, rows, stopped=State.INTERRUPTED)
+        results.append(result or FileResult(path, stopped=State.NOT_STARTED))
+    if not any(result.rows for result in results):
+        return Interrupted(None, results)
+    with Outputs(job, predictor) as outputs:
+        for result in (result for result in results if result.rows):
+            part = job.part(result.path)
+            outputs.add(_rows(_begun_path(part) if result.stopped else part), result.path)
+        outputs.finish(results)
+    return Interrupted(partial_name(job.output), results)
+
+
+def _finished_part(job: PredictionJob, path: Path) -> FileResult | None:
+    part = job.part(path)
+    if not part.exists():
+        return None
+    note = _problem_path(part)
+    problem = note.read_text("utf-8") if note.exists() else ""
+    return FileResult(path, pyarrow.parquet.read_metadata(part).num_rows, problem=problem)
+
+
+def _begun_path(part: Path) -> Path:
+    """Where the rows of a file are until it is finished."""
+    return part.with_suffix(".begun.parquet")
+
+
+def _problem_path(part: Path) -> Path:
+    """Where it is noted what was lost of a broken file."""
+    return part.with_suffix(".txt")
+
+
+class _Worker:
+    """Predicts file after file into parts, in one process.
+
+    Args:
+        job: What the files have in common.
+        is_cancelled: Tells that nobody needs the results any more.
+        predictor: The job's model; loaded here if it is not given.
+        progress: Called with the number of files done, and a message.
+        done: Files that were done before.
+    """
+
+    def __init__(
+        self,
+        job: PredictionJob,
+        is_cancelled: Callable[[], bool],
+        *,
+        predictor: Predictor | None = None,
+        progress: Progress = _ignore,
+        done: int = 0,
+    ) -> None:
+        self._job, self._is_cancelled = job, is_cancelled
+        self._predictor = predictor or job.load()
+        if parent_process():  # several share the cores: each keeps to one
+            cv2.setNumThreads(1)
+        self._progress, self._done = progress, done
+
+    def __call__(self, path: Path) -> FileResult:
+        """Predict one file; only what would fail for every file is raised."""
+        done = self._done
+        self._done += 1
+        rows = FileRows(
+            self._predictor,
+            self._job,
+            path,
+            lambda share, message: self._progress(done + share, message),
+            self._is_cancelled,
+        )
+        try:
+            count = self._write(rows)
+        except (ModelError, DiskError, Cancelled):
+            raise
+        except TriaffectError as error:
+            return FileResult(path, error=error)
+        return FileResult(path, count, problem=rows.problem)
+
+    def _write(self, rows: FileRows) -> int:
+        """Write a file's part; of one that is interrupted, what there is so far."""
+        part = self._job.part(rows.path)
+        with (
+            closing(iter(rows)) as tables,
+            TableWriter(_begun_path(part), self._predictor.schema) as writer,
+        ):
+            try:
+                for table in tables:
+                    writer.append(table)
+            except KeyboardInterrupt as error:
+                rows.stopped = error
+        if rows.stopped:
+            raise rows.stopped
+        if rows.problem:
+            write_text(_problem_path(part), rows.problem)
+        _begun_path(part).replace(part)
+        return writer.rows
 
 
 def _died(path: Path) -> FileResult:
     got = "the process died of it: out of memory, or a fault in a decoder"
     return FileResult(path, error=MediaError("a file that can be read", got, where=path))
-
-
-def _join(
-    results: Sequence[FileResult],
-    settings: Settings,
-    output: Path,
-    predictor: Predictor,
-    form: TableForm,
-) -> None:
-    tasks = [task.with_thresholds(predictor.thresholds) for task in predictor.tasks]
-    options = {"device": settings.device, **asdict(settings.options), **form.options()}
-    about = about_run(settings.model, options, tasks, problems(results))
-    with form_writer(output, predictor.schema, form, tasks, about) as add:
-        for result in (result for result in results if result.rows):
-            part = settings.part(result.path)
-            part = _unfinished(part) if result.stopped else part
-            add(partial(_rows, part))
 
 
 def _rows(part: Path) -> Iterator[pa.Table]:

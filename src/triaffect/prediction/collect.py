@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
-from triaffect.prediction.batch import predict_files
+from triaffect.prediction.batch import PredictionJob, predict_files
 from triaffect.prediction.predictor import PartialMediaWarning, Predictor
 from triaffect.prediction.python_inputs import Item, ProgressCallback, paths_of
 
@@ -78,14 +78,13 @@ def _collect_parallel(
         raise MediaError("files, for jobs above 1", got, "leave jobs out", where="jobs")
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
         output = Path(folder, "table.parquet")
+        job = PredictionJob(output, predictor.folder, predictor.device, predictor.options)
         results = predict_files(
             paths,
-            output,
-            predictor.folder,
-            predictor.device,
+            job,
             jobs,
-            told=report,
-            options=predictor.options,
+            predictor=predictor,
+            progress=lambda done, message: report(int(done), message),
         )
         failures += [result.error for result in results if result.error]
         for result in results:

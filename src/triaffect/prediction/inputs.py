@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from triaffect.errors import MediaError
 from triaffect.media.find import camera_number, pictures_in
-from triaffect.media.images import ImageFrames
+from triaffect.media.images import FrameSource, ImageFrames
+from triaffect.media.probe import MediaFile, probe
 from triaffect.media.webcam import CameraFrames, ctrl_c
-from triaffect.prediction.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,9 @@ class Opening:
     images_rate: float | None = None
     seconds: float | None = None
 
-    def tables(self, predictor: Predictor, path: Path) -> Generator[pa.Table]:
-        """Predict one input.
+    @contextmanager
+    def open(self, path: Path) -> Iterator[MediaFile | FrameSource]:
+        """Open one input.
 
         Raises:
             MediaError: It cannot be read.
@@ -37,11 +37,12 @@ class Opening:
         if number is not None:
             camera = CameraFrames(number, self.seconds)
             with ctrl_c(camera.stop):  # what was seen until then is a whole recording
-                yield from predictor.watch(camera, path)
+                yield FrameSource(camera, path, self.seconds)
         elif self.images_rate is not None and path.is_dir():
-            yield from predictor.watch(ImageFrames(path, self.images_rate), path)
+            duration_s = len(pictures_in(path)) / self.images_rate
+            yield FrameSource(ImageFrames(path, self.images_rate), path, duration_s)
         else:
-            yield from predictor.tables(path)
+            yield probe(path)
 
     def state(self, path: Path) -> str:
         """What tells that an input is still the one it was: sizes and times of change."""

@@ -38,12 +38,12 @@ from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
-from triaffect.media.audio import sound_chunks
-from triaffect.media.images import Footage, GivenFrames
-from triaffect.media.probe import picture_problem, probe, read_image
-from triaffect.media.video import Frame, VideoFrames
+from triaffect.media.images import Footage, FrameSource, GivenFrames
+from triaffect.media.probe import MediaFile, probe
+from triaffect.media.video import Frame
 from triaffect.prediction.buffers import FaceMemory, VoiceMemory
 from triaffect.prediction.heads import Fusion
+from triaffect.prediction.inputs import SINGLE_FILES
 from triaffect.prediction.options import DEFAULT, OptionKeywords, Options
 from triaffect.prediction.python_inputs import (
     ByteInput,
@@ -84,6 +84,7 @@ class Predictor:
     Attributes:
         tasks: The tasks that this model predicts.
         schema: Arrow schema of the tables.
+        manifest: What the model folder says of itself.
         thresholds: Action units count as present from these probabilities on, by column.
         metadata: The thresholds, the model's name, version and hash, and the package's version;
             the ``attrs`` of every table.
@@ -108,6 +109,7 @@ class Predictor:
         self._detector, self.folder, self.device = CenterFace(), model.path, device
         self.tasks = self._fusion.tasks
         self.schema = table_schema(self.tasks)
+        self.manifest = model.manifest
         self.thresholds = dict(model.manifest.thresholds)
         self.metadata: dict[str, Any] = {
             "triaffect": __version__,
@@ -226,30 +228,27 @@ class Predictor:
                     name = pa.array([item.name] * len(table), pa.string())
                     yield table.set_column(table.schema.get_field_index("clip"), "clip", name)
         else:
-            from triaffect.prediction.inputs import SINGLE_FILES  # noqa: PLC0415 - imports this
-
-            yield from SINGLE_FILES.tables(self, item)
+            with SINGLE_FILES.open(item) as source:
+                yield from self.predict_source(source)
 
     def watch(self, footage: Footage, clip: str | Path) -> Generator[pa.Table]:
         """Like `frames`, of a folder of pictures or a camera, as Arrow tables."""
-        yield from self._from_frames(clip, footage, self._voice_memory())
-        _warn_of(footage.problem, clip)
+        yield from self.predict_source(FrameSource(footage, clip))
 
     def tables(self, path: str | Path) -> Generator[pa.Table]:
         """Like `stream`, as Arrow tables."""
-        info = probe(path)
-        if info.kind is SourceKind.SOUND:
-            yield from self._from_sound(path)
-        elif info.kind is SourceKind.IMAGES:
-            still = [Frame(0, 0.0, read_image(path))]
-            yield from self._from_frames(path, still, self._voice_memory())
-            _warn_of(picture_problem(path), path)
+        yield from self.predict_source(probe(path))
+
+    def predict_source(self, source: MediaFile | FrameSource) -> Generator[pa.Table]:
+        """Like `stream`, of an open source, as Arrow tables."""
+        if source.kind is SourceKind.SOUND:
+            yield from self._from_sound(source)
         else:
-            video, problems = VideoFrames(path), list[str]()
-            has_sound = info.has_sound and self.options.sound
-            rows = self._voice_rows(path, problems) if has_sound else ()
-            yield from self._from_frames(path, video, self._voice_memory(rows))
-            _warn_of("; ".join(filter(None, [video.problem, *problems])), path)
+            has_sound = source.has_sound and self.options.sound
+            voice = self._voice_memory(self._voice_rows(source) if has_sound else ())
+            with closing(self._from_frames(source.path, source.frames(), voice)) as tables:
+                yield from tables
+        _warn_of(source.problem, source.path)
 
     def _from_frames(
         self, path: str | Path, frames: Iterable[Frame], voice: VoiceMemory
@@ -288,13 +287,14 @@ class Predictor:
         predictions = self._fusion(*faces.windows(instants), voice, active)
         return build_table(str(path), instants, predictions, active, self.tasks)
 
-    def _from_sound(self, path: str | Path) -> Generator[pa.Table]:
+    def _from_sound(self, source: MediaFile | FrameSource) -> Generator[pa.Table]:
+        path = source.path
         if not self.options.sound:
             expected = "a video or picture, as sound is left out"
             raise MediaError(expected, "a file of sound alone", where=path)
         window, stride = self._voice_window, RowStride(self.options.stride_s)
-        faces, problems, count = self._face_memory(), list[str](), 0
-        for rows in self._voice_rows(path, problems):
+        faces, count = self._face_memory(), 0
+        for rows in self._voice_rows(source):
             count += len(rows.times_s)
             selected = rows.where(stride.select(rows.times_s))
             if len(selected.times_s):
@@ -305,7 +305,6 @@ class Predictor:
         if not count:
             expected = f"a sound of at least {window.span_s:g} s for this model"
             raise MediaError(expected, "a shorter one", where=path)
-        _warn_of("; ".join(problems), path)
 
     @property
     def _voice_window(self) -> Window:
@@ -313,8 +312,8 @@ class Predictor:
         assert window is not None  # noqa: S101 - every voice extractor has one
         return window
 
-    def _voice_rows(self, path: str | Path, problems: list[str]) -> Iterable[VoiceRows]:
-        chunks = sound_chunks(path, self._voice.spec.rate, problems)
+    def _voice_rows(self, source: MediaFile | FrameSource) -> Iterable[VoiceRows]:
+        chunks = source.sound(self._voice.spec.rate)
         return VoiceStream(self._voice, chunks)
 
     def _voice_memory(self, rows: Iterable[VoiceRows] = ()) -> VoiceMemory:

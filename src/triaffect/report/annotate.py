@@ -1,14 +1,18 @@
-"""Annotated copies of videos: what a prediction table says, drawn on the frames.
+"""Annotated copies of videos: predictions drawn on the frames.
 
-A second pass over each video, with its rows as they come, so that neither is in memory whole.
-Frames keep their times, and the sound is kept. A frame without rows of its own shows the
-latest before it. Videos whose shorter side is less than 360 pixels are enlarged by a whole
-number, or their words could not be read. A picture becomes a picture; a sound alone gets no copy.
+Of a single file that is being predicted, the frames that prediction decodes are kept until their
+rows come, some 50 frames later. Where that would take too much memory, and of files whose
+rows were computed before, the video is decoded a second time, in step with its rows, so that
+neither is in memory whole. Frames keep their times, and the sound is kept. A frame without rows
+of its own shows the latest before it. Videos whose shorter side is less than 360 pixels are
+enlarged by a whole number, or their words could not be read. A picture becomes a picture; a
+sound alone gets no copy.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -25,12 +29,12 @@ from numpy.typing import NDArray
 
 from triaffect.errors import DiskError, TableError, TriaffectError
 from triaffect.io.atomic import check_output, make_folder, replace_file
-from triaffect.media.audio import sound_chunks
 from triaffect.media.find import camera_number
-from triaffect.media.images import ImageFrames
-from triaffect.media.probe import probe, read_image
-from triaffect.media.video import DEFAULT_RATE, Frame, VideoFrames
+from triaffect.media.images import FrameSource, ImageFrames
+from triaffect.media.probe import MediaFile, probe
+from triaffect.media.video import DEFAULT_RATE, Frame
 from triaffect.media.writer import Add, timed_video
+from triaffect.prediction.options import Options
 from triaffect.report.drawing import Drawn, draw
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
@@ -38,8 +42,17 @@ from triaffect.types import SourceKind
 
 VIDEO, PICTURE = ".mp4", ".png"
 _SOUND_RATE = 48_000
+_SUFFIXES = {SourceKind.VIDEO: VIDEO, SourceKind.IMAGES: PICTURE}
+"""How the name of a copy ends, by what a file is."""
+
 _READABLE = 360
 """Pixels of the shorter side from which on words can be read."""
+
+_FRAMES_BEHIND = 60
+"""About how many frames are decoded before the rows of the first of them come."""
+
+_MOST_BYTES = 2**29
+"""Memory for such frames: enough for 1920 by 1080 pixels. Larger ones are decoded again."""
 
 
 class Annotator:
@@ -72,10 +85,12 @@ class Annotator:
         self._read = partial(Drawn.of_row, tasks=tasks, thresholds=thresholds)
         self._single = place.suffix.lower() in (VIDEO, PICTURE) and not place.is_dir()
         self._check(files)
+        self._used: set[str] = set()
         self._stack = ExitStack()
         self._of: Path | None = None
         self._copy: _Copy | None = None
-        self._used: set[str] = set()
+        self._opened: MediaFile | None = None
+        self._frames: deque[Frame] | None = None
 
     def __enter__(self) -> Annotator:
         """Begin."""
@@ -93,6 +108,24 @@ class Annotator:
         else:
             self._stack.__exit__(kind, error, trace)
 
+    def open(self, source: MediaFile | FrameSource, options: Options) -> None:
+        """Take part in reading a file that is about to be predicted.
+
+        Args:
+            source: The opened file.
+            options: Of the prediction.
+        """
+        self._opened = self._frames = None
+        if not isinstance(source, MediaFile):
+            return
+        self._check_suffix(_SUFFIXES.get(source.kind, ""))
+        self._opened = source
+        video = source.video.info if source.video else None
+        waiting = _FRAMES_BEHIND + (options.stride_s or 0.0) * video.frame_rate if video else 1
+        if video is None or waiting * video.width * video.height * 3 <= _MOST_BYTES:
+            self._frames = deque()
+            source.on_frame = self._frames.append
+
     def add(self, table: pa.Table, path: Path) -> None:
         """Draw the next rows.
 
@@ -107,11 +140,11 @@ class Annotator:
             self._end()
             self._of, self._copy = path, self._begin(path)
         if self._copy:
-            with _told(self._place):
+            with _disk_errors(self._place):
                 self._copy.add(table)
 
     def _end(self) -> None:
-        with _told(self._place), self._stack:
+        with _disk_errors(self._place), self._stack:
             if self._copy:
                 self._copy.finish()
         self._of = self._copy = None
@@ -130,61 +163,74 @@ class Annotator:
         check_output(self._place)
         if len(files) != 1:
             raise TableError("a folder for several inputs", "a file's name", where=self._place)
-        expected = self._suffix(files[0])
-        if self._place.suffix.lower() != expected:
-            got = f"'{self._place.suffix}'"
-            raise TableError(f"a name that ends in {expected or 'nothing: a sound'}", got,
-                             where=self._place)  # fmt: skip
         if self._place.exists() and self._place.samefile(files[0]):
             raise TableError("another file", "the input itself", where=self._place)
 
-    def _suffix(self, path: Path) -> str:
-        """How the name of a copy ends; empty if there is nothing to draw on."""
-        if self._is_sequence(path):
-            return VIDEO
-        kind = probe(path).kind
-        return {SourceKind.VIDEO: VIDEO, SourceKind.IMAGES: PICTURE}.get(kind, "")
+    def _check_suffix(self, expected: str) -> None:
+        """See that the name of the copy fits what the only input is.
 
-    def _is_sequence(self, path: Path) -> bool:
-        return self._images_rate is not None and path.is_dir()
+        Raises:
+            TableError: It does not.
+        """
+        if self._single and self._place.suffix.lower() != expected:
+            words = f"a name that ends in {expected or 'nothing: a sound'}"
+            raise TableError(words, f"'{self._place.suffix}'", where=self._place)
 
     def _begin(self, path: Path) -> _Copy | None:
-        suffix = self._suffix(path)
+        """Begin the copy of a file, on the frames that prediction decodes if it shares them."""
+        if self._images_rate is not None and path.is_dir():
+            images = iter(ImageFrames(path, self._images_rate))
+            add = self._video(path.name, self._images_rate, None)
+            return _Copy(lambda: next(images, None), add, self._read)
+        source, shared = self._opened, self._frames
+        if source is None or source.path != path or shared is None:
+            source, shared = probe(path), None
+        suffix = _SUFFIXES.get(source.kind, "")
+        self._check_suffix(suffix)
         if not suffix:
             return None
-        place = self._place if self._single else self._place / self._name(path, suffix)
-        if suffix == PICTURE:
-            add = self._stack.enter_context(_picture(place))
-            return _Copy(iter([Frame(0, 0.0, read_image(path))]), add, self._read)
-        frames: VideoFrames | ImageFrames
-        if self._is_sequence(path):
-            frames, sound = ImageFrames(path, self._images_rate or DEFAULT_RATE), None
-            rate = frames.rate
-        else:
-            frames = VideoFrames(path)
-            rate = frames.info.frame_rate
-            sound = sound_chunks(path, _SOUND_RATE) if frames.info.has_sound else None
-        add = self._stack.enter_context(timed_video(place, rate, sound, _SOUND_RATE))
-        return _Copy(iter(frames), add, self._read)
+        own = source.frames() if shared is None else iter(())
+        waiting = deque[Frame]() if shared is None else shared
 
-    def _name(self, path: Path, suffix: str) -> str:
-        """A name that no other input has: with a number if need be."""
-        stem = path.name if self._is_sequence(path) else path.stem
+        def next_frame() -> Frame | None:
+            return waiting.popleft() if waiting else next(own, None)
+
+        if suffix == PICTURE:
+            add = self._stack.enter_context(_picture(self._copy_path(path.stem, PICTURE)))
+        else:
+            sound = source.sound(_SOUND_RATE) if source.has_sound else None
+            add = self._video(
+                path.stem, source.video.info.frame_rate if source.video else DEFAULT_RATE, sound
+            )
+        return _Copy(next_frame, add, self._read)
+
+    def _video(self, stem: str, rate: float, sound: Iterator[NDArray[np.float32]] | None) -> Add:
+        self._check_suffix(VIDEO)
+        path = self._copy_path(stem, VIDEO)
+        return self._stack.enter_context(timed_video(path, rate, sound, _SOUND_RATE))
+
+    def _copy_path(self, stem: str, suffix: str) -> Path:
+        """Where a copy goes: in a folder, under a name that no other input has."""
+        if self._single:
+            return self._place
         name, number = f"{stem}.annotated{suffix}", 2
         while name in self._used:
             name, number = f"{stem}-{number}.annotated{suffix}", number + 1
         self._used.add(name)
-        return name
+        return self._place / name
 
 
 class _Copy:
     """One video, drawn on in step with its rows."""
 
     def __init__(
-        self, frames: Iterator[Frame], add: Add, read: Callable[[Mapping[str, object]], Drawn]
+        self,
+        next_frame: Callable[[], Frame | None],
+        add: Add,
+        read: Callable[[Mapping[str, object]], Drawn],
     ) -> None:
-        self._frames, self._add, self._read = frames, add, read
-        self._waiting = next(frames, None)
+        self._next_frame, self._add, self._read = next_frame, add, read
+        self._waiting: Frame | None = None
         self._number: int | None = None
         self._faces: list[Drawn] = []
 
@@ -200,9 +246,11 @@ class _Copy:
 
     def _write(self, before: int | None) -> None:
         """Write the frames before one, with the latest rows; all that are left if it is None."""
-        while self._waiting is not None and (before is None or self._waiting.index < before):
-            self._add(self._waiting.time_s, _drawn_on(self._waiting.rgb, self._faces))
-            self._waiting = next(self._frames, None)
+        frame = self._waiting or self._next_frame()
+        while frame is not None and (before is None or frame.index < before):
+            self._add(frame.time_s, _drawn_on(frame.rgb, self._faces))
+            frame = self._next_frame()
+        self._waiting = frame
 
 
 def _drawn_on(rgb: NDArray[np.uint8], faces: Sequence[Drawn]) -> NDArray[np.uint8]:
@@ -220,15 +268,15 @@ def _picture(place: Path) -> Iterator[Add]:
     def add(time_s: float, rgb: NDArray[np.uint8]) -> None:
         del time_s
         _, coded = cv2.imencode(PICTURE, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-        with replace_file(place) as aside:
-            aside.write_bytes(coded.tobytes())
+        with replace_file(place) as temporary:
+            temporary.write_bytes(coded.tobytes())
 
     yield add
 
 
 @contextmanager
-def _told(place: Path) -> Iterator[None]:
-    """Tell in one line what kept a copy from being written."""
+def _disk_errors(place: Path) -> Iterator[None]:
+    """Turn what keeps a copy from being written into an error of one line."""
     try:
         yield
     except TriaffectError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
 from triaffect.media.frames_at import FramesAt
-from triaffect.media.probe import probe, read_image
+from triaffect.media.probe import probe
 from triaffect.media.video import Frame
 from triaffect.report.clip_series import Clip
-from triaffect.types import NO_FACE, SourceKind
+from triaffect.types import NO_FACE
 
 OF_CLIP, OF_FACE = 24, 12
 """Pictures of a clip, and of each face that has a tab."""
@@ -64,7 +65,7 @@ def thumbnails(clip: Clip, source: Path) -> Thumbnails:
         source: The file.
     """
     wanted, taken = _wanted(clip), Thumbnails()
-    for frame in _frames(source, wanted):
+    for frame in _frames(source, wanted, single=clip.frames == 1):
         time_s = _nearest(frame.time_s, wanted.clip | wanted.boxes.keys())
         if time_s in wanted.clip:
             taken.clip.append(_picture(frame, _small(frame.rgb)))
@@ -100,13 +101,12 @@ def _spread(count: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
-def _frames(source: Path, wanted: Wanted) -> Iterator[Frame]:
-    """Whatever of the wanted moments can be had."""
+def _frames(source: Path, wanted: Wanted, single: bool) -> Iterator[Frame]:
+    """The frames of the moments, as far as they can be decoded; maybe those of a picture."""
     try:
-        kind = probe(source).kind
-        if kind is SourceKind.IMAGES:
-            yield Frame(0, 0.0, read_image(source))
-        elif kind is SourceKind.VIDEO:
+        if single:
+            yield from islice(probe(source).frames(), 1)
+        else:
             yield from FramesAt(source, wanted.clip | wanted.boxes.keys())
     except (MediaError, FFmpegError, OSError):
         return  # moved, or broken: the page does without

@@ -6,8 +6,7 @@ command line and Python give the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,12 @@ from triaffect.errors import TableError
 from triaffect.io.durations import parse_duration
 from triaffect.tables import baseline as own
 from triaffect.tables.interop import check_program, renamed
-from triaffect.tables.metadata import column_notes
 from triaffect.tables.schema import tasks_in, to_pandas
 from triaffect.tables.smoothing import OFF, Smoothing, smoothed, smoothed_fields
 from triaffect.tables.summary import summarised, summary_schema
-from triaffect.tables.writers import check_table_output, table_writer
+from triaffect.tables.writers import check_table_output
 from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
-
-Clip = Callable[[], Iterable[pa.Table]]
-"""Reads a clip's rows, in parts, from the start."""
 
 
 @dataclass(frozen=True)
@@ -138,44 +133,6 @@ def check_outputs(output: Path, form: TableForm) -> None:
     check_table_output(form.summary)
     if form.summary.absolute() == output.absolute():
         raise TableError("a summary beside the table", "the same file", where=form.summary)
-
-
-@contextmanager
-def form_writer(
-    output: Path,
-    schema: pa.Schema,
-    form: TableForm,
-    tasks: Sequence[Task],
-    about: Mapping[str, Any],
-) -> Iterator[Callable[[Clip], None]]:
-    """Write a table in a form, and its summary, clip by clip; whole or not at all.
-
-    Args:
-        output: Where the table goes.
-        schema: Schema of the rows as predicted.
-        form: The form.
-        tasks: Whose columns the rows have, with the model's thresholds.
-        about: What is told about the table, and about its summary.
-
-    Yields:
-        A function that appends a clip.
-    """
-    with ExitStack() as files:
-        shaped = formed_schema(schema, form, tasks)
-        notes = {"columns": column_notes(shaped, form, tasks)}
-        append = files.enter_context(table_writer(output, shaped, {**about, **notes}))
-        sum_up: Callable[[pa.Table], None] | None = None
-        if form.summary:
-            sum_up = files.enter_context(table_writer(form.summary, summary_schema(tasks), about))
-
-        def add(clip: Clip) -> None:
-            for table in formed(clip(), form, tasks):
-                append(table)
-            if sum_up:
-                for table in summarised(clip(), tasks):
-                    sum_up(table)
-
-        yield add
 
 
 _NEEDED = ("clip", "time_s", "face_id")

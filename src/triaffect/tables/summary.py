@@ -63,68 +63,97 @@ def summarised(tables: Iterable[pa.Table], tasks: Sequence[Task]) -> Iterator[pa
     """
     schema = summary_schema(tasks)
     for stretch in stretches(tables):
-        clip = _Clip(tasks)
-        for table, lasts_s in _lasting(stretch):
-            clip.add(table, lasts_s)
+        clip = ClipSummary(tasks)
+        for table in stretch:
+            clip.add(table)
         yield pa.Table.from_pylist(clip.rows(), schema)
 
 
-def _lasting(stretch: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, Times]]:
-    """Parts with the seconds that each row's moment lasts, 0 for a clip of a single moment."""
-    held: pa.Table | None = None
-    last_s = 0.0
-    for table in stretch:
-        held = table if held is None else pa.concat_tables([held, table])
-        moments, place = np.unique(times_of(held), return_inverse=True)
-        known = int(np.searchsorted(place, len(moments) - 1))
-        if known:
-            lasts_s = np.diff(moments)[place[:known]]
-            last_s = float(lasts_s[-1])
-            yield held.slice(0, known), lasts_s
-        held = held.slice(known)
-    if held is not None:
-        yield held, np.full(len(held), last_s)
+class ClipSummary:
+    """Statistics of a clip and of each face in it, from its rows as they come.
 
+    Args:
+        tasks: What to sum up, with the thresholds from which a column counts as present.
 
-class _Clip:
-    """Gathers one clip."""
+    Attributes:
+        faces: Statistics by number of the face, and by `NO_FACE` of frames without one.
+        face_share: Share of the time in which there is a face.
+        voice_share: Share of the time in which there is a voice.
+    """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._tasks = tasks
-        self._faces: dict[int, _Face] = {}
-        self._name, self._weight = "", 0.0
+        self.faces: dict[int, FaceSummary] = {}
+        self._name, self._weight, self._with_face, self._with_voice = "", 0.0, 0.0, 0.0
+        self._waiting: pa.Table | None = None
+        self._last_s = 0.0
 
-    def add(self, table: pa.Table, lasts_s: Times) -> None:
+    def add(self, table: pa.Table) -> None:
+        """Take in the next rows, in order of time; they may be cut within a moment."""
+        if self._waiting is not None:
+            table = pa.concat_tables([self._waiting, table])
+        moments, moment = np.unique(times_of(table), return_inverse=True)
+        ended = int(np.searchsorted(moment, len(moments) - 1))  # how long the last one is unclear
+        if ended:
+            lasts_s = np.diff(moments)[moment[:ended]]
+            self._last_s = float(lasts_s[-1])
+            self._take(table.slice(0, ended), lasts_s)
+        self._waiting = table.slice(ended)
+
+    def finish(self) -> None:
+        """Take in the last moment, which lasts as long as the one before it."""
+        if self._waiting is not None and len(self._waiting):
+            self._take(self._waiting, np.full(len(self._waiting), self._last_s))
+        self._waiting = None
+
+    def _take(self, table: pa.Table, lasts_s: Times) -> None:
         """Take in rows, with the seconds that the moment of each lasts."""
         self._name = table["clip"][0].as_py()
         times = times_of(table)
         weight = np.where(lasts_s > 0, lasts_s, 1.0)  # a single moment is all there is
-        self._weight += float(weight[np.unique(times, return_index=True)[1]].sum())
-        detection, heard = values_of(table, ["detection", "voice_heard"]).T
+        detection, voice = values_of(table, ["detection", "voice_heard"]).T
+        numbers = faces_of(table)
+        first = np.unique(times, return_index=True)[1]
+        self._weight += float(weight[first].sum())
+        self._with_face += float(weight[first] @ (numbers[first] != NO_FACE))
+        self._with_voice += float(weight[first] @ voice[first])
         values = [values_of(table, task.columns) for task in self._tasks]
-        for number, rows in rows_by_face(faces_of(table)):
-            if number not in self._faces:
-                self._faces[number] = _Face(times[rows[0]], self._tasks)
-            face = self._faces[number]
-            face.add_moments(times[rows], lasts_s[rows], weight[rows], heard[rows])
+        for number, rows in rows_by_face(numbers):
+            if number not in self.faces:
+                self.faces[number] = FaceSummary(times[rows[0]], self._tasks)
+            face = self.faces[number]
+            face.add_moments(times[rows], lasts_s[rows], weight[rows], voice[rows])
             face.detection.add(detection[rows, None], weight[rows])
             for tally, own in zip(face.tallies, values, strict=True):
                 tally.add(own[rows], weight[rows])
 
+    @property
+    def face_share(self) -> float:
+        """Share of the time in which there is a face."""
+        return self._with_face / self._weight if self._weight else 0.0
+
+    @property
+    def voice_share(self) -> float:
+        """Share of the time in which there is a voice."""
+        return self._with_voice / self._weight if self._weight else 0.0
+
+    def row(self, number: int) -> Row:
+        """The row of a face, or by `NO_FACE` of the frames without one."""
+        self.finish()
+        return {
+            **self.faces[number].row(self._weight),
+            "clip": self._name,
+            "face_id": None if number == NO_FACE else number,
+        }
+
     def rows(self) -> list[Row]:
         """A row a face, by number; frames without a face come last."""
-        order = sorted(self._faces, key=lambda number: (number == NO_FACE, number))
-        return [
-            {
-                **self._faces[number].row(self._weight),
-                "clip": self._name,
-                "face_id": None if number == NO_FACE else number,
-            }
-            for number in order
-        ]
+        self.finish()
+        order = sorted(self.faces, key=lambda number: (number == NO_FACE, number))
+        return [self.row(number) for number in order]
 
 
-class _Face:
+class FaceSummary:
     """Gathers one face of a clip, or its frames without one."""
 
     def __init__(self, first_s: float, tasks: Sequence[Task]) -> None:

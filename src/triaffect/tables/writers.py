@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,24 +15,27 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from triaffect.errors import TableError
-from triaffect.io.atomic import check_output, replace_file, write_text
+from triaffect.io.atomic import check_output, disk_errors, sync_file, sync_folder, write_text
 from triaffect.tables.results import meta_name
 
 KEY = "triaffect"
-"""Name of what is told about a table among a Parquet file's metadata."""
+"""Name of a table's metadata among those of a Parquet file."""
+
+_ROWS_AT_ONCE = 4096
+"""Rows are gathered up to this many before they are written: small Parquet groups are slow."""
 
 
-class Sink(Protocol):
-    """A file that takes rows."""
+class FormatWriter(Protocol):
+    """Writes rows to a file of one format."""
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
 
-    def close(self) -> None:
-        """Finish the file."""
+    def close(self, metadata: str | None) -> None:
+        """Finish the file, with its metadata inside where the format has room for them."""
 
 
-class CsvSink:
+class CsvWriter:
     """CSV with quotes only where needed, ``true`` and ``false``, and nothing for a blank."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -43,73 +47,59 @@ class CsvSink:
         frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
         for name in frame.select_dtypes(bool).columns:
             frame[name] = np.where(frame[name], "true", "false")
-        frame.to_csv(self._file, header=False, index=False, lineterminator="\n")
+        # As one text, so that Ctrl-C leaves whole lines.
+        self._file.write(frame.to_csv(header=False, index=False, lineterminator="\n"))
 
-    def close(self) -> None:
+    def close(self, metadata: str | None) -> None:
         """Finish the file."""
+        del metadata
         self._file.close()
 
 
-class JsonLinesSink:
+class JsonLinesWriter:
     """A JSON object a row and line; a blank is ``null``."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
+        del schema
         self._file = path.open("w", encoding="utf-8", newline="")
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
-        for row in table.to_pylist():
-            self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in table.to_pylist()]
+        self._file.write("".join(f"{line}\n" for line in lines))
 
-    def close(self) -> None:
+    def close(self, metadata: str | None) -> None:
         """Finish the file."""
+        del metadata
         self._file.close()
 
 
-class ParquetSink:
-    """Parquet with what is told about the table in its schema's metadata."""
+class ParquetWriter:
+    """Parquet with a table's metadata in its schema."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = pyarrow.parquet.ParquetWriter(path, schema)
+        # Arrow's own copy of the schema would be read in place of metadata added at the end.
+        self._writer = pyarrow.parquet.ParquetWriter(path, schema, store_schema=False)
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
         self._writer.write(table)
 
-    def close(self) -> None:
+    def close(self, metadata: str | None) -> None:
         """Finish the file."""
+        if metadata is not None:
+            self._writer.add_key_value_metadata({KEY: metadata})
         self._writer.close()
 
 
-SINKS: dict[str, Callable[[Path, pa.Schema], Sink]] = {
-    ".csv": CsvSink,
-    ".parquet": ParquetSink,
-    ".jsonl": JsonLinesSink,
+WRITERS: dict[str, Callable[[Path, pa.Schema], FormatWriter]] = {
+    ".csv": CsvWriter,
+    ".parquet": ParquetWriter,
+    ".jsonl": JsonLinesWriter,
 }
 """By the ending of the file's name."""
 
-
-def described(path: Path, schema: pa.Schema, about: Mapping[str, Any] | None) -> pa.Schema:
-    """The schema to write a file with: of Parquet it holds what is told about the table."""
-    if about is None or path.suffix.lower() != ".parquet":
-        return schema
-    return schema.with_metadata({KEY: json.dumps(about, ensure_ascii=False)})
-
-
-def describe_beside(path: Path, about: Mapping[str, Any] | None) -> None:
-    """Write what is told about a table into a file beside it, unless it is Parquet.
-
-    Raises:
-        DiskError: It cannot be written.
-    """
-    if about is not None and path.suffix.lower() != ".parquet":
-        text = json.dumps(about, ensure_ascii=False, indent=1)
-        write_text(meta_name(path), text + "\n")
-
-
-FORMATS = tuple(SINKS)
-_ROWS_AT_ONCE = 4096
-"""Rows are gathered up to this many before they are written: small Parquet groups are slow."""
+FORMATS = tuple(WRITERS)
 
 
 def check_table_output(path: Path) -> Path:
@@ -125,39 +115,80 @@ def check_table_output(path: Path) -> Path:
     return check_output(path)
 
 
-@contextmanager
-def table_writer(
-    path: Path, schema: pa.Schema, about: Mapping[str, Any] | None = None
-) -> Iterator[Callable[[pa.Table], None]]:
-    """Write a table part by part to a file aside, which takes its place if all goes well.
+class TableWriter:
+    """Writes a table part by part to a temporary file, which replaces the table if all goes well.
+
+    To be used in a ``with`` statement.
 
     Args:
-        path: Where the table goes; its suffix decides the form. What is there is replaced.
+        path: Where the table goes; its suffix decides the format. What is there is replaced.
         schema: Schema of every part.
-        about: What is told about the table: Parquet holds it as metadata, beside another file
-            it goes into ``<path>.meta.json``.
+        metadata: Written with the table: Parquet holds it, beside another file it goes into
+            ``<path>.meta.json``.
 
-    Yields:
-        A function that appends rows.
+    Attributes:
+        path: As given; may be changed until the end, to another name of this folder.
+        metadata: As given; read at the end.
+        rows: How many were appended.
 
     Raises:
         DiskError: There is no room, or it cannot be written; what was there stays.
     """
-    kind = SINKS[path.suffix.lower()]
-    held: list[pa.Table] = []
 
-    def append(table: pa.Table) -> None:
-        held.append(table)
-        if sum(len(part) for part in held) >= _ROWS_AT_ONCE:
-            ready = pa.concat_tables(held)
-            held.clear()  # first, so that Ctrl-C here cannot write rows twice
-            sink.write(ready)
+    def __init__(
+        self, path: Path, schema: pa.Schema, metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        self.path, self.metadata, self.rows = path, metadata, 0
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        self._waiting: list[pa.Table] = []
+        self._is_discarded = False
+        with disk_errors(path):
+            self._file = WRITERS[path.suffix.lower()](self._temporary, schema)
 
-    with (
-        replace_file(path, unlocked=True) as temporary,
-        closing(kind(temporary, described(path, schema, about))) as sink,
-    ):
-        yield append
-        if held:
-            sink.write(pa.concat_tables(held))
-    describe_beside(path, about)
+    def append(self, table: pa.Table) -> None:
+        """Append rows."""
+        self._waiting.append(table)
+        self.rows += len(table)
+        if sum(len(part) for part in self._waiting) >= _ROWS_AT_ONCE:
+            self._flush()
+
+    def discard(self) -> None:
+        """Leave what was there as it is, whatever was appended."""
+        self._is_discarded = True
+
+    def _flush(self) -> None:
+        if self._waiting:
+            ready = pa.concat_tables(self._waiting)
+            self._waiting.clear()  # first, so that Ctrl-C here cannot write rows twice
+            with disk_errors(self.path):
+                self._file.write(ready)
+
+    def __enter__(self) -> TableWriter:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the table where it goes, or throw it away after an error."""
+        text = None if self.metadata is None else json.dumps(self.metadata, ensure_ascii=False)
+        is_kept = error is None and not self._is_discarded
+        try:
+            with disk_errors(self.path):
+                try:
+                    if is_kept:
+                        self._flush()
+                finally:
+                    self._file.close(text)
+                if is_kept:
+                    sync_file(self._temporary)
+                    self._temporary.replace(self.path)
+                    sync_folder(self.path.parent)
+                    if self.metadata is not None and self.path.suffix.lower() != ".parquet":
+                        text = json.dumps(self.metadata, ensure_ascii=False, indent=1)
+                        write_text(meta_name(self.path), text + "\n")
+        finally:
+            self._temporary.unlink(missing_ok=True)
