@@ -197,14 +197,16 @@ def test_thirty_faces(predictor, tmp_path):
 
 
 def test_a_read_only_place_is_told(model, tmp_path, monkeypatch):
-    sound = write_sound(tmp_path / "a.wav", tone(1.0))
+    sounds = [write_sound(tmp_path / name, tone(1.0)) for name in ("a.wav", "b.wav")]
 
     def refuse(*arguments):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(DiskError, match=r"t\.csv\.parts: .*Read-only file system"):
-        predict_files([sound], PredictionJob(tmp_path / "t.csv", model))
+        predict_files(sounds, PredictionJob(tmp_path / "t.csv", model))
+    with pytest.raises(DiskError, match="new: .*Read-only file system"):
+        predict_files(sounds[:1], PredictionJob(tmp_path / "new" / "t.csv", model))
 
 
 def test_a_file_that_may_not_grow_is_told_in_one_line(model, tmp_path):

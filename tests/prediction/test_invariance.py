@@ -40,7 +40,7 @@ def test_threads_and_what_runs_beside(monkeypatch, predictor, clip, tmp_path):
         asked = [clip, other] * 3
         for path, table in zip(asked, pool.map(predictor.predict, asked), strict=True):
             check_same(table, alone[path])
-    monkeypatch.setattr(stream, "ahead", lambda items, most: (item for item in items))
+    monkeypatch.setattr(stream, "prefetch", lambda items, most: (item for item in items))
     check_same(predictor.predict(clip), alone[clip])
 
 

@@ -185,10 +185,11 @@ class TableWriter:
                     self._file.close(text)
                 if is_kept:
                     sync_file(self._temporary)
-                    self._temporary.replace(self.path)
-                    sync_folder(self.path.parent)
+                    # Before the table: without room for its description there is to be no table.
                     if self.metadata is not None and self.path.suffix.lower() != ".parquet":
                         text = json.dumps(self.metadata, ensure_ascii=False, indent=1)
                         write_text(meta_name(self.path), text + "\n")
+                    self._temporary.replace(self.path)
+                    sync_folder(self.path.parent)
         finally:
             self._temporary.unlink(missing_ok=True)
