@@ -205,7 +205,7 @@ def test_a_read_only_place_is_told(model, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(DiskError, match=r"t\.csv\.parts: .*Read-only file system"):
         predict_files(sounds, PredictionJob(tmp_path / "t.csv", model))
-    with pytest.raises(DiskError, match="new: .*Read-only file system"):
+    with pytest.raises(DiskError, match=r"new: .*Read-only file system"):
         predict_files(sounds[:1], PredictionJob(tmp_path / "new" / "t.csv", model))
 
 
