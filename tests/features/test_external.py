@@ -458,7 +458,7 @@ def test_what_lies_behind_the_last_line_counts_for_nothing(store, folder, tmp_pa
     [
         ("external.json", lambda text: "{", "description"),
         ("external.json", lambda text: text.replace('"format": 1', '"format": 9'), "format 9"),
-        ("external.json", lambda text: text.replace('"dim"', '"dam"'), "description"),
+        ("external.json", lambda text: text.replace('"dim"', '"dam"'), "the field dim, got none"),
         ("sources.jsonl", lambda text: text.replace("[40, 80]", "[40, 30]"), r"jsonl:2"),
         ("sources.jsonl", lambda text: text.replace('"digest"', '"dugest"'), r"jsonl:1"),
     ],

@@ -263,8 +263,8 @@ def test_no_store_there(tmp_path):
     [
         ("{", "description"),
         ('{"format": 1}', "store format 2, got 1; extract it again"),
-        ('{"format": 2}', "KeyError"),
-        ('{"format": 2, "face": {"name": "x"}, "voice": null}', "description"),
+        ('{"format": 2}', "the field face, got none; extract again"),
+        ('{"format": 2, "face": {"name": "x"}, "voice": null}', "the field face.sha256, got none"),
     ],
 )
 def test_a_description_that_does_not_fit(tmp_path, text, message):

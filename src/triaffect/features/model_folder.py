@@ -44,23 +44,22 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
 
 from triaffect.errors import ModelError
 from triaffect.io.atomic import replace_folder
+from triaffect.io.records import Record, parse_record
 from triaffect.types import Window
 
 FORMAT = 1
-FACE_INPUTS = ("gray64", "rgb224")
 SOUNDNET = "soundnet22050"
-VOICE_INPUTS = ("logmel64", "wave22050", SOUNDNET)
 SOUNDNET_BLOCKS = 2
 """How many networks stand before `VoicePart.file` with that input, and none with the others."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class FacePart:
     Attributes:
         file: Its ONNX file within the folder.
         extractor: Name of the network, kept in every store made with it.
-        input: Preprocessing, one of `FACE_INPUTS`.
+        input: Preprocessing, "gray64" or "rgb224".
         dim: Width of the vector.
         sha256: Hash of the file; filled in when the folder is written.
     """
@@ -89,7 +88,7 @@ class VoicePart:
     Attributes:
         file: Its ONNX file within the folder.
         extractor: Name of the network, kept in every store made with it.
-        input: Preprocessing, one of `VOICE_INPUTS`.
+        input: Preprocessing, "logmel64", "wave22050" or `SOUNDNET`.
         dim: Width of the vector.
         window: ``span_s`` of sound go into each vector, a vector every ``hop_s``; a causal
             one hears only what came before its moment.
@@ -199,6 +198,93 @@ def _part_to_json(part: Part) -> dict[str, Any]:
     return content
 
 
+def plain_name(name: str) -> str:
+    """Check that a file name stays inside its folder.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if name != Path(name).name or name in ("", ".", ".."):
+        raise ValueError("a plain file name")
+    return name
+
+
+_FileName = Annotated[str, AfterValidator(plain_name)]
+
+
+class _TaskRecord(Record):
+    key: str
+    name: str
+    columns: list[str]
+    plugin: dict[str, str] | None = None
+
+
+class _FaceRecord(Record):
+    file: _FileName
+    sha256: str
+    extractor: str
+    input: Literal["gray64", "rgb224"]
+    dim: int
+
+
+class _WindowRecord(Record):
+    span_s: float
+    hop_s: float
+    causal: bool
+
+
+class _VoiceRecord(_WindowRecord):
+    file: _FileName
+    sha256: str
+    extractor: str
+    input: Literal["logmel64", "wave22050", "soundnet22050"]
+    dim: int
+    blocks: tuple[_FileName, ...] = ()
+
+    @model_validator(mode="after")
+    def check_blocks(self) -> _VoiceRecord:
+        """See that there are the networks that its input needs."""
+        count = SOUNDNET_BLOCKS if self.input == SOUNDNET else 0
+        if len(self.blocks) != count:
+            raise ValueError(f"{count} file names for blocks")
+        return self
+
+
+class _FusionRecord(Record):
+    file: _FileName
+    sha256: str
+    window: _WindowRecord
+    face_dim: int
+    voice_dim: int
+    complete: bool = False
+
+
+class _PartsRecord(Record):
+    face: _FaceRecord | None = None
+    voice: _VoiceRecord | None = None
+    fusion: _FusionRecord | None = None
+
+
+class _CalibrationRecord(Record):
+    thresholds: dict[str, float] = Field(default_factory=dict)
+
+
+class _ManifestRecord(Record):
+    """What ``model.json`` holds, field by field."""
+
+    format: Literal[1]
+    name: str
+    version: str
+    licence: str
+    tasks: tuple[_TaskRecord, ...]
+    parts: _PartsRecord
+    calibration: _CalibrationRecord
+    recipe: dict[str, Any]
+    versions: dict[str, str] = Field(default_factory=dict)
+    label_origins: dict[str, str] = Field(default_factory=dict)
+    files: dict[_FileName, str] = Field(default_factory=dict)
+
+
 def read_manifest(content: object, where: Path) -> Manifest:
     """The description from its JSON content.
 
@@ -206,136 +292,31 @@ def read_manifest(content: object, where: Path) -> Manifest:
         ModelError: If a field is missing, ill-typed or unknown to this version; ``where``
             names the file in the message.
     """
-    fields = _Fields(content, where)
-    if fields.content.get("format") != FORMAT:
-        raise ModelError(
-            f"format {FORMAT}",
-            repr(fields.content.get("format")),
-            "install the version of triaffect that wrote the model",
-            where=fields.where,
-        )
-    parts = fields.inner("parts")
+    remedy = "install the version of triaffect that wrote the model"
+    if isinstance(content, dict) and content.get("format") != FORMAT:
+        raise ModelError(f"format {FORMAT}", repr(content.get("format")), remedy, where=where)
+    record = parse_record(_ManifestRecord, content, ModelError, remedy, where)
+    parts = record.parts
     return Manifest(
-        name=fields.get("name", str),
-        version=fields.get("version", str),
-        licence=fields.get("licence", str),
-        tasks=tuple(_read_task(task, fields.where) for task in fields.get("tasks", list)),
-        face=parts.part("face", _read_face),
-        voice=parts.part("voice", _read_voice),
-        fusion=parts.part("fusion", _read_fusion),
-        thresholds=fields.inner("calibration").mapping("thresholds", float),
-        recipe=fields.get("recipe", dict),
-        versions=fields.mapping("versions", str),
-        label_origins=fields.mapping("label_origins", str),
-        files={
-            plain_name(name, fields.where): value
-            for name, value in fields.mapping("files", str).items()
-        },
+        **record.model_dump(include={"name", "version", "licence", "recipe", "versions"}),
+        **record.model_dump(include={"label_origins", "files"}),
+        tasks=tuple(task.model_dump(exclude_none=True) for task in record.tasks),
+        face=FacePart(**parts.face.model_dump()) if parts.face else None,
+        voice=_voice_part(parts.voice) if parts.voice else None,
+        fusion=_fusion_part(parts.fusion) if parts.fusion else None,
+        thresholds=dict(record.calibration.thresholds),
     )
 
 
-def _read_task(content: object, where: Path) -> dict[str, Any]:
-    fields = _Fields(content, where, "tasks")
-    columns = [str(name) for name in fields.get("columns", list)]
-    task = {"key": fields.get("key", str), "name": fields.get("name", str), "columns": columns}
-    return {**task, "plugin": fields.mapping("plugin", str)} if "plugin" in fields.content else task
+def _fusion_part(record: _FusionRecord) -> FusionPart:
+    window = Window(**record.window.model_dump())
+    return FusionPart(**record.model_dump(exclude={"window"}), window=window)
 
 
-def _read_face(fields: _Fields) -> FacePart:
-    return FacePart(
-        file=fields.file(),
-        extractor=fields.get("extractor", str),
-        input=fields.choice("input", FACE_INPUTS),
-        dim=fields.get("dim", int),
-        sha256=fields.get("sha256", str),
-    )
-
-
-def _read_voice(fields: _Fields) -> VoicePart:
-    kind = fields.choice("input", VOICE_INPUTS)
-    return VoicePart(
-        file=fields.file(),
-        blocks=fields.names("blocks", SOUNDNET_BLOCKS if kind == SOUNDNET else 0),
-        extractor=fields.get("extractor", str),
-        input=kind,
-        dim=fields.get("dim", int),
-        window=fields.window(),
-        sha256=fields.get("sha256", str),
-    )
-
-
-def _read_fusion(fields: _Fields) -> FusionPart:
-    return FusionPart(
-        file=fields.file(),
-        window=fields.inner("window").window(),
-        face_dim=fields.get("face_dim", int),
-        voice_dim=fields.get("voice_dim", int),
-        sha256=fields.get("sha256", str),
-        complete="complete" in fields.content and fields.get("complete", bool),
-    )
-
-
-def plain_name(name: str, where: Path) -> str:
-    """A file name that stays inside its folder.
-
-    Raises:
-        ModelError: If it does not.
-    """
-    if name != Path(name).name or name in ("", ".", ".."):
-        raise ModelError("a plain file name", repr(name), where=where)
-    return name
-
-
-class _Fields:
-    """Typed access to a JSON object; a missing or ill-typed field is a `ModelError`."""
-
-    def __init__(self, content: object, where: Path, key: str = "") -> None:
-        self.where, self.key = where, key
-        if not isinstance(content, dict):
-            raise ModelError(f"an object for {key or 'the model'}", repr(content), where=where)
-        self.content: dict[str, Any] = content
-
-    def _name(self, key: str) -> str:
-        return f"{self.key}.{key}" if self.key else key
-
-    def get(self, key: str, kind: type[T]) -> T:
-        value = self.content.get(key)
-        if kind is float and type(value) is int:
-            value = float(value)  # JSON writes 2.0 as 2 in some hands
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ModelError(
-                f"{self._name(key)} of type {kind.__name__}", repr(value), where=self.where
-            )
-        return value
-
-    def inner(self, key: str) -> _Fields:
-        return _Fields(self.content.get(key), self.where, self._name(key))
-
-    def mapping(self, key: str, kind: type[T]) -> dict[str, T]:
-        fields = self.inner(key) if key in self.content else _Fields({}, self.where)
-        return {name: fields.get(name, kind) for name in fields.content}
-
-    def part(self, key: str, read: Callable[[_Fields], T]) -> T | None:
-        return read(self.inner(key)) if key in self.content else None
-
-    def choice(self, key: str, known: tuple[str, ...]) -> str:
-        value = self.get(key, str)
-        if value not in known:
-            raise ModelError(f"{self._name(key)} among {', '.join(known)}", value, where=self.where)
-        return value
-
-    def file(self) -> str:
-        return plain_name(self.get("file", str), self.where)
-
-    def names(self, key: str, count: int) -> tuple[str, ...]:
-        given = self.get(key, list) if key in self.content else []
-        if len(given) != count or not all(isinstance(name, str) for name in given):
-            wanted = f"{count} file names for {self._name(key)}"
-            raise ModelError(wanted, repr(given), where=self.where)
-        return tuple(plain_name(name, self.where) for name in given)
-
-    def window(self) -> Window:
-        return Window(self.get("span_s", float), self.get("hop_s", float), self.get("causal", bool))
+def _voice_part(record: _VoiceRecord) -> VoicePart:
+    of_window = set(_WindowRecord.model_fields)
+    window = Window(**record.model_dump(include=of_window))
+    return VoicePart(**record.model_dump(exclude=of_window), window=window)
 
 
 DESCRIPTION = "model.json"
@@ -494,7 +475,7 @@ def _fill(
 
 
 def _place(folder: Path, name: str, content: bytes | Path) -> str:
-    target = folder / plain_name(name, folder)
+    target = folder / plain_name(name)
     if isinstance(content, Path):
         shutil.copyfile(content, target)
     else:

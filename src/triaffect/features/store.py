@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,7 @@ from triaffect.features.external.format import ExternalStream, names_in, open_st
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.row_file import map_rows
 from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, FileTimeline
+from triaffect.io.records import STRICT, Record, parse_record
 from triaffect.types import Moments
 
 FORMAT = 2
@@ -46,8 +47,17 @@ EXTRACTORS = "extractors"
 TIME_DTYPE = np.dtype("<f8")
 
 
+class _Description(Record):
+    """What ``store.json`` holds."""
+
+    format: Literal[2]
+    face: ExtractorSpec | None
+    voice: ExtractorSpec | None
+    versions: dict[str, str]
+
+
 @dataclass(frozen=True)
-class Entry:
+class StoredSource:
     """One finished source: its line in ``sources.jsonl``.
 
     Attributes:
@@ -65,6 +75,8 @@ class Entry:
         labels: Hash of its labels alone, whatever their order.
         problem: What was wrong with a part of it; None if nothing.
     """
+
+    __pydantic_config__ = STRICT
 
     source: str
     corpus: str
@@ -85,6 +97,13 @@ class Entry:
         return asdict(self)
 
 
+class _Failure(Record):
+    """The line of a source that could not be read."""
+
+    source: str
+    failed: str
+
+
 @dataclass(frozen=True)
 class Log:
     """What ``sources.jsonl`` says.
@@ -95,7 +114,7 @@ class Log:
         size: Bytes of whole lines; a cut-off last line is not among them.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[StoredSource, ...]
     failures: dict[str, str]
     size: int
 
@@ -240,18 +259,15 @@ def read_description(path: Path) -> tuple[ExtractorSpec | None, ExtractorSpec | 
         raise StoreError(f"a feature store with {DESCRIPTION}", got, remedy, where=path)
     try:
         content = json.loads(file.read_text("utf-8"))
-        if content["format"] != FORMAT:
-            raise StoreError(
-                f"store format {FORMAT}", repr(content["format"]), "extract it again", where=path
-            )
-        face, voice = (
-            content[part] and ExtractorSpec.from_json(content[part]) for part in ("face", "voice")
-        )
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise StoreError(
-            "a store's description", f"{type(error).__name__}: {error}", "extract again", where=file
+            "a store's description", str(error), "extract again", where=file
         ) from error
-    return face, voice
+    if isinstance(content, dict) and content.get("format") != FORMAT:
+        got = repr(content.get("format"))
+        raise StoreError(f"store format {FORMAT}", got, "extract it again", where=path)
+    record = parse_record(_Description, content, StoreError, "extract again", file)
+    return record.face, record.voice
 
 
 def read_log(path: Path) -> Log:
@@ -263,31 +279,32 @@ def read_log(path: Path) -> Log:
     file = path / SOURCES
     content = file.read_bytes() if file.is_file() else b""
     size = content.rfind(b"\n") + 1
-    entries: list[Entry] = []
+    entries: list[StoredSource] = []
     failures: dict[str, str] = {}
     for number, line in enumerate(content[:size].splitlines(), 1):
+        where = f"{file}:{number}"
         try:
             fields = json.loads(line)
-            if "failed" in fields:
-                failures[fields["source"]] = fields["failed"]
-                continue
-            entries.append(_entry(fields, entries[-1] if entries else None))
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                "a source's line", str(error), "extract again", where=f"{file}:{number}"
-            ) from error
-        failures.pop(entries[-1].source, None)
+        except ValueError as error:
+            raise StoreError("a source's line", str(error), "extract again", where=where) from error
+        if isinstance(fields, dict) and "failed" in fields:
+            failure = parse_record(_Failure, fields, StoreError, "extract again", where)
+            failures[failure.source] = failure.failed
+            continue
+        entry = parse_record(StoredSource, fields, StoreError, "extract again", where)
+        _check_ranges(entry, entries[-1] if entries else None, where)
+        entries.append(entry)
+        failures.pop(entry.source, None)
     return Log(tuple(entries), failures, size)
 
 
-def _entry(fields: dict[str, Any], before: Entry | None) -> Entry:
-    """A line's entry, whose rows must follow those of the line before."""
-    ranges = {name: tuple(fields[name]) for name in ("files", "face", "voice", "moments")}
+def _check_ranges(entry: StoredSource, before: StoredSource | None, where: str) -> None:
+    """See that a source's rows follow those of the line before."""
     for name in ("face", "voice", "moments"):
-        start, stop = ranges[name]
+        start, stop = getattr(entry, name)
         if start != (getattr(before, name)[1] if before else 0) or stop < start:
-            raise ValueError(f"{name} rows out of place")
-    return Entry(**{**fields, **ranges})
+            expected = f"{name} rows behind those of the line before"
+            raise StoreError(expected, f"{start} to {stop}", "extract again", where=where)
 
 
 def read_moments(file: Path, size: int) -> pa.Table:

@@ -25,7 +25,7 @@ from triaffect.errors import StoreError
 from triaffect.features import store
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.row_file import RowFile
-from triaffect.features.store import Entry
+from triaffect.features.store import StoredSource
 from triaffect.features.timeline import KEY_DTYPE
 from triaffect.io.atomic import (
     LOCK,
@@ -61,7 +61,7 @@ class FaceRows:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What a store remembers of a source beside its rows; see `store.Entry`."""
+    """What a store remembers of a source beside its rows; see `store.StoredSource`."""
 
     source: str
     corpus: str
@@ -163,7 +163,7 @@ class StoreWriter:
         """Whether a source has been added, now or in an earlier run."""
         return source in self._done
 
-    def entry(self, source: str) -> Entry:
+    def entry(self, source: str) -> StoredSource:
         """What is known of a source that has been added."""
         return self._done[source]
 
@@ -173,7 +173,7 @@ class StoreWriter:
         moments: Moments,
         face: FaceRows | None = None,
         voice: FeatureSeries | None = None,
-    ) -> Entry:
+    ) -> StoredSource:
         """Add a source with its rows and labels.
 
         Args:
@@ -200,7 +200,7 @@ class StoreWriter:
             if batch.num_rows:
                 append_hashed(self._moments, _bytes(batch.serialize()), digest)
         self._moments_rows += batch.num_rows
-        entry = Entry(
+        entry = StoredSource(
             **vars(info),
             face=(before[0], self._face.count),
             voice=(before[1], self._voice.count),

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from triaffect.errors import StoreError
 from triaffect.features.row_file import map_rows
 from triaffect.features.timeline import KEY_DTYPE, NO_FRAME, FileTimeline
+from triaffect.io.records import STRICT, parse_record
 from triaffect.types import FloatArray
 
 FORMAT = 1
@@ -39,6 +40,7 @@ OWN_STREAMS = ("face", "voice")
 """The streams that a store's own extractors make; no other can have their names."""
 
 _LONGEST_NAME = 64
+_REMEDY = "join it with --replace"
 _SCALE_ROWS = 4096
 
 
@@ -56,6 +58,8 @@ class ExternalSpec:
         columns: Names of a row's values; empty where the file had none.
         any_face: The files' numbers of faces were passed over.
     """
+
+    __pydantic_config__ = STRICT
 
     name: str
     dim: int
@@ -79,16 +83,6 @@ class ExternalSpec:
         """As plain values."""
         return asdict(self)
 
-    @staticmethod
-    def from_json(content: dict[str, Any]) -> ExternalSpec:
-        """From `to_json`'s values.
-
-        Raises:
-            KeyError, TypeError: If they are not that.
-        """
-        lists = {name: tuple(content[name]) for name in ("wanted", "columns")}
-        return ExternalSpec(**{**content, **lists})
-
 
 @dataclass(frozen=True)
 class Joined:
@@ -103,6 +97,8 @@ class Joined:
         sha256: Its hash.
         digest: Hash of the rows and their keys.
     """
+
+    __pydantic_config__ = STRICT
 
     source: str
     rows: tuple[int, int]
@@ -265,16 +261,15 @@ def read_spec(folder: Path) -> ExternalSpec:
     file = folder / DESCRIPTION
     try:
         content = json.loads(file.read_text("utf-8"))
-        form = content.pop("format")
-        content.pop("versions")
-        if form == FORMAT:
-            return ExternalSpec.from_json(content)
-        got = f"format {form!r}"
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
-    raise StoreError(
-        f"a stream's description of format {FORMAT}", got, "join it with --replace", where=file
-    )
+        raise StoreError("a stream's description", got, _REMEDY, where=file) from error
+    form = content.pop("format", None) if isinstance(content, dict) else None
+    if form != FORMAT:
+        expected = f"a stream's description of format {FORMAT}"
+        raise StoreError(expected, f"format {form!r}", _REMEDY, where=file)
+    content.pop("versions", None)
+    return parse_record(ExternalSpec, content, StoreError, _REMEDY, file)
 
 
 def read_lines(folder: Path) -> tuple[tuple[Joined, ...], int]:
@@ -288,14 +283,15 @@ def read_lines(folder: Path) -> tuple[tuple[Joined, ...], int]:
     size = content.rfind(b"\n") + 1
     lines: list[Joined] = []
     for number, line in enumerate(content[:size].splitlines(), 1):
+        where = f"{file}:{number}"
         try:
             fields = json.loads(line)
-            fields["rows"] = start, stop = tuple(fields["rows"])
-            if start != (lines[-1].rows[1] if lines else 0) or stop < start:
-                raise ValueError("rows out of place")
-            lines.append(Joined(**fields))
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                "a source's line", str(error), "join it with --replace", where=f"{file}:{number}"
-            ) from error
+        except ValueError as error:
+            raise StoreError("a source's line", str(error), _REMEDY, where=where) from error
+        joined = parse_record(Joined, fields, StoreError, _REMEDY, where)
+        start, stop = joined.rows
+        if start != (lines[-1].rows[1] if lines else 0) or stop < start:
+            expected = "rows behind those of the line before"
+            raise StoreError(expected, f"{start} to {stop}", _REMEDY, where=where)
+        lines.append(joined)
     return tuple(lines), size

@@ -30,7 +30,7 @@ from triaffect.features.external.files import (
 )
 from triaffect.features.external.format import DTYPES, ExternalSpec
 from triaffect.features.external.writer import ExternalRows, ExternalWriter, FileRef
-from triaffect.features.store import Entry, FeatureStore
+from triaffect.features.store import FeatureStore, StoredSource
 from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, NO_FRAME
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def join(
 
 
 def _join_one(
-    writer: ExternalWriter, store: FeatureStore, entry: Entry, part: _Part, report: Report
+    writer: ExternalWriter, store: FeatureStore, entry: StoredSource, part: _Part, report: Report
 ) -> None:
     done, file = writer.done(part.source), part.file()
     if done and (done.bytes, done.sha256) == (file.bytes, file.sha256):
@@ -254,7 +254,7 @@ def _whole_groups(
 
 
 def timed_rows(
-    raw: RawRows, spec: ExternalSpec, store: FeatureStore, entry: Entry, where: Path
+    raw: RawRows, spec: ExternalSpec, store: FeatureStore, entry: StoredSource, where: Path
 ) -> ExternalRows:
     """Rows of a source with their times, without those that have no finite values.
 
@@ -289,7 +289,7 @@ def timed_rows(
 
 
 def frame_times(
-    store: FeatureStore, entry: Entry, frame: NDArray[np.integer]
+    store: FeatureStore, entry: StoredSource, frame: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     """Times of frames of a source: those stored with its faces, and even steps around them.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from triaffect.io.records import STRICT
 from triaffect.types import Window
 
 
@@ -24,6 +25,8 @@ class ExtractorSpec:
         rate: Samples per second of the sound it takes; 0 for a face extractor.
         window: Sound behind each row, and seconds between rows; None for a face extractor.
     """
+
+    __pydantic_config__ = STRICT
 
     name: str
     sha256: str
@@ -50,16 +53,6 @@ class ExtractorSpec:
     def to_json(self) -> dict[str, Any]:
         """As plain values, for a store's description."""
         return asdict(self)
-
-    @staticmethod
-    def from_json(content: dict[str, Any]) -> ExtractorSpec:
-        """From `to_json`'s values.
-
-        Raises:
-            KeyError, TypeError: If they are not that.
-        """
-        window = content["window"]
-        return ExtractorSpec(**{**content, "window": window and Window(**window)})
 
     def describe(self) -> str:
         """Name and the beginning of the hash, for messages."""
