@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from answers import scores
+from class_scores import scores
 from score_ferplus import majority
 
 from triaffect.corpora.ferplus import read_arrays
@@ -116,10 +116,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     set_threads(1)
-    path = asked.ferplus / "ferplus.npz" if asked.ferplus.is_dir() else asked.ferplus
-    arrays, store = read_arrays(path), FeatureStore.open(asked.store)
+    path = arguments.ferplus / "ferplus.npz" if arguments.ferplus.is_dir() else arguments.ferplus
+    arrays, store = read_arrays(path), FeatureStore.open(arguments.store)
     samples = CropSamples(store, [EXPRESSION])
     rows = samples.rows.where(Split.VALIDATION, ["ferplus/EXPR"])
     image = store.moments.column("frame").astype(np.int64)[samples.rows.moments[rows]]
@@ -129,15 +129,15 @@ def main() -> None:
     print(f"{len(rows)} validation images\n{'':44} accuracy  mirror  macro F1, mirror")
     found = {}
     for name in VARIANTS:
-        net = run(name, store, asked.out, asked.epochs, asked.seed)
+        net = run(name, store, arguments.out, arguments.epochs, arguments.seed)
         one, both = (scores(truth, said(net, samples, rows, mirror)) for mirror in (False, True))
         alone, mirrored = one["accuracy"]["value"], both["accuracy"]["value"]
         print(
             f"{name:44} {alone:8.3f} {mirrored:7.3f} {both['macro_f1']['value']:9.3f}", flush=True
         )
         found[name] = {"alone": one, "mirrored": both}
-    if asked.json is not None:
-        write_json(asked.json, {"epochs": asked.epochs, "seed": asked.seed, **found})
+    if arguments.json is not None:
+        write_json(arguments.json, {"epochs": arguments.epochs, "seed": arguments.seed, **found})
 
 
 if __name__ == "__main__":

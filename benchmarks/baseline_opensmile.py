@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import opensmile
-from answers import scores
+from class_scores import scores
 from numpy.typing import NDArray
 from score_voices import open_corpus, recordings
 from sklearn.pipeline import make_pipeline

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from asked import DEFAULT, chosen
+from in_memory import DEFAULT, model_path
 from numpy.typing import NDArray
 
 from triaffect.errors import TriaffectError
@@ -182,16 +182,16 @@ def main() -> None:
     parser.add_argument("london", type=Path)
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        table = look(asked.london, Predictor(chosen(asked.model)))
+        table = look(arguments.london, Predictor(model_path(arguments.model)))
     except TriaffectError as error:
         raise SystemExit(str(error)) from error
-    found = evaluate(table, read_people(asked.london / "people.csv"))
+    found = evaluate(table, read_people(arguments.london / "people.csv"))
     for line in told(found):
         print(line)
-    if asked.json is not None:
-        write_json(asked.json, {"model": asked.model, **found})
+    if arguments.json is not None:
+        write_json(arguments.json, {"model": arguments.model, **found})
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from asked import DEFAULT, Answers, Asked, chosen
-from degraded import CLEAN, FACELESS, FACES, RATE, SOUNDS
+from degradations import CLEAN, FACELESS, FACES, RATE, SOUNDS
+from in_memory import DEFAULT, InMemoryModel, Predictions, model_path
 from numpy.typing import NDArray
 from score_ferplus import TEST, crops_of, majority, rows_of
 from score_voices import open_corpus, recordings
@@ -59,7 +59,7 @@ class Given:
     wrong_numbers: int
 
     @staticmethod
-    def of(answers: Answers) -> Given:
+    def of(answers: Predictions) -> Given:
         """From answers by task key, shape (N, K)."""
         return Given(answers[EXPRESSION.key], sum(map(wrong_numbers, answers, answers.values())))
 
@@ -106,12 +106,12 @@ def _some(of: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 def faces(model: Path, crops: NDArray[np.uint8], truth: NDArray[np.int64]) -> dict[str, Any]:
     """What is said of faces (N, 112, 112, 3) as they are and degraded."""
-    asked, found = Asked(model), {}
+    networks, found = InMemoryModel(model), {}
     for kind, spoil in FACES.items():
         random = np.random.default_rng(SEED)
         spoilt = np.stack([spoil(crop, random) for crop in crops])
         labels = None if kind in FACELESS else truth
-        found[kind] = Given.of(asked.faces_alone(spoilt)).summary(labels)
+        found[kind] = Given.of(networks.predict_faces(spoilt)).summary(labels)
     return found
 
 
@@ -178,19 +178,19 @@ def main() -> None:
     parser.add_argument("ravdess", type=Path)
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        model = chosen(asked.model)
+        model = model_path(arguments.model)
         found = {
-            "faces": faces(model, *faces_of(asked.ferplus)),
-            "recordings": sounds(model, *sounds_of(asked.ravdess)),
+            "faces": faces(model, *faces_of(arguments.ferplus)),
+            "recordings": sounds(model, *sounds_of(arguments.ravdess)),
         }
     except TriaffectError as error:
         raise SystemExit(str(error)) from error
     for what, each in found.items():
         print("\n".join(told(what, each)), end="\n\n")
-    if asked.json is not None:
-        write_json(asked.json, {"model": asked.model, **found})
+    if arguments.json is not None:
+        write_json(arguments.json, {"model": arguments.model, **found})
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from asked import DEFAULT, Answers, Asked, chosen
+from in_memory import DEFAULT, InMemoryModel, Predictions, model_path
 from numpy.typing import NDArray
 
 from triaffect.corpora.acted_speech import RAVDESS_EMOTIONS, Ravdess
@@ -67,7 +67,7 @@ class Compared:
     changes: NDArray[np.floating]
 
     @staticmethod
-    def of(with_sound: Answers, without: Answers) -> Compared:
+    def of(with_sound: Predictions, without: Predictions) -> Compared:
         """Compare answers by task key, shape (N, K) each."""
         key = EXPRESSION.key
         moved = {each: np.abs(with_sound[each] - without[each]) for each in without}
@@ -180,30 +180,32 @@ def drawn(every: Iterable[Voices], random: np.random.Generator) -> Voices:
     return rows[some], heard[some]
 
 
-def stills(asked: Asked, crops: NDArray[np.uint8], voices: Voices) -> dict[str, Any]:
+def stills(model: InMemoryModel, crops: NDArray[np.uint8], voices: Voices) -> dict[str, Any]:
     """What voices change of what is said of faces, every face with every voice."""
     rows, heard = voices
     found: dict[str, Any] = {"heard": float(heard.mean())}
     for name, held in (("held", True), ("one frame", False)):
-        face, seen = asked.stills(crops, held)
-        alone = asked.fusion(face, seen, *asked.silence(len(crops)))
-        parts = [Compared.of(with_voice(asked, face, seen, row), alone) for row in rows[heard]]
+        face, seen = model.stills(crops, held)
+        alone = model.fusion(face, seen, *model.silence(len(crops)))
+        parts = [Compared.of(with_voice(model, face, seen, row), alone) for row in rows[heard]]
         found[name] = Compared.joined(parts).summary() if parts else None
     return found
 
 
-def with_voice(asked: Asked, face: FloatArray, seen: BoolArray, row: FloatArray) -> Answers:
+def with_voice(
+    model: InMemoryModel, face: FloatArray, seen: BoolArray, row: FloatArray
+) -> Predictions:
     """Answers to faces that are all seen with one voice."""
-    return asked.fusion(face, seen, np.tile(row, (len(face), 1)), np.ones(len(face), np.bool_))
+    return model.fusion(face, seen, np.tile(row, (len(face), 1)), np.ones(len(face), np.bool_))
 
 
 def evaluate(clip_folder: Path, london: Path, ravdess: Path, model: Path) -> dict[str, Any]:
     """Both measurements."""
-    asked, crops = Asked(model), crops_of(london)
+    networks, crops = InMemoryModel(model), crops_of(london)
     random = np.random.default_rng(SEED)
     by_kind = {
-        kind: stills(asked, crops, drawn([asked.voices(each) for each in every], random))
-        for kind, every in sounds(clip_folder, ravdess, asked.rate)
+        kind: stills(networks, crops, drawn([networks.voices(each) for each in every], random))
+        for kind, every in sounds(clip_folder, ravdess, networks.rate)
     }
     return {"clips": clips(clip_folder, model), "faces": len(crops), "stills": by_kind}
 
@@ -243,15 +245,17 @@ def main() -> None:
     parser.add_argument("ravdess", type=Path)
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        found = evaluate(asked.clips, asked.london, asked.ravdess, chosen(asked.model))
+        found = evaluate(
+            arguments.clips, arguments.london, arguments.ravdess, model_path(arguments.model)
+        )
     except TriaffectError as error:
         raise SystemExit(str(error)) from error
     for line in told(found):
         print(line)
-    if asked.json is not None:
-        write_json(asked.json, {"model": asked.model, **found})
+    if arguments.json is not None:
+        write_json(arguments.json, {"model": arguments.model, **found})
 
 
 if __name__ == "__main__":

@@ -38,11 +38,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    store = FeatureStore.open(asked.store)
-    found = [scores(run, store) for run in asked.runs]
-    for run, (plain, tuned) in zip(asked.runs, found, strict=True):
+    store = FeatureStore.open(arguments.store)
+    found = [scores(run, store) for run in arguments.runs]
+    for run, (plain, tuned) in zip(arguments.runs, found, strict=True):
         print(f"{run}: {plain:.3f} with 0.5, {tuned:.3f} with thresholds")
     gains = [tuned - plain for plain, tuned in found]
     spread = f", standard deviation {stdev(gains):.3f}" if len(gains) > 1 else ""

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from asked import DEFAULT
+from in_memory import DEFAULT
 from numpy.typing import NDArray
 from score_ferplus import BATCH, TEST, answers_of, crops_of, majority, rows_of
 
@@ -41,7 +41,7 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoredFaces:
     """Images, what they show and what was said.
 
     Attributes:
@@ -64,7 +64,7 @@ class Asked:
         return self.answers.argmax(1)
 
 
-def ask(path: Path, model: str) -> Asked:
+def ask(path: Path, model: str) -> ScoredFaces:
     """What a model says of every image that has a strict majority."""
     arrays = read_arrays(path / "ferplus.npz" if path.is_dir() else path)
     columns = [str(each) for each in arrays.vote_columns]
@@ -73,13 +73,13 @@ def ask(path: Path, model: str) -> Asked:
     rows, truth, answer = rows[truth >= 0], truth[truth >= 0], answers_of(model)
     groups = batches(arrays.images[rows], BATCH)
     answers = np.concatenate([answer(crops_of(np.stack(each))) for each in groups])
-    return Asked(arrays.images[rows], arrays.votes[rows].astype(int), columns, truth, answers)
+    return ScoredFaces(arrays.images[rows], arrays.votes[rows].astype(int), columns, truth, answers)
 
 
-def sections(asked: Asked, pairs: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
+def sections(scored: ScoredFaces, pairs: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """A heading, and the rows to show under it."""
-    said, truth = asked.said, asked.truth
-    surest = asked.answers.max(1)
+    said, truth = scored.said, scored.truth
+    surest = scored.answers.max(1)
     wrong = Counter(zip(truth[truth != said], said[truth != said], strict=True))
     for (shows, says), count in wrong.most_common(pairs):
         rows = np.flatnonzero((truth == shows) & (said == says))
@@ -92,44 +92,44 @@ def sections(asked: Asked, pairs: int) -> Iterator[tuple[str, NDArray[np.int64]]
             yield heading, rows[np.argsort(surest[rows], kind="stable")][:SHOWN]
 
 
-def caption(asked: Asked, row: int) -> tuple[str, str, str]:
+def caption(scored: ScoredFaces, row: int) -> tuple[str, str, str]:
     """Three lines to go under a face."""
-    said, truth, answer = int(asked.said[row]), int(asked.truth[row]), asked.answers[row]
+    said, truth, answer = int(scored.said[row]), int(scored.truth[row]), scored.answers[row]
     other = "" if said == truth else f"not {EXPRESSIONS[truth]} {answer[truth]:.2f}"
-    return f"{EXPRESSIONS[said]} {answer[said]:.2f}", other, votes_in_words(asked, row)
+    return f"{EXPRESSIONS[said]} {answer[said]:.2f}", other, votes_in_words(scored, row)
 
 
-def votes_in_words(asked: Asked, row: int) -> str:
+def votes_in_words(scored: ScoredFaces, row: int) -> str:
     """The votes, most first, as in ``7ha 2ne 1?``."""
-    order = np.argsort(-asked.votes[row], kind="stable")
-    names = [(int(asked.votes[row, k]), asked.columns[k]) for k in order]
+    order = np.argsort(-scored.votes[row], kind="stable")
+    names = [(int(scored.votes[row, k]), scored.columns[k]) for k in order]
     return " ".join(f"{count}{SHORT.get(name, name[:2])}" for count, name in names if count)
 
 
-def sheet(asked: Asked, pairs: int) -> Picture:
+def sheet(scored: ScoredFaces, pairs: int) -> Picture:
     """All sections, one below the other."""
     parts = []
-    for heading, rows in sections(asked, pairs):
+    for heading, rows in sections(scored, pairs):
         strip = np.full((HEADING_H, ACROSS * TILE_W, 3), WHITE, np.uint8)
-        parts += [_write(strip, heading, (6, 22), 0.6), *_tiles(asked, rows)]
+        parts += [_write(strip, heading, (6, 22), 0.6), *_tiles(scored, rows)]
     return np.concatenate(parts)
 
 
-def _tiles(asked: Asked, rows: NDArray[np.int64]) -> Iterator[Picture]:
+def _tiles(scored: ScoredFaces, rows: NDArray[np.int64]) -> Iterator[Picture]:
     """Strips of faces with their captions."""
     for start in range(0, len(rows), ACROSS):
         strip = np.full((TILE_H, ACROSS * TILE_W, 3), WHITE, np.uint8)
         for k, row in enumerate(rows[start : start + ACROSS]):
-            strip[:, k * TILE_W : (k + 1) * TILE_W] = _tile(asked, int(row))
+            strip[:, k * TILE_W : (k + 1) * TILE_W] = _tile(scored, int(row))
         yield strip
 
 
-def _tile(asked: Asked, row: int) -> Picture:
+def _tile(scored: ScoredFaces, row: int) -> Picture:
     tile = np.full((TILE_H, TILE_W, 3), WHITE, np.uint8)
-    large = cv2.resize(asked.images[row], (FACE_PX, FACE_PX), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(scored.images[row], (FACE_PX, FACE_PX), interpolation=cv2.INTER_CUBIC)
     tile[2 : FACE_PX + 2, 2 : FACE_PX + 2] = large[:, :, None]
     colours = (BLACK, GRAY, BLACK)
-    for k, (line, colour) in enumerate(zip(caption(asked, row), colours, strict=True)):
+    for k, (line, colour) in enumerate(zip(caption(scored, row), colours, strict=True)):
         _write(tile, line, (2, FACE_PX + 14 + 13 * k), 0.36, colour)
     return tile
 
@@ -164,16 +164,16 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--pairs", type=int, default=12, help="confusions to show")
-    given = parser.parse_args()
-    out = place(given.out)
+    arguments = parser.parse_args()
+    out = place(arguments.out)
     try:
-        asked = ask(given.ferplus, given.model)
+        scored = ask(arguments.ferplus, arguments.model)
     except TriaffectError as error:
         raise SystemExit(str(error)) from error
-    if not cv2.imwrite(str(out), sheet(asked, given.pairs)):
+    if not cv2.imwrite(str(out), sheet(scored, arguments.pairs)):
         raise SystemExit(f"{out}: cannot be written")
-    right = (asked.said == asked.truth).mean()
-    print(f"{out}: {len(asked.truth):,} images asked about, {right:.3f} right")
+    right = (scored.said == scored.truth).mean()
+    print(f"{out}: {len(scored.truth):,} images scored, {right:.3f} right")
 
 
 if __name__ == "__main__":

@@ -76,15 +76,15 @@ def main() -> None:
     parser.add_argument("ferplus", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", type=Path, default=SHIPPED)
-    asked = parser.parse_args()
-    folder = load_model_folder(asked.model)
-    crops = training_faces(asked.ferplus)
+    arguments = parser.parse_args()
+    folder = load_model_folder(arguments.model)
+    crops = training_faces(arguments.ferplus)
     files: dict[str, bytes | Path] = {
         path.name: path for path in folder.path.iterdir() if path.name != DESCRIPTION
     }
     files["face.onnx"] = quantised(folder.network("face"), crops)
-    write_model_folder(asked.out, folder.manifest, files)
-    print(f"{asked.out}: a face network of {len(files['face.onnx']) / 1e6:.1f} MB")
+    write_model_folder(arguments.out, folder.manifest, files)
+    print(f"{arguments.out}: a face network of {len(files['face.onnx']) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

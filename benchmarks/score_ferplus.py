@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from answers import scores, told
-from asked import DEFAULT, Asked, chosen
+from class_scores import format_scores, scores
+from in_memory import DEFAULT, InMemoryModel, model_path
 from numpy.typing import NDArray
 
 from triaffect.corpora.ferplus import FerPlus, FerPlusArrays, expression_votes, read_arrays
@@ -50,7 +50,7 @@ TEST, VALIDATION = "PublicTest", "validation"
 SEED, RATERS, BATCH = 0, 10, 32
 
 Votes = NDArray[np.integer]
-Answers = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
 """From crops, uint8 (N, 112, 112, 3), to probabilities of the expressions, (N, 8)."""
 
 
@@ -94,24 +94,24 @@ def crops_of(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack([faces.read_picture(each, assume_face=True).crops[0] for each in pictures])
 
 
-def answers_of(model: str) -> Answers:
+def answers_of(model: str) -> Predict:
     """What to ask about crops."""
     path = Path(model)
     if model != DEFAULT and (path / "run.json").is_file():
-        asked = _face_run(path)
-        if asked is not None:
-            return asked
-    return _model_folder(chosen(model))
+        predict = _face_run(path)
+        if predict is not None:
+            return predict
+    return _model_folder(model_path(model))
 
 
-def _model_folder(path: Path) -> Answers:
-    model = Asked(path)
+def _model_folder(path: Path) -> Predict:
+    model = InMemoryModel(path)
     if EXPRESSION.key not in [each.key for each in model.fusion.tasks]:
         raise SystemExit(f"{path} says nothing of expressions")
-    return lambda crops: model.faces_alone(crops)[EXPRESSION.key]
+    return lambda crops: model.predict_faces(crops)[EXPRESSION.key]
 
 
-def _face_run(root: Path) -> Answers | None:
+def _face_run(root: Path) -> Predict | None:
     """The face network that a run has trained, with its heads; None if it trained another."""
     recipe = read_recipe(root)
     if not isinstance(recipe.net, LightFaceSpec):
@@ -129,12 +129,12 @@ def _face_run(root: Path) -> Answers | None:
     return answer
 
 
-def both_sides(answer: Answers) -> Answers:
+def both_sides(answer: Predict) -> Predict:
     """What to ask for the mean of the answers to crops and to their mirror images."""
     return lambda crops: (answer(crops) + answer(np.ascontiguousarray(crops[:, :, ::-1]))) / 2
 
 
-def mean_of(answers: list[Answers]) -> Answers:
+def mean_of(answers: list[Predict]) -> Predict:
     """What to ask for the mean of several answers."""
     return lambda crops: np.mean([answer(crops) for answer in answers], axis=0)
 
@@ -150,7 +150,7 @@ def rows_of(path: Path, arrays: FerPlusArrays, split: str) -> NDArray[np.int64]:
 
 
 def evaluate(
-    answer: Answers, arrays: FerPlusArrays, test: NDArray[np.int64], split: str = TEST
+    answer: Predict, arrays: FerPlusArrays, test: NDArray[np.int64], split: str = TEST
 ) -> dict[str, Any]:
     """Everything there is to say of a model on some rows of the file."""
     votes, columns = arrays.votes[test].astype(np.int64), [str(c) for c in arrays.vote_columns]
@@ -177,7 +177,7 @@ def evaluate(
 def tell(found: dict[str, Any]) -> None:
     """Print what `evaluate` found."""
     print(f"{found['split']}: {found['n']:,} of {found['images']:,} images have a strict majority")
-    print(told(found))
+    print(format_scores(found))
     alone, people = found["votes_for_emotions_alone"], found["people"]
     print(f"by the votes for emotions alone: accuracy {alone['accuracy']:.3f}, n {alone['n']:,}")
     print(
@@ -194,19 +194,19 @@ def main() -> None:
     parser.add_argument("--with", dest="others", action="append", default=[], metavar="MODEL")
     parser.add_argument("--mirror", action="store_true")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    path = asked.ferplus / "ferplus.npz" if asked.ferplus.is_dir() else asked.ferplus
+    arguments = parser.parse_args()
+    path = arguments.ferplus / "ferplus.npz" if arguments.ferplus.is_dir() else arguments.ferplus
     try:
         arrays = read_arrays(path)
-        answers = [answers_of(model) for model in (asked.model, *asked.others)]
-        answer = mean_of([both_sides(each) if asked.mirror else each for each in answers])
-        found = evaluate(answer, arrays, rows_of(path, arrays, asked.split), asked.split)
+        answers = [answers_of(model) for model in (arguments.model, *arguments.others)]
+        answer = mean_of([both_sides(each) if arguments.mirror else each for each in answers])
+        found = evaluate(answer, arrays, rows_of(path, arrays, arguments.split), arguments.split)
     except TriaffectError as error:
         raise SystemExit(str(error)) from error
     tell(found)
-    if asked.json is not None:
-        how = {"model": asked.model, "with": asked.others, "mirror": asked.mirror}
-        write_json(asked.json, {**how, **found})
+    if arguments.json is not None:
+        how = {"model": arguments.model, "with": arguments.others, "mirror": arguments.mirror}
+        write_json(arguments.json, {**how, **found})
 
 
 if __name__ == "__main__":

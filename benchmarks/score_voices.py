@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from answers import scores, told
+from class_scores import format_scores, scores
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
@@ -126,16 +126,16 @@ def main() -> None:
     parser.add_argument("model", nargs="+")
     parser.add_argument("--people", action="append", default=[], metavar="NAME")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        found = evaluate(open_corpus(asked.corpus), asked.model, asked.people)
+        found = evaluate(open_corpus(arguments.corpus), arguments.model, arguments.people)
     except TriaffectError as error:
         raise SystemExit(str(error)) from error
     print(f"{found['corpus']}: {found['n']} recordings of {len(found['people'])} people")
-    print(told(found))
+    print(format_scores(found))
     print("accuracy by person: " + ", ".join(f"{k} {v:.3f}" for k, v in found["people"].items()))
-    if asked.json is not None:
-        write_json(asked.json, {"models": asked.model, **found})
+    if arguments.json is not None:
+        write_json(arguments.json, {"models": arguments.model, **found})
 
 
 if __name__ == "__main__":

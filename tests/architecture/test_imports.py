@@ -1,5 +1,6 @@
 """Who may import whom, and what stays unloaded until it is needed."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import tomllib
 import cv2
 import pytest
 
-from tests.architecture.repository import PACKAGE, ROOT
+from tests.architecture.repository import PACKAGE, ROOT, modules
 from tests.prediction.tiny_model import portrait, write_clip, write_tiny_model
 
 HEAVY = ("torch", "numpy", "pandas", "pyarrow", "cv2", "av", "onnxruntime", "plotly", "skimage")
@@ -57,6 +58,19 @@ def test_every_part_of_the_package_has_its_layer():
     parts |= {path.parent.name for path in PACKAGE.glob("*/*.py") if path.stem != "__init__"}
     named = {name.strip() for layer in layers() for name in layer.split("|")}
     assert {name.removeprefix("triaffect.") for name in named} == parts
+
+
+def test_only_its_own_commands_import_the_renderer():
+    """`triaffect.synthetic` is a guest: a corpus to try things on, no part of the data flow."""
+    importing = {
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and "triaffect.synthetic" in ast.unparse(node)
+    }
+    outside = {name for name in importing if not name.startswith("synthetic/")}
+    assert outside == {"cli/corpus.py", "cli/demo.py"}
 
 
 @pytest.mark.parametrize(

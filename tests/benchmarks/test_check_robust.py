@@ -11,7 +11,7 @@ from tests.corpora.test_ferplus import write
 from tests.prediction.tiny_model import portrait, tone, write_sound, write_tiny_model
 from triaffect.faces.stream import FaceStream
 
-script, degraded = load("check_robust"), load("degraded")
+script, degradations = load("check_robust"), load("degradations")
 
 
 @pytest.fixture(scope="module")
@@ -19,34 +19,34 @@ def crop():
     return FaceStream().read_picture(portrait()).crops[0]
 
 
-@pytest.mark.parametrize("kind", degraded.FACES)
+@pytest.mark.parametrize("kind", degradations.FACES)
 def test_faces_stay_crops_and_the_given_one_is_not_changed(crop, kind):
     before = crop.copy()
-    once, again = (degraded.FACES[kind](crop, np.random.default_rng(1)) for _ in range(2))
+    once, again = (degradations.FACES[kind](crop, np.random.default_rng(1)) for _ in range(2))
     assert (once.shape, once.dtype) == (crop.shape, np.uint8)
     np.testing.assert_array_equal(once, again)
     np.testing.assert_array_equal(crop, before)
-    assert (kind == degraded.CLEAN) == (once == crop).all()
+    assert (kind == degradations.CLEAN) == (once == crop).all()
 
 
-@pytest.mark.parametrize("kind", degraded.SOUNDS)
+@pytest.mark.parametrize("kind", degradations.SOUNDS)
 def test_sounds_stay_sounds(kind):
     sound = tone(1.0)
-    once, again = (degraded.SOUNDS[kind](sound, np.random.default_rng(1)) for _ in range(2))
+    once, again = (degradations.SOUNDS[kind](sound, np.random.default_rng(1)) for _ in range(2))
     assert once.dtype == np.float32
     assert np.abs(once).max() <= 1
     np.testing.assert_array_equal(once, again)
-    assert (kind == degraded.CLEAN) == np.array_equal(once, sound)
+    assert (kind == degradations.CLEAN) == np.array_equal(once, sound)
 
 
 def spectrum(sound):
-    return np.abs(np.fft.rfft(sound)) ** 2, np.fft.rfftfreq(len(sound), 1 / degraded.RATE)
+    return np.abs(np.fft.rfft(sound)) ** 2, np.fft.rfftfreq(len(sound), 1 / degradations.RATE)
 
 
 def test_sounds_are_degraded_as_their_names_say():
     random = np.random.default_rng(0)
-    white = random.normal(0, 0.05, degraded.RATE).astype(np.float32)
-    spoilt = {kind: change(white, random) for kind, change in degraded.SOUNDS.items()}
+    white = random.normal(0, 0.05, degradations.RATE).astype(np.float32)
+    spoilt = {kind: change(white, random) for kind, change in degradations.SOUNDS.items()}
     power, hz = spectrum(spoilt["telephone"])
     assert power[(hz < 290) | (hz > 3410)].sum() < 1e-6 * power.sum()
     power, hz = spectrum(spoilt["8 kHz"])
@@ -98,8 +98,8 @@ def test_both_tables_are_told(line, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*line, "--json", str(told)])
     script.main()
     found = json.loads(told.read_text())
-    assert found["faces"].keys() == degraded.FACES.keys()
-    assert found["recordings"].keys() == degraded.SOUNDS.keys()
+    assert found["faces"].keys() == degradations.FACES.keys()
+    assert found["recordings"].keys() == degradations.SOUNDS.keys()
     assert found["faces"]["clean"]["n"] == 2
     assert found["faces"]["plain noise"]["accuracy"] is None
     assert all(

@@ -13,13 +13,12 @@ from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound,
 from triaffect.features.extractors.onnx import OnnxVoice
 from triaffect.features.model_folder import load_model_folder
 from triaffect.media.probe import read_image
-from triaffect.media.video import Frame
 from triaffect.prediction.options import Options
 from triaffect.prediction.predictor import Predictor
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 
-script, asked = load("check_sound"), load("asked")
+script, in_memory = load("check_sound"), load("in_memory")
 CODES = ("01", "05")
 
 
@@ -79,26 +78,25 @@ def test_a_held_still_is_a_video_of_it(folders):
     """A face in memory gets the answers of a file that shows it all the time."""
     model, _, london, _ = folders
     picture = read_image(london / "001_neutral.jpg")
-    frames = [Frame(k, k / 25, picture) for k in range(50)]
+    frames = [(k / 25, picture) for k in range(50)]
     everywhere = Options(detection_interval_s=0)  # as the crop of the still is found
-    predictor, tiny = Predictor(model, options=everywhere), asked.Asked(model)
-    silence = predictor._silence()
-    (*_, last) = predictor._from_frames("still", frames, silence)
-    shown = last.to_pandas()[list(EXPRESSION.columns)].to_numpy(float)[-1]
+    predictor, tiny = Predictor(model, options=everywhere), in_memory.InMemoryModel(model)
+    (*_, last) = predictor.frames(frames)
+    shown = last[list(EXPRESSION.columns)].to_numpy(float)[-1]
     crop = script.crops_of(london)[:1]
     held = tiny.fusion(*tiny.stills(crop, held=True), *tiny.silence(1))[EXPRESSION.key][0]
     np.testing.assert_allclose(held, shown, atol=1e-5)
-    assert np.abs(tiny.faces_alone(crop)[EXPRESSION.key][0] - held).max() > 0.01
+    assert np.abs(tiny.predict_faces(crop)[EXPRESSION.key][0] - held).max() > 0.01
 
 
 def test_rows_of_a_sound_are_the_models(folders):
     model = folders[0]
-    rows, heard = asked.Asked(model).voices([tone(2.0)])
+    rows, heard = in_memory.InMemoryModel(model).voices([tone(2.0)])
     voice = OnnxVoice(load_model_folder(model))
     wanted = np.concatenate([each.values for each in voice.stream(iter([tone(2.0)]))])
     np.testing.assert_array_equal(rows, wanted.astype(np.float32))
     assert heard.shape == (len(rows),)
-    assert not asked.Asked(model).voices([np.zeros(32_000, np.float32)])[1].any()
+    assert not in_memory.InMemoryModel(model).voices([np.zeros(32_000, np.float32)])[1].any()
 
 
 def test_made_noise_is_not_loud():

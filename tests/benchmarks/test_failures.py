@@ -29,7 +29,7 @@ def asked():
     votes[:, COLUMNS.index("neutral")], votes[:, COLUMNS.index("unknown")] = 7, 3
     answers = np.stack([sure(ANGER, 0.5), sure(ANGER, 0.9), sure(NEUTRAL, 0.4)])
     images = np.full((3, 48, 48), 90, np.uint8)
-    return script.Asked(images, votes, COLUMNS, np.full(3, NEUTRAL), answers)
+    return script.ScoredFaces(images, votes, COLUMNS, np.full(3, NEUTRAL), answers)
 
 
 def test_the_surest_mistakes_come_first_and_the_least_sure_right_ones_after(asked):
@@ -61,12 +61,12 @@ def test_nothing_is_written_inside_the_repository(place):
         script.place(ROOT / place)
 
 
-def test_a_model_is_asked(tmp_path, monkeypatch, capsys):
+def test_main_writes_a_sheet_of_a_model(tmp_path, monkeypatch, capsys):
     write(tmp_path, [(60, {"happiness": 10}, "PublicTest"), (90, {"anger": 9}, "PublicTest")])
     model, out = write_tiny_model(tmp_path / "tiny"), tmp_path / "sheet.png"
     monkeypatch.setattr(sys, "argv", ["x", str(tmp_path), str(out), "--model", str(model)])
     script.main()
-    assert "2 images asked about" in capsys.readouterr().out
+    assert "2 images scored" in capsys.readouterr().out
     assert cv2.imread(str(out)).shape[1] == script.ACROSS * script.TILE_W
     with pytest.raises(SystemExit, match=r"\.png"):
         script.place(tmp_path / "sheet.txt")

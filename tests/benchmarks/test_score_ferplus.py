@@ -19,7 +19,7 @@ from triaffect.corpora.ferplus import read_arrays
 from triaffect.tasks.expression import EXPRESSIONS
 from triaffect.training.trainer import train
 
-script, answers = load("score_ferplus"), load("answers")
+script, answers = load("score_ferplus"), load("class_scores")
 
 
 def votes(**given):

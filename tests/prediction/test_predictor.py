@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import skimage.io
 
+from tests.benchmarks.scripts import load
 from tests.media.made import encode
 from tests.prediction.tiny_model import (
     FACE_DIM,
@@ -30,9 +31,10 @@ from triaffect.media.audio import read_sound
 from triaffect.media.video import VideoFrames
 from triaffect.prediction.options import Options
 from triaffect.prediction.predictor import PartialMediaWarning, Predictor
-from triaffect.synthetic.sounds import make
 from triaffect.tasks.registry import TASKS
 from triaffect.types import Window
+
+synthetic_sounds = load("synthetic_sounds")
 
 COLUMNS = [
     *("clip", "frame", "time_s", "face_id", "box_x", "box_y", "box_w", "box_h", "detection"),
@@ -158,7 +160,7 @@ def test_a_muted_track_is_no_voice(predictor, tmp_path):
 
 @pytest.mark.parametrize("kind", ["white", "organ"])
 def test_sound_without_a_voice_is_no_voice(predictor, tmp_path, kind):
-    sound = make(kind, 2.0, seed=0)
+    sound = synthetic_sounds.make(kind, 2.0, seed=0)
     absent = predictor.predict(write_clip(tmp_path / "a.mp4", 8, sound=False))
     music = predictor.predict(write_clip(tmp_path / "b.mp4", 8, sound=sound))
     pd.testing.assert_frame_equal(absent.drop(columns="clip"), music.drop(columns="clip"))

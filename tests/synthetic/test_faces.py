@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from triaffect.faces.alignment import TEMPLATE, align
+from triaffect.faces.alignment import align
 from triaffect.faces.detection import CenterFace
 from triaffect.synthetic.actor import Actor
-from triaffect.synthetic.crop import PLACES, SIDE, aligned
 from triaffect.synthetic.emotion import PROTOTYPES
 from triaffect.synthetic.head import Shape
 from triaffect.synthetic.movement import ACTIONS, LABELLED
@@ -60,15 +59,6 @@ def test_a_face_detector_finds_at_least_95_percent_and_their_landmarks() -> None
     assert np.median(apart) < 2.5
 
 
-def test_crops_are_those_that_alignment_makes_of_the_same_landmarks() -> None:
-    np.testing.assert_allclose(PLACES, TEMPLATE, atol=1e-4)
-    frame, marks = picture(3)
-    crop = aligned(frame, marks)
-    assert crop.shape == (SIDE, SIDE, 3)
-    difference = np.abs(crop.astype(int) - align(frame, marks).astype(int))
-    assert difference.max() <= 2
-
-
 def move(actor: Actor, action: int, x: float, y: float) -> NDArray[np.float32]:
     """How a full action moves the skin that rests at (x, y), mm."""
     rest = actor.head.rest
@@ -113,7 +103,7 @@ def test_every_labelled_action_shows_in_the_aligned_face(action: int) -> None:
     crops = []
     for face in (start, {**start, action: 1.0}):
         frame, marks = scene.frame([Instant(face, (0, 0), still)], np.random.default_rng(0))
-        crops.append(aligned(frame, marks[0]).astype(float))
+        crops.append(align(frame, marks[0]).astype(float))
     changed = np.abs(crops[1] - crops[0]).max(-1) > 12
     assert changed.sum() > 25
 

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triaffect.synthetic.sounds import KINDS, RATE, make
+from tests.benchmarks.scripts import load
 from triaffect.synthetic.voice import utter
 from triaffect.voice.activity import NOTHING, Seconds, describe, voice_scores
 from triaffect.voice.log_mel import BANDS, FLOOR, log_mel
+
+synthetic_sounds = load("synthetic_sounds")
 
 
 def stretches(*chunks):
@@ -22,9 +24,9 @@ def talk():
     return utter(5.0, valence=-0.3, arousal=0.4, seed=3)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", synthetic_sounds.KINDS)
 def test_made_sounds_are_no_voice(kind):
-    scores = [voice_scores(stretches(make(kind, 2.5, seed))) for seed in range(2)]
+    scores = [voice_scores(stretches(synthetic_sounds.make(kind, 2.5, seed))) for seed in range(2)]
     assert np.mean(np.concatenate(scores) > 0) <= 0.1
 
 
@@ -36,7 +38,7 @@ def test_rendered_voices_are_voices(pitch_hz, seed):
 
 
 def test_seconds_are_cut_every_quarter_with_silence_around(talk):
-    sound = talk[: 2 * RATE]
+    sound = talk[: 2 * synthetic_sounds.RATE]
     each, rows = stretches(sound), log_mel(sound)
     assert each.shape == (12, 100, BANDS)
     assert (each[0, :75] == FLOOR).all()
@@ -61,19 +63,19 @@ def test_numbers_do_not_depend_on_level(talk, level_db):
 
 
 def impulse():
-    sound = np.zeros(2 * RATE, np.float32)
-    sound[RATE] = 1
+    sound = np.zeros(2 * synthetic_sounds.RATE, np.float32)
+    sound[synthetic_sounds.RATE] = 1
     return sound
 
 
 DEGENERATE = {
     "nothing": np.zeros(0, np.float32),
     "one sample": np.ones(1, np.float32),
-    "constant": np.full(2 * RATE, 0.5, np.float32),
+    "constant": np.full(2 * synthetic_sounds.RATE, 0.5, np.float32),
     "impulse": impulse(),
-    "square": np.sign(np.sin(np.arange(2 * RATE) * 0.3)).astype(np.float32),
-    "clipped noise": np.sign(make("white", 2.0, seed=0)),
-    "far too loud": make("pink", 2.0, seed=0) * np.float32(1e6),
+    "square": np.sign(np.sin(np.arange(2 * synthetic_sounds.RATE) * 0.3)).astype(np.float32),
+    "clipped noise": np.sign(synthetic_sounds.make("white", 2.0, seed=0)),
+    "far too loud": synthetic_sounds.make("pink", 2.0, seed=0) * np.float32(1e6),
 }
 
 

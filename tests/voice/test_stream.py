@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.benchmarks.scripts import load
 from tests.shared import SHARED, needs_shared
 from triaffect.media.audio import read_sound
-from triaffect.synthetic.sounds import make
 from triaffect.synthetic.voice import utter
 from triaffect.types import FeatureSeries, Window
 from triaffect.voice.stream import VoiceActivity, VoiceStream
+
+synthetic_sounds = load("synthetic_sounds")
 
 PLAIN_RATE, RATE = 1000, 16_000
 WINDOW = Window(3.0, 0.25, causal=False)
@@ -79,18 +81,18 @@ def test_a_short_utterance_in_silence_is_heard(talk):
 
 @pytest.mark.parametrize("kind", ["white", "wind", "keyboard", "hum", "organ", "sines", "drums"])
 def test_other_sounds_are_not_heard(kind):
-    assert not hear([make(kind, 4.0, seed=3)]).any()
+    assert not hear([synthetic_sounds.make(kind, 4.0, seed=3)]).any()
 
 
 def test_at_another_rate_whatever_is_loud_is_heard():
-    noise = make("white", 2.0, seed=0)
+    noise = synthetic_sounds.make("white", 2.0, seed=0)
     assert hear([noise], rate=22_050).all()
     assert not hear([noise * 1e-5], rate=22_050).any()
 
 
 @pytest.mark.parametrize("window", [WINDOW, Window(1.0, 0.2), Window(0.3, 0.1, causal=False)])
 def test_what_is_heard_does_not_depend_on_the_chunks(talk, window):
-    sound = np.concatenate([make("chords", 2.0, seed=1), talk[: 2 * RATE + 77]])
+    sound = np.concatenate([synthetic_sounds.make("chords", 2.0, seed=1), talk[: 2 * RATE + 77]])
     whole = hear([sound], window)
     assert whole.any()
     assert not whole.all()
@@ -101,7 +103,7 @@ def test_what_is_heard_does_not_depend_on_the_chunks(talk, window):
 @pytest.mark.parametrize("size", [1600, 16_000, 50_000])
 def test_rows_asked_for_as_the_sound_goes_by_are_those_of_the_whole(talk, size):
     """As the voice network's rows come: when the spectrum of their window is known."""
-    sound = np.concatenate([talk[: 2 * RATE], make("pink", 3.0, seed=1), talk])
+    sound = np.concatenate([talk[: 2 * RATE], synthetic_sounds.make("pink", 3.0, seed=1), talk])
     whole, activity, rows = hear([sound]), VoiceActivity(RATE), []
     passed = 0
     for chunk in activity.watch(iter(np.split(sound, range(size, len(sound), size)))):

@@ -8,35 +8,29 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM, SINGLE_TASK_FORMS
+from triaffect.corpora.aff_wild2_layout import (
+    CHALLENGES,
+    MULTI_TASK_FILES,
+    MULTI_TASK_FOLDER,
+    SPLIT_FOLDERS,
+)
 from triaffect.synthetic.labels import NO_AFFECT, NO_CODE, Labels
 from triaffect.types import CORPUS_SPLITS, Split
 
-TASKS = ("VA", "EXPR", "AU")
-_FOLDERS = {
-    "VA": "VA_Estimation_Challenge",
-    "EXPR": "EXPR_Classification_Challenge",
-    "AU": "AU_Detection_Challenge",
-}
-_HEADERS = {
-    "VA": "valence,arousal",
-    "EXPR": "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other",
-    "AU": "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26",
-}
-_SETS = {Split.TRAIN: "Train_Set", Split.VALIDATION: "Validation_Set", Split.TEST: "Test_Set"}
-_MULTI_TASK_FOLDER = "MTL_Challenge"
-_MULTI_TASK_FILES = {
-    Split.TRAIN: "training_set_annotations.txt",
-    Split.VALIDATION: "validation_set_annotations.txt",
-    Split.TEST: "test_set_annotations.txt",
-}
-_MULTI_TASK_HEADER = "image,valence,arousal,expression,aus"
+TASKS = tuple(SINGLE_TASK_FORMS)
+_FOLDERS = {task: folder for folder, task in reversed(CHALLENGES.items())}
+"""The first spelling of each challenge's folder."""
+_SETS = {split: folder for folder, split in SPLIT_FOLDERS.items()}
+_MULTI_TASK_FILES = {split: name for name, split in MULTI_TASK_FILES.items()}
+"""The last spelling of each split's file."""
 _TEST_LIST = "test_set_list.txt"
 _UNITS = 12
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """What the files say about one person's video.
+    """The annotations of one person's video.
 
     Attributes:
         name: Of the video, with ``_left`` or ``_right`` where two share it.
@@ -64,17 +58,17 @@ def write_annotations(root: Path, videos: list[Annotated]) -> None:
             (root / _FOLDERS[task] / _SETS[split]).mkdir(parents=True)
     for video in videos:
         for task in video.tasks:
-            lines = _fitted(_task_lines(video.single, task), task, video.surplus)
+            lines = _cut_or_fill(_task_lines(video.single, task), task, video.surplus)
             path = root / _FOLDERS[task] / _SETS[video.split] / f"{video.name}.txt"
-            _write(path, [_HEADERS[task], *lines])
-    folder = root / _MULTI_TASK_FOLDER
+            _write(path, [SINGLE_TASK_FORMS[task].header, *lines])
+    folder = root / MULTI_TASK_FOLDER
     folder.mkdir()
     for split, name in _MULTI_TASK_FILES.items():
         rows = [row for video in videos if video.split is split for row in _image_lines(video)]
-        _write(folder / name, [_MULTI_TASK_HEADER, *rows])
+        _write(folder / name, [MULTI_TASK_FORM.header, *rows])
         if split is Split.TEST:
             images = [row.partition(",")[0] + "," for row in rows]
-            _write(folder / _TEST_LIST, [_MULTI_TASK_HEADER, *images])
+            _write(folder / _TEST_LIST, [MULTI_TASK_FORM.header, *images])
 
 
 def _task_lines(labels: Labels, task: str) -> list[str]:
@@ -85,7 +79,7 @@ def _task_lines(labels: Labels, task: str) -> list[str]:
     return [_units(row) for row in labels.units]
 
 
-def _fitted(lines: list[str], task: str, surplus: int) -> list[str]:
+def _cut_or_fill(lines: list[str], task: str, surplus: int) -> list[str]:
     """Lines cut short, or followed by lines without annotation."""
     empty = {"VA": _affect(np.full(2, NO_AFFECT)), "EXPR": str(NO_CODE)}
     filler = empty.get(task, _units(np.full(_UNITS, NO_CODE)))

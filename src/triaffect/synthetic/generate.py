@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from triaffect.corpora.aff_wild2 import RENDERED_MARK
 from triaffect.errors import TriaffectError
+from triaffect.faces.alignment import align
 from triaffect.io.atomic import replace_folder
 from triaffect.media.writer import write_video
 from triaffect.synthetic.annotations import Annotated, write_annotations
-from triaffect.synthetic.crop import aligned
 from triaffect.synthetic.emotion import Course, Temper, draw_course, wander
 from triaffect.synthetic.labels import NO_AFFECT, NO_CODE, Labels, annotate, with_gaps
 from triaffect.synthetic.people import make_person
@@ -180,7 +180,7 @@ def _film(
             folders, performances, landmarks, tremor, strict=True
         ):
             if performance.seen[number]:
-                crop = aligned(frame, marks + shake[number].reshape(5, 2))
+                crop = align(frame, marks + shake[number].reshape(5, 2))
                 path = folder / f"{number + 1:05d}.jpg"
                 cv2.imwrite(str(path), crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         yield frame

@@ -14,7 +14,7 @@ times a second), as numbers that do not depend on where in the stretch it moves:
   jumps, and whether loudness rises as it falls (a struck string's does not).
 
 A small network of one hidden layer, whose weights lie in ``activity.json``
-(`benchmarks/fit_hearing.py` makes them), turns them into one number: above 0 it is a voice.
+(`benchmarks/fit_voice_activity.py` makes them), turns them into one number: above 0 it is a voice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Answers in exclusive classes: how many are right, of which class, and what else was said.
+"""Scores of predictions in exclusive classes: accuracy, recall, each class, and the confusion.
 
 For sets of independent rows (pictures, recordings); intervals resample those. Sequences of
 frames have `triaffect.metrics.bootstrap`, which resamples videos.
@@ -17,17 +17,17 @@ from triaffect.tasks.metrics import f1, outcome_table, outcomes_of_classes
 RESAMPLES, LEVEL, SEED = 2000, 0.95, 0
 
 
-def scores(truth: NDArray[np.int64], said: NDArray[np.int64]) -> dict[str, Any]:
+def scores(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, Any]:
     """Accuracy, macro F1 and mean recall with intervals, each class, and the confusion.
 
     The mean recall is over the classes that occur; the macro F1 is over all eight.
 
     Args:
         truth: Class numbers, shape (N,).
-        said: Answered class numbers, shape (N,).
+        predicted: Class numbers, shape (N,).
     """
     classes = len(EXPRESSIONS)
-    confusion = np.bincount(truth * classes + said, minlength=classes**2)
+    confusion = np.bincount(truth * classes + predicted, minlength=classes**2)
     drawn = np.random.default_rng(SEED).multinomial(
         len(truth), confusion / len(truth), RESAMPLES
     )  # as drawing images: all that matters of one is its cell
@@ -41,13 +41,13 @@ def scores(truth: NDArray[np.int64], said: NDArray[np.int64]) -> dict[str, Any]:
         "macro_f1": f1(outcomes).mean(1),
         "mean_recall": recall.sum(1) / (support > 0).sum(1),
     }
-    told = {name: _with_interval(each) for name, each in values.items()}
+    intervals = {name: _with_interval(each) for name, each in values.items()}
     table = outcome_table(outcomes[0])
     for row in table:
         del row["rows"]
     return {
         "n": len(truth),
-        **told,
+        **intervals,
         "classes": dict(zip(EXPRESSIONS, table, strict=True)),
         "confusion": cells[0].astype(int).tolist(),
     }
@@ -59,16 +59,18 @@ def _with_interval(values: NDArray[np.floating]) -> dict[str, Any]:
     return {"value": float(values[0]), "interval": [float(low), float(high)]}
 
 
-def told(found: dict[str, Any]) -> str:
-    """What `scores` found, as lines of text."""
+def format_scores(result: dict[str, Any]) -> str:
+    """Format the result of `scores` as lines of text."""
     lines = []
     for name in ("accuracy", "macro_f1", "mean_recall"):
-        low, high = found[name]["interval"]
-        lines.append(f"{name:12} {found[name]['value']:.3f}  95 % {low:.3f} to {high:.3f}")
-    lines.append(f"\n{'':10} {'n':>5} {'precision':>9} {'recall':>7} {'f1':>6}   said, in columns")
-    for name, said in zip(EXPRESSIONS, found["confusion"], strict=True):
-        row = found["classes"][name]
+        low, high = result[name]["interval"]
+        lines.append(f"{name:12} {result[name]['value']:.3f}  95 % {low:.3f} to {high:.3f}")
+    lines.append(
+        f"\n{'':10} {'n':>5} {'precision':>9} {'recall':>7} {'f1':>6}   predicted, in columns"
+    )
+    for name, counts in zip(EXPRESSIONS, result["confusion"], strict=True):
+        row = result["classes"][name]
         shares = f"{row['precision']:9.3f} {row['recall']:7.3f} {row['f1']:6.3f}"
-        numbers = " ".join(f"{each:5d}" for each in said)
+        numbers = " ".join(f"{each:5d}" for each in counts)
         lines.append(f"{name:10} {row['support']:5d} {shares}   {numbers}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Voices for `fit_hearing.py` and `check_hearing.py`, and what may happen to them on the way."""
+"""Voices, and what may happen to them on the way, to fit and check voice activity detection."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
+from synthetic_sounds import make
 
-from triaffect.synthetic.sounds import make
 from triaffect.synthetic.voice import (
     RATE,
     Feeling,

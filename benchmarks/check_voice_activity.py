@@ -1,7 +1,7 @@
-"""Is a voice heard, and nothing else? python benchmarks/check_hearing.py RAVDESS EMODB CLIPS.
+"""Is speech detected, and nothing else? benchmarks/check_voice_activity.py RAVDESS EMODB CLIPS.
 
 Other people (RAVDESS' actors 17 to 20, EMO-DB's speakers 03 and 08, the videos of CLIPS) and
-other made sounds and rendered voices than `fit_hearing.py` learns from, through what the
+other made sounds and rendered voices than `fit_voice_activity.py` learns from, through what the
 prediction table uses: a row every quarter of a second, a window of 3 s. Of voices the rows from
 the first to the last spoken moment count. With ``--left-out``: each kind of made sound, had it
 not been there to learn from. A minute of processor time, and 6 more for ``--left-out``.
@@ -16,12 +16,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from fit_hearing import fit, lessons
-from hearing_sounds import CHANGES, at_level, emodb_files, ravdess_files, rendered, spoken
+from fit_voice_activity import fit, lessons
 from numpy.typing import NDArray
+from synthetic_sounds import KINDS, RATE, make
+from voice_sounds import CHANGES, at_level, emodb_files, ravdess_files, rendered, spoken
 
 from triaffect.media.audio import read_sound
-from triaffect.synthetic.sounds import KINDS, RATE, make
 from triaffect.types import FloatArray, Window
 from triaffect.voice import activity as hearing
 from triaffect.voice.stream import VoiceActivity

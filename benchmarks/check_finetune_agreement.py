@@ -1,6 +1,6 @@
 """How far fine-tuned models still answer as the model they began with, on a store's test rows.
 
-    python benchmarks/check_kept.py STORE MODEL...
+    python benchmarks/check_finetune_agreement.py STORE MODEL...
 
 Prints for each model folder the agreement (CCC) of valence and of arousal with the shipped
 model's, and the mean distance of the action units' probabilities.

@@ -1,7 +1,7 @@
-"""A model folder's networks, asked about faces and sounds that lie in memory.
+"""A model folder's networks on faces and sounds in memory.
 
-The scripts beside this one share it. Everything between a face's crop, or a sound, and an answer
-is the package's own; what is left out is the looking for faces.
+The scripts beside this one share it. Everything between a face's crop, or a sound, and a prediction
+is the package's own; what is left out is the detection of faces.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from triaffect.voice.stream import VoiceStream
 
 DEFAULT = "default"
 
-Answers = dict[str, NDArray[np.floating]]
+Predictions = dict[str, NDArray[np.floating]]
 """Activated predictions by task key, shape (N, K)."""
 
 
-def chosen(model: str) -> Path:
+def model_path(model: str) -> Path:
     """The folder of a model as it is named on the command line."""
     return model_folder(None if model == DEFAULT else Path(model))
 
 
-class Asked:
+class InMemoryModel:
     """The three networks of a model folder.
 
     Args:
         path: The folder.
 
     Attributes:
-        fusion: The fusing network: faces over a window, and voices, to answers.
+        fusion: The fusing network: faces over a window, and voices, to predictions.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,8 +65,8 @@ class Asked:
         """The voice of moments without one."""
         return np.zeros((count, self.fusion.part.voice_dim), np.float32), np.zeros(count, np.bool_)
 
-    def faces_alone(self, crops: NDArray[np.uint8]) -> Answers:
-        """Answers to faces, each seen for one frame without a sound."""
+    def predict_faces(self, crops: NDArray[np.uint8]) -> Predictions:
+        """Predict faces, each seen for one frame without a sound."""
         return self.fusion(*self.stills(crops), *self.silence(len(crops)))
 
     @property
@@ -76,7 +76,7 @@ class Asked:
         return self._voice.spec.rate
 
     def voices(self, sound: Iterable[FloatArray]) -> tuple[FloatArray, BoolArray]:
-        """Rows of a sound, and in which of them a voice is heard.
+        """Rows of a sound, and in which of them a voice is active.
 
         Args:
             sound: Mono, in [-1, 1], in chunks of any size, at `rate`.
@@ -85,11 +85,11 @@ class Asked:
             Rows, shape (T, dim), and presence, shape (T,).
         """
         assert self._voice is not None, "a model that has no voice network"
-        rows, heard = [np.empty((0, self._voice.spec.dim), np.float32)], [np.empty(0, np.bool_)]
+        rows, active = [np.empty((0, self._voice.spec.dim), np.float32)], [np.empty(0, np.bool_)]
         for series in VoiceStream(self._voice, sound):
             rows.append(series.values.astype(np.float32))
-            heard.append(series.active)
-        return np.concatenate(rows), np.concatenate(heard)
+            active.append(series.active)
+        return np.concatenate(rows), np.concatenate(active)
 
 
 def _at(time_s: float, count: int) -> Instants:

@@ -1,9 +1,9 @@
-"""Fit what tells a voice from other sounds: python benchmarks/fit_hearing.py RAVDESS EMODB.
+"""Fit what tells a voice from other sounds: python benchmarks/fit_voice_activity.py RAVDESS EMODB.
 
 RAVDESS holds ``Actor_01`` to ``Actor_24`` with FLAC files of speech, EMODB the FLAC files of
 EMO-DB. Voices are RAVDESS' actors 1 to 14, EMO-DB's speakers but 03 and 08, and rendered ones,
 each as it is and twice with echo, noise, telephone or clipping; what is no voice is made
-(`triaffect.synthetic.sounds`). Writes ``src/triaffect/voice/activity.json``; 4 minutes
+(`synthetic_sounds.py`). Writes ``src/triaffect/voice/activity.json``; 4 minutes
 on one core. Needs scikit-learn.
 """
 
@@ -17,7 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from hearing_sounds import (
+from numpy.random import Generator
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from synthetic_sounds import KINDS, RATE, make
+from voice_sounds import (
     at_level,
     damaged,
     echoing,
@@ -28,13 +33,8 @@ from hearing_sounds import (
     stretches,
     through_a_line,
 )
-from numpy.random import Generator
-from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
 
 from triaffect.media.audio import read_sound
-from triaffect.synthetic.sounds import KINDS, RATE, make
 from triaffect.types import FloatArray
 from triaffect.voice.activity import HOP_ROWS, MOST, ROWS, WEIGHTS, describe
 from triaffect.voice.log_mel import FLOOR

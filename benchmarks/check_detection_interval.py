@@ -1,4 +1,4 @@
-"""What looking for faces near known ones changes: python benchmarks/check_looking_near.py CLIPS.
+"""What looking near known faces changes: python benchmarks/check_detection_interval.py CLIPS.
 
 Every clip is predicted as it is while the whole picture is searched every so many seconds, and
 compared with searching all of every frame, row by row. The last line is what to hold that
