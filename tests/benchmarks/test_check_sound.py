@@ -81,7 +81,7 @@ def test_a_held_still_is_a_video_of_it(folders):
     frames = [(k / 25, picture) for k in range(50)]
     everywhere = Options(detection_interval_s=0)  # as the crop of the still is found
     predictor, tiny = Predictor(model, options=everywhere), in_memory.InMemoryModel(model)
-    (*_, last) = predictor.frames(frames)
+    (*_, last) = predictor.stream(frames)
     shown = last[list(EXPRESSION.columns)].to_numpy(float)[-1]
     crop = script.crops_of(london)[:1]
     held = tiny.fusion(*tiny.stills(crop, held=True), *tiny.silence(1))[EXPRESSION.key][0]
