@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import skimage.data
 
+import triaffect
 from tests.benchmarks.scripts import load
 from tests.prediction.tiny_model import write_sound
 from triaffect.faces.stream import FaceStream
-from triaffect.prediction.predictor import shipped
 from triaffect.synthetic.portrait import render_portrait
 from triaffect.synthetic.voice import utter
 from triaffect.tasks.expression import EXPRESSION
@@ -57,7 +57,7 @@ def spoken(tmp_path_factory):
     for kind, spoil in degradations.SOUNDS.items():
         random = np.random.default_rng(0)
         sounds = [spoil(voice, random) for voice in voices]
-        tables[kind] = [shipped().predict(write_sound(path, sound)) for sound in sounds]
+        tables[kind] = [triaffect.predict(write_sound(path, sound)) for sound in sounds]
     return tables
 
 
@@ -87,7 +87,7 @@ def test_every_face_that_is_found_in_a_bad_picture_has_numbers(kind, tmp_path):
     half = cv2.resize(portrait, (112, 112), interpolation=cv2.INTER_AREA)
     spoilt = degradations.FACES[kind](half, np.random.default_rng(0))
     cv2.imwrite(str(tmp_path / "bad.png"), spoilt[:, :, ::-1])
-    table = shipped().predict(tmp_path / "bad.png")
+    table = triaffect.predict(tmp_path / "bad.png")
     check(of_table(table[table["face_seen"]]))
     assert table.loc[~table["face_seen"], list(EXPRESSION.columns)].isna().all(axis=None)
     assert kind != degradations.CLEAN or table["face_seen"].all()
