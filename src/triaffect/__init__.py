@@ -92,6 +92,8 @@ def predict(
     min_face_px: float = 0.0,
     detection_interval_s: float = 0.2,
     sound: bool = True,
+    start: str | float | None = None,
+    end: str | float | None = None,
     smooth: str = "off",
     baseline: str | float | None = None,
     jobs: int = 1,
@@ -113,6 +115,9 @@ def predict(
         detection_interval_s: Seconds from one detection in the whole frame to the next; in
             between, faces are detected near their last position. 0 detects in all of every frame.
         sound: Whether the sound of videos is used.
+        start: Rows begin at this time of each file: seconds, or text as "90s" or "1:30". Values
+            are those of the whole file; face numbers begin at 0.
+        end: Rows end before this time.
         smooth: Also add smoothed columns, as `smooth` does; "off" adds none.
         baseline: Also add columns relative to each face's beginning, as `subtract_baseline` does.
         jobs: Processes that share the files; with 1 all is done in this one.
@@ -146,10 +151,13 @@ def predict(
         "min_face_px": min_face_px,
         "detection_interval_s": detection_interval_s,
         "sound": sound,
+        "start": start,
+        "end": end,
     }
     if options is not None:
         _warn_of_options("predict(media, stride_s=0.2)")
         keywords = dict(vars(options))
+        keywords |= {name: keywords.pop(f"{name}_s") for name in ("start", "end")}
     predictor = _load("triaffect.prediction.predictor").load_cached(model, device)
     table: pd.DataFrame = predictor.predict(media, jobs=jobs, progress=progress, **keywords)
     result: pd.DataFrame = parse.form_frame(table, form)

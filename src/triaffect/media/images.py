@@ -94,9 +94,11 @@ class FrameSource:
         self.path, self.duration_s, self._footage = path, duration_s, footage
         self.kind, self.has_sound = SourceKind.VIDEO, False
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames in order."""
-        yield from self._footage
+    def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
+        """Yield the frames from a time on, in order."""
+        for frame in self._footage:
+            if frame.time_s >= from_s or from_s <= 0:
+                yield frame
 
     @property
     def problem(self) -> str | None:

@@ -64,15 +64,15 @@ class MediaFile:
         self._sound_problems = sound.problems if sound else []
         self._problem: str | None = None
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames of a video, or the one of a picture; a sound has none.
+    def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
+        """Yield the frames of a video from a time on, or the one of a picture; a sound has none.
 
         Raises:
             MediaError: The file cannot be read again.
         """
         self._problem = None
         if self.video is not None:
-            for frame in self.video:
+            for frame in self.video.frames_from(from_s) if from_s > 0 else self.video:
                 if self.on_frame is not None:
                     self.on_frame(frame)
                 yield frame

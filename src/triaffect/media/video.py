@@ -325,6 +325,9 @@ class VideoFrames:
 
     def frames_from(self, from_s: float) -> Iterator[Frame]:
         """Yield the frames shown from a time on, numbered as among all; opens the file anew."""
+        if self._begun is not None:
+            self._begun[0].container.close()
+            self._begun = None
         container = open_container(self.path)
         decoder = Decoder(container, needed_video_stream(container, self.path), self.max_size)
         self.problem = None

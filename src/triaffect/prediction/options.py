@@ -8,13 +8,21 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from triaffect.errors import TriaffectError
+from triaffect.io.durations import parse_duration
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DETECTION_INTERVAL_S = 0.2
 """Changes predictions a quarter as much as a shift of the picture by five pixels does, see
 docs/decisions/009-looking-near.md."""
+
+_SLACK_S = 1e-6
+"""Times of frames are sums and quotients of floats."""
 
 _OLD_NAMES = {
     "every_s": "stride_s",
@@ -40,9 +48,11 @@ class Options:
         min_face_px: Faces whose box has a shorter side than this, in pixels of the frame, are
             ignored.
         max_faces: At most so many faces of a frame, the largest; None for all.
+        start_s: Rows begin at this time of the file in seconds; None for its beginning.
+        end_s: Rows end before this time; None for the end of the file.
 
     Raises:
-        TriaffectError: A value is out of its range.
+        TriaffectError: A value is out of its range, or the end is not after the start.
         TypeError: There is no such option.
     """
 
@@ -51,6 +61,8 @@ class Options:
     detection_interval_s: float = DETECTION_INTERVAL_S
     min_face_px: float = 0.0
     max_faces: int | None = None
+    start_s: float | None = None
+    end_s: float | None = None
 
     def __init__(
         self,
@@ -59,6 +71,8 @@ class Options:
         detection_interval_s: float = DETECTION_INTERVAL_S,
         min_face_px: float = 0.0,
         max_faces: int | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
         **old_names: object,
     ) -> None:
         values: dict[str, object] = {
@@ -67,6 +81,8 @@ class Options:
             "detection_interval_s": detection_interval_s,
             "min_face_px": min_face_px,
             "max_faces": max_faces,
+            "start_s": start_s,
+            "end_s": end_s,
         }
         for old, value in old_names.items():
             if old not in _OLD_NAMES:
@@ -85,13 +101,27 @@ class Options:
             TriaffectError: A value is out of its range.
             TypeError: There is no such option.
         """
-        return replace(self, **keywords)
+        values: dict[str, Any] = dict(keywords)
+        for name in ("start", "end"):
+            if name in values:
+                value = values.pop(name)
+                values[f"{name}_s"] = None if value is None else parse_duration(value, name)
+        return replace(self, **values)
+
+    def select_rows(self, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Select the moments (N,) from the start on and before the end."""
+        selected = time_s >= (self.start_s or 0.0) - _SLACK_S
+        if self.start_s is None:
+            selected[:] = True  # also a frame that is shown before time 0
+        return selected & (time_s < (math.inf if self.end_s is None else self.end_s - _SLACK_S))
 
     def _check_ranges(self) -> None:
         _check("stride_s", self.stride_s, above=0.0)
         _check("detection_interval_s", self.detection_interval_s, least=0.0)
         _check("min_face_px", self.min_face_px, least=0.0)
         _check("max_faces", self.max_faces, least=1)
+        _check("start", self.start_s, least=0.0)
+        _check("end", self.end_s, above=self.start_s or 0.0)
 
 
 class OptionKeywords(TypedDict, total=False):
@@ -102,6 +132,8 @@ class OptionKeywords(TypedDict, total=False):
     detection_interval_s: float
     min_face_px: float
     max_faces: int | None
+    start: str | float | None
+    end: str | float | None
 
 
 def _check(

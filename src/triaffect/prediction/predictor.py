@@ -18,8 +18,9 @@ import warnings
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from copy import copy, deepcopy
+from dataclasses import replace
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -60,6 +61,12 @@ from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, SourceKind, Window
 from triaffect.version import __version__
 from triaffect.voice.stream import VoiceRows, VoiceStream
+
+_LEAD_S = 2.0
+"""Seconds that are read before the start at least: until then faces are detected, followed, and
+searched in the whole frame as often as if it were read from its beginning."""
+
+_SLACK = 1e-6
 
 FRAMES_AT_ONCE = 32
 """Frames that go on together: their faces fill a batch of the face network. No prediction depends
@@ -241,14 +248,36 @@ class Predictor:
 
     def predict_source(self, source: MediaFile | FrameSource) -> Generator[pa.Table]:
         """Like `stream`, of an open source, as Arrow tables."""
+        count = 0
         if source.kind is SourceKind.SOUND:
-            yield from self._from_sound(source)
+            parts = self._from_sound(source)
         else:
             has_sound = source.has_sound and self.options.sound
             voice = self._voice_memory(self._voice_rows(source) if has_sound else ())
-            with closing(self._from_frames(source.path, source.frames(), voice)) as tables:
-                yield from tables
+            parts = self._from_frames(source.path, self._frames_of(source), voice)
+        with closing(parts) as tables:
+            for table in tables:
+                count += len(table)
+                yield table
+        if not count and (self.options.start_s is not None or self.options.end_s is not None):
+            lasts = "" if source.duration_s is None else f" of {source.duration_s:.2f} s"
+            got = f"a file{lasts} without a row there"
+            raise MediaError("a start and end within the file", got, where=source.path)
         _warn_of(source.problem, source.path)
+
+    @property
+    def _read_from_s(self) -> float:
+        """Time from which on a file is read, so that rows are as if it were read from time 0."""
+        start_s, window = self.options.start_s or 0.0, self._voice_window
+        lead_s = max(self._fusion.part.window.span_s, window.span_s) + 2 * window.hop_s
+        return max(0.0, start_s - max(_LEAD_S, lead_s))
+
+    def _frames_of(self, source: MediaFile | FrameSource) -> Iterable[Frame]:
+        frames, end_s = source.frames(self._read_from_s), self.options.end_s
+        if end_s is None:
+            return frames
+        needed_s = end_s + self._face_memory().look_ahead_s
+        return takewhile(lambda frame: frame.time_s <= needed_s, frames)
 
     def _from_frames(
         self, path: str | Path, frames: Iterable[Frame], voice: VoiceMemory
@@ -260,7 +289,7 @@ class Predictor:
                 instants = Instants.concat([_instants_of(frame) for frame in group])
                 faces.add(instants, np.concatenate([frame.crops for frame in group]))
                 now_s = float(instants.time_s[-1])
-                waiting = Instants.concat([waiting, instants[stride.select(instants.time_s)]])
+                waiting = Instants.concat([waiting, self._select(instants, stride)])
                 complete_s = now_s - faces.look_ahead_s
                 count = int(np.searchsorted(waiting.time_s, complete_s, side="right"))
                 if count:
@@ -272,6 +301,10 @@ class Predictor:
                 voice.forget(oldest_s)
         if len(waiting):
             yield self._fuse(path, waiting, faces, *voice.at(waiting.time_s))
+
+    def _select(self, instants: Instants, stride: RowStride) -> Instants:
+        time_s = instants.time_s
+        return instants[stride.select(time_s) & self.options.select_rows(time_s)]
 
     def _face_memory(self) -> FaceMemory:
         return FaceMemory(self._fusion.part.window, self._face, self._fusion.part.face_dim)
@@ -296,12 +329,15 @@ class Predictor:
         faces, count = self._face_memory(), 0
         for rows in self._voice_rows(source):
             count += len(rows.times_s)
-            selected = rows.where(stride.select(rows.times_s))
+            time_s, end_s = rows.times_s, self.options.end_s
+            selected = rows.where(stride.select(time_s) & self.options.select_rows(time_s))
             if len(selected.times_s):
                 frame = np.round(selected.times_s / window.hop_s).astype(np.int64)
                 instants, active = Instants.faceless(frame, selected.times_s), selected.active
                 voice = np.where(active[:, None], selected.values, 0).astype(np.float32)
                 yield self._fuse(path, instants, faces, voice, active)
+            if end_s is not None and len(time_s) and time_s[-1] >= end_s:
+                break
         if not count:
             expected = f"a sound of at least {window.span_s:g} s for this model"
             raise MediaError(expected, "a shorter one", where=path)
@@ -313,8 +349,13 @@ class Predictor:
         return window
 
     def _voice_rows(self, source: MediaFile | FrameSource) -> Iterable[VoiceRows]:
-        chunks = source.sound(self._voice.spec.rate)
-        return VoiceStream(self._voice, chunks)
+        """Rows of a sound; what lies long before the start is passed over, in whole seconds."""
+        hop_s, skipped = self._voice_window.hop_s, int(self._read_from_s)
+        while abs(skipped / hop_s - round(skipped / hop_s)) > _SLACK:  # rows lie at its multiples
+            skipped -= 1
+        chunks = islice(source.sound(self._voice.spec.rate), skipped, None)
+        for rows in VoiceStream(self._voice, chunks):
+            yield replace(rows, times_s=rows.times_s + skipped) if skipped else rows
 
     def _voice_memory(self, rows: Iterable[VoiceRows] = ()) -> VoiceMemory:
         return VoiceMemory(rows, self._voice_window, self._fusion.part.voice_dim)
