@@ -144,7 +144,7 @@ def predict(
         'default'
     """
     parse = _load("triaffect.tables.postprocess")
-    form = parse.TableForm.parse(smooth, baseline)
+    steps = parse.Postprocessing.parse(smooth, baseline)
     keywords: dict[str, Any] = {
         "stride_s": stride_s,
         "max_faces": max_faces,
@@ -160,7 +160,7 @@ def predict(
         keywords |= {name: keywords.pop(f"{name}_s") for name in ("start", "end")}
     predictor = _load("triaffect.prediction.predictor").load_cached(model, device)
     table: pd.DataFrame = predictor.predict(media, jobs=jobs, progress=progress, **keywords)
-    result: pd.DataFrame = parse.form_frame(table, form)
+    result: pd.DataFrame = parse.postprocess_frame(table, steps)
     return result
 
 
@@ -220,7 +220,7 @@ def smooth(table: pd.DataFrame, how: str = "causal") -> pd.DataFrame:
         [0.0, 0.63, 0.86]
     """
     module = _load("triaffect.tables.postprocess")
-    result: pd.DataFrame = module.form_frame(table, module.TableForm.parse(how))
+    result: pd.DataFrame = module.postprocess_frame(table, module.Postprocessing.parse(how))
     return result
 
 
@@ -247,7 +247,9 @@ def subtract_baseline(table: pd.DataFrame, baseline: str | float = "5s") -> pd.D
         [nan, nan, 0.5]
     """
     module = _load("triaffect.tables.postprocess")
-    result: pd.DataFrame = module.form_frame(table, module.TableForm.parse(baseline=baseline))
+    result: pd.DataFrame = module.postprocess_frame(
+        table, module.Postprocessing.parse(baseline=baseline)
+    )
     return result
 
 
@@ -274,7 +276,7 @@ def summarize(table: pd.DataFrame, thresholds: Mapping[str, float] | None = None
         >>> triaffect.summarize(table)[["seconds", "valence_mean"]].values.tolist()
         [[3.0, 0.5]]
     """
-    result: pd.DataFrame = _load("triaffect.tables.postprocess").summary_frame(
+    result: pd.DataFrame = _load("triaffect.tables.postprocess").summarize_frame(
         table, _of(table, thresholds)
     )
     return result
@@ -299,8 +301,8 @@ def to_openface(table: pd.DataFrame, thresholds: Mapping[str, float] | None = No
         [[1, 1, 0]]
     """
     module = _load("triaffect.tables.postprocess")
-    form = module.TableForm.parse(columns="openface")
-    result: pd.DataFrame = module.form_frame(table, form, _of(table, thresholds))
+    steps = module.Postprocessing.parse(columns="openface")
+    result: pd.DataFrame = module.postprocess_frame(table, steps, _of(table, thresholds))
     return result
 
 
@@ -314,7 +316,9 @@ def to_pyfeat(table: pd.DataFrame) -> pd.DataFrame:
         TableError: It is no prediction table.
     """
     module = _load("triaffect.tables.postprocess")
-    result: pd.DataFrame = module.form_frame(table, module.TableForm.parse(columns="pyfeat"))
+    result: pd.DataFrame = module.postprocess_frame(
+        table, module.Postprocessing.parse(columns="pyfeat")
+    )
     return result
 
 
@@ -422,8 +426,8 @@ def _rename(
     table: pd.DataFrame, program: str, thresholds: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
     module = _load("triaffect.tables.postprocess")
-    form = module.TableForm.parse(columns=program)
-    result: pd.DataFrame = module.form_frame(table, form, _of(table, thresholds))
+    steps = module.Postprocessing.parse(columns=program)
+    result: pd.DataFrame = module.postprocess_frame(table, steps, _of(table, thresholds))
     return result
 
 

@@ -17,10 +17,10 @@ from triaffect.errors import DiskError, MediaError, ModelError
 from triaffect.features.model_folder import file_hash
 from triaffect.prediction import batch as many
 from triaffect.prediction.batch import Outputs, PredictionJob, predict_files
-from triaffect.prediction.inputs import Opening
+from triaffect.prediction.inputs import InputOptions
 from triaffect.prediction.options import Options
 from triaffect.prediction.predictor import Predictor
-from triaffect.tables.postprocess import TableForm, formed
+from triaffect.tables.postprocess import Postprocessing, postprocess
 from triaffect.tables.results import FileResult, Interrupted, problems
 from triaffect.tables.schema import to_pandas
 from triaffect.tasks.registry import TASKS
@@ -39,13 +39,13 @@ def files(tmp_path_factory):
 @pytest.fixture
 def computed(monkeypatch):
     """Names of the files that were really computed."""
-    names, open_input = [], Opening.open
+    names, open_input = [], InputOptions.open
 
     def watched(self, path):
         names.append(path.name)
         return open_input(self, path)
 
-    monkeypatch.setattr(Opening, "open", watched)
+    monkeypatch.setattr(InputOptions, "open", watched)
     return names
 
 
@@ -161,7 +161,7 @@ def test_parts_with_sound_are_not_used_without(files, model, tmp_path, computed)
 
 def test_parts_that_are_there_serve_any_form(files, model, tmp_path, computed):
     output, some = tmp_path / "t.csv", [files[2], *files[3:]]
-    smooth = TableForm.parse("centred", "0.1s", None, tmp_path / "summary.csv")
+    smooth = Postprocessing.parse("centred", "0.1s", None, tmp_path / "summary.csv")
     with pytest.raises(KeyboardInterrupt):
         predict_files(some, PredictionJob(output, model), progress=interrupted_after(3))
     predict_files(some, PredictionJob(output, model, form=smooth))
@@ -232,7 +232,7 @@ def test_table_and_summary_are_postprocessed_in_one_pass_and_described(
     tmp_path, name, model, predictor
 ):
     output, summary = tmp_path / name, tmp_path / f"sum_{name}"
-    form = TableForm.parse("causal", "1s", None, summary)
+    form = Postprocessing.parse("causal", "1s", None, summary)
     clips = [made_rows(30, seed=k, clip=f"{k}.mp4") for k in range(2)]
     results = [FileResult(Path("0.mp4"), 30), FileResult(Path("1.mp4"), 30, problem="cut off")]
     listened = []
@@ -242,7 +242,7 @@ def test_table_and_summary_are_postprocessed_in_one_pass_and_described(
             outputs.add(iter(cut(clip, {3, 7})), result.path)  # which can be read only once
         outputs.finish(results)
     tasks = [task.with_thresholds(predictor.thresholds) for task in TASKS]
-    expected = to_pandas(joined(formed(clips, form, tasks)))
+    expected = to_pandas(joined(postprocess(clips, form, tasks)))
     pd.testing.assert_frame_equal(read(output), expected, check_dtype=False)
     pd.testing.assert_frame_equal(to_pandas(joined(listened)), expected, check_dtype=False)
     expected = triaffect.summarize(joined(clips).to_pandas(), predictor.thresholds)
@@ -283,7 +283,7 @@ def fail_half_way(job, predictor):
 
 
 def test_a_failure_leaves_neither(tmp_path, model, predictor):
-    form = TableForm(summary=tmp_path / "sum.csv")
+    form = Postprocessing(summary=tmp_path / "sum.csv")
     with pytest.raises(ZeroDivisionError):
         fail_half_way(PredictionJob(tmp_path / "t.csv", model, form=form), predictor)
     assert not list(tmp_path.iterdir())
@@ -307,7 +307,7 @@ def test_a_single_file_is_interrupted_with_the_rows_so_far(model, tmp_path):
         if len(seen) == 2:
             raise KeyboardInterrupt
 
-    job = PredictionJob(tmp_path / "t.csv", model, form=TableForm(summary=tmp_path / "s.csv"))
+    job = PredictionJob(tmp_path / "t.csv", model, form=Postprocessing(summary=tmp_path / "s.csv"))
     with pytest.raises(Interrupted) as stop:
         predict_files([clip], job, progress=interrupt)
     assert stop.value.output == tmp_path / "t.partial.csv"

@@ -15,10 +15,10 @@ from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from triaffect.errors import DiskError, MediaError
 from triaffect.media.video import VideoFrames
 from triaffect.media.webcam import CameraFrames
-from triaffect.prediction import inputs as opening_module
+from triaffect.prediction import inputs as inputs_module
 from triaffect.prediction import predictor as predictor_module
 from triaffect.prediction.batch import PredictionJob, predict_files
-from triaffect.prediction.inputs import Opening, check_alone
+from triaffect.prediction.inputs import InputOptions, check_only_webcam
 from triaffect.prediction.predictor import Predictor
 
 
@@ -54,7 +54,7 @@ def test_the_package_predicts_frames_with_the_shipped_model(monkeypatch, predict
 
 def test_a_folder_of_pictures_is_one_clip(model, pictures, tmp_path):
     results = predict_files(
-        [pictures], PredictionJob(tmp_path / "t.csv", model, inputs=Opening(2.0))
+        [pictures], PredictionJob(tmp_path / "t.csv", model, inputs=InputOptions(2.0))
     )
     table = pd.read_csv(tmp_path / "t.csv")
     assert table["time_s"].tolist() == [0.0, 0.5, 1.0]
@@ -68,11 +68,11 @@ def test_parts_of_a_folder_that_changed_are_not_used(pictures, tmp_path):
     copied.mkdir()
     for path in pictures.iterdir():
         (copied / path.name).write_bytes(path.read_bytes())
-    before = Opening(2.0).state(copied)
-    assert Opening(2.0).state(copied) == before
-    assert Opening(3.0).state(copied) != before
+    before = InputOptions(2.0).state(copied)
+    assert InputOptions(2.0).state(copied) == before
+    assert InputOptions(3.0).state(copied) != before
     (copied / "9.png").write_bytes((copied / "1.png").read_bytes())
-    assert Opening(2.0).state(copied) != before
+    assert InputOptions(2.0).state(copied) != before
 
 
 class MadeCapture:
@@ -94,11 +94,11 @@ def test_a_camera_becomes_a_table(model, tmp_path, monkeypatch):
         assert (number, seconds) == (3, 7.0)
         return CameraFrames(number, seconds, lambda number: MadeCapture(500))
 
-    monkeypatch.setattr(opening_module, "CameraFrames", made)
+    monkeypatch.setattr(inputs_module, "CameraFrames", made)
     monkeypatch.chdir(tmp_path)
     camera = [Path("webcam:3")]
     results = predict_files(
-        camera, PredictionJob(tmp_path / "t.csv", model, inputs=Opening(seconds=7.0))
+        camera, PredictionJob(tmp_path / "t.csv", model, inputs=InputOptions(seconds=7.0))
     )
     table = pd.read_csv(tmp_path / "t.csv")
     assert len(table) == results[0].rows > 0
@@ -107,7 +107,7 @@ def test_a_camera_becomes_a_table(model, tmp_path, monkeypatch):
     assert table["time_s"].is_monotonic_increasing
     assert "stopped giving pictures" in results[0].problem
     with pytest.raises(MediaError, match="a camera alone, got 2 inputs"):
-        check_alone([*camera, tmp_path / "t.csv"])
+        check_only_webcam([*camera, tmp_path / "t.csv"])
 
 
 def test_a_surprise_after_some_rows_keeps_them(model, tmp_path, monkeypatch):

@@ -9,8 +9,8 @@ import triaffect
 from tests.tables.made_rows import made_rows
 from tests.tasks.toy import PAIN
 from triaffect.errors import TableError
-from triaffect.tables.interop import PROGRAMS, renamed, renamed_notes
-from triaffect.tables.postprocess import TableForm
+from triaffect.tables.interop import PROGRAMS, describe_columns, rename_columns
+from triaffect.tables.postprocess import Postprocessing
 from triaffect.tables.schema import with_columns
 from triaffect.tasks.registry import TASKS
 
@@ -34,7 +34,7 @@ THRESHOLDS = {"AU1": 0.8, "AU25": 0.2}
 def test_openface_names_and_values():
     raw = made_rows(80)
     strict = [task.with_thresholds(THRESHOLDS) for task in TASKS]
-    told = renamed(raw, "openface", strict)
+    told = rename_columns(raw, "openface", strict)
     assert set(told.column_names) - OPENFACE == {"clip"}
     assert not [name for name in told.column_names if name.endswith("_r")]
     told, raw = told.to_pandas(), raw.to_pandas()
@@ -51,7 +51,7 @@ def test_openface_names_and_values():
 
 def test_pyfeat_names_and_values():
     raw = made_rows(80)
-    told = renamed(raw, "pyfeat", TASKS)
+    told = rename_columns(raw, "pyfeat", TASKS)
     assert set(told.column_names) - PYFEAT == {"time_s", "face_id"}
     same = {
         "FaceRectX": "box_x",
@@ -79,20 +79,20 @@ def test_landmarks_are_told_where_there_are_some(program):
     points = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
     ours = {f"{point}_{axis}": k for k, point in enumerate(points) for axis in "xy"}
     raw = made_rows(20).drop_columns(list(ours))
-    assert "x_30" not in renamed(raw, program, TASKS).column_names
+    assert "x_30" not in rename_columns(raw, program, TASKS).column_names
     seen = with_columns(raw, {name: pa.array(np.full(len(raw), k)) for name, k in ours.items()})
-    told = renamed(seen, program, TASKS)
+    told = rename_columns(seen, program, TASKS)
     for number, k in ((30, 2), (48, 3), (54, 4)):
         assert set(told[f"x_{number}"].to_pylist()) == set(told[f"y_{number}"].to_pylist()) == {k}
-    assert len(told.column_names) == len(renamed(raw, program, TASKS).column_names) + 6
-    assert set(told.column_names) == {*renamed_notes(program, TASKS), *PROGRAMS[program].own}
+    assert len(told.column_names) == len(rename_columns(raw, program, TASKS).column_names) + 6
+    assert set(told.column_names) == {*describe_columns(program, TASKS), *PROGRAMS[program].own}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_task_that_they_do_not_have_is_left_out(program):
     four = (*TASKS, PAIN)
-    assert renamed(made_rows(tasks=four), program, four).column_names == (
-        renamed(made_rows(), program, TASKS).column_names
+    assert rename_columns(made_rows(tasks=four), program, four).column_names == (
+        rename_columns(made_rows(), program, TASKS).column_names
     )
 
 
@@ -101,4 +101,4 @@ def test_a_table_in_memory_is_renamed_likewise():
     told = triaffect.to_openface(frame, {"AU12": 0.9})
     assert told["AU12_c"].sum() == (frame["AU12"] >= 0.9).sum()
     with pytest.raises(TableError, match="expected one of openface, pyfeat"):
-        TableForm.parse(columns="openpose")
+        Postprocessing.parse(columns="openpose")

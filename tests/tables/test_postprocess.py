@@ -10,20 +10,20 @@ from triaffect.errors import TableError, TriaffectError
 from triaffect.tables.metadata import column_notes
 from triaffect.tables.postprocess import (
     PLAIN,
-    TableForm,
+    Postprocessing,
     check_outputs,
-    formed,
-    formed_schema,
+    postprocess,
+    postprocess_schema,
 )
 from triaffect.tasks.registry import TASKS
 
 FORMS = [
     PLAIN,
-    TableForm.parse("causal"),
-    TableForm.parse("centred:0.8s", "2s"),
-    TableForm.parse(baseline="500ms"),
-    TableForm.parse(columns="openface"),
-    TableForm.parse(columns="pyfeat"),
+    Postprocessing.parse("causal"),
+    Postprocessing.parse("centred:0.8s", "2s"),
+    Postprocessing.parse(baseline="500ms"),
+    Postprocessing.parse(columns="openface"),
+    Postprocessing.parse(columns="pyfeat"),
 ]
 
 PROBLEM = {"clip": "1.mp4", "state": "partial", "rows": 3, "problem": "cut off"}
@@ -32,8 +32,8 @@ PROBLEM = {"clip": "1.mp4", "state": "partial", "rows": 3, "problem": "cut off"}
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form.options()))
 def test_the_schema_is_known_beforehand_and_every_column_is_explained(form):
     raw = made_rows()
-    schema = formed_schema(raw.schema, form, TASKS)
-    table = joined(formed([raw], form, TASKS))
+    schema = postprocess_schema(raw.schema, form, TASKS)
+    table = joined(postprocess([raw], form, TASKS))
     assert table.schema.equals(schema)
     notes = column_notes(schema, form, TASKS)
     assert list(notes) == schema.names
@@ -41,7 +41,7 @@ def test_the_schema_is_known_beforehand_and_every_column_is_explained(form):
 
 
 def test_notes_say_how():
-    schema = formed_schema(made_rows().schema, FORMS[2], TASKS)
+    schema = postprocess_schema(made_rows().schema, FORMS[2], TASKS)
     notes = column_notes(schema, FORMS[2], [task.with_thresholds({"AU1": 0.3}) for task in TASKS])
     assert "present from 0.3" in notes["AU1"]
     assert "centred:0.8s" in notes["valence_smooth"]
@@ -50,7 +50,7 @@ def test_notes_say_how():
 
 def test_notes_say_of_what_other_programs_columns_are_made():
     form, strict = FORMS[4], [task.with_thresholds({"AU1": 0.3}) for task in TASKS]
-    notes = column_notes(formed_schema(made_rows().schema, form, TASKS), form, strict)
+    notes = column_notes(postprocess_schema(made_rows().schema, form, TASKS), form, strict)
     assert notes["AU01_c"] == "OpenFace 2's; our AU1, 1 from 0.3 on, else 0"
     assert notes["frame"] == "OpenFace 2's; our frame, counted from 1"
     assert notes["timestamp"] == "OpenFace 2's; our time_s"
@@ -70,7 +70,7 @@ def test_a_summary_that_cannot_be_written_is_refused(tmp_path, monkeypatch, summ
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(TriaffectError, match=words):
-        check_outputs(tmp_path / "t.csv", TableForm.parse(summary=tmp_path / summary))
+        check_outputs(tmp_path / "t.csv", Postprocessing.parse(summary=tmp_path / summary))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_summary_that_cannot_be_written_is_refused(tmp_path, monkeypatch, summ
 )
 def test_no_such_form(wrong):
     with pytest.raises(TableError):
-        TableForm.parse(**wrong)
+        Postprocessing.parse(**wrong)
 
 
 def test_tables_in_memory_keep_what_else_they_hold():

@@ -18,8 +18,8 @@ from triaffect.tables.smoothing import (
     Kind,
     Smoothing,
     centred_means,
-    smoothed,
-    smoothed_fields,
+    smooth_fields,
+    smooth_parts,
     stands_for_s,
 )
 from triaffect.tasks.registry import TASKS
@@ -70,7 +70,7 @@ def centred_loop(times, values, width_s):
 @pytest.mark.parametrize("seed", range(3))
 def test_it_equals_a_plain_loop(smoothing, loop, seed):
     raw = made_rows(200, seed=seed)
-    table = joined(smoothed([raw], smoothing, TASKS)).to_pandas()
+    table = joined(smooth_parts([raw], smoothing, TASKS)).to_pandas()
     faces = table["face_id"].fillna(-1)
     assert {-1, 0, 1} == set(faces)
     assert table["valence"].isna().any()
@@ -89,18 +89,18 @@ def test_it_does_not_matter_where_the_stream_is_cut(smoothing, seed, places):
     clips = [made_rows(30, seed=seed + k, clip=f"{k % 2}.mp4") for k in range(3)]
     whole = joined(clips)
     parts = cut(whole, {place for place in places if place <= len(whole)})
-    expected = joined(joined(smoothed([clip], smoothing, TASKS)) for clip in clips)
-    assert joined(smoothed(parts, smoothing, TASKS)).equals(expected)
+    expected = joined(joined(smooth_parts([clip], smoothing, TASKS)) for clip in clips)
+    assert joined(smooth_parts(parts, smoothing, TASKS)).equals(expected)
 
 
 @pytest.mark.parametrize("smoothing", BOTH, ids=str)
 def test_raw_columns_stay_and_blanks_stay_blank(smoothing):
     raw = made_rows(80)
-    table = joined(smoothed([raw], smoothing, TASKS))
+    table = joined(smooth_parts([raw], smoothing, TASKS))
     assert table.select(raw.column_names).equals(raw)
     assert table.schema.names == [
         *raw.schema.names,
-        *(field.name for field in smoothed_fields(raw.schema, TASKS)),
+        *(field.name for field in smooth_fields(raw.schema, TASKS)),
     ]
     for task in TASKS:
         for name in task.prediction_columns:
@@ -109,7 +109,7 @@ def test_raw_columns_stay_and_blanks_stay_blank(smoothing):
 
 @pytest.mark.parametrize("smoothing", BOTH, ids=str)
 def test_smoothed_distributions_are_distributions_and_name_their_likeliest(smoothing):
-    frame = joined(smoothed([made_rows(200)], smoothing, TASKS)).to_pandas()
+    frame = joined(smooth_parts([made_rows(200)], smoothing, TASKS)).to_pandas()
     for task in (task for task in TASKS if task.exclusive):
         smooth = frame[[name + SUFFIX for name in task.columns]].dropna()
         np.testing.assert_allclose(smooth.sum(axis=1), 1, atol=1e-5)
@@ -148,7 +148,7 @@ def test_every_value_counts_for_the_time_it_stands_for():
 def test_a_pause_starts_a_causal_mean_afresh_and_a_short_one_does_not():
     for pause, afresh in ((0.9, False), (1.1, True)):
         raw = made_rows(times_s=[0.0, 0.04, 0.04 + pause], faces=1, gaps=False)
-        frame = joined(smoothed([raw], BOTH[0], TASKS)).to_pandas()
+        frame = joined(smooth_parts([raw], BOTH[0], TASKS)).to_pandas()
         assert frame["face_id"].tolist() == [0, 0, 0]
         assert (frame["valence"].iloc[2] == frame["valence" + SUFFIX].iloc[2]) == afresh
 
@@ -167,7 +167,7 @@ def test_no_more_is_kept_and_awaited_than_told(smoothing):
             yield raw.take([row])  # a copy, so that it is gone when nobody holds it
 
     told = 0
-    for table in smoothed(rows(), smoothing, TASKS):
+    for table in smooth_parts(rows(), smoothing, TASKS):
         told += len(table)
         if len(taken) < len(raw):
             behind_s = read_s - table["time_s"][-1].as_py()
@@ -178,7 +178,7 @@ def test_no_more_is_kept_and_awaited_than_told(smoothing):
 
 def test_only_the_tasks_columns_are_smoothed_whatever_they_are():
     four = (*TASKS, PAIN)
-    table = joined(smoothed([made_rows(tasks=four)], BOTH[1], four))
+    table = joined(smooth_parts([made_rows(tasks=four)], BOTH[1], four))
     assert "pain_smooth" in table.column_names
     assert "detection_smooth" not in table.column_names
 
@@ -186,7 +186,7 @@ def test_only_the_tasks_columns_are_smoothed_whatever_they_are():
 def test_off_is_the_default_and_adds_nothing():
     assert Smoothing() == OFF == Smoothing.parse("off")
     raw = made_rows()
-    assert joined(smoothed([raw], OFF, TASKS)).equals(raw)
+    assert joined(smooth_parts([raw], OFF, TASKS)).equals(raw)
 
 
 @pytest.mark.parametrize("text", ["off", "causal:0.25s", "centred:1.5s"])
@@ -206,6 +206,6 @@ def test_no_such_smoothing(text):
 def test_time_that_falls_starts_afresh():
     one = made_rows(20, seed=1)
     twice = pd.concat([one.to_pandas()] * 2)
-    table = joined(smoothed([pa.Table.from_pandas(twice)], BOTH[1], TASKS)).to_pandas()
+    table = joined(smooth_parts([pa.Table.from_pandas(twice)], BOTH[1], TASKS)).to_pandas()
     half = len(one)
     pd.testing.assert_frame_equal(table[:half], table[half:].set_index(table.index[:half]))

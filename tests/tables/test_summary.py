@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.tables.made_rows import cut, joined, made_rows
 from tests.tasks.toy import PAIN
-from triaffect.tables.summary import BINS, summarised, summary_schema
+from triaffect.tables.summary import BINS, summarize_parts, summary_schema
 from triaffect.tasks.registry import TASKS
 
 THRESHOLDS = {"AU1": 0.8, "AU25": 0.2}
@@ -33,7 +33,7 @@ def percentile(values, weight, share):
 def test_it_equals_plain_weighted_statistics(seed):
     raw = made_rows(300, seed=seed)
     frame = raw.to_pandas().assign(weight=lasting)
-    told = joined(summarised([raw], STRICT)).to_pandas().set_index("face_id")
+    told = joined(summarize_parts([raw], STRICT)).to_pandas().set_index("face_id")
     assert told.index.isna().tolist() == [False, False, True]
     clip_s = frame.drop_duplicates("time_s")["weight"].sum()
     for face, rows in frame.groupby("face_id", dropna=False):
@@ -69,7 +69,7 @@ def test_it_equals_plain_weighted_statistics(seed):
 
 def test_detection_is_that_of_the_face():
     raw = made_rows(50)
-    told = joined(summarised([raw], TASKS)).to_pandas()
+    told = joined(summarize_parts([raw], TASKS)).to_pandas()
     assert told["detection_mean"].isna().tolist() == told["face_id"].isna().tolist()
     frame = raw.to_pandas().assign(weight=lasting)
     own = frame[frame["face_id"] == 0]
@@ -79,15 +79,15 @@ def test_detection_is_that_of_the_face():
 
 def test_each_clip_has_its_rows_in_order():
     clips = [made_rows(20, seed=k, clip=f"{k}.mp4") for k in (3, 1)]
-    told = joined(summarised(clips, TASKS))
-    alone = joined(joined(summarised([clip], TASKS)) for clip in clips)
+    told = joined(summarize_parts(clips, TASKS))
+    alone = joined(joined(summarize_parts([clip], TASKS)) for clip in clips)
     assert told.equals(alone)
     assert told["clip"].to_pylist() == sorted(told["clip"].to_pylist(), reverse=True)
 
 
 def test_a_picture_is_a_moment_that_lasts_no_time():
     raw = made_rows(times_s=[0.0], faces=1, gaps=False)
-    told = joined(summarised([raw], TASKS)).to_pandas().iloc[0]
+    told = joined(summarize_parts([raw], TASKS)).to_pandas().iloc[0]
     row = raw.to_pandas().iloc[0]
     assert (told["seconds"], told["rows"], told["clip_share"]) == (0, 1, 1)
     for name in ("valence_mean", "valence_p5", "valence_p50", "valence_p95"):
@@ -101,14 +101,14 @@ def test_a_face_without_predictions_has_blanks():
     blank = [name for task in TASKS for name in task.prediction_columns]
     raw[blank] = np.nan
     table = pa.Table.from_pandas(raw, made_rows(1).schema, preserve_index=False)
-    told = joined(summarised([table], TASKS)).to_pandas()
+    told = joined(summarize_parts([table], TASKS)).to_pandas()
     assert told[["valence_mean", "valence_p50", "neutral_share", "AU1_share"]].isna().all(axis=None)
     assert told["seconds"].gt(0).all()
 
 
 def test_another_task_is_summed_up_too():
     four = (*TASKS, PAIN)
-    told = joined(summarised([made_rows(tasks=four)], four)).to_pandas()
+    told = joined(summarize_parts([made_rows(tasks=four)], four)).to_pandas()
     assert told["pain_mean"].between(0, 1).all()
     assert "pain_p50" in summary_schema(four).names
 
@@ -118,5 +118,5 @@ def test_another_task_is_summed_up_too():
 def test_it_does_not_matter_where_the_stream_is_cut(seed, places):
     whole = joined([made_rows(20, seed=seed), made_rows(20, seed=seed + 1, clip="b.mp4")])
     parts = cut(whole, {place for place in places if place <= len(whole)})
-    told = [joined(summarised(each, TASKS)).to_pandas() for each in ([whole], parts)]
+    told = [joined(summarize_parts(each, TASKS)).to_pandas() for each in ([whole], parts)]
     pd.testing.assert_frame_equal(*told, rtol=0, atol=2e-6)

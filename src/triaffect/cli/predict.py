@@ -192,11 +192,11 @@ def predict(
     from triaffect.io.atomic import check_output
     from triaffect.media.find import find_media
     from triaffect.prediction.batch import PredictionJob, predict_files
-    from triaffect.prediction.inputs import Opening, check_alone
+    from triaffect.prediction.inputs import InputOptions, check_only_webcam
     from triaffect.prediction.predictor import model_folder
     from triaffect.report.annotate import Annotator
     from triaffect.report.prediction_page import PredictionPage
-    from triaffect.tables.postprocess import TableForm, check_outputs
+    from triaffect.tables.postprocess import Postprocessing, check_outputs
     from triaffect.tables.results import Interrupted
 
     cv2.setNumThreads(1)  # detection, cutting and decoding run in threads of their own
@@ -211,13 +211,13 @@ def predict(
         min_face_px=min_face,
         max_faces=max_faces,
     )
-    form = TableForm.parse(smooth, baseline, columns, summary)
+    form = Postprocessing.parse(smooth, baseline, columns, summary)
     files = find_media(inputs, images_as_video is not None)
-    check_alone(files)
+    check_only_webcam(files)
     check_outputs(output, form)
     if report:
         check_output(report)
-    reading = Opening(images_as_video, seconds)
+    reading = InputOptions(images_as_video, seconds)
     job = PredictionJob(output, model_folder(model), device, options, form, reading)
     predictor = job.load()
     page = PredictionPage(model=predictor.manifest, pictures=not no_thumbnails) if report else None

@@ -40,12 +40,18 @@ from triaffect.io.atomic import make_folder, write_text
 from triaffect.io.workers import Cancelled, WorkerPool
 from triaffect.media.images import FrameSource
 from triaffect.media.probe import MediaFile
-from triaffect.prediction.inputs import SINGLE_FILES, Opening
+from triaffect.prediction.inputs import DEFAULT_INPUTS, InputOptions
 from triaffect.prediction.options import DEFAULT, Options
 from triaffect.prediction.predictor import PartialMediaWarning, Predictor
-from triaffect.tables.interop import renamed
-from triaffect.tables.metadata import about_run, column_notes
-from triaffect.tables.postprocess import PLAIN, TableForm, check_outputs, formed, formed_schema
+from triaffect.tables.interop import rename_columns
+from triaffect.tables.metadata import column_notes, describe_run
+from triaffect.tables.postprocess import (
+    PLAIN,
+    Postprocessing,
+    check_outputs,
+    postprocess,
+    postprocess_schema,
+)
 from triaffect.tables.results import (
     FileResult,
     Interrupted,
@@ -103,8 +109,8 @@ class PredictionJob:
     model: Path
     device: str = CPU
     options: Options = DEFAULT
-    form: TableForm = PLAIN
-    inputs: Opening = SINGLE_FILES
+    form: Postprocessing = PLAIN
+    inputs: InputOptions = DEFAULT_INPUTS
 
     def load(self) -> Predictor:
         """Load the model.
@@ -217,7 +223,7 @@ class Outputs:
         self._listeners = list(listeners)
         self._problem: TriaffectError | None = None
         self._files = ExitStack()
-        self._schema = formed_schema(predictor.schema, self._form, self._tasks)
+        self._schema = postprocess_schema(predictor.schema, self._form, self._tasks)
         self._table = self._files.enter_context(TableWriter(job.output, self._schema))
         self._summary: TableWriter | None = None
         if self._form.summary:
@@ -253,9 +259,9 @@ class Outputs:
         """
         summary = ClipSummary(self._tasks)
         form = replace(self._form, columns=None)  # listeners know our own names
-        for table in formed(self._observed(rows, path, summary), form, self._tasks):
+        for table in postprocess(self._observed(rows, path, summary), form, self._tasks):
             columns = self._form.columns
-            self._table.append(renamed(table, columns, self._tasks) if columns else table)
+            self._table.append(rename_columns(table, columns, self._tasks) if columns else table)
             for listener in tuple(self._listeners):
                 self._call(listener, table, path)
         if self._summary and (rows_of_faces := summary.rows()):
@@ -289,7 +295,7 @@ class Outputs:
         """
         job = self._job
         options = {"device": job.device, **asdict(job.options), **self._form.options()}
-        metadata = about_run(job.model, options, self._tasks, problems(results))
+        metadata = describe_run(job.model, options, self._tasks, problems(results))
         notes = {"columns": column_notes(self._schema, self._form, self._tasks)}
         self._table.metadata = {**metadata, **notes}
         is_partial = any(result.stopped for result in results)

@@ -1,4 +1,4 @@
-"""What an input is opened as: a file, a folder of pictures, a camera."""
+"""Kinds of input from the command line: a file, a folder of pictures, a webcam."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from triaffect.media.webcam import CameraFrames, ctrl_c
 
 
 @dataclass(frozen=True)
-class Opening:
-    """How inputs that are no single files are read.
+class InputOptions:
+    """Options of inputs that are not single files.
 
     Attributes:
         images_rate: Pictures per second of a folder that is one video; None if none is.
@@ -45,15 +45,15 @@ class Opening:
             yield probe(path)
 
     def state(self, path: Path) -> str:
-        """What tells that an input is still the one it was: sizes and times of change."""
+        """Sizes and times of change, by which an input is seen to be still the same."""
         if self.images_rate is not None and path.is_dir():
             states = [f"{image.name} {_state(image)}" for image in pictures_in(path)]
             return "\n".join([f"{self.images_rate} pictures/s", *states])
         return _state(path)
 
 
-SINGLE_FILES = Opening()
-"""Every input is a file."""
+DEFAULT_INPUTS = InputOptions()
+"""Every input is a file, or a webcam until Ctrl-C."""
 
 
 def _state(path: Path) -> str:
@@ -64,8 +64,8 @@ def _state(path: Path) -> str:
     return f"{state.st_size}\n{state.st_mtime_ns}"
 
 
-def check_alone(files: list[Path]) -> None:
-    """Make sure that a camera is the only input: nobody watches it while a file is read.
+def check_only_webcam(files: list[Path]) -> None:
+    """Check that a webcam is the only input: nobody watches it while a file is read.
 
     Raises:
         MediaError: It is not.

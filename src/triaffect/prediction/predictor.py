@@ -44,7 +44,7 @@ from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import Frame
 from triaffect.prediction.buffers import FaceMemory, VoiceMemory
 from triaffect.prediction.heads import Fusion
-from triaffect.prediction.inputs import SINGLE_FILES
+from triaffect.prediction.inputs import DEFAULT_INPUTS
 from triaffect.prediction.options import DEFAULT, OptionKeywords, Options
 from triaffect.prediction.python_inputs import (
     ByteInput,
@@ -235,7 +235,7 @@ class Predictor:
                     name = pa.array([item.name] * len(table), pa.string())
                     yield table.set_column(table.schema.get_field_index("clip"), "clip", name)
         else:
-            with SINGLE_FILES.open(item) as source:
+            with DEFAULT_INPUTS.open(item) as source:
                 yield from self.predict_source(source)
 
     def watch(self, footage: Footage, clip: str | Path) -> Generator[pa.Table]:

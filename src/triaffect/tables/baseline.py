@@ -1,7 +1,7 @@
 """How far a face is above its own beginning: a neutral of each person, as far as one can tell.
 
 The neutral of a face is the median of its first seconds, of each column on its own. Values after
-them are told relative to it. Before it is known, and for frames without a face, which show no one
+it are relative to it. Before it is known, and for frames without a face, which show no one
 in particular, the new columns are blank; so they are for a face that is not seen that long.
 """
 
@@ -18,7 +18,7 @@ from triaffect.tables.schema import (
     faces_of,
     number_columns,
     rows_by_face,
-    stretches,
+    split_segments,
     times_of,
     values_of,
     with_columns,
@@ -30,12 +30,12 @@ SUFFIX = "_above_own"
 LEAST_S, MOST_S = 0.1, 600.0
 
 
-def compared_columns(tasks: Sequence[Task]) -> tuple[str, ...]:
+def baseline_columns(tasks: Sequence[Task]) -> tuple[str, ...]:
     """Columns that have a neutral: all but classes of which one is right."""
     return tuple(name for task in tasks if not task.exclusive for name in task.columns)
 
 
-def above_own(
+def subtract_baseline(
     tables: Iterable[pa.Table], seconds: float, tasks: Sequence[Task]
 ) -> Iterator[pa.Table]:
     """Add each value's distance from the face's own neutral to a table that comes in parts.
@@ -49,22 +49,22 @@ def above_own(
         The same rows in order, with columns ending in `SUFFIX`. What is kept of a clip is the
         beginnings of faces of which no more was seen, and one number a column of the others.
     """
-    columns = compared_columns(tasks)
-    for stretch in stretches(tables):
-        faces: dict[int, _Own] = {}
-        for table in stretch:
+    columns = baseline_columns(tasks)
+    for segment in split_segments(tables):
+        faces: dict[int, _FaceBaseline] = {}
+        for table in segment:
             times, values = times_of(table), values_of(table, columns)
             above = np.full_like(values, np.nan)
             for face, rows in rows_by_face(faces_of(table)):
                 seen = rows[~np.isnan(values[rows]).all(axis=1)]
                 if face != NO_FACE and len(seen):
-                    own = faces.setdefault(face, _Own(times[seen[0]] + seconds))
+                    own = faces.setdefault(face, _FaceBaseline(times[seen[0]] + seconds))
                     above[seen] = own.above(times[seen], values[seen])
             names = [name + SUFFIX for name in columns]
             yield with_columns(table, number_columns(names, above))
 
 
-class _Own:
+class _FaceBaseline:
     """One face's neutral.
 
     Args:
@@ -90,6 +90,6 @@ class _Own:
 
 
 def _medians(values: Values) -> Values:
-    """Median of each column's known values, NaN where there is none, (N, K) to (K,)."""
-    known = [column[~np.isnan(column)] for column in values.T]
-    return np.array([np.median(column) if len(column) else np.nan for column in known])
+    """Median of each column's valid values, NaN where there is none, (N, K) to (K,)."""
+    valid = [column[~np.isnan(column)] for column in values.T]
+    return np.array([np.median(column) if len(column) else np.nan for column in valid])

@@ -1,6 +1,6 @@
 """The table under the column names of other programs, as far as theirs mean the same.
 
-What a program's columns are called, and which of ours mean the same, is told by the tasks
+What a program's columns are called, and which of ours mean the same, is declared by the tasks
 (`Task.column_aliases`) and below; ``docs/reference/other-programs.md`` says where it was looked up,
 and what is left out and why. A column of ours that a table lacks leaves theirs out.
 """
@@ -53,7 +53,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Program:
+class OtherProgram:
     """Another program and its table.
 
     Attributes:
@@ -80,7 +80,7 @@ def _points() -> tuple[Column, ...]:
 
 
 PROGRAMS = {
-    "openface": Program(
+    "openface": OtherProgram(
         "OpenFace 2",
         (
             Column("frame", "frame", _from_one, "counted from 1"),
@@ -94,7 +94,7 @@ PROGRAMS = {
         ("clip",),
         presence=True,
     ),
-    "pyfeat": Program(
+    "pyfeat": OtherProgram(
         "Py-Feat",
         (
             Column("FaceRectX", "box_x"),
@@ -108,60 +108,62 @@ PROGRAMS = {
         ("time_s", "face_id"),
     ),
 }
-"""By the word that asks for it."""
+"""By the program_key that asks for it."""
 
 
-def check_program(word: str) -> str:
+def check_program(program_key: str) -> str:
     """Make sure that a program is known.
 
     Raises:
         TableError: It is not.
     """
-    if word not in PROGRAMS:
-        raise TableError(f"one of {', '.join(PROGRAMS)}", repr(word), where="columns")
-    return word
+    if program_key not in PROGRAMS:
+        raise TableError(f"one of {', '.join(PROGRAMS)}", repr(program_key), where="columns")
+    return program_key
 
 
-def renamed(table: pa.Table, word: str, tasks: Sequence[Task]) -> pa.Table:
+def rename_columns(table: pa.Table, program_key: str, tasks: Sequence[Task]) -> pa.Table:
     """The rows under another program's column names.
 
     Args:
         table: A prediction table, or a part of one.
-        word: A key of `PROGRAMS`.
+        program_key: A key of `PROGRAMS`.
         tasks: Whose columns it has, with the thresholds from which one counts as present.
     """
-    program = PROGRAMS[word]
-    told = _told(table, program.before)
+    program = PROGRAMS[program_key]
+    columns_out = _other_columns(table, program.before)
     for task in tasks:
-        told |= _of_task(table, task, word, program.presence)
+        columns_out |= _of_task(table, task, program_key, program.presence)
     own = tuple(Column(name, name) for name in program.own)
-    return pa.table(told | _told(table, (*program.after, *own)))
+    return pa.table(columns_out | _other_columns(table, (*program.after, *own)))
 
 
-def renamed_notes(word: str, tasks: Sequence[Task]) -> dict[str, str]:
+def describe_columns(program_key: str, tasks: Sequence[Task]) -> dict[str, str]:
     """Of what each column with a name of theirs is made, and how."""
-    program = PROGRAMS[word]
+    program = PROGRAMS[program_key]
     notes = {
         column.name: f"{program.name}'s; our {column.ours}" + (column.note and f", {column.note}")
         for column in (*program.before, *program.after)
     }
     for task in tasks:
         levels = task.present_from if program.presence else {}
-        for ours, theirs in task.column_aliases.get(word, {}).items():
+        for ours, theirs in task.column_aliases.get(program_key, {}).items():
             how = f", 1 from {levels[ours]:g} on, else 0" if ours in levels else ""
             notes[theirs] = f"{program.name}'s; our {ours}{how}"
     return notes
 
 
-def _told(table: pa.Table, columns: Sequence[Column]) -> dict[str, pa.ChunkedArray | pa.Array]:
+def _other_columns(
+    table: pa.Table, columns: Sequence[Column]
+) -> dict[str, pa.ChunkedArray | pa.Array]:
     there = set(table.column_names)
     return {c.name: c.how(table[c.ours]) for c in columns if c.ours in there}
 
 
 def _of_task(
-    table: pa.Table, task: Task, word: str, presence: bool
+    table: pa.Table, task: Task, program_key: str, presence: bool
 ) -> dict[str, pa.ChunkedArray | pa.Array]:
-    names = task.column_aliases.get(word, {})
+    names = task.column_aliases.get(program_key, {})
     if not presence or not task.threshold_columns:
         return {theirs: table[ours] for ours, theirs in names.items()}
     values = values_of(table, task.columns)

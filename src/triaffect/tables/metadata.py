@@ -1,4 +1,4 @@
-"""What is told about a table: what made it, how, what its columns mean, what it may be used for."""
+"""Metadata of a table: the model and options that made it, and what its columns mean."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet
+from pydantic import BaseModel, ConfigDict
 
+from triaffect.errors import TableError
 from triaffect.features.model_folder import DESCRIPTION, file_hash, read_manifest
 from triaffect.tables import baseline, smoothing
-from triaffect.tables.interop import renamed_notes
+from triaffect.tables.interop import describe_columns
+from triaffect.tables.results import meta_name
 from triaffect.tasks.task import Task
 from triaffect.version import __version__
 
 if TYPE_CHECKING:
-    from triaffect.tables.postprocess import TableForm
+    from triaffect.tables.postprocess import Postprocessing
 
 _POINTS = {
     "left_eye": "left eye",
@@ -50,26 +54,104 @@ _NOTES = {
 }
 
 
-def about_run(
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelMetadata(_Record):
+    """The model that made a table.
+
+    Attributes:
+        name: As its folder says.
+        version: Likewise.
+        sha256: Hash of ``model.json``, which holds the hashes of the networks.
+        licence: What the weights may be used for.
+        label_origins: Where the labels of each task came from, by its key.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    licence: str
+    label_origins: dict[str, str]
+
+
+class ProblemMetadata(_Record):
+    """An input that is not wholly in a table; see `triaffect.tables.results.problems`."""
+
+    clip: str
+    state: str
+    rows: int
+    problem: str
+
+
+class TableMetadata(_Record):
+    """Metadata of a table: what stands in ``NAME.meta.json`` or among a Parquet file's metadata.
+
+    Attributes:
+        tool: "triaffect".
+        version: That of the package.
+        model: The model.
+        options: Device, options of the prediction and of the table, by name.
+        thresholds: Probability from which a column counts as present, by column.
+        problems: Inputs that are not wholly in the table.
+        columns: What each column means, by name; None for a summary.
+    """
+
+    tool: str
+    version: str
+    model: ModelMetadata
+    options: dict[str, Any]
+    thresholds: dict[str, float]
+    problems: list[ProblemMetadata]
+    columns: dict[str, str] | None = None
+
+
+def describe_run(
     model: Path, options: Mapping[str, Any], tasks: Sequence[Task], missing: Sequence[Any]
 ) -> dict[str, Any]:
-    """What is told about a table of predictions.
+    """Metadata of a table of predictions, but for its columns, as JSON takes them.
 
     Args:
         model: The model folder.
-        options: What was asked for, as JSON takes it.
+        options: Device, options of the prediction and of the table, as JSON takes them.
         tasks: What was predicted, with the thresholds from which a column counts as present.
         missing: The inputs that are not wholly in the table, as
-            `triaffect.tables.results.problems` tells them.
+            `triaffect.tables.results.problems` lists them.
     """
-    return {
-        "tool": "triaffect",
-        "version": __version__,
-        "model": describe_model(model),
-        "options": dict(options),
-        "thresholds": {name: float(level) for name, level in _thresholds(tasks).items()},
-        "problems": list(missing),
-    }
+    metadata = TableMetadata(
+        tool="triaffect",
+        version=__version__,
+        model=ModelMetadata(**describe_model(model)),
+        options=dict(options),
+        thresholds={name: level for task in tasks for name, level in task.present_from.items()},
+        problems=[ProblemMetadata(**each) for each in missing],
+    )
+    return metadata.model_dump(exclude={"columns"})
+
+
+def read_metadata(table: Path) -> TableMetadata:
+    """Read the metadata of a table that `triaffect predict` wrote, this version or 0.1.0.
+
+    Args:
+        table: The table: a Parquet file, or one with its ``.meta.json`` beside it.
+
+    Raises:
+        TableError: It has none, or they are damaged.
+    """
+    path = table
+    try:
+        if table.suffix.lower() == ".parquet":
+            schema = pyarrow.parquet.read_schema(table)
+            text = (schema.metadata or {})[b"triaffect"].decode("utf-8")
+        else:
+            path = meta_name(table)
+            text = path.read_text("utf-8")
+        return TableMetadata.model_validate_json(text)
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        got = "none" if isinstance(error, (OSError, KeyError)) else "damaged ones"
+        remedy = "predict again; a table is described by the file beside it"
+        raise TableError("a table with its metadata", got, remedy, where=path) from error
 
 
 def describe_model(model: Path) -> dict[str, Any]:
@@ -89,21 +171,17 @@ def describe_model(model: Path) -> dict[str, Any]:
     }
 
 
-def column_notes(schema: pa.Schema, form: TableForm, tasks: Sequence[Task]) -> dict[str, str]:
-    """What each column means, by name; one that nothing is known of is left out."""
+def column_notes(schema: pa.Schema, steps: Postprocessing, tasks: Sequence[Task]) -> dict[str, str]:
+    """What each column means, by name; one without a note is left out."""
     notes = _NOTES | _task_notes(tasks)
-    if form.columns:
-        notes |= renamed_notes(form.columns, tasks)
-    how = f"smoothed, {form.smooth}"
-    above = f"minus the median of the face's first {form.baseline_s or 0:g} s"
+    if steps.columns:
+        notes |= describe_columns(steps.columns, tasks)
+    how = f"smoothed, {steps.smooth}"
+    above = f"minus the median of the face's first {steps.baseline_s or 0:g} s"
     for name in tuple(notes):
         notes[name + smoothing.SUFFIX] = f"{name} {how}"
         notes[name + baseline.SUFFIX] = f"{name} {above}"
     return {name: notes[name] for name in schema.names if name in notes}
-
-
-def _thresholds(tasks: Sequence[Task]) -> dict[str, float]:
-    return {name: level for task in tasks for name, level in task.present_from.items()}
 
 
 def _task_notes(tasks: Sequence[Task]) -> dict[str, str]:

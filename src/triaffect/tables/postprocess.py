@@ -1,6 +1,6 @@
 """Post-process prediction tables: smoothing, baseline, renamed columns, summary.
 
-It happens to finished rows, part by part, so that rows computed once serve any form, and the
+It happens to finished rows, part by part, so that rows computed once serve every choice, and the
 command line and Python give the same numbers.
 """
 
@@ -16,19 +16,19 @@ import pyarrow as pa
 
 from triaffect.errors import TableError
 from triaffect.io.durations import parse_duration
-from triaffect.tables import baseline as own
-from triaffect.tables.interop import check_program, renamed
+from triaffect.tables import baseline as face_baseline
+from triaffect.tables.interop import check_program, rename_columns
 from triaffect.tables.schema import tasks_in, to_pandas
-from triaffect.tables.smoothing import OFF, Smoothing, smoothed, smoothed_fields
-from triaffect.tables.summary import summarised, summary_schema
+from triaffect.tables.smoothing import OFF, Smoothing, smooth_fields, smooth_parts
+from triaffect.tables.summary import summarize_parts, summary_schema
 from triaffect.tables.writers import check_table_output
 from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class TableForm:
-    """How a prediction table is written.
+class Postprocessing:
+    """The steps from rows as predicted to a table as written.
 
     Attributes:
         smooth: With what its numbers are smoothed; the raw ones stay.
@@ -49,26 +49,26 @@ class TableForm:
         baseline: str | float | None = None,
         columns: str | None = None,
         summary: Path | None = None,
-    ) -> TableForm:
-        """Read a form as a user writes it.
+    ) -> Postprocessing:
+        """Parse the steps as a user writes them.
 
         Raises:
             TableError: One of them cannot be, or they do not go together.
         """
-        form = TableForm(
+        steps = Postprocessing(
             Smoothing.parse(smooth),
             None if baseline is None else read_baseline(baseline),
             None if columns is None else check_program(columns),
             summary,
         )
-        if form.columns and (form.smooth != OFF or form.baseline_s is not None):
+        if steps.columns and (steps.smooth != OFF or steps.baseline_s is not None):
             expected = "raw numbers under another program's column names"
             got, remedy = "smoothing or a baseline too", "ask for them in a table of its own"
             raise TableError(expected, got, remedy, where="columns")
-        return form
+        return steps
 
     def options(self) -> dict[str, Any]:
-        """What was asked for of the table itself, for its description."""
+        """Options of the table itself, for its metadata."""
         return {
             "smooth": str(self.smooth),
             "baseline_s": self.baseline_s,
@@ -76,7 +76,7 @@ class TableForm:
         }
 
 
-PLAIN = TableForm()
+PLAIN = Postprocessing()
 """The table as it was predicted."""
 
 
@@ -87,83 +87,89 @@ def read_baseline(text: str | float) -> float:
         TableError: It is no length of time from 0.1 s to 600 s.
     """
     return parse_duration(
-        text, "baseline", least_s=own.LEAST_S, most_s=own.MOST_S, error=TableError
+        text,
+        "baseline",
+        least_s=face_baseline.LEAST_S,
+        most_s=face_baseline.MOST_S,
+        error=TableError,
     )
 
 
-def formed(
-    tables: Iterable[pa.Table], form: TableForm, tasks: Sequence[Task]
+def postprocess(
+    tables: Iterable[pa.Table], steps: Postprocessing, tasks: Sequence[Task]
 ) -> Iterator[pa.Table]:
-    """Bring a table that comes in parts into a form; the parts may be cut elsewhere after.
+    """Post-process a table that comes in parts; the parts may be cut elsewhere after.
 
     Args:
         tables: Its parts, clip by clip and rising in time.
-        form: The form.
+        steps: The steps.
         tasks: Whose columns it has, with the thresholds from which one counts as present.
     """
-    tables = smoothed(tables, form.smooth, tasks)
-    if form.baseline_s is not None:
-        tables = own.above_own(tables, form.baseline_s, tasks)
+    tables = smooth_parts(tables, steps.smooth, tasks)
+    if steps.baseline_s is not None:
+        tables = face_baseline.subtract_baseline(tables, steps.baseline_s, tasks)
     for table in tables:
-        yield renamed(table, form.columns, tasks) if form.columns else table
+        yield rename_columns(table, steps.columns, tasks) if steps.columns else table
 
 
-def formed_schema(schema: pa.Schema, form: TableForm, tasks: Sequence[Task]) -> pa.Schema:
-    """Arrow schema of a table of a schema that was brought into a form."""
-    if form.columns:
-        return renamed(schema.empty_table(), form.columns, tasks).schema
+def postprocess_schema(
+    schema: pa.Schema, steps: Postprocessing, tasks: Sequence[Task]
+) -> pa.Schema:
+    """Arrow schema of a post-processed table, from the schema of its rows as predicted."""
+    if steps.columns:
+        return rename_columns(schema.empty_table(), steps.columns, tasks).schema
     fields = list(schema)
-    if form.smooth != OFF:
-        fields += smoothed_fields(schema, tasks)
-    if form.baseline_s is not None:
-        names = own.compared_columns(tasks)
-        fields += [schema.field(name).with_name(name + own.SUFFIX) for name in names]
+    if steps.smooth != OFF:
+        fields += smooth_fields(schema, tasks)
+    if steps.baseline_s is not None:
+        names = face_baseline.baseline_columns(tasks)
+        fields += [schema.field(name).with_name(name + face_baseline.SUFFIX) for name in names]
     return pa.schema(fields)
 
 
-def check_outputs(output: Path, form: TableForm) -> None:
+def check_outputs(output: Path, steps: Postprocessing) -> None:
     """Make sure, before any work is done, that the table and its summary can be written.
 
     Raises:
-        TableError: A place is none for a table, or both are the same.
+        TableError: One of them names no table format, or both are the same file.
     """
     check_table_output(output)
-    if form.summary is None:
+    if steps.summary is None:
         return
-    check_table_output(form.summary)
-    if form.summary.absolute() == output.absolute():
-        raise TableError("a summary beside the table", "the same file", where=form.summary)
+    check_table_output(steps.summary)
+    if steps.summary.absolute() == output.absolute():
+        raise TableError("a summary beside the table", "the same file", where=steps.summary)
 
 
 _NEEDED = ("clip", "time_s", "face_id")
 _SUMMED = ("detection", "voice_heard")
 
 
-def form_frame(
-    table: pd.DataFrame, form: TableForm, thresholds: Mapping[str, float] | None = None
+def postprocess_frame(
+    table: pd.DataFrame, steps: Postprocessing, thresholds: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
-    """Bring a prediction table into a form.
+    """Post-process a prediction table in memory.
 
     Args:
         table: The table, clip by clip and rising in time.
-        form: The form; a summary is not written.
+        steps: The steps; a summary is not written.
         thresholds: Probability from which an action unit counts as present, by column.
 
     Raises:
         TableError: It is no prediction table.
     """
-    if form == PLAIN:
+    if steps == PLAIN:
         return table
     tasks = _tasks_of(table, _NEEDED, thresholds)
-    result = _frame(formed([_arrow(table)], form, tasks))
+    result = _frame(postprocess([_arrow(table)], steps, tasks))
     result.attrs.update(table.attrs)
     return result
 
 
-def summary_frame(
+def summarize_frame(
     table: pd.DataFrame, thresholds: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
-    """Sum a prediction table up, a row for each clip and face.
+    """Summarize a prediction table in memory, a row for each clip and face.
 
     Args:
         table: The table, clip by clip and rising in time.
@@ -174,7 +180,7 @@ def summary_frame(
     """
     tasks = _tasks_of(table, (*_NEEDED, *_SUMMED), thresholds)
     none = summary_schema(tasks).empty_table()
-    result = _frame([none, *summarised([_arrow(table)], tasks)])
+    result = _frame([none, *summarize_parts([_arrow(table)], tasks)])
     result.attrs.update(table.attrs)
     return result
 

@@ -32,7 +32,7 @@ _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 _LANDMARKS = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")
 _POSE = ("head_yaw_deg", "head_pitch_deg", "head_roll_deg")
 FACE_COLUMNS = (*_BOX, "detection", *_LANDMARKS, *_POSE, "face_px", "sharpness")
-"""What is said of a face itself; blank in the row of a frame without one."""
+"""Columns about a face itself; blank in the row of a frame without one."""
 
 _FLAGS = (pa.field("face_seen", pa.bool_()), pa.field("voice_heard", pa.bool_()))
 _PIXEL_DIGITS, _DEGREE_DIGITS, _DIGITS = 2, 1, 6
@@ -40,7 +40,7 @@ _PIXEL_DIGITS, _DEGREE_DIGITS, _DIGITS = 2, 1, 6
 
 @dataclass(frozen=True)
 class Instants:
-    """What was seen: a row for each face of each frame, or one for a frame without a face.
+    """Faces and times of rows, one for each face of a frame, or one for a frame without a face.
 
     Attributes:
         frame: 0-based frame numbers, shape (N,).
@@ -107,7 +107,7 @@ def build_table(
     clip: str,
     instants: Instants,
     predictions: Mapping[str, NDArray[np.floating]],
-    voice_heard: BoolArray,
+    voice_active: BoolArray,
     tasks: Sequence[Task],
 ) -> pa.Table:
     """Put rows together.
@@ -116,7 +116,7 @@ def build_table(
         clip: The path as the user gave it.
         instants: N rows.
         predictions: Activated predictions by task key, shape (N, K); a NaN row is blank.
-        voice_heard: Shape (N,).
+        voice_active: Whether a voice sounds around each row, shape (N,).
         tasks: Whose columns to write, in order.
     """
     face_seen = instants.track != NO_FACE
@@ -127,7 +127,7 @@ def build_table(
         "face_id": pa.array(instants.track, mask=~face_seen),
         **_face_columns(instants),
         "face_seen": pa.array(face_seen),
-        "voice_heard": pa.array(voice_heard),
+        "voice_heard": pa.array(voice_active),
     }
     for task in tasks:
         columns |= task_columns(task, predictions[task.key])
@@ -177,17 +177,17 @@ Times = NDArray[np.float64]
 Values = NDArray[np.float64]
 
 
-def stretches(tables: Iterable[pa.Table]) -> Iterator[Iterator[pa.Table]]:
-    """Parts of a table, grouped into stretches of one clip over which time does not fall.
+def split_segments(tables: Iterable[pa.Table]) -> Iterator[Iterator[pa.Table]]:
+    """Parts of a table, grouped into segments of one clip over which time does not fall.
 
-    Each stretch must be read to its end before the next is asked for.
+    Each segment must be read to its end before the next is asked for.
     """
     for _, parts in groupby(_numbered(tables), key=itemgetter(0)):
         yield (part for _, part in parts)
 
 
 def _numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
-    """Slices that lie within one stretch, with the number of the stretch."""
+    """Slices that lie within one segment, with the number of the segment."""
     number, clip, time_s = 0, None, -np.inf
     for table in tables:
         if not len(table):
@@ -226,16 +226,16 @@ def values_of(table: pa.Table, columns: Sequence[str]) -> Values:
 def rows_by_face(faces: IntArray) -> Iterator[tuple[int, IntArray]]:
     """Each face, or `NO_FACE`, with the numbers of its rows in order."""
     order = np.argsort(faces, kind="stable")
-    found, starts = np.unique(faces[order], return_index=True)
-    yield from zip(found.tolist(), np.split(order, starts[1:]), strict=True)
+    unique, starts = np.unique(faces[order], return_index=True)
+    yield from zip(unique.tolist(), np.split(order, starts[1:]), strict=True)
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
     """The table with columns put at its end; those of the same names give way."""
-    kept = table.drop_columns([name for name in table.column_names if name in columns])
+    result = table.drop_columns([name for name in table.column_names if name in columns])
     for name, values in columns.items():
-        kept = kept.append_column(name, values)
-    return kept
+        result = result.append_column(name, values)
+    return result
 
 
 def tasks_in(names: Sequence[str], tasks: Sequence[Task]) -> tuple[Task, ...]:

@@ -6,7 +6,7 @@
   more than `GAP_S`, or of more than the constant if that is longer, it starts afresh.
 - ``centred``: a mean under a raised cosine, half as high half a width away and 0 from one width
   on, so that nothing farther away counts and gaps need no rule. Each value counts for the time
-  it stands for, half way to its neighbours, so that a stretch of more frames weighs no more.
+  it stands for, half way to its neighbours, so that a segment of more frames weighs no more.
 
 A blank stays blank and counts for nothing. Frames without a face, from the voice alone, are a
 series of their own. Means of distributions are distributions, so what sums to 1 still does; the
@@ -29,7 +29,7 @@ from triaffect.tables.schema import (
     Values,
     faces_of,
     rows_by_face,
-    stretches,
+    split_segments,
     task_columns,
     times_of,
     values_of,
@@ -97,7 +97,7 @@ class Smoothing:
 OFF = Smoothing()
 
 
-def smoothed(
+def smooth_parts(
     tables: Iterable[pa.Table], smoothing: Smoothing, tasks: Sequence[Task]
 ) -> Iterator[pa.Table]:
     """Add smoothed columns to a table that comes in parts.
@@ -117,12 +117,12 @@ def smoothed(
         yield from tables
         return
     stream = _causal_stream if smoothing.kind is Kind.CAUSAL else _centred_stream
-    for stretch in stretches(tables):
-        yield from stream(stretch, smoothing.seconds, tasks)
+    for segment in split_segments(tables):
+        yield from stream(segment, smoothing.seconds, tasks)
 
 
-def smoothed_fields(schema: pa.Schema, tasks: Sequence[Task]) -> list[pa.Field]:
-    """Fields that `smoothed` adds to a table of a schema."""
+def smooth_fields(schema: pa.Schema, tasks: Sequence[Task]) -> list[pa.Field]:
+    """Fields that `smooth_parts` adds to a table of a schema."""
     names = (name for task in tasks for name in task.prediction_columns)
     return [schema.field(name).with_name(name + SUFFIX) for name in names]
 
@@ -144,9 +144,9 @@ class CausalMean:
         passed = time_s - self._last_s
         share = np.where(passed > self._gap_s, 1.0, -np.expm1(-passed / self._constant_s))
         mean: Values = self._mean + share * (values - self._mean)
-        known = ~np.isnan(values)
-        self._mean = np.where(known, mean, self._mean)
-        self._last_s = np.where(known, time_s, self._last_s)
+        valid = ~np.isnan(values)
+        self._mean = np.where(valid, mean, self._mean)
+        self._last_s = np.where(valid, time_s, self._last_s)
         return mean
 
     def is_over(self, now_s: float) -> bool:
@@ -194,11 +194,11 @@ def stands_for_s(time_s: Times, most_s: float) -> Times:
 
 
 def _causal_stream(
-    stretch: Iterable[pa.Table], constant_s: float, tasks: Sequence[Task]
+    segment: Iterable[pa.Table], constant_s: float, tasks: Sequence[Task]
 ) -> Iterator[pa.Table]:
     columns = [name for task in tasks for name in task.columns]
     means: dict[int, CausalMean] = {}
-    for table in stretch:
+    for table in segment:
         times, values = times_of(table), values_of(table, columns)
         for face, rows in rows_by_face(faces_of(table)):
             mean = means.setdefault(face, CausalMean(len(columns), constant_s))
@@ -210,11 +210,11 @@ def _causal_stream(
 
 
 def _centred_stream(
-    stretch: Iterable[pa.Table], width_s: float, tasks: Sequence[Task]
+    segment: Iterable[pa.Table], width_s: float, tasks: Sequence[Task]
 ) -> Iterator[pa.Table]:
     held: pa.Table | None = None
     done = 0  # rows of it that were given already and are kept for those to come
-    for table in stretch:
+    for table in segment:
         held = table if held is None else pa.concat_tables([held, table])
         times = times_of(held)
         ready = int(np.searchsorted(times, times[-1] - _REACH * width_s))
@@ -228,9 +228,9 @@ def _centred_stream(
 
 
 def _centred_rows(
-    table: pa.Table, wanted: slice, width_s: float, tasks: Sequence[Task]
+    table: pa.Table, rows_out: slice, width_s: float, tasks: Sequence[Task]
 ) -> pa.Table:
-    """The wanted rows with their means; the others are there to be looked at."""
+    """Those rows with their means; the others are there to be looked at."""
     times, by_face = times_of(table), list(rows_by_face(faces_of(table)))
     smooth = []
     for task in tasks:
@@ -238,10 +238,10 @@ def _centred_rows(
         means = np.full_like(values, np.nan)
         for _, rows in by_face:
             seen = rows[~np.isnan(values[rows]).any(axis=1)]
-            asked = seen[(seen >= wanted.start) & (seen < wanted.stop)]
-            means[asked] = centred_means(times[asked], times[seen], values[seen], width_s)
-        smooth.append(means[wanted])
-    return _with_smooth(table.slice(wanted.start, wanted.stop - wanted.start), smooth, tasks)
+            moments = seen[(seen >= rows_out.start) & (seen < rows_out.stop)]
+            means[moments] = centred_means(times[moments], times[seen], values[seen], width_s)
+        smooth.append(means[rows_out])
+    return _with_smooth(table.slice(rows_out.start, rows_out.stop - rows_out.start), smooth, tasks)
 
 
 def _with_smooth(table: pa.Table, values: Sequence[Values], tasks: Sequence[Task]) -> pa.Table:

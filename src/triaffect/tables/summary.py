@@ -19,7 +19,7 @@ from triaffect.tables.schema import (
     Values,
     faces_of,
     rows_by_face,
-    stretches,
+    split_segments,
     times_of,
     values_of,
 )
@@ -41,7 +41,7 @@ _KEYS = (
     pa.field("detection_mean", pa.float64()),
 )
 
-Row = dict[str, str | float | int | None]
+SummaryRow = dict[str, str | float | int | None]
 
 
 def summary_schema(tasks: Sequence[Task]) -> pa.Schema:
@@ -50,7 +50,7 @@ def summary_schema(tasks: Sequence[Task]) -> pa.Schema:
     return pa.schema([*_KEYS, *(pa.field(name, pa.float64()) for name in names)])
 
 
-def summarised(tables: Iterable[pa.Table], tasks: Sequence[Task]) -> Iterator[pa.Table]:
+def summarize_parts(tables: Iterable[pa.Table], tasks: Sequence[Task]) -> Iterator[pa.Table]:
     """Sum up a prediction table that comes in parts.
 
     Args:
@@ -62,9 +62,9 @@ def summarised(tables: Iterable[pa.Table], tasks: Sequence[Task]) -> Iterator[pa
         if there are any, which rest on the voice alone.
     """
     schema = summary_schema(tasks)
-    for stretch in stretches(tables):
+    for segment in split_segments(tables):
         clip = ClipSummary(tasks)
-        for table in stretch:
+        for table in segment:
             clip.add(table)
         yield pa.Table.from_pylist(clip.rows(), schema)
 
@@ -137,7 +137,7 @@ class ClipSummary:
         """Share of the time in which there is a voice."""
         return self._with_voice / self._weight if self._weight else 0.0
 
-    def row(self, number: int) -> Row:
+    def row(self, number: int) -> SummaryRow:
         """The row of a face, or by `NO_FACE` of the frames without one."""
         self.finish()
         return {
@@ -146,7 +146,7 @@ class ClipSummary:
             "face_id": None if number == NO_FACE else number,
         }
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[SummaryRow]:
         """A row a face, by number; frames without a face come last."""
         self.finish()
         order = sorted(self.faces, key=lambda number: (number == NO_FACE, number))
@@ -160,32 +160,32 @@ class FaceSummary:
         self.detection = _Spread(("detection",), 0.0, 1.0)
         self.tallies = [_tally_of(task) for task in tasks]
         self._first_s = self._last_s = first_s
-        self._seconds = self._weight = self._heard = 0.0
+        self._seconds = self._weight = self._voice_weight = 0.0
         self._rows = 0
 
-    def add_moments(self, time_s: Times, lasts_s: Times, weight: Times, heard: Values) -> None:
+    def add_moments(self, time_s: Times, lasts_s: Times, weight: Times, voice: Values) -> None:
         """Take in moments (N,), how long they last, their weight, and 1 where a voice is."""
         self._last_s = float(time_s[-1])
         self._seconds += float(lasts_s.sum())
         self._weight += float(weight.sum())
-        self._heard += float(weight @ heard)
+        self._voice_weight += float(weight @ voice)
         self._rows += len(time_s)
 
-    def row(self, clip_weight: float) -> Row:
+    def row(self, clip_weight: float) -> SummaryRow:
         """The summary."""
-        told: dict[str, float] = {
+        values: dict[str, float] = {
             "first_s": self._first_s,
             "last_s": self._last_s,
             "seconds": self._seconds,
             "clip_share": self._weight / clip_weight,
-            "voice_share": self._heard / self._weight,
-            "detection_mean": self.detection.told()["detection_mean"],
+            "voice_share": self._voice_weight / self._weight,
+            "detection_mean": self.detection.to_dict()["detection_mean"],
         }
         for tally in self.tallies:
-            told |= tally.told()
-        numbers: Row = {
+            values |= tally.to_dict()
+        numbers: SummaryRow = {
             name: None if np.isnan(value) else round(value, _DIGITS) + 0.0
-            for name, value in told.items()
+            for name, value in values.items()
         }
         return numbers | {"rows": self._rows}
 
@@ -209,15 +209,15 @@ class _Spread:
 
     @property
     def names(self) -> list[str]:
-        """What `told` tells, in order."""
+        """What `to_dict` returns, in order."""
         kinds = ("mean", "sd", *(f"p{share}" for share in PERCENTILES))
         return [f"{name}_{kind}" for name in self._columns for kind in kinds]
 
     def add(self, values: Values, weight: Times) -> None:
         """Take in values (N, K), NaN where blank, with the weight (N,) of each."""
         for k, column in enumerate(values.T):
-            known = ~np.isnan(column)
-            own, heavy = column[known], weight[known]
+            valid = ~np.isnan(column)
+            own, heavy = column[valid], weight[valid]
             if not len(own):
                 continue
             self._weight[k] += heavy.sum()
@@ -228,7 +228,7 @@ class _Spread:
             bins = np.searchsorted(self._edges, own, side="right") - 1
             self._counts[k] += np.bincount(bins.clip(0, BINS - 1), heavy, BINS)
 
-    def told(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float]:
         """The numbers by name, NaN where nothing was known."""
         numbers: list[float] = []
         for k in range(len(self._columns)):
@@ -239,9 +239,9 @@ class _Spread:
         mean = self._sum[k] / self._weight[k]
         variance = max(self._squares[k] / self._weight[k] - mean**2, 0.0)
         below = np.append(0.0, np.cumsum(self._counts[k]))
-        wanted = np.array(PERCENTILES) / 100 * below[-1]
-        found = np.interp(wanted, below, self._edges).clip(self._least[k], self._greatest[k])
-        return [float(mean), float(np.sqrt(variance)), *found.tolist()]
+        ranks = np.array(PERCENTILES) / 100 * below[-1]
+        quantiles = np.interp(ranks, below, self._edges).clip(self._least[k], self._greatest[k])
+        return [float(mean), float(np.sqrt(variance)), *quantiles.tolist()]
 
 
 class _Shares:
@@ -258,23 +258,23 @@ class _Shares:
 
     @property
     def names(self) -> list[str]:
-        """What `told` tells, in order."""
+        """What `to_dict` returns, in order."""
         return [f"{part}_share" for part in self._task.part_names]
 
     def add(self, values: Values, weight: Times) -> None:
         """Take in values (N, K), NaN where blank, with the weight (N,) of each."""
-        known = ~np.isnan(values).any(axis=1)
-        self._weight += float(weight[known].sum())
-        self._present += weight[known] @ _is_the_case(self._task, values[known])
+        valid = ~np.isnan(values).any(axis=1)
+        self._weight += float(weight[valid].sum())
+        self._present += weight[valid] @ _is_the_case(self._task, values[valid])
 
-    def told(self) -> Mapping[str, float]:
+    def to_dict(self) -> Mapping[str, float]:
         """The shares by name, NaN where nothing was known."""
         shares = self._present / self._weight if self._weight else self._present * np.nan
         return dict(zip(self.names, shares.tolist(), strict=True))
 
 
 def _is_the_case(task: Task, values: Values) -> BoolArray:
-    """Which columns are the case, from known values: the class, or what is present; (N, K)."""
+    """Which columns are the case, from valid values: the class, or what is present; (N, K)."""
     submitted = task.submitted(values)
     return submitted == np.arange(task.width) if task.exclusive else submitted > 0
 
