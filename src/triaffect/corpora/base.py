@@ -24,7 +24,7 @@ from triaffect.types import Moments, Source, SourceKind
 class Corpus(Protocol):
     """Labels and media of one corpus, read from its own files.
 
-    InputOptions a corpus lists its files; labels are read when asked for. A corpus can be sent to
+    Opening a corpus lists its files; labels are read when asked for. A corpus can be sent to
     another process.
 
     Attributes:

@@ -1,6 +1,6 @@
 """Writing a feature store, source by source, so that a crash costs at most the last second.
 
-Rows are appended and reach the disk before the line that makes them count. InputOptions a store
+Rows are appended and reach the disk before the line that makes them count. Opening a store
 for writing cuts off what an earlier, interrupted writer left behind its last line.
 """
 

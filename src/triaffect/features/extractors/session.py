@@ -1,4 +1,4 @@
-"""InputOptions a network with onnxruntime, on one CPU thread or on a graphics card."""
+"""Opening a network with onnxruntime, on one CPU thread or on a graphics card."""
 
 from __future__ import annotations
 
