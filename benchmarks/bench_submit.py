@@ -19,8 +19,13 @@ import torch
 
 from triaffect.corpora.rows import join_moments
 from triaffect.evaluation.submission.check import check_submission
-from triaffect.evaluation.submission.test_list import read_listed
-from triaffect.evaluation.submission.writer import Basis, Network, answer, write_submission
+from triaffect.evaluation.submission.test_list import read_images
+from triaffect.evaluation.submission.writer import (
+    Basis,
+    MomentPredictor,
+    predict_list,
+    write_submission,
+)
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
@@ -80,12 +85,12 @@ def main() -> None:
         write_list(place / "list.txt", options.lines)
         print(f"before: {peak_mb()} MB at most")
         started = time.perf_counter()
-        listed = read_listed(place / "list.txt")
+        listed = read_images(place / "list.txt")
         read = time.perf_counter()
-        network = Network.over(
+        network = MomentPredictor.over(
             recipe.data, store, TASKS, lambda s, rows: predict_rows(net, s, rows, TASKS), place
         )
-        answers = answer(listed, store, network)
+        answers = predict_list(listed, store, network)
         answered = time.perf_counter()
         write_submission(place / "out.txt", answers)
         written = time.perf_counter()

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from triaffect.cli.evaluate import score_model_folder
 from triaffect.corpora.base import open_corpus
+from triaffect.evaluation.evaluate import evaluate_model
 from triaffect.features.extraction import extract
 from triaffect.features.extractors.registry import DEFAULT, SHIPPED
 from triaffect.features.store import FeatureStore
@@ -49,7 +49,7 @@ def one_split(pictures: Path, people: list[str], work: Path) -> tuple[float, flo
     run = train(recipe, store, work / "run", initial=find_initial_weights(DEFAULT, recipe, store))
     export_run(run, store)
     before, after = (
-        score_model_folder(model, store, "test")["stages"]["model"]["all"]["accuracy"]["EXPR"]
+        evaluate_model(model, store).stages["model"].overall.accuracy["EXPR"]
         for model in (SHIPPED, run.model)
     )
     return before, after

@@ -27,7 +27,7 @@ def place(tmp_path_factory):
 
 def compare(place, *arguments, out="runs"):
     folder, _ = place
-    return triaffect("compare", *arguments, "--store", folder / "store", "--out", folder / out)
+    return triaffect("compare", *arguments, "--store", folder / "store", "--output", folder / out)
 
 
 def row_of(stdout, score, system):
@@ -42,7 +42,7 @@ def told(place):
     folder, files = place
     done = compare(
         place, files["plain"], files["taught"], "--seeds", 2, "--bootstrap", 100,
-        "--json", folder / "deep" / "found.json", "--html", folder / "deeper" / "page.html",
+        "--json", folder / "deep" / "found.json", "--report", folder / "deeper" / "page.html",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done, json.loads((folder / "deep" / "found.json").read_text())
@@ -133,7 +133,7 @@ def test_one_run_that_fails_is_named(told, place):
 def test_leaks_are_refused_dropped_or_allowed(place):
     folder, files = place
     store_of(folder / "leaky", *SOURCES, frames=60)
-    paths = ["--store", folder / "leaky", "--out", folder / "leaky_runs"]
+    paths = ["--store", folder / "leaky", "--output", folder / "leaky_runs"]
     done = triaffect("compare", files["taught"], *paths, "--seeds", 2)
     assert done.returncode == 1
     first, second = done.stderr.splitlines()
@@ -154,7 +154,7 @@ def test_leaks_are_refused_dropped_or_allowed(place):
 def mistakes(place):
     folder, files = place
     yield [files["plain"], "--against", "plane"], "did you mean plain"
-    yield [files["plain"], "--split", "tset"], "did you mean test"
+    yield [files["plain"], "--split", "tset"], "is not one of"
     yield ["nosuch"], "'nosuch'"
     if not torch.cuda.is_available():
         yield [files["plain"], "--device", "cuda"], "CUDA"
@@ -189,7 +189,7 @@ main()
 def test_an_interrupt_keeps_what_was_finished(told, place, tmp_path, jobs):
     folder, files = place
     out = tmp_path / "runs"
-    options = ["--store", str(folder / "store"), "--out", str(out), "--seeds", "4"]
+    options = ["--store", str(folder / "store"), "-o", str(out), "--seeds", "4"]
     command = [sys.executable, "-c", INTERRUPTIBLE, "compare", files["taught"], *options]
     process = subprocess.Popen(
         [*command, "--jobs", str(jobs)],

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def demo(out, *options):
-    command = [sys.executable, "-m", "triaffect", "demo", "--out", str(out), *options]
+    command = [sys.executable, "-m", "triaffect", "demo", "--output", str(out), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -39,7 +39,7 @@ def test_a_made_video_and_a_portrait_are_predicted(made):
     table = pd.read_csv(summary["predictions"])
     video, portrait = table["clip"].unique()
     assert video.endswith(".mp4")
-    assert portrait.endswith("astronaut.png")
+    assert portrait.endswith("portrait.png")
     faces = table[table["face_seen"]]
     assert len(faces[faces["clip"] == portrait]) == 1
     assert (table[table["clip"] == video]["face_seen"]).mean() > 0.9

@@ -12,20 +12,20 @@ import torch
 import triaffect
 from tests.prediction.tiny_model import write_tiny_model
 from tests.training.recipes import small
-from triaffect.cli.evaluate import score_model_folder
 from triaffect.corpora.label_table import LabelTable
 from triaffect.errors import PluginError
-from triaffect.evaluation.evaluate import Resampling, evaluate, split_of
+from triaffect.evaluation.evaluate import evaluate_model, rows_of_split, score_rows
 from triaffect.evaluation.minibatch_scores import authors_scores, pools_of_run
+from triaffect.evaluation.results import Resampling
 from triaffect.features.extraction import extract
 from triaffect.features.store import FeatureStore
 from triaffect.media.writer import write_video
 from triaffect.prediction.predictor import Predictor
-from triaffect.report.training_page import demo_page
+from triaffect.report.training_page import training_page
 from triaffect.tasks import registry
 from triaffect.tasks.registry import TASKS, task
 from triaffect.training.export import export_run
-from triaffect.training.scoring import open_run, predict_rows
+from triaffect.training.scoring import open_run, predict_rows, truth_of
 from triaffect.training.trainer import train
 
 PATH = "tests.tasks.toy:PAIN"
@@ -89,14 +89,16 @@ def test_a_fourth_task_goes_from_labels_to_page(corpus, tmp_path, new_process):
     assert official["P_PAIN"] > 0
     new_process()
     work, nets = open_run(folder.root, store)
-    split = split_of(store, work.samples, "test", work.tasks)
+    split = rows_of_split(store, work.samples, "test", work.tasks)
     said = predict_rows(nets[-1].net, work.samples, split.rows, work.tasks)
-    found = evaluate(split, said, Resampling(10))["all"]
-    assert found["official"]["P_PAIN"] == pytest.approx(official["P_PAIN"])
-    assert found["intervals"]["units"]["PAIN"] == 1
-    assert authors_scores(split, said, pools_of_run(work, "test"))["pools"]["MTL"]["authors"][
-        "P_PAIN"
-    ]
+    found = score_rows(split, said, Resampling(resamples=10)).overall
+    assert found.official["P_PAIN"] == pytest.approx(official["P_PAIN"])
+    assert found.intervals.units["PAIN"] == 1
+    pools = {
+        name: np.searchsorted(split.rows, rows) for name, rows in pools_of_run(work, "test").items()
+    }
+    authors = authors_scores(truth_of(work.samples, split.rows), said, pools, work.tasks)
+    assert authors.pools["MTL"].authors["P_PAIN"]
     lines = [json.loads(line) for line in folder.journal.read_text().splitlines()]
     assert {"MTL.label.PAIN", "MTL.teacher.PAIN"} <= set(lines[-1]["losses"])
 
@@ -104,7 +106,7 @@ def test_a_fourth_task_goes_from_labels_to_page(corpus, tmp_path, new_process):
     predictor = Predictor(folder.model)
     predictions = predictor.predict(corpus / "2.mp4")
     assert predictions["pain"].between(0, 1).all()
-    page = demo_page({"student": {"official": official}}, lines, predictions, predictor.tasks)
+    page = training_page({"student": {"official": official}}, lines, predictions, predictor.tasks)
     assert "P_PAIN" in page
     assert "pain" in page
     check_missing_plugin(folder, store, new_process)
@@ -144,8 +146,8 @@ def test_the_model_answers_as_training_scored_it(corpus, tmp_path):
     export_run(folder, store)
     scored = json.loads(folder.scores.read_text())["student"]["test"]["MTL"]["official"]
 
-    shipped = score_model_folder(folder.model, store, "test")["stages"]["model"]["all"]
-    assert shipped["official"] == pytest.approx(scored, abs=1e-3)
+    shipped = evaluate_model(folder.model, store).stages["model"].overall
+    assert shipped.official == pytest.approx(scored, abs=1e-3)
     model = triaffect.load(folder.model)
     predictions = model.predict(corpus / "2.mp4").assign(clip="2.mp4")
     labels = pd.read_csv(corpus / "labels.csv")

@@ -15,13 +15,13 @@ from tests.prediction.tiny_model import write_tiny_model
 from tests.training.stores import made_store
 from triaffect.errors import RecipeError, RunError, StoreError, TriaffectError
 from triaffect.evaluation.comparison import runs as compared_runs
-from triaffect.evaluation.comparison import statistics as summed_up
+from triaffect.evaluation.comparison import statistics as run_statistics_module
 from triaffect.evaluation.comparison.common_rows import common_rows
-from triaffect.evaluation.comparison.results import compared, find_baseline
-from triaffect.evaluation.comparison.runs import Job, Settings, outcomes
-from triaffect.evaluation.comparison.statistics import sum_up
+from triaffect.evaluation.comparison.results import Comparison, compare_systems, find_baseline
+from triaffect.evaluation.comparison.runs import ComparisonSettings, RunJob, run_jobs
+from triaffect.evaluation.comparison.statistics import run_statistics
 from triaffect.evaluation.comparison.systems import find_entries
-from triaffect.evaluation.evaluate import Resampling
+from triaffect.evaluation.results import Resampling
 from triaffect.features.store import FeatureStore
 from triaffect.metrics.abaw import score_targets
 from triaffect.metrics.bootstrap import bootstrap
@@ -36,6 +36,15 @@ from triaffect.training.view import LeakChoice, hide_labels, hold_out_people
 SEEDS = range(2)
 
 
+def compare(entries, done, common, baseline, resamples):
+    """The comparison, by way of its JSON."""
+    resampling = Resampling(resamples=resamples)
+    comparison = compare_systems(entries, done, common, baseline, resampling, {}, "store")
+    content = json.loads(json.dumps(comparison.to_json(), allow_nan=False))
+    assert Comparison(**content) == comparison
+    return content
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A store, recipe files, and every run of both recipes."""
@@ -47,23 +56,27 @@ def place(tmp_path_factory):
     entries = find_entries([files["plain"], files["taught"]], store, folder / "runs", SEEDS)
     common, errors = common_rows(entries, store, "test")
     assert not errors
-    jobs = [Job(e.name, seed, e.recipe, e.runs[seed]) for e in entries for seed in SEEDS]
-    done = list(outcomes(jobs, Settings(folder / "store", common)))
+    jobs = [RunJob(e.name, seed, e.recipe, e.runs[seed]) for e in entries for seed in SEEDS]
+    done = list(run_jobs(jobs, ComparisonSettings(folder / "store", common)))
     assert [each.error for each in done] == [""] * 4
     return SimpleNamespace(
         folder=folder, files=files, store=store, entries=entries, common=common, done=done
     )
 
 
-def test_all_are_scored_on_the_rows_that_all_can_be_asked_about(place):
-    assert place.common.asked["taught"] > place.common.asked["plain"] == len(place.common.moments)
+def test_common_rows_are_those_that_all_have_inputs_for(place):
+    assert (
+        place.common.available["taught"]
+        > place.common.available["plain"]
+        == len(place.common.moments)
+    )
     frames = place.store.moments.column("frame")[place.common.moments]
     assert frames.min() == 20, "where the first complete window of the plain recipe ends"
     assert place.common.units == 3
     sources = place.store.moments.dictionary_column("source")[place.common.moments]
     assert len({(s, u) for s, u in zip(sources, place.common.unit, strict=True)}) == 3
     alone, _ = common_rows(place.entries[1:], place.store, "test")
-    assert len(alone.moments) == place.common.asked["taught"]
+    assert len(alone.moments) == place.common.available["taught"]
     turned, _ = common_rows(place.entries[::-1], place.store, "test")
     assert turned.moments.tolist() == place.common.moments.tolist()
     assert turned.unit.tolist() == place.common.unit.tolist()
@@ -71,9 +84,7 @@ def test_all_are_scored_on_the_rows_that_all_can_be_asked_about(place):
 
 def test_scores_are_those_of_the_rows(place):
     """Against predictions made here, scored as a whole set."""
-    found = compared(
-        place.entries, place.done, place.common, ("plain", "supervised"), Resampling(50)
-    )
+    found = compare(place.entries, place.done, place.common, ("plain", "supervised"), 50)
     for name, entry, seed in (("plain", "plain", 1), ("taught/student", "taught", 0)):
         folder = next(e for e in place.entries if e.name == entry).runs[seed]
         work, stages = open_run(folder, place.store)
@@ -86,9 +97,7 @@ def test_scores_are_those_of_the_rows(place):
 
 
 def test_differences_are_of_the_same_seeds_and_videos(place):
-    found = compared(
-        place.entries, place.done, place.common, ("plain", "supervised"), Resampling(50)
-    )
+    found = compare(place.entries, place.done, place.common, ("plain", "supervised"), 50)
     assert list(found["systems"]) == ["plain", "taught/teacher", "taught/student"]
     assert found["baseline"] == "plain"
     base, student = found["systems"]["plain"], found["systems"]["taught/student"]
@@ -105,7 +114,6 @@ def test_differences_are_of_the_same_seeds_and_videos(place):
     assert student["sd"]["P_VA"] == pytest.approx(
         np.std([student["seeds"][str(k)]["scores"]["P_VA"] for k in SEEDS], ddof=1)
     )
-    json.dumps(found, allow_nan=False)
 
 
 def test_systems_of_other_tasks_share_what_both_are_scored_by(place, tmp_path):
@@ -115,10 +123,10 @@ def test_systems_of_other_tasks_share_what_both_are_scored_by(place, tmp_path):
     shutil.copytree(place.entries[1].runs[0], tmp_path / "copy")
     entries.append(replace(place.entries[1], runs={0: tmp_path / "copy"}))
     common, _ = common_rows(entries, place.store, "test")
-    jobs = [Job(each.name, 0, each.recipe, each.runs[0]) for each in entries]
-    done = list(outcomes(jobs, Settings(place.folder / "store", common)))
+    jobs = [RunJob(each.name, 0, each.recipe, each.runs[0]) for each in entries]
+    done = list(run_jobs(jobs, ComparisonSettings(place.folder / "store", common)))
     assert [each.error for each in done] == ["", ""]
-    found = compared(entries, done, common, ("taught", "student"), Resampling(5))
+    found = compare(entries, done, common, ("taught", "student"), 5)
     fewer = found["systems"]["fewer/student"]
     assert fewer["mean"]["P_MTL"] == pytest.approx(fewer["mean"]["P_VA"] + fewer["mean"]["P_EXPR"])
     assert {"P_VA", "P_EXPR", "VA.valence"} < fewer["difference"].keys()
@@ -126,8 +134,8 @@ def test_systems_of_other_tasks_share_what_both_are_scored_by(place, tmp_path):
 
 
 def test_against_itself_nothing_differs(place):
-    found = compared(place.entries, place.done, place.common, ("taught", "teacher"), Resampling(20))
-    again = compared(place.entries, place.done, place.common, ("taught", "student"), Resampling(20))
+    found = compare(place.entries, place.done, place.common, ("taught", "teacher"), 20)
+    again = compare(place.entries, place.done, place.common, ("taught", "student"), 20)
     one = found["systems"]["taught/student"]["difference"]["P_MTL"]
     two = again["systems"]["taught/teacher"]["difference"]["P_MTL"]
     assert one["mean"] == pytest.approx(-two["mean"])
@@ -144,9 +152,7 @@ def test_the_draws_of_videos_are_those_of_evaluate(place):
 
 
 def test_cost_is_what_the_journal_says(place):
-    found = compared(
-        place.entries, place.done, place.common, ("plain", "supervised"), Resampling(0)
-    )
+    found = compare(place.entries, place.done, place.common, ("plain", "supervised"), 0)
     teacher, student = (
         found["systems"][f"taught/{each}"]["cost"] for each in ("teacher", "student")
     )
@@ -174,35 +180,35 @@ def learnt(store):
 
 def test_hidden_labels_and_leaks_do_not_count_as_learnt(place, tmp_path):
     recipe = load_recipe(place.files["taught"], ["data.hide_labels=0.5", "data.held_out=0"])
-    job = Job("taught", 3, recipe, tmp_path / "run")
-    (found,) = outcomes([job], Settings(place.folder / "store", place.common))
+    job = RunJob("taught", 3, recipe, tmp_path / "run")
+    (found,) = run_jobs([job], ComparisonSettings(place.folder / "store", place.common))
     rows, labels = learnt(hide_labels(place.store, 0.5, TASKS, 3))
     assert (found.stages["student"].rows, found.stages["student"].labels) == (rows, labels)
     assert labels < 0.7 * learnt(place.store)[1]
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     (tmp_path / "run" / "run.json").write_text(json.dumps({**about, "data": "another store's"}))
     (tmp_path / "run" / "statistics-test.safetensors").unlink()
-    other = sum_up(tmp_path / "run", place.store, place.common)
+    other = run_statistics(tmp_path / "run", place.store, place.common)
     assert (other["student"].rows, other["student"].labels) == (None, None)
 
 
 def test_thresholds_of_a_stage_count(place, tmp_path):
     """And what was kept with other thresholds does not."""
     shutil.copytree(place.entries[1].runs[0], tmp_path / "run")
-    before = sum_up(tmp_path / "run", place.store, place.common)["student"].statistics
+    before = run_statistics(tmp_path / "run", place.store, place.common)["student"].statistics
     every = dict.fromkeys([column for task in TASKS for column in task.threshold_columns], 0.001)
     (tmp_path / "run/stages/student/thresholds.json").write_text(json.dumps(every))
-    after = sum_up(tmp_path / "run", place.store, place.common)["student"].statistics
+    after = run_statistics(tmp_path / "run", place.store, place.common)["student"].statistics
     (units,) = (task.key for task in TASKS if task.threshold_columns)
     assert after[units].tolist() != before[units].tolist()
     assert after["VA"].tolist() == before["VA"].tolist()
 
 
-def test_a_finished_run_is_asked_only_once(place, monkeypatch):
+def test_run_statistics_are_cached(place, monkeypatch):
     folder = place.entries[1].runs[0]
     again = next(each for each in place.done if each.job.folder == folder)
-    monkeypatch.setattr(summed_up, "open_run", None)
-    found = sum_up(folder, place.store, place.common)
+    monkeypatch.setattr(run_statistics_module, "open_run", None)
+    found = run_statistics(folder, place.store, place.common)
     assert found.keys() == again.stages.keys()
     for name, stage in found.items():
         assert stage.statistics.keys() == {task.key for task in TASKS}
@@ -211,7 +217,7 @@ def test_a_finished_run_is_asked_only_once(place, monkeypatch):
         assert stage.rows == again.stages[name].rows
 
 
-def test_what_is_kept_is_not_used_for_other_rows_or_weights(place, tmp_path):
+def test_run_statistics_of_other_rows_or_weights_are_computed_anew(place, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(place.entries[1].runs[0], folder)
     shutil.copyfile(
@@ -219,29 +225,29 @@ def test_what_is_kept_is_not_used_for_other_rows_or_weights(place, tmp_path):
         folder / "stages/student/best.safetensors",
     )
     common, _ = common_rows(place.entries, place.store, "test")
-    found = sum_up(folder, place.store, common)
+    found = run_statistics(folder, place.store, common)
     student, teacher = (found[name].statistics["VA"] for name in ("student", "teacher"))
     assert student.tolist() == teacher.tolist()
     alone, _ = common_rows(place.entries[1:], place.store, "test")
-    more = sum_up(folder, place.store, alone)
+    more = run_statistics(folder, place.store, alone)
     assert more["teacher"].statistics["VA"][:, 0].sum() > teacher[:, 0].sum()
     (folder / "statistics-test.safetensors").write_bytes(b"junk")
-    again = sum_up(folder, place.store, alone)
+    again = run_statistics(folder, place.store, alone)
     assert again["teacher"].statistics["VA"].tolist() == more["teacher"].statistics["VA"].tolist()
 
 
-def test_a_run_is_not_asked_about_vectors_of_other_networks(place, tmp_path):
+def test_run_statistics_need_vectors_of_the_run_networks(place, tmp_path):
     shutil.copytree(place.entries[1].runs[0], tmp_path / "run")
     write_tiny_model(tmp_path / "run" / "model")
     (tmp_path / "run" / "statistics-test.safetensors").unlink()
     with pytest.raises(StoreError, match="--face"):
-        sum_up(tmp_path / "run", place.store, place.common)
+        run_statistics(tmp_path / "run", place.store, place.common)
 
 
 def test_processes_give_the_same(place, tmp_path):
     recipe = load_recipe(place.files["taught"])
-    jobs = [Job("taught", seed, recipe, tmp_path / f"seed-{seed}") for seed in SEEDS]
-    beside = list(outcomes(jobs, Settings(place.folder / "store", place.common), 2))
+    jobs = [RunJob("taught", seed, recipe, tmp_path / f"seed-{seed}") for seed in SEEDS]
+    beside = list(run_jobs(jobs, ComparisonSettings(place.folder / "store", place.common), 2))
     before = {each.job.seed: each for each in place.done if each.job.entry == "taught"}
     for each in beside:
         assert each.trained
@@ -274,12 +280,12 @@ def test_a_folder_may_be_called_as_a_shipped_recipe(place, tmp_path, monkeypatch
 def test_runs_are_trained_as_the_settings_say(place, tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(compared_runs, "train", lambda *_, **options: given.update(options))
-    job = Job("taught", 0, load_recipe(place.files["taught"]), tmp_path / "run")
+    job = RunJob("taught", 0, load_recipe(place.files["taught"]), tmp_path / "run")
     meta = TorchDevice(torch.device("meta"))
-    settings = Settings(
+    settings = ComparisonSettings(
         place.folder / "store", place.common, leaks=LeakChoice.DROP, device=meta, threads=1
     )
-    list(outcomes([job], settings))
+    list(run_jobs([job], settings))
     assert (given["device"], given["leaks"], given["resume"]) == (meta, LeakChoice.DROP, True)
 
 
@@ -313,7 +319,7 @@ def mistakes(place, tmp_path):
     )
 
 
-def test_mistakes_are_told_before_anything_is_trained(place, tmp_path):
+def test_find_entries_refuses_mistakes_before_anything_is_trained(place, tmp_path):
     for kind, what, more, message in mistakes(place, tmp_path):
         with pytest.raises(kind, match=message):
             find_entries(what, place.store, place.folder / "runs", SEEDS, **more)
@@ -342,8 +348,8 @@ def test_a_half_done_run_goes_on(place, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(recipe, place.store, tmp_path / "half", 1, report=stop)
-    job = Job("taught", 1, recipe, tmp_path / "half")
-    (found,) = outcomes([job], Settings(place.folder / "store", place.common))
+    job = RunJob("taught", 1, recipe, tmp_path / "half")
+    (found,) = run_jobs([job], ComparisonSettings(place.folder / "store", place.common))
     before = next(e for e in place.done if e.job.entry == "taught" and e.job.seed == 1)
     own = before.stages["student"].statistics["VA"]
     assert found.stages["student"].statistics["VA"].tolist() == own.tolist()
@@ -354,18 +360,18 @@ def test_one_that_fails_does_not_stop_the_others(place, tmp_path, monkeypatch):
         [place.files["broken"], place.files["taught"]], place.store, tmp_path, SEEDS
     )
     shared, errors = common_rows(entries, place.store, "test")
-    assert shared.asked.keys() == {"taught"}
+    assert shared.available.keys() == {"taught"}
     assert "lips" in errors["broken"]
     recipe = load_recipe(place.files["taught"])
     jobs = [
-        Job("broken", 0, load_recipe(place.files["broken"]), tmp_path / "broken"),
-        Job("taught", 0, recipe, place.folder / "runs" / "taught" / "seed-0"),
+        RunJob("broken", 0, load_recipe(place.files["broken"]), tmp_path / "broken"),
+        RunJob("taught", 0, recipe, place.folder / "runs" / "taught" / "seed-0"),
     ]
-    found = list(outcomes(jobs, Settings(place.folder / "store", place.common)))
+    found = list(run_jobs(jobs, ComparisonSettings(place.folder / "store", place.common)))
     assert "lips" in found[0].error
     assert found[1].stages
     monkeypatch.setattr(compared_runs, "train", lambda *_, **__: 1 / 0)
-    (found,) = outcomes([jobs[0]], Settings(place.folder / "store", place.common))
+    (found,) = run_jobs([jobs[0]], ComparisonSettings(place.folder / "store", place.common))
     assert "ZeroDivisionError in test_comparison.py" in found.error
 
 
@@ -380,7 +386,7 @@ def test_baselines(place):
 
 def test_a_baseline_that_failed_leaves_scores(place):
     lost = [each for each in place.done if each.job.entry != "plain"]
-    found = compared(place.entries, lost, place.common, ("plain", "supervised"), Resampling(5))
+    found = compare(place.entries, lost, place.common, ("plain", "supervised"), 5)
     assert list(found["systems"]) == ["taught/teacher", "taught/student"]
     assert all("difference" not in each for each in found["systems"].values())
 

@@ -16,16 +16,17 @@ from tests.training.stores import made_store
 from triaffect.datasets.batches import Rows
 from triaffect.datasets.windows import WindowSamples
 from triaffect.errors import RunError, StoreError, TriaffectError
-from triaffect.evaluation.evaluate import Resampling, Split, evaluate, split_of
+from triaffect.evaluation.evaluate import ScoredRows, rows_of_split, score_rows
 from triaffect.evaluation.minibatch_scores import authors_scores, pools_of_run, pools_of_sets
+from triaffect.evaluation.results import Resampling, StageResult
 from triaffect.metrics.abaw import per_batch_score, score_targets
 from triaffect.tasks.registry import TASKS
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.scoring import open_run, predict_rows
+from triaffect.training.scoring import open_run, predict_rows, truth_of
 from triaffect.training.trainer import train
 from triaffect.types import Window
 
-NONE, SOME = Resampling(0), Resampling(40, 3)
+NONE, SOME = Resampling(resamples=0), Resampling(resamples=40, seed=3)
 VIDEOS = {"a/1": False, "a/2": False, "a/3": False, "b/faces": True}
 FILES = {"a/1": "12.mp4", "a/2": "12.mp4", "a/3": "3.mp4", "b/faces": "faces.npz"}
 PEOPLE = {"a/1": ["Ann"], "a/2": ["Bob"], "a/3": ["Ann"], "b/faces": ["p0", "p1", "p2", "p3"]}
@@ -45,13 +46,13 @@ def made_split(tasks=TASKS, rows=120):
         path="store",
         entries=entries,
         sources=list(VIDEOS),
-        moments=SimpleNamespace(words=lambda name: words_of(moments[name])),
+        moments=SimpleNamespace(dictionary_column=lambda name: words_of(moments[name])),
     )
     every = np.arange(rows)
     sets = words_of(np.where(every % 3 == 0, "MTL", "VA"))
     corpus = words_of([name[0] for name in source])
     labels = Rows(every, words_of(["test"] * rows), sets, corpus, truth)
-    return Split(store, SimpleNamespace(rows=labels), every, tasks), said
+    return ScoredRows(store, SimpleNamespace(rows=labels), every, tasks), said
 
 
 def test_videos_are_units_and_in_stills_people_are():
@@ -67,74 +68,76 @@ def test_videos_are_units_and_in_stills_people_are():
 
 def test_scores_of_all_rows_and_of_each_corpus():
     split, said = made_split()
-    found = evaluate(split, said, NONE)
+    found = score_rows(split, said, NONE)
     truth = split.samples.rows.targets
-    assert found["all"]["official"] == pytest.approx(score_targets(truth, said).official)
-    assert {name: one["rows"] for name, one in found["corpora"].items()} == {"a": 90, "b": 30}
-    assert "intervals" not in found["all"]
-    task = found["all"]["tasks"]["EXPR"]
-    assert sum(map(sum, task["confusion"])) == task["count"]
-    right = sum(row[k] for k, row in enumerate(task["confusion"]))
-    assert found["all"]["accuracy"] == {"EXPR": right / task["count"]}
-    assert json.loads(json.dumps(found)) == found
+    assert found.overall.official == pytest.approx(score_targets(truth, said).official)
+    assert {name: one.rows for name, one in found.corpora.items()} == {"a": 90, "b": 30}
+    assert "intervals" not in found.to_json()["all"]
+    task = found.overall.tasks["EXPR"]
+    assert sum(map(sum, task.confusion)) == task.count
+    right = sum(row[k] for k, row in enumerate(task.confusion))
+    assert found.overall.accuracy == {"EXPR": right / task.count}
+    assert StageResult(**json.loads(json.dumps(found.to_json()))) == found
 
 
 def test_a_blank_prediction_is_no_right_answer():
     split, said = made_split()
-    before = evaluate(split, said, NONE)["all"]["accuracy"]["EXPR"]
+    before = score_rows(split, said, NONE).overall.accuracy["EXPR"]
     blank = said["EXPR"].copy()
     hit = (blank.argmax(1) == split.samples.rows.targets["EXPR"].values.argmax(1)) & (
         split.samples.rows.targets["EXPR"].valid.all(1)
     )
     blank[hit] = np.nan
     assert before > 0
-    assert evaluate(split, {**said, "EXPR": blank}, NONE)["all"]["accuracy"]["EXPR"] == 0
+    assert score_rows(split, {**said, "EXPR": blank}, NONE).overall.accuracy["EXPR"] == 0
 
 
 def test_intervals_are_by_unit_in_all_rows_and_in_a_corpus():
     split, said = made_split()
-    found = evaluate(split, said, SOME)
-    assert set(found["all"]["intervals"]["units"].values()) == {6}
-    assert set(found["corpora"]["b"]["intervals"]["units"].values()) == {4}
-    low, high = found["all"]["intervals"]["official"]["P_MTL"]
-    assert low < found["all"]["official"]["P_MTL"] < high
-    assert evaluate(split, said, SOME) == found
-    assert evaluate(split, said, Resampling(40, 4)) != found
+    found = score_rows(split, said, SOME)
+    assert set(found.overall.intervals.units.values()) == {6}
+    assert set(found.corpora["b"].intervals.units.values()) == {4}
+    low, high = found.overall.intervals.official["P_MTL"]
+    assert low < found.overall.official["P_MTL"] < high
+    assert score_rows(split, said, SOME) == found
+    assert score_rows(split, said, Resampling(resamples=40, seed=4)) != found
 
 
 def test_a_fourth_task_has_intervals_and_an_authors_score():
     split, said = made_split((*TASKS, PAIN))
-    found = evaluate(split, said, SOME)["all"]
-    low, high = found["intervals"]["parts"]["PAIN"]["pain"]
-    assert low < found["official"]["P_PAIN"] < high
-    assert found["official"]["P_PAIN"] == found["tasks"]["PAIN"]["parts"]["pain"]
-    told = authors_scores(split, said, {"MTL": np.arange(0, 120, 3)})["pools"]["MTL"]
-    assert told["authors"]["P_PAIN"] == pytest.approx([told["official"]["P_PAIN"]] * 5)
+    found = score_rows(split, said, SOME).overall
+    low, high = found.intervals.parts["PAIN"]["pain"]
+    assert low < found.official["P_PAIN"] < high
+    assert found.official["P_PAIN"] == found.tasks["PAIN"].parts["pain"]
+    truth, tasks = split.samples.rows.targets, split.tasks
+    pool = authors_scores(truth, said, {"MTL": np.arange(0, 120, 3)}, tasks).pools["MTL"]
+    assert pool.authors["P_PAIN"] == pytest.approx([pool.official["P_PAIN"]] * 5)
 
 
-def test_the_authors_batches(monkeypatch):
+def test_authors_scores_cut_every_pool_into_as_many_batches():
     """I = ceil(n_max / 256) and floor(n / I) rows a batch, here with 16 for 256."""
-    monkeypatch.setattr("triaffect.evaluation.minibatch_scores.BATCH_SIZE", 16)
     split, said = made_split()
+    truth = split.samples.rows.targets
     pools = pools_of_sets(split.samples, "test", TASKS)
     assert {name: len(rows) for name, rows in pools.items()} == {"MTL": 40, "VA": 80}
-    told = authors_scores(split, said, pools, seed=4)
-    assert (told["iterations"], told["seeds"]) == (5, [4, 5, 6, 7, 8])
-    assert {name: one["batch"] for name, one in told["pools"].items()} == {"MTL": 8, "VA": 16}
+    scores = authors_scores(truth, said, pools, TASKS, seed=4, batch_size=16)
+    assert (scores.iterations, scores.seeds) == (5, [4, 5, 6, 7, 8])
+    assert {name: one.batch for name, one in scores.pools.items()} == {"MTL": 8, "VA": 16}
     order = np.random.default_rng([4, 0]).permutation(pools["MTL"])
-    expected = per_batch_score(split.samples.rows.targets, said, order.reshape(5, 8)).official
-    first = {key: values[0] for key, values in told["pools"]["MTL"]["authors"].items()}
+    expected = per_batch_score(truth, said, order.reshape(5, 8)).official
+    first = {key: values[0] for key, values in scores.pools["MTL"].authors.items()}
     assert first == pytest.approx(expected)
-    assert len(set(told["pools"]["MTL"]["authors"]["P_MTL"])) == 5
+    assert len(set(scores.pools["MTL"].authors["P_MTL"])) == 5
 
 
-def test_a_pool_tells_only_of_tasks_it_has_labels_of():
+def test_authors_scores_are_of_the_tasks_that_a_pool_has_labels_of():
     split, said = made_split()
     for key in ("EXPR", "AU"):
         split.samples.rows.targets[key].valid[split.samples.rows.label_set == "VA"] = False
-    told = authors_scores(split, said, pools_of_sets(split.samples, "test", TASKS))["pools"]
-    assert list(told["MTL"]["authors"]) == ["P_VA", "P_EXPR", "P_AU", "P_MTL"]
-    assert list(told["VA"]["authors"]) == list(told["VA"]["official"]) == ["P_VA"]
+    pools = pools_of_sets(split.samples, "test", TASKS)
+    scores = authors_scores(split.samples.rows.targets, said, pools, TASKS).pools
+    assert list(scores["MTL"].authors) == ["P_VA", "P_EXPR", "P_AU", "P_MTL"]
+    assert list(scores["VA"].authors) == list(scores["VA"].official) == ["P_VA"]
 
 
 @pytest.fixture(scope="module")
@@ -153,14 +156,19 @@ def coded(store, tmp_path_factory):
 def test_the_authors_scores_are_those_that_chose_the_epoch(store, coded):
     lines = [json.loads(line) for line in coded.journal.read_text().splitlines()]
     work, stages = open_run(coded.root, store)
-    split = split_of(store, work.samples, "validation", work.tasks)
+    split = rows_of_split(store, work.samples, "validation", work.tasks)
     for stage in stages:
         best = [line for line in lines if line["stage"] == stage.name and line["best"]][-1]
         said = predict_rows(stage.net, work.samples, split.rows, work.tasks)
-        told = authors_scores(split, said, pools_of_run(work, "validation"))["pools"]
-        assert list(told) == ["MTL", "VA", "EXPR", "AU"]
-        for pool, one in told.items():
-            for key, values in one["authors"].items():
+        truth = truth_of(split.samples, split.rows)
+        pools = {
+            name: np.searchsorted(split.rows, rows)
+            for name, rows in pools_of_run(work, "validation").items()
+        }
+        scores = authors_scores(truth, said, pools, work.tasks).pools
+        assert list(scores) == ["MTL", "VA", "EXPR", "AU"]
+        for pool, one in scores.items():
+            for key, values in one.authors.items():
                 assert values[0] == pytest.approx(best["validation"][pool][key], abs=1e-6)
 
 
@@ -175,12 +183,12 @@ def test_pools_are_those_that_updates_draw_from(store, tmp_path):
 def test_a_split_must_exist_and_have_rows(store, coded):
     work, _ = open_run(coded.root, store)
     with pytest.raises(TriaffectError, match=r"--split: .* got 'tset'; did you mean test\?"):
-        split_of(store, work.samples, "tset", TASKS)
+        rows_of_split(store, work.samples, "tset", TASKS)
     rows = work.samples.rows
     moved = words_of(np.where(rows.split == "test", "train", rows.split[:]))
     work.samples.rows = replace(rows, split=moved)
     with pytest.raises(StoreError, match=r"split 'test', got none; it has train and validation"):
-        split_of(store, work.samples, "test", TASKS)
+        rows_of_split(store, work.samples, "test", TASKS)
 
 
 def test_a_run_without_scores_is_not_finished(store, coded, tmp_path):
@@ -195,11 +203,11 @@ def test_a_run_without_scores_is_not_finished(store, coded, tmp_path):
         open_run(tmp_path, store)
 
 
-def test_labelled_rows_that_the_network_cannot_be_asked_about_are_counted(tmp_path):
+def test_count_unscored_counts_labelled_rows_without_input(tmp_path):
     store = made_store(tmp_path / "store", videos=4, frames=60)
     window = Window(20, 5)
     loose = WindowSamples(store, TASKS, window, in_frames=True)
     whole = WindowSamples(store, TASKS, window, in_frames=True, complete=True)
-    asked = [split_of(store, samples, "test", TASKS) for samples in (loose, whole)]
-    assert asked[0].unasked() == 0
-    assert asked[1].unasked() == len(asked[0].rows) - len(asked[1].rows) > 0
+    scored = [rows_of_split(store, samples, "test", TASKS) for samples in (loose, whole)]
+    assert scored[0].count_unscored() == 0
+    assert scored[1].count_unscored() == len(scored[0].rows) - len(scored[1].rows) > 0

@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 
 from tests.training.stores import FACE, RATE, VOICE
 from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM
-from triaffect.errors import AnnotationError, ModelError, StoreError
-from triaffect.evaluation.submission.test_list import candidates, read_listed
-from triaffect.evaluation.submission.writer import Basis, Network, answer, write_submission
+from triaffect.errors import AnnotationError, DiskError, ModelError, StoreError
+from triaffect.evaluation.submission.test_list import candidates, read_images
+from triaffect.evaluation.submission.writer import (
+    Basis,
+    MomentPredictor,
+    predict_list,
+    write_submission,
+)
 from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.features.timeline import KEY_DTYPE
@@ -65,14 +70,14 @@ def listed(folder, lines, ending="\n"):
     path = Path(folder) / "test_set.txt"
     header = MULTI_TASK_FORM.header
     path.write_text("".join(f"{line}{ending}" for line in [header, *lines]), "utf-8", newline="")
-    return read_listed(path)
+    return read_images(path)
 
 
 class Recorder:
     """A network whose valence tells which frame was asked, in tens of thousands."""
 
     def __init__(self, store, data=LOOSE):
-        self.store, self.data, self.asked = store, data, []
+        self.store, self.data, self.rows = store, data, []
 
     def samples(self, moments):
         self.moments = moments
@@ -82,7 +87,7 @@ class Recorder:
         moments = samples.rows.moments[rows]
         frames = self.moments.column("frame")[moments]
         sources = self.moments.column("source")[moments]
-        self.asked += list(zip(sources, frames.tolist(), strict=True))
+        self.rows += list(zip(sources, frames.tolist(), strict=True))
         said = {task.key: np.zeros((len(rows), task.width), np.float32) for task in TASKS}
         said["VA"][:, 0] = frames / 1e4
         said["EXPR"][:, 3] = 1
@@ -90,7 +95,7 @@ class Recorder:
         return said
 
     def network(self, tasks=TASKS):
-        return Network(tasks, self.samples, self.predict, Path("recorder"))
+        return MomentPredictor(tasks, self.samples, self.predict, Path("recorder"))
 
 
 def rule(frames, voices, asked, complete):
@@ -125,7 +130,9 @@ def test_every_line_gets_the_nearest_moment_that_can_be_predicted(
     with TemporaryDirectory() as folder:
         store = stored(Path(folder) / "store", {"v": (sorted(frames), voices)})
         lines = listed(folder, [f"v/{frame + 1:05}.jpg" for frame in asked])
-        answers = answer(lines, store, Recorder(store, PAPER if complete else LOOSE).network())
+        answers = predict_list(
+            lines, store, Recorder(store, PAPER if complete else LOOSE).network()
+        )
     for row, basis, own, expected in zip(
         answers.values, answers.basis, asked, rule(frames, voices, asked, complete), strict=True
     ):
@@ -148,17 +155,17 @@ def test_lines_keep_the_order_of_the_list_and_videos_do_not_mix(store, tmp_path)
     images = ["twin_right/00042.jpg", "a/00003.jpg", "twin_left/00042.jpg", "a/00001.jpg"]
     images += ["empty/00001.jpg", "nobody/00001.jpg", "a/00002.jpeg"]
     recorder = Recorder(store)
-    answers = answer(listed(tmp_path, images), store, recorder.network())
-    assert answers.listed.images == images
+    answers = predict_list(listed(tmp_path, images), store, recorder.network())
+    assert answers.test_list.images == images
     np.testing.assert_allclose(answers.values[:, 0] * 1e4, [41, 2, 4, 0, 0, 0, 1], atol=0.01)
     assert answers.basis.tolist() == [2, 2, 1, 2, 0, 0, 2]
     assert answers.videos_of_zeros() == ["empty", "nobody"]
     assert answers.unknown == ["nobody"]
-    assert {"aff_wild2/twin_left", "aff_wild2/twin_right"} < {name for name, _ in recorder.asked}
+    assert {"aff_wild2/twin_left", "aff_wild2/twin_right"} < {name for name, _ in recorder.rows}
 
 
 def test_a_file_has_the_lines_as_listed_and_the_values_as_decided(store, tmp_path):
-    answers = answer(
+    answers = predict_list(
         listed(tmp_path, ["a/00003.jpg,", "no/1.jpg"], "\r\n"), store, Recorder(store).network()
     )
     write_submission(tmp_path / "out.txt", answers)
@@ -172,17 +179,17 @@ def test_a_file_has_the_lines_as_listed_and_the_values_as_decided(store, tmp_pat
 def test_thresholds_decide_what_is_present(store, tmp_path):
     lines = listed(tmp_path, ["a/00003.jpg"])
     tasks = [task.with_thresholds({"AU1": 0.05, "AU4": 0.95}) for task in TASKS]
-    values = answer(lines, store, Recorder(store).network(tasks)).values[0]
+    values = predict_list(lines, store, Recorder(store).network(tasks)).values[0]
     assert values[3:].tolist() == [1, 1, 0, 0, 1, 1, 0, 1, 1, 0, 1, 1]
 
 
 def test_small_batches_change_nothing(store, tmp_path, monkeypatch):
     images = [f"{video}/{frame:05}.jpg" for frame in (1, 9, 33) for video in ("a", "twin_left")]
     lines = listed(tmp_path, images)
-    whole = answer(lines, store, Recorder(store).network()).values
+    whole = predict_list(lines, store, Recorder(store).network()).values
     monkeypatch.setattr("triaffect.evaluation.submission.writer.BATCH_MOMENTS", 1)
     monkeypatch.setattr("triaffect.evaluation.submission.writer.CHUNK", 2)
-    answers = answer(lines, store, Recorder(store).network())
+    answers = predict_list(lines, store, Recorder(store).network())
     np.testing.assert_array_equal(answers.values, whole)
     write_submission(tmp_path / "out.txt", answers)
     assert len((tmp_path / "out.txt").read_text().splitlines()) == 1 + len(images)
@@ -190,12 +197,14 @@ def test_small_batches_change_nothing(store, tmp_path, monkeypatch):
 
 def test_nothing_is_predicted_twice(store, tmp_path):
     recorder = Recorder(store)
-    answer(listed(tmp_path, [f"a/{n:05}.jpg" for n in range(1, 200)]), store, recorder.network())
-    assert len(recorder.asked) == len(set(recorder.asked))
+    predict_list(
+        listed(tmp_path, [f"a/{n:05}.jpg" for n in range(1, 200)]), store, recorder.network()
+    )
+    assert len(recorder.rows) == len(set(recorder.rows))
 
 
 def test_a_broken_write_leaves_no_half_file(store, tmp_path, monkeypatch):
-    answers = answer(listed(tmp_path, ["a/00003.jpg"]), store, Recorder(store).network())
+    answers = predict_list(listed(tmp_path, ["a/00003.jpg"]), store, Recorder(store).network())
     out = tmp_path / "out.txt"
     out.write_text("an earlier one")
     answers.values[0, 2] = 8
@@ -205,7 +214,7 @@ def test_a_broken_write_leaves_no_half_file(store, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("triaffect.evaluation.submission.writer._lines", interrupted)
+    monkeypatch.setattr("triaffect.evaluation.submission.writer.check_submission", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_submission(out, answers)
     assert out.read_text() == "an earlier one"
@@ -213,8 +222,8 @@ def test_a_broken_write_leaves_no_half_file(store, tmp_path, monkeypatch):
 
 
 def test_a_place_that_cannot_be_written_is_told(store, tmp_path):
-    answers = answer(listed(tmp_path, ["a/00003.jpg"]), store, Recorder(store).network())
-    with pytest.raises(AnnotationError, match="a file that can be written, got File name too long"):
+    answers = predict_list(listed(tmp_path, ["a/00003.jpg"]), store, Recorder(store).network())
+    with pytest.raises(DiskError, match="a file that can be written, got File name too long"):
         write_submission(tmp_path / ("x" * 254), answers)
 
 
@@ -242,29 +251,29 @@ def test_a_list_without_images_is_refused(tmp_path):
 
 def test_stores_that_cannot_answer_are_refused(store, tmp_path):
     with pytest.raises(StoreError, match="none of them"):
-        answer(listed(tmp_path, ["who/00001.jpg"]), store, Recorder(store).network())
+        predict_list(listed(tmp_path, ["who/00001.jpg"]), store, Recorder(store).network())
     lines = listed(tmp_path, ["a/00001.jpg"])
     stored(tmp_path / "two", {"a": (range(3), 0)})
     two = stored(tmp_path / "two", {"a": (range(3), 0)}, corpus="other")
     with pytest.raises(StoreError, match="aff_wild2/a and other/a"):
-        answer(lines, two, Recorder(two).network())
+        predict_list(lines, two, Recorder(two).network())
 
 
 def test_a_video_with_several_faces_is_refused(tmp_path):
     both = np.arange(2)
     several = stored(tmp_path / "store", {"a": ([0, 0], 0)}, track=both)
     with pytest.raises(StoreError, match="one face track a video, got 2 in aff_wild2/a"):
-        answer(listed(tmp_path, ["a/1.jpg"]), several, Recorder(several).network())
+        predict_list(listed(tmp_path, ["a/1.jpg"]), several, Recorder(several).network())
 
 
 def test_networks_that_cannot_answer_are_refused(store, tmp_path):
     lines = listed(tmp_path, ["a/00001.jpg"])
     with pytest.raises(ModelError, match="one without VA and AU"):
-        answer(lines, store, Recorder(store).network(TASKS[1:2]))
+        predict_list(lines, store, Recorder(store).network(TASKS[1:2]))
     recorder = Recorder(store)
 
     def nothing(samples, rows):
         return {key: values * np.nan for key, values in recorder.predict(samples, rows).items()}
 
     with pytest.raises(ModelError, match="NaN"):
-        answer(lines, store, Network(TASKS, recorder.samples, nothing, tmp_path))
+        predict_list(lines, store, MomentPredictor(TASKS, recorder.samples, nothing, tmp_path))

@@ -1,7 +1,8 @@
-"""What a comparison found, made up."""
+"""A made-up comparison."""
 
 import numpy as np
 
+from triaffect.evaluation.comparison.results import Comparison, PairedResampling
 from triaffect.metrics.paired import score_names
 from triaffect.tasks.registry import TASKS
 
@@ -10,24 +11,26 @@ def made_comparison(systems=("supervised", "<b>soft</b>/teacher", "soft/student"
     """Systems of rising worth, the first of which is the baseline."""
     rng = np.random.default_rng(0)
     names = score_names(TASKS)
-    told = {}
-    for place, system in enumerate(systems):
-        values = rng.normal(0.3 + 0.02 * place, 0.02, (seeds, len(names)))
-        means = dict(zip(names, values.mean(0), strict=True))
+    results = {}
+    for number, system in enumerate(systems):
+        values = rng.normal(0.3 + 0.02 * number, 0.02, (seeds, len(names)))
         gaps = {
             name: {
-                "mean": 0.02 * place,
-                "interval": [0.02 * place - 0.03, 0.02 * place + 0.03],
-                "better": min(place, seeds),
+                "mean": 0.02 * number,
+                "interval": [0.02 * number - 0.03, 0.02 * number + 0.03],
+                "better": min(number, seeds),
                 "seeds": seeds,
             }
             for name in names
         }
-        told[system] = {
+        results[system] = {
             "entry": system,
             "stage": "student",
-            "mean": means,
+            "recipe_hash": "0" * 8,
+            "tasks": {task.key: list(task.part_names) for task in TASKS},
+            "mean": dict(zip(names, values.mean(0), strict=True)),
             "sd": dict.fromkeys(names, 0.02),
+            "units": dict.fromkeys(names, 40),
             "cost": {
                 "seconds": 12.3,
                 "seconds_in_all": 20.0,
@@ -37,19 +40,25 @@ def made_comparison(systems=("supervised", "<b>soft</b>/teacher", "soft/student"
                 "labels": None,
             },
             "seeds": {
-                str(k): {"scores": dict(zip(names, row.tolist(), strict=True))}
+                str(k): {
+                    "folder": f"runs/{system}/{k}",
+                    "seconds": 12.3,
+                    "epochs": 7,
+                    "scores": dict(zip(names, row.tolist(), strict=True)),
+                }
                 for k, row in enumerate(values)
             },
         }
-        if place:
-            told[system]["difference"] = gaps
-    return {
-        "split": "test",
-        "rows": 12_345,
-        "units": 40,
-        "asked": dict.fromkeys(systems, 12_345),
-        "bootstrap": {"level": 0.95, "resamples": 1000},
-        "baseline": systems[0],
-        "systems": told,
-        "failed": [{"entry": "broken", "seed": 3, "error": "expected <x>, got y"}],
-    }
+        if number:
+            results[system]["difference"] = gaps
+    return Comparison(
+        store="store",
+        split="test",
+        rows=12_345,
+        units=40,
+        available_rows=dict.fromkeys(systems, 12_345),
+        resampling=PairedResampling(resamples=1000),
+        baseline=systems[0],
+        systems=results,
+        failed=[{"entry": "broken", "seed": 3, "error": "expected <x>, got y"}],
+    )

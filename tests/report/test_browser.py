@@ -9,7 +9,7 @@ from tests.prediction.tiny_model import write_clip
 from tests.report.browser import BROWSER, DRIVER, browser
 from tests.report.pages import SUMMARY, made_journal, made_table
 from triaffect.report.prediction_page import PredictionPage
-from triaffect.report.training_page import demo_page
+from triaffect.report.training_page import training_page
 from triaffect.tasks.registry import TASKS
 
 pytestmark = pytest.mark.skipif(
@@ -202,8 +202,8 @@ def test_a_long_gap_of_time_is_left_open(window, tmp_path):
     assert window.complaints() == []
 
 
-def test_the_demo_page_is_drawn_and_a_broken_one_would_be_noticed(window, tmp_path):
-    text = demo_page(SUMMARY, made_journal(), made_table().to_pandas())
+def test_the_training_page_is_drawn_and_a_broken_one_would_be_noticed(window, tmp_path):
+    text = training_page(SUMMARY, made_journal(), made_table().to_pandas())
     (tmp_path / "demo.html").write_text(text, "utf-8")
     window.open(tmp_path / "demo.html")
     assert window.complaints() == []

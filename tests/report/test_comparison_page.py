@@ -8,7 +8,7 @@ import pytest
 from tests.report.browser import BROWSER, dumped
 from tests.report.compared import made_comparison
 from triaffect.metrics.paired import score_names
-from triaffect.report.comparison_page import compared_page
+from triaffect.report.comparison_page import comparison_page
 from triaffect.report.dot_plot import Row, dot_plot, ticks
 from triaffect.tasks.registry import TASKS
 
@@ -18,7 +18,7 @@ def drawn(rows, baseline="one"):
 
 
 def test_every_score_has_a_plot_and_a_table():
-    text = compared_page(made_comparison()).html()
+    text = comparison_page(made_comparison()).html()
     names = score_names(TASKS)
     assert text.count("<svg") == len(names)
     assert text.count("<circle") == len(names) * 3 * 5
@@ -27,8 +27,8 @@ def test_every_score_has_a_plot_and_a_table():
     assert "Failed: broken, seed 3: expected &lt;x&gt;, got y" in text
 
 
-def test_nothing_in_it_runs_or_is_fetched():
-    text = compared_page(made_comparison()).html()
+def test_comparison_page_runs_and_fetches_nothing():
+    text = comparison_page(made_comparison()).html()
     assert "<script" not in text
     assert "script-src 'none'" in text
     assert "<b>" not in text
@@ -40,7 +40,7 @@ def test_nothing_in_it_runs_or_is_fetched():
 @pytest.mark.skipif(not BROWSER, reason="needs Chromium (apt-get install chromium)")
 def test_a_browser_has_nothing_to_complain_about(tmp_path):
     page = tmp_path / "page.html"
-    compared_page(made_comparison()).write(page)
+    comparison_page(made_comparison()).write(page)
     elements, complaints = dumped(page, tmp_path / "profile")
     assert complaints == []
     assert elements.count("<svg") == len(score_names(TASKS))

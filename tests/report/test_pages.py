@@ -6,12 +6,12 @@ import pytest
 
 from tests.report.pages import SUMMARY, made_journal, made_table
 from triaffect.report.prediction_page import PredictionPage
-from triaffect.report.training_page import demo_page, learning_curves, score_rows
+from triaffect.report.training_page import learning_curves, score_rows, training_page
 
 
 @pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<img src=x onerror=a()>"])
 def test_a_hostile_name_stays_text(name):
-    text = demo_page({name: SUMMARY["teacher"]}, [], made_table(name).to_pandas())
+    text = training_page({name: SUMMARY["teacher"]}, [], made_table(name).to_pandas())
     assert name not in text
     assert "&lt;" in text
 
@@ -44,8 +44,8 @@ def test_learning_curves_are_those_of_the_fullest_pool():
     assert figure["data"][-1]["y"][0] == 0.5
 
 
-def test_the_demo_page_has_its_parts():
-    text = demo_page(SUMMARY, made_journal(), made_table().to_pandas())
+def test_the_training_page_has_its_parts():
+    text = training_page(SUMMARY, made_journal(), made_table().to_pandas())
     for words in ("Learning curves: teacher", "Learning curves: student", "clip.mp4", "12.3"):
         assert words in text
     assert text.count('id="figure-') == 2

@@ -14,10 +14,10 @@ from tests.training.stores import crops_store, made_store
 from tests.training.test_held_out import relabelled
 from tests.training.test_leaks import Made, store_of
 from tests.training.test_resume import ends_the_same
-from triaffect.cli.evaluate import score_run_folder
 from triaffect.errors import StoreError
 from triaffect.evaluation.comparison.common_rows import common_rows
 from triaffect.evaluation.comparison.systems import find_entries
+from triaffect.evaluation.evaluate import evaluate_run
 from triaffect.recipes.config import DataSpec
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import task as task_by_key
@@ -208,20 +208,20 @@ def test_a_run_is_evaluated_on_the_people_that_it_tested(store, swapped, tmp_pat
     """Not on those of the corpus, whom it has learnt from; on another store, on all there are."""
     _, folder = swapped
     own = json.loads(folder.scores.read_text())["student"]["test"]["ALL"]["official"]
-    found = score_run_folder(folder.root, store, "test")["stages"]["student"]["all"]
-    assert found["official"] == pytest.approx(own)
-    assert 200 < found["rows"] <= 60 * 4, "of one person; some rows have no label"
+    found = evaluate_run(folder.root, store).stages["student"].overall
+    assert found.official == pytest.approx(own)
+    assert 200 < found.rows <= 60 * 4, "of one person; some rows have no label"
     others = [Made(f"else/{split}", (split,)) for split in ("train", "test")]
     other = store_of(tmp_path / "other", *others, frames=30)
-    found = score_run_folder(folder.root, other, "test")["stages"]["student"]["all"]
-    assert 20 < found["rows"] <= 30
+    found = evaluate_run(folder.root, other).stages["student"].overall
+    assert 20 < found.rows <= 30
 
 
 def test_a_refit_is_not_evaluated_on_what_it_learnt(crops, tmp_path):
     folder = train(small("light_face", *REFIT, "face.epochs=1"), crops, tmp_path / "run")
     with pytest.raises(StoreError, match="labelled rows of the split 'validation', got none"):
-        score_run_folder(folder.root, crops, "validation")
-    assert score_run_folder(folder.root, crops, "test")["stages"]["face"]["all"]["rows"] == 48
+        evaluate_run(folder.root, crops, "validation")
+    assert evaluate_run(folder.root, crops).stages["face"].overall.rows == 48
 
 
 def test_runs_are_compared_on_people_whom_none_of_them_learnt_from(store, swapped, tmp_path):

@@ -35,6 +35,14 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class SplitName(StrEnum):
+    """A split of a store."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
 class Precision(StrEnum):
     """Floating-point numbers of a forward pass in training."""
 
@@ -79,6 +87,7 @@ JobsOption = Annotated[
     typer.Option("--jobs", "-j", min=1, help="Processes at once.", show_default="all cores"),
 ]
 """None stands for `triaffect.io.workers.count_cores`."""
+SplitOption = Annotated[SplitName, typer.Option("--split", help="Rows to score on.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
 """0 unless a command has a reason for another default."""
 

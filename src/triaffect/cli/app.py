@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 
 from triaffect.cli._shared import add_command
-from triaffect.cli.compare import compare
+from triaffect.cli.compare import COMPARE_EXAMPLES, COMPARE_RENAMED, compare
 from triaffect.cli.corpus import corpus_app
-from triaffect.cli.demo import demo
-from triaffect.cli.evaluate import evaluate
+from triaffect.cli.demo import DEMO_EXAMPLES, DEMO_RENAMED, demo
+from triaffect.cli.evaluate import EVALUATE_EXAMPLES, evaluate
 from triaffect.cli.extract import extract
 from triaffect.cli.join import join
 from triaffect.cli.predict import EXAMPLES, RENAMED, predict
 from triaffect.cli.scores import scores_app
-from triaffect.cli.submit import submit, submit_check
+from triaffect.cli.submit import CHECK_EXAMPLES, SUBMIT_EXAMPLES, submit, submit_check
 from triaffect.cli.train import train
 from triaffect.errors import TriaffectError
 from triaffect.version import __version__
@@ -62,11 +62,11 @@ add_command(app, predict, examples=EXAMPLES, renamed=RENAMED)
 add_command(app, extract)
 add_command(app, join)
 add_command(app, train)
-add_command(app, evaluate)
-add_command(app, compare)
-add_command(app, submit)
-add_command(app, submit_check, "submit-check")
-add_command(app, demo)
+add_command(app, evaluate, examples=EVALUATE_EXAMPLES)
+add_command(app, compare, examples=COMPARE_EXAMPLES, renamed=COMPARE_RENAMED)
+add_command(app, submit, examples=SUBMIT_EXAMPLES)
+add_command(app, submit_check, "submit-check", examples=CHECK_EXAMPLES)
+add_command(app, demo, examples=DEMO_EXAMPLES, renamed=DEMO_RENAMED)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(scores_app, name="scores")
 

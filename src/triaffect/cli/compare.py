@@ -4,156 +4,201 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triaffect.cli._shared import (
     AllowLeak,
+    Device,
     DropLeak,
+    JobsOption,
+    JsonOption,
+    ReportOption,
+    SplitName,
+    SplitOption,
     leak_choice,
+    name_outputs,
+    output_option,
     progress_bar,
 )
-from triaffect.cli.evaluate import RESAMPLES
-from triaffect.cli.train import DeviceName
 from triaffect.errors import RunError
 from triaffect.io.atomic import check_output, write_json
 
 if TYPE_CHECKING:
-    from triaffect.evaluation.comparison.runs import Job, Outcome, Settings
-    from triaffect.evaluation.comparison.systems import Entry
+    from triaffect.evaluation.comparison.results import Comparison
+    from triaffect.evaluation.comparison.runs import ComparisonSettings, RunJob, RunOutcome
+    from triaffect.evaluation.comparison.systems import ComparedRecipe
 
 SEEDS = 3
+RESAMPLES = 1000
+COMPARE_RENAMED = {"--out": "--output", "--html": "--report"}
+COMPARE_EXAMPLES = (
+    "triaffect compare default supervised --store stores/mine -o runs --report compared.html",
+    "triaffect compare finetune default --init default --store stores/mine -o runs --seeds 5",
+)
 _FILE_WIDTH = 120
 """Letters of a line where standard output is a file, which has no width of its own."""
 
+_TRAINING, _SCORING = "Training of missing runs", "Scoring"
+
+What = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="WHAT", help="Recipe files, names of shipped recipes, folders of finished runs."
+    ),
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Runs of each recipe.", rich_help_panel=_TRAINING)]
+FirstSeed = Annotated[
+    int, typer.Option(min=0, help="Seed of the first of them.", rich_help_panel=_TRAINING)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change all recipes; may be repeated.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Weights for recipes that start from others: default, a model folder, or a run.",
+        show_default=False,
+        rich_help_panel=_TRAINING,
+    ),
+]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Processor threads of each run.", rich_help_panel=_TRAINING)
+]
+TrainingDevice = Annotated[
+    Device,
+    typer.Option(
+        "--device",
+        help="Where the networks run; all are scored on the cpu.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Baseline: one of the entries, or entry/stage.",
+        show_default="first",
+        rich_help_panel=_SCORING,
+    ),
+]
+Resamples = Annotated[
+    int,
+    typer.Option(
+        "--bootstrap", min=0, help="Resamples; 0: no intervals.", rich_help_panel=_SCORING
+    ),
+]
+
 
 def compare(
-    what: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="WHAT",
-            help="Recipe files, names of shipped recipes, folders of finished runs.",
-        ),
-    ],
+    what: What,
     store: Annotated[Path, typer.Option(help="Feature store to learn from and to score on.")],
-    out: Annotated[Path, typer.Option(help="Folder for the runs that are missing.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each recipe.")] = SEEDS,
-    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first of them.")] = 0,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change all recipes; may be repeated."),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Compare with this entry, or entry/stage.", show_default="first"
-        ),
-    ] = None,
+    output: Annotated[Path, output_option("Folder for the runs that are missing.")],
+    seeds: Seeds = SEEDS,
+    first_seed: FirstSeed = 0,
+    split: SplitOption = SplitName.TEST,
+    set_: Set = None,
+    init: Init = None,
+    against: Against = None,
     *,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs trained at a time.")] = 1,
-    device: Annotated[
-        DeviceName, typer.Option(help="Where missing runs are trained; all are scored on the cpu.")
-    ] = DeviceName.CPU,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads of each run.")] = 1,
-    resamples: Annotated[
-        int, typer.Option("--bootstrap", min=0, help="Resamples; 0: no intervals.")
-    ] = RESAMPLES,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
+    jobs: JobsOption = None,
+    device: TrainingDevice = Device.CPU,
+    threads: Threads = 1,
+    resamples: Resamples = RESAMPLES,
+    json_: JsonOption = None,
     allow_leak: AllowLeak = False,
     drop_leak: DropLeak = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page to look at here.")] = None,
+    report: ReportOption = None,
 ) -> None:
     """Train what is missing, and tell recipes or runs apart: scores, spread, differences, cost."""
     from triaffect.evaluation.comparison.common_rows import common_rows
-    from triaffect.evaluation.comparison.results import compared, find_baseline
-    from triaffect.evaluation.comparison.runs import Settings
+    from triaffect.evaluation.comparison.results import compare_systems, find_baseline
+    from triaffect.evaluation.comparison.runs import ComparisonSettings
     from triaffect.evaluation.comparison.systems import find_entries
-    from triaffect.evaluation.evaluate import Resampling
+    from triaffect.evaluation.results import Resampling
     from triaffect.features.store import FeatureStore
+    from triaffect.io.workers import count_cores
     from triaffect.training.device import TorchDevice
     from triaffect.training.view import LeakChoice
 
-    for path in filter(None, (json_, html)):
+    for path in filter(None, (json_, report)):
         check_output(path)
-    opened, compute_device = FeatureStore.open(store), TorchDevice.named(device)
+    opened, torch_device = FeatureStore.open(store), TorchDevice.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak) or LeakChoice.REFUSE
-    wanted = range(first_seed, first_seed + seeds)
-    entries = find_entries(what, opened, out, wanted, set_ or (), leaks)
+    numbers = range(first_seed, first_seed + seeds)
+    entries = find_entries(what, opened, output, numbers, set_ or (), leaks, init)
     baseline = find_baseline(entries, against)
-    common, errors = common_rows(entries, opened, split)
+    common, errors = common_rows(entries, opened, split.value)
     for name, error in errors.items():
         typer.echo(f"triaffect: {name}: {error}", err=True)
     if common is None:
         raise RunError("at least one entry that the store can serve", "none", where=store)
-    settings = Settings(store, common, threads, leaks, compute_device)
-    done = _work(_jobs(entries, errors), settings, jobs)
-    found = compared(entries, done, common, baseline, Resampling(resamples))
-    found = {"store": str(store), **found, "failed": _failed(done, errors)}
-    _print(found)
-    if json_ is not None:
-        write_json(json_, found)
-    if html is not None:
-        _write_page(html, found)
-    if found["failed"]:
+    settings = ComparisonSettings(store, common, threads, leaks, torch_device)
+    done = _run_all(_jobs(entries, errors), settings, jobs or count_cores())
+    resampling = Resampling(resamples=resamples)
+    comparison = compare_systems(entries, done, common, baseline, resampling, errors, str(store))
+    _print(comparison)
+    _write(comparison, json_, report)
+    name_outputs(json_, report, output if output.is_dir() else None)
+    if comparison.failed:
         raise typer.Exit(1)
 
 
-def _jobs(entries: Sequence[Entry], errors: dict[str, str]) -> list[Job]:
-    """Every run of the entries that can be asked: the first seed of all, then the second."""
-    from triaffect.evaluation.comparison.runs import Job
+def _jobs(entries: Sequence[ComparedRecipe], errors: dict[str, str]) -> list[RunJob]:
+    """List the runs of the entries that have inputs: the first seed of all, then the second."""
+    from triaffect.evaluation.comparison.runs import RunJob
 
-    found = [
-        (place, Job(entry.name, seed, entry.recipe, entry.runs[seed]))
+    jobs = [
+        (number, RunJob(entry.name, seed, entry.recipe, entry.runs[seed], entry.initial))
         for entry in entries
         if entry.name not in errors
-        for place, seed in enumerate(sorted(entry.runs))
+        for number, seed in enumerate(sorted(entry.runs))
     ]
-    return [job for _, job in sorted(found, key=lambda each: each[0])]
+    return [job for _, job in sorted(jobs, key=lambda each: each[0])]
 
 
-def _work(todo: Sequence[Job], settings: Settings, processes: int) -> list[Outcome]:
-    """Do the runs, and tell of each on stderr as it ends."""
+def _run_all(
+    jobs: Sequence[RunJob], settings: ComparisonSettings, processes: int
+) -> list[RunOutcome]:
+    """Do the runs, and write a line on stderr as each ends."""
     from contextlib import closing
 
-    from triaffect.evaluation.comparison.runs import outcomes
+    from triaffect.evaluation.comparison.runs import run_jobs
 
-    done: list[Outcome] = []
-    with progress_bar() as told:
+    done: list[RunOutcome] = []
+    with progress_bar() as progress:
 
-        def word(count: int, text: str) -> None:
-            told(count, len(todo), text)
+        def report(count: int, text: str) -> None:
+            progress(count, len(jobs), text)
 
-        with closing(outcomes(todo, settings, processes, word)) as results:
-            for outcome in results:
+        with closing(run_jobs(jobs, settings, processes, report)) as outcomes:
+            for outcome in outcomes:
                 line = _line(outcome, done)
                 done.append(outcome)
-                told(len(done), len(todo), f"{outcome.job.entry}, seed {outcome.job.seed}")
+                progress(len(done), len(jobs), f"{outcome.job.entry}, seed {outcome.job.seed}")
                 if outcome.trained or outcome.error:
-                    typer.echo(f"[{len(done)}/{len(todo)}] {line}", err=True)
+                    typer.echo(f"[{len(done)}/{len(jobs)}] {line}", err=True)
     return done
 
 
-def _line(outcome: Outcome, before: Sequence[Outcome]) -> str:
+def _line(outcome: RunOutcome, before: Sequence[RunOutcome]) -> str:
     name = f"{outcome.job.entry}, seed {outcome.job.seed}"
     if outcome.error:
-        is_known = any(each.error == outcome.error for each in before)
-        return f"{name} failed: {'likewise' if is_known else outcome.error}"
+        is_repeated = any(each.error == outcome.error for each in before)
+        return f"{name} failed: {'likewise' if is_repeated else outcome.error}"
     seconds = sum(stage.seconds for stage in outcome.stages.values())
     return f"{name}: trained in {seconds:,.0f} s"
 
 
-def _failed(done: Sequence[Outcome], errors: dict[str, str]) -> list[dict[str, Any]]:
-    lost = [{"entry": name, "seed": None, "error": error} for name, error in errors.items()]
-    return lost + [
-        {"entry": each.job.entry, "seed": each.job.seed, "error": each.error}
-        for each in done
-        if each.error
-    ]
-
-
-def _print(found: dict[str, Any]) -> None:
+def _print(comparison: Comparison) -> None:
     from rich.console import Console
 
     from triaffect.cli._tables import comparison_tables
@@ -161,11 +206,14 @@ def _print(found: dict[str, Any]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_FILE_WIDTH)
-    for table in comparison_tables(found):
+    for table in comparison_tables(comparison):
         console.print(table, "")
 
 
-def _write_page(path: Path, found: dict[str, Any]) -> None:
-    from triaffect.report.comparison_page import compared_page
+def _write(comparison: Comparison, json_: Path | None, report: Path | None) -> None:
+    from triaffect.report.comparison_page import comparison_page
 
-    compared_page(found).write(path)
+    if json_ is not None:
+        write_json(json_, comparison.to_json())
+    if report is not None:
+        comparison_page(comparison).write(report)

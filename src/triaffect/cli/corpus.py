@@ -56,7 +56,7 @@ def check(
     from rich.console import Console
 
     from triaffect.cli._shared import progress_bar
-    from triaffect.cli._tables import page, wrong_lines
+    from triaffect.cli._tables import corpus_page, wrong_lines
     from triaffect.corpora.base import open_corpus
     from triaffect.corpora.integrity import survey
     from triaffect.features.media_check import check_media
@@ -75,7 +75,7 @@ def check(
         about = {"corpus": opened.name, **found.to_json(), "media": media and media.to_json()}
         write_json(json_, about)
     console = Console(highlight=False, soft_wrap=True)
-    for part in page(opened.name, found, media):
+    for part in corpus_page(opened.name, found, media):
         console.print(part)
     wrong = wrong_lines(found, media)
     for line in wrong[:_WRONG_SHOWN]:

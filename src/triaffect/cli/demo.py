@@ -1,4 +1,4 @@
-"""``triaffect demo``: the whole line on a made corpus, from nothing to a page."""
+"""``triaffect demo``: every step on a rendered corpus, from nothing to a page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from triaffect.cli._shared import progress_bar, training_word
+from triaffect.cli._shared import (
+    JobsOption,
+    SeedOption,
+    name_outputs,
+    output_option,
+    progress_bar,
+    training_word,
+)
 from triaffect.errors import RunError
 
 if TYPE_CHECKING:
@@ -19,33 +26,39 @@ if TYPE_CHECKING:
 
 RECIPE = "default"
 MARK = "triaffect-demo"
+DEMO_RENAMED = {"--out": "--output"}
+DEMO_EXAMPLES = ("triaffect demo", "triaffect demo -o demo --people 20 --epochs 4")
+PORTRAIT_SEED, PORTRAIT_EXPRESSION, PORTRAIT_PX = 0, "happiness", 512
+"""The rendered person of the picture."""
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder to make; an earlier demo is replaced.")] = Path(
-        "runs/demo"
-    ),
-    seed: Annotated[int, typer.Option(min=0, help="Of the corpus and the training.")] = 0,
-    people: Annotated[int, typer.Option(min=6, help="People in the made corpus.")] = 60,
+    output: Annotated[
+        Path, output_option("Folder to make; an earlier demo is replaced. Default: runs/demo.")
+    ] = Path("runs/demo"),
+    seed: SeedOption = 0,
+    people: Annotated[int, typer.Option(min=6, help="People in the rendered corpus.")] = 60,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of each generation.")] = 12,
-    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    jobs: JobsOption = None,
 ) -> None:
-    """Make a corpus, train teacher and student, score both on unseen people, predict, report."""
+    """Render a corpus, train teacher and student, score both on unseen people, predict, report."""
     from triaffect.io.atomic import write_json
+    from triaffect.io.workers import count_cores
 
+    out, processes = output, jobs or count_cores()
     _clear(out)
     clock = _Clock()
     with clock("corpus"):
-        _make_corpus(out / "corpus", people, seed, jobs)
+        _make_corpus(out / "corpus", people, seed, processes)
     with clock("extract"):
-        _extract(out / "corpus", out / "store", jobs)
+        _extract(out / "corpus", out / "store", processes)
     with clock("train"):
         folder = _train(out / "store", out / "run", seed, epochs)
     with clock("evaluate"):
         scores = _scores(folder, out / "store")
     with clock("predict"):
         predictions = out / "predictions.csv"
-        _predict(out, predictions, jobs)
+        _predict(out, predictions, processes)
     summary = {
         **scores,
         "seconds": clock.seconds,
@@ -56,12 +69,16 @@ def demo(
         _report(summary, folder, predictions, out / "report.html")
     clock.seconds["total"] = round(sum(clock.seconds.values()), 1)
     write_json(out / "summary.json", summary)
-    typer.echo(_told(summary))
+    for name in ("teacher", "student", "chance"):
+        official = summary[name]["official"].items()
+        typer.echo(f"{name:8} " + "  ".join(f"{key} {value:.3f}" for key, value in official))
+    seconds = clock.seconds["total"]
+    name_outputs(predictions, f"{summary['report']}  ({seconds:.0f} s)")
 
 
 @dataclass
 class _Clock:
-    """Seconds that each part took."""
+    """Measures the seconds of each part."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -74,7 +91,7 @@ class _Clock:
 
 
 def _clear(out: Path) -> None:
-    """Take an earlier demo away, and nothing else."""
+    """Remove an earlier demo, and nothing else."""
     import shutil
 
     if out.exists() and any(out.iterdir()):
@@ -96,8 +113,8 @@ def _extract(corpus: Path, store: Path, jobs: int) -> None:
     from triaffect.corpora.base import open_corpus
     from triaffect.features.extraction import extract
 
-    with progress_bar() as told:
-        extract(open_corpus(corpus), store, "default", "default", jobs, None, told)
+    with progress_bar() as progress:
+        extract(open_corpus(corpus), store, "default", "default", jobs, None, progress)
 
 
 def _train(store: Path, run: Path, seed: int, epochs: int) -> RunFolder:
@@ -109,37 +126,36 @@ def _train(store: Path, run: Path, seed: int, epochs: int) -> RunFolder:
     set_threads(1)  # two gain 4 s of 46, and cost minutes where anything else runs
     recipe = load_recipe(RECIPE, [f"{stage}.epochs={epochs}" for stage in ("teacher", "student")])
     opened = FeatureStore.open(store)
-    with progress_bar() as told:
-        folder = train(
-            recipe,
-            opened,
-            run,
-            seed,
-            report=lambda stage, done, total, loss: told(done, total, training_word(stage, loss)),
-        )
+    with progress_bar() as progress:
+
+        def report(stage: str, done: int, total: int, loss: float) -> None:
+            progress(done, total, training_word(stage, loss))
+
+        folder = train(recipe, opened, run, seed, report=report)
     export_run(folder, opened)
     return folder
 
 
 def _scores(folder: RunFolder, store: Path) -> dict[str, Any]:
-    from triaffect.cli.evaluate import score_run_folder
+    from triaffect.evaluation.evaluate import evaluate_run
     from triaffect.features.store import FeatureStore
 
-    found = score_run_folder(folder.root, FeatureStore.open(store), "test")
-    stages = {name: {"official": one["all"]["official"]} for name, one in found["stages"].items()}
-    return {**stages, "chance": {"official": found["chance"]}}
+    evaluation = evaluate_run(folder.root, FeatureStore.open(store))
+    stages = {name: {"official": one.overall.official} for name, one in evaluation.stages.items()}
+    return {**stages, "chance": {"official": evaluation.chance}}
 
 
 def _predict(out: Path, predictions: Path, jobs: int) -> None:
-    """One video of a person that was not learnt from, and a public-domain portrait."""
+    """Predict one video of a person that training left out, and a rendered portrait."""
     import cv2
-    from skimage.data import astronaut
 
     from triaffect.prediction.batch import PredictionJob, predict_files
     from triaffect.prediction.predictor import model_folder
+    from triaffect.synthetic.portrait import render_portrait
 
-    portrait = out / "astronaut.png"
-    cv2.imwrite(str(portrait), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+    portrait = out / "portrait.png"
+    picture = render_portrait(PORTRAIT_SEED, PORTRAIT_EXPRESSION, PORTRAIT_PX)
+    cv2.imwrite(str(portrait), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     files = [_test_video(out / "corpus"), portrait]
     predict_files(files, PredictionJob(predictions, model_folder(None)), min(jobs, 2))
 
@@ -152,25 +168,15 @@ def _test_video(corpus: Path) -> Path:
         splits = opened.moments(source).table.column("split").unique().to_pylist()
         if splits == ["test"] and source.video is not None:
             return source.video
-    raise RunError("a made corpus with a test video", "none", where=corpus)
+    raise RunError("a rendered corpus with a test video", "none", where=corpus)
 
 
 def _report(summary: dict[str, Any], folder: RunFolder, predictions: Path, page: Path) -> None:
     import pandas as pd
 
     from triaffect.io.atomic import write_text
-    from triaffect.report.training_page import demo_page
+    from triaffect.report.training_page import training_page
     from triaffect.training.run_folder import read_journal
 
     rows = [event.model_dump(exclude_none=True) for event in read_journal(folder.journal)]
-    write_text(page, demo_page(summary, rows, pd.read_csv(predictions)))
-
-
-def _told(summary: dict[str, Any]) -> str:
-    lines = [
-        f"{name:8} "
-        + "  ".join(f"{k} {value:.3f}" for k, value in summary[name]["official"].items())
-        for name in ("teacher", "student", "chance")
-    ]
-    seconds = summary["seconds"]["total"]
-    return "\n".join([*lines, f"{summary['report']}  ({seconds:.0f} s)"])
+    write_text(page, training_page(summary, rows, pd.read_csv(predictions)))

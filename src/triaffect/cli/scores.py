@@ -1,38 +1,50 @@
-"""``triaffect scores``: what the ways of scoring are worth."""
+"""``triaffect scores``: ways of scoring, compared on simulated predictors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.io.atomic import write_json
+from triaffect.cli._shared import (
+    JsonOption,
+    SeedOption,
+    add_command,
+    name_outputs,
+)
+from triaffect.io.atomic import check_output, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from triaffect.metrics.simulation import SimulatedPredictor
 
-scores_app = typer.Typer(no_args_is_help=True, help="What the ways of scoring are worth.")
+scores_app = typer.Typer(no_args_is_help=True, help="Compare ways of scoring.")
 
 TOTAL = "P_MTL"
 
 
-@scores_app.command()
+EXAMPLES = (
+    "triaffect scores simulate",
+    "triaffect scores simulate --rows 5000 --seed 1 --json scores.json",
+)
+
+
 def simulate(
-    seed: Annotated[int, typer.Option(min=0, help="Decides every random number.")] = 0,
+    seed: SeedOption = 0,
     rows: Annotated[int, typer.Option(min=256, help="Labelled rows.")] = 15_440,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
+    json_: JsonOption = None,
 ) -> None:
-    """Score made predictors of known worth officially and as the authors' program does."""
+    """Score simulated predictors of known quality officially and as the authors' program does."""
     from rich.console import Console
 
     from triaffect.metrics.simulation import flips
     from triaffect.metrics.simulation import simulate as score_predictors
 
+    if json_ is not None:
+        check_output(json_)
     scored = score_predictors(rows, seed)
     reversed_ = flips(scored)
     Console(highlight=False).print(_table(scored, rows, seed), "")
@@ -45,8 +57,12 @@ def simulate(
         typer.echo("no two predictors change places")
     if json_ is not None:
         predictors = [each.to_json() for each in scored]
-        told = {"rows": rows, "seed": seed, "predictors": predictors}
-        write_json(json_, {**told, "flips": [asdict(each) for each in reversed_]})
+        content = {"rows": rows, "seed": seed, "predictors": predictors}
+        write_json(json_, {**content, "flips": [asdict(each) for each in reversed_]})
+    name_outputs(json_)
+
+
+add_command(scores_app, simulate, examples=EXAMPLES)
 
 
 def _table(scored: Sequence[SimulatedPredictor], rows: int, seed: int) -> Table:

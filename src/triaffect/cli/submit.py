@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from triaffect.evaluation.submission.writer import Answers, Network
-    from triaffect.features.model_folder import ModelFolder
-    from triaffect.features.store import FeatureStore
-    from triaffect.recipes.config import DataSpec
+from triaffect.cli._shared import name_outputs, output_option, progress_bar
 
-_NAMED = 5
+if TYPE_CHECKING:
+    from triaffect.evaluation.submission.writer import Submission
+
+SUBMIT_EXAMPLES = (
+    "triaffect submit runs/mine --store stores/test --list test_set_list.txt -o submission.txt",
+    "triaffect submit runs/mine --stage teacher --store stores/test --list test_set_list.txt "
+    "-o teacher.txt",
+)
+CHECK_EXAMPLES = (
+    "triaffect submit-check submission.txt --list test_set_list.txt",
+    "triaffect submit-check old/submission.txt --list MTL_Challenge/test_set_list.txt",
+)
+_MOST_NAMES = 5
 """How many videos a line names before it only counts."""
 
 _List = Annotated[
     Path,
-    typer.Option("--list", help="The organisers' test list: a header, then an image a line."),
+    typer.Option("--list", help="The organizers' test list: a header, then an image a line."),
 ]
 
 
@@ -26,7 +34,7 @@ def submit(
     run: Annotated[Path, typer.Argument(help="Run folder, or model folder.")],
     store: Annotated[Path, typer.Option(help="Feature store with the listed videos.")],
     list_: _List,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; replaced.")],
+    output: Annotated[Path, output_option("The file to write; replaced.")],
     stage: Annotated[
         str | None, typer.Option(help="Stage of a run.", show_default="the last one")
     ] = None,
@@ -37,116 +45,61 @@ def submit(
     video that it can, and zeros where the video has none. The file is checked as submit-check
     does before it takes its place.
     """
-    from triaffect.cli._shared import progress_bar
-    from triaffect.evaluation.submission.test_list import read_listed
-    from triaffect.evaluation.submission.writer import answer, write_submission
+    from triaffect.errors import TableError
+    from triaffect.evaluation.submission.test_list import read_images
+    from triaffect.evaluation.submission.writer import (
+        open_predictor,
+        predict_list,
+        write_submission,
+    )
     from triaffect.features.store import FeatureStore
     from triaffect.io.atomic import check_output
 
-    _check_not_input(check_output(output), list_)
-    listed, opened = read_listed(list_), FeatureStore.open(store)
-    network = _open(run, opened, stage)
-    with progress_bar() as told:
-        answers = answer(listed, opened, network, told)
-    write_submission(output, answers)
-    _tell(answers, output)
+    check_output(output)
+    if output.exists() and list_.exists() and output.samefile(list_):
+        raise TableError("a new file", "the test list", "choose another --output", where=output)
+    test_list, opened = read_images(list_), FeatureStore.open(store)
+    network = open_predictor(run, opened, stage)
+    with progress_bar() as progress:
+        submission = predict_list(test_list, opened, network, progress)
+    write_submission(output, submission)
+    typer.echo("\n".join(_summary(submission)))
+    images, videos = len(test_list.images), len(test_list.videos)
+    name_outputs(f"{output}: {images} images of {videos} videos")
 
 
 def submit_check(
     file: Annotated[Path, typer.Argument(help="The challenge's file.")], list_: _List
 ) -> None:
-    """Check a file of the multi-task challenge against the organisers' test list.
+    """Check a file of the multi-task challenge against the organizers' test list.
 
     The first mistake is named with its line, the others are counted; the exit code is then 2.
     """
     from triaffect.evaluation.submission.check import check_submission
-    from triaffect.evaluation.submission.test_list import read_listed
+    from triaffect.evaluation.submission.test_list import read_images
 
-    images = read_listed(list_).images
+    images = read_images(list_).images
     check_submission(file, images)
     typer.echo(f"{file}: right, {len(images)} images")
 
 
-def _check_not_input(output: Path, list_: Path) -> None:
-    from triaffect.errors import TableError
-
-    if output.exists() and list_.exists() and output.samefile(list_):
-        raise TableError("a new file", "the test list", "choose another --output", where=output)
-
-
-def _open(root: Path, store: FeatureStore, stage: str | None) -> Network:
-    """The network of a model folder, or of a run's stage."""
-    from triaffect.errors import ModelError
-    from triaffect.evaluation.submission.writer import open_network
-    from triaffect.features.model_folder import DESCRIPTION, load_model_folder
-    from triaffect.features.own_networks import check_networks
-    from triaffect.training.run_folder import RunFolder
-
-    if not (root / DESCRIPTION).is_file():
-        exported = RunFolder(root).model
-        if (exported / DESCRIPTION).is_file():
-            check_networks(load_model_folder(exported), store)
-        return open_network(root, store, stage)
-    if stage is not None:
-        raise ModelError("a run folder for --stage", "a model folder", where=root)
-    return _open_model(root, store)
-
-
-def _open_model(root: Path, store: FeatureStore) -> Network:
-    from triaffect.evaluation.submission.writer import Network
-    from triaffect.features.model_folder import load_model_folder
-    from triaffect.features.own_networks import check_networks
-    from triaffect.prediction.heads import Fusion
-    from triaffect.tasks.registry import TASKS
-
-    model = load_model_folder(root)
-    check_networks(model, store)
-    fusion, data = Fusion(model, TASKS), _data_of(model)
-    return Network.over(
-        data,
-        store,
-        [task.with_thresholds(model.manifest.thresholds) for task in fusion.tasks],
-        lambda samples, rows: fusion(*samples.arrays(rows)),
-        root,
-    )
-
-
-def _data_of(model: ModelFolder) -> DataSpec:
-    """What a model's rows must have: its recipe tells, and if it has none, its window."""
-    from pydantic import ValidationError
-
-    from triaffect.errors import ModelError
-    from triaffect.recipes.config import DataSpec, WindowSpec
-
-    part, recipe = model.manifest.fusion, model.manifest.recipe
-    if part is not None and not recipe:
-        of = part.window
-        window = WindowSpec(span=of.span_s, hop=of.hop_s, causal=of.causal)
-        return DataSpec(input="windows", window=window, pools={})
-    try:
-        return DataSpec.model_validate(recipe["data"])
-    except (ValidationError, KeyError) as error:
-        raise ModelError("a model with its recipe", str(error)[:100], where=model.path) from None
-
-
-def _tell(answers: Answers, output: Path) -> None:
-    """How many lines stand on what, and which videos have nothing."""
+def _summary(submission: Submission) -> list[str]:
+    """Say how many lines are predicted at which moment, and which videos have nothing."""
     from triaffect.evaluation.submission.writer import Basis
 
-    zeros = answers.videos_of_zeros()
-    counts = {basis: answers.count(basis) for basis in Basis}
+    zeros, absent = submission.videos_of_zeros(), set(submission.unknown)
+    counts = {basis: submission.count(basis) for basis in Basis}
     lines = [
-        f"{output}: {len(answers.listed.images)} images of {len(answers.listed.videos)} videos",
         f"predicted at the image itself: {counts[Basis.OWN]}",
         f"taken from the nearest moment that can be predicted: {counts[Basis.NEAREST]}",
         f"zeros, as the video has no such moment: {counts[Basis.NOTHING]}",
     ]
-    absent = set(answers.unknown)
     for what, names in (
         ("videos that are not in the store", [name for name in zeros if name in absent]),
         ("videos without anything to predict from", [name for name in zeros if name not in absent]),
     ):
         if names:
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            lines.append(f"{what}: {', '.join(names[:_NAMED])}{more}")
-    typer.echo("\n".join(lines))
+            hidden = len(names) - _MOST_NAMES
+            more = f" and {hidden} more" if hidden > 0 else ""
+            lines.append(f"{what}: {', '.join(names[:_MOST_NAMES])}{more}")
+    return lines

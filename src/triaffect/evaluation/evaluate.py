@@ -1,52 +1,60 @@
-"""What a network is worth on one split of a store: by part, by corpus, and by whole recording."""
+"""Scores of runs and models on one split of a store: overall, by corpus and by recording."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.datasets.batches import Samples
+from triaffect.datasets.windows import WindowSamples
 from triaffect.errors import StoreError, TriaffectError
+from triaffect.evaluation.minibatch_scores import authors_scores, pools_of_run, pools_of_sets
+from triaffect.evaluation.results import (
+    Evaluation,
+    RecordingResult,
+    Resampling,
+    RowsResult,
+    StageResult,
+)
 from triaffect.features.model_folder import DESCRIPTION, load_model_folder
 from triaffect.features.own_networks import check_networks
 from triaffect.features.store import FeatureStore
 from triaffect.metrics.abaw import EVERY_ROW, chance_score, score_statistics, statistics_of
-from triaffect.metrics.bootstrap import LEVEL, bootstrap
+from triaffect.metrics.bootstrap import bootstrap
+from triaffect.prediction.heads import Fusion
+from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.training.run_folder import RunFolder
-from triaffect.training.scoring import Predictions, truth_of
+from triaffect.training.scoring import Predictions, open_run, predict_rows, truth_of
 from triaffect.training.view import video_of
-from triaffect.types import IntArray, SourceKind, Targets
-from triaffect.types import Split as SplitName
+from triaffect.types import IntArray, SourceKind, Split, Targets
+
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Resampling:
-    """How intervals are found; see `triaffect.metrics.bootstrap`.
+class EvaluationOptions:
+    """What to compute besides the official scores.
 
     Attributes:
-        resamples: How often units are drawn anew; 0 finds no intervals.
-        seed: Decides what is drawn.
+        authors: The score of the authors' program too.
+        resamples: How often videos are drawn anew for the intervals; 0 for none.
+        seed: Of the resamples, and of the first shuffle of the authors' score.
     """
 
-    resamples: int
+    authors: bool = False
+    resamples: int = RESAMPLES
     seed: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values, with what is resampled."""
-        unit = "video; in sets of stills the person"
-        return {"level": LEVEL, "resamples": self.resamples, "seed": self.seed, "unit": unit}
 
 
 @dataclass(frozen=True)
-class Split:
-    """Rows of one split of a store.
+class ScoredRows:
+    """Rows of one split of a store that a network has inputs for.
 
     Attributes:
         store: The store.
@@ -61,16 +69,16 @@ class Split:
     tasks: Sequence[Task]
 
     def corpora(self) -> NDArray[np.str_]:
-        """Corpus of each row."""
+        """Return the corpus of each row."""
         return self.samples.rows.corpus[self.rows]
 
     def sources(self) -> NDArray[np.str_]:
-        """Source id of each row."""
+        """Return the source id of each row."""
         moments = self.samples.rows.moments[self.rows]
         return self.store.moments.dictionary_column("source")[moments]
 
-    def unasked(self) -> int:
-        """How many labelled rows of the same split the network cannot be asked about."""
+    def count_unscored(self) -> int:
+        """Count the labelled rows of the same split that the network has no input for."""
         columns = tuple(column for task in self.tasks for column in task.columns)
         labelled = self.store.moments.labeled(columns)[0]
         labelled[self.samples.rows.moments[self.rows]] = False
@@ -78,48 +86,50 @@ class Split:
         return int((labelled & (self.store.moments.dictionary_column("split") == name)).sum())
 
     def units(self) -> IntArray:
-        """What each row is resampled with: its video, or in a set of stills its person.
+        """Number what each row is resampled with: its video, or in a set of stills its person.
 
         The pictures of one source may be a whole corpus of strangers; copies of one picture
         count as one person there.
         """
-        source, names = self._coded("source")
-        person, _ = self._coded("person")
+        source, names = self._codes("source")
+        person, _ = self._codes("person")
         video = dict(zip(self.store.sources, video_of(self.store), strict=True))
         numbers: dict[str, int] = {}
         own = [numbers.setdefault(video[name] or "", len(numbers)) for name in names]
         is_still = np.array([video[name] is None for name in names])
         return np.where(is_still[source], len(numbers) + person, np.array(own)[source])
 
-    def _coded(self, column: str) -> tuple[IntArray, list[str]]:
-        """A text column of the rows as numbers, and the texts they stand for."""
+    def _codes(self, column: str) -> tuple[IntArray, list[str]]:
+        """Return a text column of the rows as numbers, and the texts they stand for."""
         words = self.store.moments.dictionary_column(column)
         moments = self.samples.rows.moments[self.rows]
         return words.codes[moments].astype(np.int64), list(words.values)
 
 
-def split_of(store: FeatureStore, samples: Samples, name: str, tasks: Sequence[Task]) -> Split:
-    """Rows of a split.
+def rows_of_split(
+    store: FeatureStore, samples: Samples, name: str, tasks: Sequence[Task]
+) -> ScoredRows:
+    """Select the rows of a split.
 
     Raises:
         TriaffectError: No split has that name.
         StoreError: It has no rows.
     """
-    if name not in set(SplitName):
-        near = get_close_matches(name, list(SplitName), 1)
+    if name not in set(Split):
+        near = get_close_matches(name, list(Split), 1)
         remedy = f"did you mean {near[0]}?" if near else ""
-        raise TriaffectError("one of " + ", ".join(SplitName), repr(name), remedy, where="--split")
+        raise TriaffectError("one of " + ", ".join(Split), repr(name), remedy, where="--split")
     rows = np.flatnonzero(samples.rows.split == name)
     if not len(rows):
         others = samples.rows.split.unique()
         remedy = f"it has {' and '.join(others)}" if others else "extract a corpus with labels"
         expected = f"labelled rows of the split '{name}'"
         raise StoreError(expected, "none", remedy, where=store.path)
-    return Split(store, samples, rows, tasks)
+    return ScoredRows(store, samples, rows, tasks)
 
 
 def check_run(root: Path, store: FeatureStore) -> None:
-    """See that a store holds vectors of the networks that a run's exported model has.
+    """Check that a store holds vectors of the networks that a run's exported model has.
 
     Raises:
         StoreError: It was made with others.
@@ -132,91 +142,153 @@ def check_run(root: Path, store: FeatureStore) -> None:
             check_networks(model, store)
 
 
-def evaluate(split: Split, prediction: Predictions, how: Resampling) -> dict[str, Any]:
-    """Official score of all rows and of each corpus, with intervals.
+def evaluate_folder(
+    folder: Path,
+    store: FeatureStore,
+    split: str = Split.TEST,
+    options: EvaluationOptions = EvaluationOptions(),
+) -> Evaluation:
+    """Score every stage of a finished run, or a model folder, on one split of a store.
 
     Args:
-        split: The rows.
-        prediction: Activated predictions for them, shape (rows, K) each.
-        how: How often and by what seed units are resampled.
+        folder: The run folder, or the model folder.
+        store: The store.
+        split: "train", "validation" or "test".
+        options: What else to compute.
 
-    Returns:
-        ``all`` and ``corpora`` by name, each with ``rows``, ``official``, ``tasks``,
-        ``accuracy`` where classes exclude, ``intervals`` unless none are wanted and, for a
-        corpus of recordings with one label each, ``recordings``: their number, accuracy and
-        mean recall when a recording's predictions are averaged.
+    Raises:
+        RunError: The folder holds no run, or an unfinished one.
+        StoreError: The store has no such rows, or lacks what the networks need.
+        ModelError: The model folder is damaged.
     """
-    truth, units, corpora = truth_of(split.samples, split.rows), split.units(), split.corpora()
+    if (folder / DESCRIPTION).is_file():
+        return evaluate_model(folder, store, split, options)
+    return evaluate_run(folder, store, split, options)
+
+
+def evaluate_run(
+    run: Path,
+    store: FeatureStore,
+    split: str = Split.TEST,
+    options: EvaluationOptions = EvaluationOptions(),
+) -> Evaluation:
+    """Score each stage of a finished run; see `evaluate_folder`."""
+    check_run(run, store)
+    work, stages = open_run(run, store)
+    rows = rows_of_split(work.store, work.samples, split, work.tasks)
+    predictions = {
+        stage.name: (
+            replace(rows, tasks=stage.tasks),
+            predict_rows(stage.net, work.samples, rows.rows, stage.tasks),
+        )
+        for stage in stages
+    }
+    pools = pools_of_run(work, split) if options.authors else {}
+    return _evaluation(run, split, predictions, pools, options)
+
+
+def evaluate_model(
+    folder: Path,
+    store: FeatureStore,
+    split: str = Split.TEST,
+    options: EvaluationOptions = EvaluationOptions(),
+) -> Evaluation:
+    """Score a model folder, run as it is shipped; see `evaluate_folder`."""
+    model = load_model_folder(folder)
+    check_networks(model, store)
+    fusion = Fusion(model, TASKS)
+    tasks = [task.with_thresholds(model.manifest.thresholds) for task in fusion.tasks]
+    samples = WindowSamples(store, tasks, fusion.part.window)
+    rows = rows_of_split(store, samples, split, tasks)
+    predictions = {"model": (rows, fusion(*samples.arrays(rows.rows)))}
+    pools = pools_of_sets(samples, split, tasks) if options.authors else {}
+    return _evaluation(folder, split, predictions, pools, options)
+
+
+def _evaluation(
+    folder: Path,
+    split: str,
+    predictions: Mapping[str, tuple[ScoredRows, Predictions]],
+    pools: Mapping[str, IntArray],
+    options: EvaluationOptions,
+) -> Evaluation:
+    """Score each stage's predictions and chance.
+
+    Args:
+        folder: The run or model.
+        split: Name of the split.
+        predictions: By stage its rows, with the thresholds of its own, and its predictions.
+        pools: Rows by pool, for the authors' scores; none if they are not requested.
+        options: What else to compute.
+    """
+    resampling = Resampling(resamples=options.resamples, seed=options.seed)
+    stages = {}
+    for name, (rows, prediction) in predictions.items():
+        stages[name] = score_rows(rows, prediction, resampling)
+        if pools:
+            labels = truth_of(rows.samples, rows.rows)
+            own = {pool: np.searchsorted(rows.rows, each) for pool, each in pools.items()}
+            authors = authors_scores(labels, prediction, own, rows.tasks, options.seed)
+            stages[name] = stages[name].model_copy(update={"authors": authors})
+    rows = next(iter(predictions.values()))[0]
+    return Evaluation(
+        run=str(folder),
+        split=split,
+        resampling=resampling,
+        chance=chance_score(truth_of(rows.samples, rows.rows), rows.tasks).official,
+        stages=stages,
+        unscored_rows=rows.count_unscored(),
+        parts={task.key: list(task.part_names) for task in rows.tasks},
+    )
+
+
+def score_rows(rows: ScoredRows, prediction: Predictions, resampling: Resampling) -> StageResult:
+    """Compute the official score of all rows and of each corpus, with intervals.
+
+    Args:
+        rows: The rows.
+        prediction: Activated predictions for them, shape (rows, K) each.
+        resampling: How often and by what seed units are resampled.
+    """
+    truth, units = truth_of(rows.samples, rows.rows), rows.units()
+    corpora = rows.corpora()
     names = np.unique(corpora)
-    found: dict[str, Any] = {"all": _scored(split, truth, prediction, EVERY_ROW, units, how)}
-    found["corpora"] = {}
+
+    def score(at: IntArray | slice) -> RowsResult:
+        _, unit = np.unique(units[at], return_inverse=True)
+        statistics = statistics_of(truth, prediction, rows.tasks, unit, int(unit.max()) + 1, at)
+        intervals = None
+        if resampling.resamples:
+            intervals = bootstrap(statistics, rows.tasks, resampling.resamples, resampling.seed)
+        return RowsResult.of(len(unit), score_statistics(statistics, rows.tasks), intervals)
+
+    overall = score(EVERY_ROW)
+    by_corpus = {}
     for name in names:
         at = np.flatnonzero(corpora == name)
-        one = found["all"] if len(names) == 1 else None
-        one = one or _scored(split, truth, prediction, at, units, how)
-        found["corpora"][str(name)] = {**one, **_recordings(split, truth, prediction, at)}
-    return found
+        result = overall if len(names) == 1 else score(at)
+        recordings = _score_recordings(rows, truth, prediction, at)
+        by_corpus[str(name)] = result.model_copy(update={"recordings": recordings})
+    return StageResult(overall=overall, corpora=by_corpus)
 
 
-def chance(split: Split) -> dict[str, float]:
-    """The best that a constant answer reaches on these rows, chosen with the labels known."""
-    return chance_score(truth_of(split.samples, split.rows), split.tasks).official
-
-
-def _scored(
-    split: Split,
-    truth: dict[str, Targets],
-    prediction: Predictions,
-    at: IntArray | slice,
-    units: IntArray,
-    how: Resampling,
-) -> dict[str, Any]:
-    _, unit = np.unique(units[at], return_inverse=True)
-    statistics = statistics_of(truth, prediction, split.tasks, unit, int(unit.max()) + 1, at)
-    score = score_statistics(statistics, split.tasks)
-    accuracy = {
-        key: one.details.accuracy
-        for key, one in score.tasks.items()
-        if one.count and one.details.accuracy is not None
-    }
-    found = {"rows": len(unit), **score.to_json(), "accuracy": accuracy}
-    if how.resamples:
-        made = bootstrap(statistics, split.tasks, how.resamples, how.seed)
-        found["intervals"] = made.to_json()
-    return found
-
-
-def _recordings(
-    split: Split, truth: dict[str, Targets], prediction: Predictions, at: IntArray
-) -> dict[str, Any]:
-    """Scores by whole recording of the rows of one corpus, if it is one of recordings."""
-    kinds = {entry.source: entry.kind for entry in split.store.entries}
-    sources = split.sources()[at]
+def _score_recordings(
+    rows: ScoredRows, truth: Mapping[str, Targets], prediction: Predictions, at: IntArray
+) -> dict[str, RecordingResult] | None:
+    """Score the rows of one corpus by whole recording, if it is a corpus of sounds."""
+    kinds = {entry.source: entry.kind for entry in rows.store.entries}
+    sources = rows.sources()[at]
     if kinds[str(sources[0])] != SourceKind.SOUND:
-        return {}
-    return {
-        "recordings": {
-            task.key: _by_recording(truth[task.key].values[at], prediction[task.key][at], sources)
-            for task in split.tasks
-            if task.exclusive
-        }
-    }
-
-
-def _by_recording(
-    truth: NDArray[np.float32], prediction: NDArray[np.float32], sources: NDArray[np.str_]
-) -> dict[str, float]:
-    """Accuracy and mean recall over recordings, their rows' predictions averaged."""
-    _, inverse = np.unique(sources, return_inverse=True)
-    count = np.bincount(inverse)
-    mean = [
-        np.stack([np.bincount(inverse, column) for column in values.T], 1) / count[:, None]
-        for values in (truth, prediction)
-    ]
-    label, guess = mean[0].argmax(1), mean[1].argmax(1)
-    recalls = [float((guess[label == c] == c).mean()) for c in np.unique(label)]
-    return {
-        "count": len(count),
-        "accuracy": float((label == guess).mean()),
-        "mean_recall": float(np.mean(recalls)),
-    }
+        return None
+    _, recording = np.unique(sources, return_inverse=True)
+    count = np.bincount(recording)
+    results = {}
+    for task in (task for task in rows.tasks if task.exclusive):
+        label, guess = (
+            np.stack([np.bincount(recording, column) for column in values.T], 1).argmax(1)
+            for values in (truth[task.key].values[at], prediction[task.key][at])
+        )
+        recalls = [float((guess[label == c] == c).mean()) for c in np.unique(label)]
+        accuracy, recall = float((label == guess).mean()), float(np.mean(recalls))
+        results[task.key] = RecordingResult(count=len(count), accuracy=accuracy, mean_recall=recall)
+    return results

@@ -2,72 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from triaffect.report.dot_plot import Row, dot_plot
 from triaffect.report.page import Page
+
+if TYPE_CHECKING:
+    from triaffect.evaluation.comparison.results import (
+        Comparison,
+        ScoreDifference,
+        SystemScores,
+        TrainingCost,
+    )
 
 FEW_UNITS = 60
 """With fewer videos the intervals are noticeably too narrow; see docs/explanation/scores.md."""
 
 
-def score_names(systems: Mapping[str, Any]) -> list[str]:
-    """Every score that any system has, in order; parts have a dot in their names."""
-    return list(dict.fromkeys(name for each in systems.values() for name in each["mean"]))
-
-
-def explained(found: Mapping[str, Any]) -> str:
-    """What was scored, and what stands in the tables."""
-    rows, how = found["rows"], found["bootstrap"]
-    told = [f"{rows:,} rows of {found['units']:,} videos (stills: people), split {found['split']}."]
-    more = [f"{name} {count:,}" for name, count in found["asked"].items() if count > rows]
+def describe_comparison(comparison: Comparison) -> str:
+    """Say in a paragraph what was scored, and what stands in the tables."""
+    rows, resampling = comparison.rows, comparison.resampling
+    sentences = [
+        f"{rows:,} rows of {comparison.units:,} videos (stills: people), split {comparison.split}."
+    ]
+    more = [
+        f"{name} {count:,}" for name, count in comparison.available_rows.items() if count > rows
+    ]
     if more:
-        told.append(
-            "All are scored on the rows that each of them can be asked about; of the split's "
-            f"rows, some could be asked about more: {', '.join(more)}."
+        sentences.append(
+            "All are scored on the rows that each of them has inputs for; some have inputs for "
+            f"more rows of the split: {', '.join(more)}."
         )
-    told.append("Scores are means ± standard deviations over seeds.")
-    if len(found["systems"]) > 1:
-        told.append(f"Differences are to {found['baseline']}, over the seeds that both have.")
-        if how["resamples"]:
-            told.append(
-                f"Their {how['level']:.0%} intervals: {how['resamples']:,} resamples of videos and "
-                "seeds, the same for both; * marks one without 0 in it."
+    sentences.append("Scores are means ± standard deviations over seeds.")
+    if len(comparison.systems) > 1:
+        sentences.append(
+            f"Differences are to {comparison.baseline}, over the seeds that both have."
+        )
+        if resampling.resamples:
+            sentences.append(
+                f"Their {resampling.level:.0%} intervals: {resampling.resamples:,} resamples of "
+                "videos and seeds, the same for both; * marks one without 0 in it."
             )
-        if how["resamples"] and found["units"] < FEW_UNITS:
-            told.append("So few videos make them too narrow.")
-    return " ".join(told)
+        if resampling.resamples and comparison.units < FEW_UNITS:
+            sentences.append("So few videos make them too narrow.")
+    return " ".join(sentences)
 
 
-def with_deviation(mean: float, sd: float | None) -> str:
-    """A mean, and the standard deviation if there is one."""
+def format_score(system: SystemScores, name: str) -> str:
+    """Write the mean of a score, and the standard deviation if there is one."""
+    mean, sd = system.mean[name], system.sd[name]
     return f"{mean:.3f}" + (f" ± {sd:.3f}" if sd is not None else "")
 
 
-def difference_cells(told: Mapping[str, Any], name: str, *, is_baseline: bool) -> list[str]:
-    """Of one system and score: difference, its interval, star, and how many seeds are better."""
-    gap = told.get("difference", {}).get(name)
+def difference_cells(system: SystemScores, name: str, *, is_baseline: bool) -> list[str]:
+    """Write of one score: difference, its interval, star, and how many seeds are better."""
+    gap = (system.difference or {}).get(name)
     if gap is None:
         return ["baseline" if is_baseline else "", "", "", ""]
-    better = f"{gap['better']} of {gap['seeds']}" if gap["seeds"] else "no seed shared"
-    ends = "{:+.3f} to {:+.3f}".format(*gap["interval"]) if gap["interval"] else ""
-    return [f"{gap['mean']:+.3f}", ends, mark(gap), better]
+    better = f"{gap.better} of {gap.seeds}" if gap.seeds else "no seed shared"
+    ends = "{:+.3f} to {:+.3f}".format(*gap.interval) if gap.interval else ""
+    return [f"{gap.mean:+.3f}", ends, star(gap), better]
 
 
-def mark(gap: Mapping[str, Any] | None) -> str:
-    """A star if the interval of a difference does not hold 0."""
-    ends = gap and gap["interval"]
-    return "*" if ends and (ends[0] > 0 or ends[1] < 0) else ""
+def star(gap: ScoreDifference | None) -> str:
+    """Return a star if the interval of a difference does not hold 0."""
+    return "*" if gap is not None and gap.is_clear else ""
 
 
 COST_HEADS = ("seconds", "with teachers", "epochs", "parameters", "rows", "labels")
 
 
-def cost_cells(cost: Mapping[str, Any]) -> list[str]:
-    """What a system's training cost, under `COST_HEADS`."""
-    seconds = [f"{cost[name]:,.1f}" for name in ("seconds", "seconds_in_all", "epochs")]
-    counts = [cost[name] for name in ("parameters", "rows", "labels")]
+def cost_cells(cost: TrainingCost) -> list[str]:
+    """Write what a system's training costs, under `COST_HEADS`."""
+    seconds = [f"{each:,.1f}" for each in (cost.seconds, cost.seconds_in_all, cost.epochs)]
+    counts = (cost.parameters, cost.rows, cost.labels)
     return [*seconds, *("unknown" if count is None else f"{count:,}" for count in counts)]
 
 
@@ -79,65 +88,55 @@ _HOW_TO_READ = (
 _HEADS = ("", "seeds", "score", "difference", "95 % interval", "", "better")
 
 
-def compared_page(found: Mapping[str, Any]) -> Page:
-    """The page.
-
-    Args:
-        found: What `triaffect compare --json` writes.
-    """
-    systems, baseline = found["systems"], found["baseline"]
-    page = Page("Comparison", explained(found))
-    for each in found.get("failed", ()):
-        seed = "" if each["seed"] is None else f", seed {each['seed']}"
-        page.paragraph(f"Failed: {each['entry']}{seed}: {each['error']}")
-    if not systems:
+def comparison_page(comparison: Comparison) -> Page:
+    """Make the page of a comparison."""
+    page = Page("Comparison", describe_comparison(comparison))
+    for each in comparison.failed:
+        seed = "" if each.seed is None else f", seed {each.seed}"
+        page.paragraph(f"Failed: {each.entry}{seed}: {each.error}")
+    if not comparison.systems:
         return page
     page.paragraph(_HOW_TO_READ)
-    names = score_names(systems)
-    for title, own in _sections(names):
+    for title, names in score_sections(comparison.score_names()):
         page.heading(title)
-        for name in own:
-            page.drawing(
-                dot_plot(name.rpartition(".")[2], _rows(systems, name, baseline), baseline)
-            )
+        for name in names:
+            rows = list(_plot_rows(comparison, name))
+            page.drawing(dot_plot(name.rpartition(".")[2], rows, comparison.baseline))
     page.heading("Cost, means over seeds")
-    page.table(("", *COST_HEADS), [[name, *cost_cells(s["cost"])] for name, s in systems.items()])
-    for name in names:
+    costs = [[name, *cost_cells(each.cost)] for name, each in comparison.systems.items()]
+    page.table(("", *COST_HEADS), costs)
+    for name in comparison.score_names():
         page.heading(name.replace(".", ", "))
-        page.table(_HEADS, [list(row) for row in _table(systems, name, baseline)])
+        page.table(_HEADS, list(_table_rows(comparison, name)))
     return page
 
 
-def _sections(names: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """The official scores, then the parts of each."""
+def score_sections(names: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the official scores, then the parts of each, with a title."""
     yield "Official scores", [name for name in names if "." not in name]
     for key in dict.fromkeys(name.partition(".")[0] for name in names if "." in name):
         yield f"Parts of P_{key}", [name for name in names if name.startswith(f"{key}.")]
 
 
-def _rows(systems: Mapping[str, Any], name: str, baseline: str) -> list[Row]:
-    rows = []
-    for system, told in systems.items():
-        if name not in told["mean"]:
+def _plot_rows(comparison: Comparison, name: str) -> Iterator[Row]:
+    for system, each in comparison.systems.items():
+        mean = each.mean.get(name)
+        if mean is None:
             continue
-        gap = told.get("difference", {}).get(name)
-        ends = gap and gap["interval"]
-        rows.append(
-            Row(
-                system,
-                {seed: each["scores"][name] for seed, each in told["seeds"].items()},
-                told["mean"][name],
-                gap and gap["mean"],
-                (ends[0], ends[1]) if ends else None,
-                system == baseline,
-            )
+        gap = (each.difference or {}).get(name)
+        scores = {seed: run.scores[name] for seed, run in each.seeds.items()}
+        yield Row(
+            system,
+            {seed: score for seed, score in scores.items() if score is not None},
+            mean,
+            None if gap is None else gap.mean,
+            None if gap is None else gap.interval,
+            system == comparison.baseline,
         )
-    return rows
 
 
-def _table(systems: Mapping[str, Any], name: str, baseline: str) -> Iterator[list[str]]:
-    for system, told in systems.items():
-        if name in told["mean"]:
-            score = with_deviation(told["mean"][name], told["sd"][name])
-            gap = difference_cells(told, name, is_baseline=system == baseline)
-            yield [system, str(len(told["seeds"])), score, *gap]
+def _table_rows(comparison: Comparison, name: str) -> Iterator[list[str]]:
+    for system, each in comparison.systems.items():
+        if name in each.mean:
+            gap = difference_cells(each, name, is_baseline=system == comparison.baseline)
+            yield [system, str(len(each.seeds)), format_score(each, name), *gap]

@@ -27,7 +27,7 @@ from triaffect.tasks.task import Task
 _LOSS = ".loss"
 
 
-def demo_page(
+def training_page(
     summary: Mapping[str, Any],
     journal_rows: Iterable[Mapping[str, Any]],
     predictions: pd.DataFrame | None,

@@ -1,4 +1,4 @@
-"""The rows that several recipes' networks can all be asked about."""
+"""The rows that the networks of all compared recipes have inputs for."""
 
 from __future__ import annotations
 
@@ -9,83 +9,84 @@ from functools import partial, reduce
 import numpy as np
 
 from triaffect.errors import StoreError
-from triaffect.evaluation.comparison.systems import Entry
-from triaffect.evaluation.evaluate import Split, split_of
+from triaffect.evaluation.comparison.systems import ComparedRecipe
+from triaffect.evaluation.evaluate import ScoredRows, rows_of_split
 from triaffect.features.store import FeatureStore
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.training.build import build_samples
 from triaffect.training.view import apply_run_splits
 from triaffect.types import IntArray
 
-_NO_MATTER = {
+_KEYS_WITHOUT_EFFECT_ON_INPUTS = {
     *("pools", "batch_size", "min_batch", "augment", "balance"),
     *("held_out", "hide_labels", "humans_first"),
 }
-"""Of a recipe's data, what does not decide which rows can be asked about."""
+"""Keys of a recipe's data that do not change which rows have inputs."""
 
 
 @dataclass(frozen=True)
-class Common:
+class CommonRows:
     """Rows that every system is scored on.
 
     Attributes:
         split: Their split.
         moments: Their places in the store's Moments table, ascending, shape (N,).
         unit: Number of each row's video (in a set of stills: person), from 0, shape (N,).
-        asked: By entry, how many rows of the split it can be asked about.
+        available: By recipe, how many rows of the split it has inputs for.
     """
 
     split: str
     moments: IntArray
     unit: IntArray
-    asked: dict[str, int]
+    available: dict[str, int]
 
     @property
     def units(self) -> int:
-        """How many videos, or people, there are."""
+        """Number of videos, or people."""
         return int(self.unit.max()) + 1
 
 
 def common_rows(
-    entries: Sequence[Entry], store: FeatureStore, split: str
-) -> tuple[Common | None, dict[str, str]]:
-    """Rows of a split that every entry can be asked about, and why an entry cannot be asked.
+    entries: Sequence[ComparedRecipe], store: FeatureStore, split: str
+) -> tuple[CommonRows | None, dict[str, str]]:
+    """Find the rows of a split that every recipe has inputs for.
 
     Returns:
-        The rows, None if no entry can be asked; and the error by entry.
+        The rows, None if the store can serve no recipe; and by name of a recipe that it cannot
+        serve the reason.
 
     Raises:
         TriaffectError: No such split.
-        StoreError: There is no row that all can be asked about.
+        StoreError: There is no row that all have inputs for.
     """
-    asked: dict[str, IntArray] = {}
+    available: dict[str, IntArray] = {}
     errors: dict[str, str] = {}
-    known: dict[str, IntArray] = {}
+    by_inputs: dict[str, IntArray] = {}
     first = None
     for entry in entries:
-        key = entry.recipe.data.model_dump_json(exclude=_NO_MATTER) + str(entry.recipe.tasks)
-        key += entry.identity.data
+        key = entry.recipe.data.model_dump_json(exclude=_KEYS_WITHOUT_EFFECT_ON_INPUTS)
+        key += str(entry.recipe.tasks) + entry.identity.data
         try:
-            if key not in known:
-                rows = _rows_of_split(entry, store, split)
-                known[key], first = rows.samples.rows.moments[rows.rows], first or rows
-            asked[entry.name] = known[key]
+            if key not in by_inputs:
+                rows = _rows_with_inputs(entry, store, split)
+                by_inputs[key], first = rows.samples.rows.moments[rows.rows], first or rows
+            available[entry.name] = by_inputs[key]
         except StoreError as error:
             errors[entry.name] = str(error)
     if first is None:
         return None, errors
-    shared = reduce(partial(np.intersect1d, assume_unique=True), known.values())
+    shared = reduce(partial(np.intersect1d, assume_unique=True), by_inputs.values())
     if not len(shared):
-        expected = f"rows of the split '{split}' that all entries can be asked about"
+        expected = f"rows of the split '{split}' that all entries have inputs for"
         raise StoreError(expected, "none", "compare fewer of them", where=store.path)
     units = first.units()[np.searchsorted(first.samples.rows.moments[first.rows], shared)]
     _, unit = np.unique(units, return_inverse=True)
-    return Common(split, shared, unit, {name: len(each) for name, each in asked.items()}), errors
+    counts = {name: len(each) for name, each in available.items()}
+    return CommonRows(split, shared, unit, counts), errors
 
 
-def _rows_of_split(entry: Entry, store: FeatureStore, split: str) -> Split:
-    """What of a split an entry's networks can be asked about."""
+def _rows_with_inputs(entry: ComparedRecipe, store: FeatureStore, split: str) -> ScoredRows:
     recipe = entry.recipe
     store = apply_run_splits(store, recipe.data, entry.identity.data)
     tasks = resolve_tasks(recipe.tasks)
-    return split_of(store, build_samples(recipe.data, store, tasks), split, tasks)
+    return rows_of_split(store, build_samples(recipe.data, store, tasks), split, tasks)

@@ -1,13 +1,11 @@
-"""What a finished run says of every video, as statistics that its folder keeps.
+"""Statistics of a finished run's predictions on every video, cached in the run's folder.
 
-A run is asked once: what is kept counts as long as store, rows, weights and thresholds are the
-same.
+The key of the cache covers store, rows, weights and thresholds.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +16,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from triaffect.errors import DiskError, RunError
-from triaffect.evaluation.comparison.common_rows import Common
+from triaffect.evaluation.comparison.common_rows import CommonRows
 from triaffect.evaluation.evaluate import check_run
+from triaffect.evaluation.results import JsonResult
 from triaffect.features.store import FeatureStore
 from triaffect.metrics.abaw import statistics_of
 from triaffect.training.build import TrainingContext, build_samples
@@ -36,18 +35,30 @@ from triaffect.training.view import TrainingView
 from triaffect.types import Split
 
 FORMAT = 1
-"""Of the statistics that a run folder keeps."""
+"""Of the cached statistics."""
+
+
+class CacheHeader(JsonResult):
+    """What is written with the cached statistics.
+
+    Attributes:
+        key: Hash of what they depend on.
+        costs: By stage: parameters, training rows, labels.
+    """
+
+    key: str
+    costs: dict[str, tuple[int, int | None, int | None]]
 
 
 @dataclass(frozen=True)
-class StageResult:
-    """One stage of a run.
+class StageStatistics:
+    """Statistics and cost of one stage of a run.
 
     Attributes:
         statistics: By task key, of each unit, shape (units, S).
-        parameters: Numbers that its network learns.
-        rows: Training rows that it learnt from; None if that was in another store.
-        labels: Labels that they have, one for each task that a row has any of; None likewise.
+        parameters: Trainable numbers of its network.
+        rows: Training rows; None if it was trained on another store.
+        labels: Their labels, one for each task of a row; None likewise.
         seconds: Of its training, scores of its epochs included; of an interrupted run the
             part of an epoch before the interruption is not among them.
         epochs: How many it trained.
@@ -61,8 +72,10 @@ class StageResult:
     epochs: int = 0
 
 
-def sum_up(folder: Path, store: FeatureStore, common: Common) -> dict[str, StageResult]:
-    """Statistics of every video of each stage of a finished run, and what the stage cost.
+def run_statistics(
+    folder: Path, store: FeatureStore, common: CommonRows
+) -> dict[str, StageStatistics]:
+    """Compute the statistics of every video for each stage of a finished run, and its cost.
 
     Raises:
         RunError: The run is not finished, or has other weights than its recipe says.
@@ -70,35 +83,35 @@ def sum_up(folder: Path, store: FeatureStore, common: Common) -> dict[str, Stage
             the model that it exported.
     """
     key = _key(folder, store, common)
-    kept = folder / f"statistics-{common.split}.safetensors"
-    stages = _read(kept, key)
+    cached = folder / f"statistics-{common.split}.safetensors"
+    stages = _read(cached, key)
     if stages is None:
-        stages = _ask(folder, store, common)
-        with suppress(DiskError):  # somebody else's run: it is asked again next time
-            _write(kept, key, stages)
+        stages = _compute(folder, store, common)
+        with suppress(DiskError):  # another user's run: it is computed again next time
+            _write(cached, key, stages)
     return _with_time(stages, folder)
 
 
-def _ask(folder: Path, store: FeatureStore, common: Common) -> dict[str, StageResult]:
+def _compute(folder: Path, store: FeatureStore, common: CommonRows) -> dict[str, StageStatistics]:
     check_run(folder, store)
     work, stages = open_run(folder, store)
     rows = np.searchsorted(work.samples.rows.moments, common.moments)
     if not np.array_equal(work.samples.rows.moments[rows % len(work.samples.rows)], common.moments):
-        raise RunError("a run that can be asked about the common rows", "another", where=folder)
+        raise RunError("a run with inputs for the common rows", "another", where=folder)
     truth = truth_of(work.samples, rows)
-    taught = _as_taught(work)
-    found = {}
+    in_training = _work_in_training(work)
+    results = {}
     for stage in stages:
-        said = predict_rows(stage.net, work.samples, rows, stage.tasks)
-        statistics = statistics_of(truth, said, stage.tasks, common.unit, common.units)
-        learns = sum(parameter.numel() for parameter in stage.net.parameters())
-        amount = _amount(taught, stage.name) if taught else (None, None)
-        found[stage.name] = StageResult(dict(statistics), learns, *amount)
-    return found
+        predictions = predict_rows(stage.net, work.samples, rows, stage.tasks)
+        statistics = statistics_of(truth, predictions, stage.tasks, common.unit, common.units)
+        parameters = sum(parameter.numel() for parameter in stage.net.parameters())
+        counts = _count_labels(in_training, stage.name) if in_training else (None, None)
+        results[stage.name] = StageStatistics(dict(statistics), parameters, *counts)
+    return results
 
 
-def _as_taught(work: TrainingContext) -> TrainingContext | None:
-    """A run's samples as it learnt from them; None if they are of another store."""
+def _work_in_training(work: TrainingContext) -> TrainingContext | None:
+    """Return a run with the samples that it was trained on; None if those are of another store."""
     description, data = read_description(work.folder.root), work.recipe.data
     if description.data != work.store.fingerprint(data.external):
         return None
@@ -107,17 +120,17 @@ def _as_taught(work: TrainingContext) -> TrainingContext | None:
     return replace(work, store=view.store, samples=samples)
 
 
-def _amount(taught: TrainingContext, stage: str) -> tuple[int, int]:
-    """How many training rows a stage's updates draw from, and how many labels those have."""
-    pools = taught.pools(Split.TRAIN)
-    used = [pools[kind] for kind in taught.recipe.stages[stage].updates if kind in pools]
+def _count_labels(work: TrainingContext, stage: str) -> tuple[int, int]:
+    """Count the training rows that a stage's updates draw from, and the labels of those."""
+    pools = work.pools(Split.TRAIN)
+    used = [pools[kind] for kind in work.recipe.stages[stage].updates if kind in pools]
     rows = np.unique(np.concatenate(used))
-    targets = taught.samples.rows.targets.values()
+    targets = work.samples.rows.targets.values()
     return len(rows), sum(int(each.valid[rows].any(axis=1).sum()) for each in targets)
 
 
-def _key(folder: Path, store: FeatureStore, common: Common) -> str:
-    """What kept statistics depend on: format, store, rows, weights, thresholds."""
+def _key(folder: Path, store: FeatureStore, common: CommonRows) -> str:
+    """Hash what the statistics depend on: format, store, rows, weights, thresholds."""
     recipe = read_recipe(folder)
     digest = hashlib.sha256(f"{FORMAT} {store.fingerprint(recipe.data.external)}".encode())
     digest.update(common.moments.tobytes() + common.unit.tobytes())
@@ -128,28 +141,29 @@ def _key(folder: Path, store: FeatureStore, common: Common) -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, key: str, stages: dict[str, StageResult]) -> None:
+def _write(path: Path, key: str, stages: dict[str, StageStatistics]) -> None:
     tensors = {
         f"{name}/{task}": torch.from_numpy(values)
         for name, stage in stages.items()
         for task, values in stage.statistics.items()
     }
-    costs = {name: [stage.parameters, stage.rows, stage.labels] for name, stage in stages.items()}
-    write_tensors(path, tensors, {"triaffect": json.dumps({"key": key, "costs": costs})})
+    costs = {name: (stage.parameters, stage.rows, stage.labels) for name, stage in stages.items()}
+    header = CacheHeader(key=key, costs=costs)
+    write_tensors(path, tensors, {"triaffect": header.model_dump_json()})
 
 
-def _read(path: Path, key: str) -> dict[str, StageResult] | None:
-    """Kept statistics; None if there are none, or none with this key."""
+def _read(path: Path, key: str) -> dict[str, StageStatistics] | None:
+    """Read cached statistics; None if there are none, or none with this key."""
     try:
         with safe_open(path, "numpy") as file:
-            told = json.loads(file.metadata()["triaffect"])
+            header = CacheHeader.model_validate_json(file.metadata()["triaffect"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    if told["key"] != key:
+    if header.key != key:
         return None
     return {
-        name: StageResult(
+        name: StageStatistics(
             {
                 each.removeprefix(f"{name}/"): values
                 for each, values in tensors.items()
@@ -157,12 +171,12 @@ def _read(path: Path, key: str) -> dict[str, StageResult] | None:
             },
             *costs,
         )
-        for name, costs in told["costs"].items()
+        for name, costs in header.costs.items()
     }
 
 
-def _with_time(stages: dict[str, StageResult], folder: Path) -> dict[str, StageResult]:
-    """The same with seconds and epochs from the run's journal."""
+def _with_time(stages: dict[str, StageStatistics], folder: Path) -> dict[str, StageStatistics]:
+    """Add seconds and epochs from the run's journal."""
     events = read_journal(RunFolder(folder).journal)
     epochs = [event for event in events if isinstance(event, EpochEnded)]
     timed = {}

@@ -1,10 +1,10 @@
-"""What is compared: recipes, each with its runs by seed, and which of those are still to train."""
+"""What is compared: recipes, each with its runs by seed, some of them still to train."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from triaffect.errors import RecipeError, RunError, StoreError
@@ -12,8 +12,10 @@ from triaffect.features.store import FeatureStore
 from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
 from triaffect.training.run_folder import (
+    InitialWeights,
     RunDescription,
     RunFolder,
+    find_initial_weights,
     is_finished,
     read_description,
 )
@@ -22,23 +24,23 @@ from triaffect.training.view import LeakChoice
 _WORDS = {
     "recipe": "their recipes",
     "initial": "the weights they began with",
-    "teachers": "the runs that taught them",
+    "teachers": "the runs that they learn from",
     "leaks": "what was done about leaks",
-    "data": "the store they learnt from",
+    "data": "the store they learn from",
 }
-"""What makes runs of one name different systems, by its name in `Identity`."""
+"""What makes runs of one name different systems, by its name in `RunIdentity`."""
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What all runs of one entry have in common.
+class RunIdentity:
+    """What all runs of one recipe have in common.
 
     Attributes:
         recipe: Hash of the resolved recipe.
-        initial: Hash of the weights they began with, if they were given any.
-        teachers: Hashes of the finished runs that taught them.
+        initial: Hash of the weights they began with; None for random ones.
+        teachers: Hashes of the finished runs that they learn from.
         leaks: What was done about people and videos in several splits.
-        data: Fingerprint of the store they learnt from; empty if it lacks what the recipe reads.
+        data: Fingerprint of the store they learn from; empty if it lacks what the recipe reads.
     """
 
     recipe: str
@@ -49,22 +51,24 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ComparedRecipe:
     """A recipe and its runs.
 
     Attributes:
-        recipe: What they trained, or are to train.
+        recipe: The recipe.
         identity: What they have in common.
-        runs: Their folders by seed.
+        runs: Folders of the runs by seed.
+        initial: Weights that runs still to train begin with.
     """
 
     recipe: Recipe
-    identity: Identity
+    identity: RunIdentity
     runs: dict[int, Path] = field(default_factory=dict)
+    initial: InitialWeights | None = None
 
     @property
     def name(self) -> str:
-        """Name of the recipe, by which the entry goes."""
+        """Name of the recipe."""
         return self.recipe.name
 
 
@@ -75,16 +79,19 @@ def find_entries(
     seeds: Iterable[int],
     changes: Sequence[str] = (),
     leaks: LeakChoice = LeakChoice.REFUSE,
-) -> list[Entry]:
-    """Put recipes and run folders together as entries, in the order they were given.
+    init: str | None = None,
+) -> list[ComparedRecipe]:
+    """Group recipes and run folders by recipe, in their order on the command line.
 
     Args:
         what: Names of shipped recipes, recipe files, and folders of finished runs.
         store: What missing runs learn from.
         out: Where missing runs of a recipe are made, as ``<name>/seed-<seed>``.
-        seeds: Of each recipe's runs; a run folder that was given takes its own seed's place.
-        changes: Overrides of every recipe that was not given as a run.
+        seeds: Of each recipe's runs; the folder of a run takes the place of its own seed's.
+        changes: Overrides of every recipe that is not the folder of a run.
         leaks: What missing runs do about people and videos in several splits.
+        init: Model that recipes with such a stage start from; see
+            `triaffect.training.run_folder.find_initial_weights`.
 
     Raises:
         RecipeError: No such recipe, two of one name, one that needs weights to begin with, or
@@ -94,18 +101,22 @@ def find_entries(
     """
     if changes and all(_is_run(each) for each in what):
         raise RecipeError("a recipe that --set can change", "finished runs alone", where="--set")
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ComparedRecipe] = {}
     trained: dict[str, None] = {}
     for each in what:
-        entry = _of_run(Path(each)) if _is_run(each) else _of_recipe(each, changes, store, leaks)
-        known = entries.setdefault(entry.name, entry)
-        _need_same(known, entry)
-        for seed, folder in entry.runs.items():
-            _add(known, seed, folder)
-        if not _is_run(each):
+        if _is_run(each):
+            entry = _entry_of_run(Path(each))
+        else:
+            entry = _entry_of_recipe(each, changes, store, leaks, init)
             trained[entry.name] = None
+        first = entries.setdefault(entry.name, entry)
+        _need_same(first, entry)
+        if not _is_run(each):
+            entries[entry.name] = first = replace(first, initial=entry.initial)
+        for seed, folder in entry.runs.items():
+            _add_run(first, seed, folder)
     if trained and out.exists() and not out.is_dir():
-        raise RunError("a folder for the runs", "a file", "choose another --out", where=out)
+        raise RunError("a folder for the runs", "a file", "choose another --output", where=out)
     for name in trained:
         for seed in seeds:
             if seed not in entries[name].runs:
@@ -115,81 +126,91 @@ def find_entries(
 
 
 def _is_run(what: str) -> bool:
-    """Whether a run folder is meant; a folder beside may be called as a shipped recipe is."""
+    """Tell whether a run folder is meant; a folder may be called as a shipped recipe is."""
     path = Path(what)
     return path.is_dir() and (
         RunFolder(path).description.is_file() or what not in shipped_recipes()
     )
 
 
-def _of_run(folder: Path) -> Entry:
-    """The entry that a finished run stands for, with it alone."""
+def _entry_of_run(folder: Path) -> ComparedRecipe:
+    """Return the recipe of a finished run, with that run."""
     description = read_description(folder)
     if not is_finished(folder):
         remedy = "finish it with train --resume, or give its recipe"
         raise RunError("a finished run", "one without scores", remedy, where=folder)
-    return Entry(description.recipe, _identity_of(description), {description.seed: folder})
+    runs = {description.seed: folder}
+    return ComparedRecipe(description.recipe, _identity_of(description), runs)
 
 
-def _of_recipe(name: str, changes: Sequence[str], store: FeatureStore, leaks: LeakChoice) -> Entry:
-    """The entry of a recipe, without runs."""
+def _entry_of_recipe(
+    name: str, changes: Sequence[str], store: FeatureStore, leaks: LeakChoice, init: str | None
+) -> ComparedRecipe:
+    """Return a recipe without runs."""
     recipe = load_recipe(name, changes)
     if not re.fullmatch(r"\w[\w.+-]*", recipe.name):
         expected = "a recipe's name of letters, digits and . _ + -, as its folder is named so"
         raise RecipeError(expected, repr(recipe.name), where=name)
-    if any(stage.teacher in {INITIAL, EXTERNAL} for stage in recipe.stages.values()):
+    teachers = {stage.teacher for stage in recipe.stages.values()}
+    if EXTERNAL in teachers or (INITIAL in teachers and init is None):
+        remedy = "name the weights it starts from, such as --init default"
+        if EXTERNAL in teachers:
+            remedy = "train it with 'train --teacher' and compare the run folders"
         raise RecipeError(
             "recipes that need no other weights",
-            f"{recipe.name}, which learns from a model or runs that it is given",
-            "train it with 'train --init' or 'train --teacher' and give the run folders",
+            f"{recipe.name}, which learns from another model or other runs",
+            remedy,
             where=name,
         )
+    initial = find_initial_weights(init, recipe, store) if init and INITIAL in teachers else None
     try:
         data = store.fingerprint(recipe.data.external)
     except StoreError:  # each of its runs will say what the store lacks
         data = ""
-    return Entry(recipe, Identity(recipe_hash(recipe), None, (), str(leaks), data))
+    sha256 = None if initial is None else initial.sha256
+    identity = RunIdentity(recipe_hash(recipe), sha256, (), str(leaks), data)
+    return ComparedRecipe(recipe, identity, initial=initial)
 
 
-def _identity_of(run: RunDescription) -> Identity:
-    return Identity(run.recipe_hash, run.initial, run.teachers, str(run.leaks), run.data)
+def _identity_of(run: RunDescription) -> RunIdentity:
+    return RunIdentity(run.recipe_hash, run.initial, run.teachers, str(run.leaks), run.data)
 
 
-def _need_same(known: Entry, other: Entry) -> None:
-    """See that two entries of one name are one."""
-    pairs = [
-        (name, getattr(known.identity, name), getattr(other.identity, name)) for name in _WORDS
-    ]
-    differ = [_WORDS[name] for name, one, two in pairs if one != two]
-    if differ:
+def _differing(one: RunIdentity, other: RunIdentity) -> list[str]:
+    """Say in what two runs differ."""
+    return [text for name, text in _WORDS.items() if getattr(one, name) != getattr(other, name)]
+
+
+def _need_same(first: ComparedRecipe, other: ComparedRecipe) -> None:
+    """Check that two recipes of one name are one."""
+    if differ := _differing(first.identity, other.identity):
         raise RecipeError(
             "different names for different systems",
-            f"two named {known.name}, which differ in {' and '.join(differ)}",
+            f"two named {first.name}, which differ in {' and '.join(differ)}",
             "change 'name' in a recipe file that extends the other",
         )
 
 
-def _add(entry: Entry, seed: int, folder: Path) -> None:
+def _add_run(entry: ComparedRecipe, seed: int, folder: Path) -> None:
     there = entry.runs.setdefault(seed, folder)
     if there.resolve() != folder.resolve():
         expected = f"one run of {entry.name} with seed {seed}"
         raise RunError(expected, f"another in {there}", where=folder)
 
 
-def _check_folder(entry: Entry, seed: int) -> None:
-    """See that what is in a run's place, if anything, is that run."""
+def _check_folder(entry: ComparedRecipe, seed: int) -> None:
+    """Check that the folder of a run, if there is one, holds that run."""
     folder = entry.runs[seed]
     if not RunFolder(folder).description.exists():
         return
     description = read_description(folder)
-    found, own = _identity_of(description), entry.identity
-    others = [_WORDS[name] for name in _WORDS if getattr(found, name) != getattr(own, name)]
+    others = _differing(_identity_of(description), entry.identity)
     if description.seed != seed:
         others.append("seed")
-    if others and own.data:
+    if others and entry.identity.data:
         raise RunError(
             f"a run of the recipe {entry.name} on this store with seed {seed}",
             f"another, by {' and '.join(others)}",
-            "choose another --out, or give that folder away",
+            "choose another --output, or give that folder away",
             where=folder,
         )

@@ -1,4 +1,4 @@
-"""The validator of submissions. It reads the text by itself and shares no code with the writer.
+"""Validate submissions; reads the text by itself and shares no code with the writer.
 
 A line break after the last line is as good as none. Everything else is as the organisers ask:
 UTF-8 without a byte order mark, lines that end in a line feed alone, the header, then every
@@ -19,7 +19,7 @@ from triaffect.errors import AnnotationError
 
 HEADER = "image,valence,arousal,expression,aus"
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?", re.ASCII)
-_FORMS = (_DECIMAL, _DECIMAL, re.compile("[0-7]"), *(re.compile("[01]"),) * 12)
+_PATTERNS = (_DECIMAL, _DECIMAL, re.compile("[0-7]"), *(re.compile("[01]"),) * 12)
 _RANGED = 2
 """How many of the values, the first ones, are numbers from -1 to 1."""
 _EXPECTED = (
@@ -40,7 +40,7 @@ class _Problem(NamedTuple):
 
 
 def check_submission(path: Path, images: Sequence[str]) -> None:
-    """See that a file answers every image of a test list.
+    """Check that a file has a line for every image of a test list.
 
     Args:
         path: The file.
@@ -79,7 +79,7 @@ def _problems(path: Path, images: Sequence[str]) -> Iterator[_Problem]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Lines without their line feed; what is no UTF-8 becomes `_NO_TEXT`."""
+    """Yield lines without their line feed; what is no UTF-8 becomes `_NO_TEXT`."""
     try:
         with path.open("rb") as file:
             for raw in file:
@@ -96,8 +96,8 @@ def _wrong_values(number: int, text: str) -> Iterator[_Problem]:
         yield _Problem(number, "UTF-8 text", "other bytes")
     elif not text:
         yield _Problem(number, "an image and its values", "a blank line")
-    elif len(values) != len(_FORMS):
-        yield _Problem(number, f"an image and {len(_FORMS)} values", f"{len(values)} values")
+    elif len(values) != len(_PATTERNS):
+        yield _Problem(number, f"an image and {len(_PATTERNS)} values", f"{len(values)} values")
     else:
         wrong = [k for k, value in enumerate(values) if not _fits(k, value)]
         if wrong:
@@ -106,28 +106,28 @@ def _wrong_values(number: int, text: str) -> Iterator[_Problem]:
 
 
 def _fits(field: int, value: str) -> bool:
-    whole = _FORMS[field].fullmatch(value) is not None
-    return whole and (field >= _RANGED or -1 <= float(value) <= 1)
+    matches = _PATTERNS[field].fullmatch(value) is not None
+    return matches and (field >= _RANGED or -1 <= float(value) <= 1)
 
 
 def _misplaced(path: Path, images: Sequence[str]) -> Iterator[_Problem]:
-    """Images that are absent, foreign or there again; if none is, those in another's place."""
-    given = [text.partition(",")[0] for text in _lines(path)][1:]
+    """List absent, foreign and repeated images; if there are none, those out of order."""
+    submitted = [text.partition(",")[0] for text in _lines(path)][1:]
     listed, times = set(images), Counter[str]()
     complete = True
-    for number, image in enumerate(given, 2):
+    for number, image in enumerate(submitted, 2):
         times[image] += 1
         if image not in listed:
             yield _Problem(number, "an image of the list", repr(image[:80]))
         elif times[image] > 1:
             yield _Problem(number, "every image once", f"{image} again")
         complete &= image in listed and times[image] == 1
-    end = len(given) + 1
+    end = len(submitted) + 1
     for image in images:
         if image not in times:
             complete = False
             yield _Problem(end, "every image of the list", f"no line for {image}")
     if complete:
-        for number, (image, wanted) in enumerate(zip(given, images, strict=True), 2):
-            if image != wanted:
-                yield _Problem(number, f"{wanted}, as in the list's order", image)
+        for number, (image, expected) in enumerate(zip(submitted, images, strict=True), 2):
+            if image != expected:
+                yield _Problem(number, f"{expected}, as in the list's order", image)

@@ -1,4 +1,4 @@
-"""The lines of a challenge's test list, and the moments of a store that can answer them."""
+"""The lines of a challenge's test list, and the moments of a store to predict them from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Numbers = NDArray[np.int64] | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Listed:
+class ImageList:
     """The images of a test list.
 
     Attributes:
@@ -43,7 +43,7 @@ class Listed:
         return np.split(order, np.cumsum(np.bincount(self.video))[:-1])
 
 
-def read_listed(path: Path) -> Listed:
+def read_images(path: Path) -> ImageList:
     """Read a test list.
 
     Raises:
@@ -58,7 +58,7 @@ def read_listed(path: Path) -> Listed:
         name, _, file = image.rpartition("/")
         video[line] = numbers.setdefault(name, len(numbers))
         frame[line] = int(file.partition(".")[0]) - 1
-    return Listed(images, list(numbers), video, frame)
+    return ImageList(images, list(numbers), video, frame)
 
 
 def _listed_twice(path: Path, images: Sequence[str]) -> AnnotationError:
@@ -82,28 +82,28 @@ def stored_videos(store: FeatureStore, videos: Sequence[str]) -> list[int]:
         StoreError: Two corpora of the store have a video of that name, or none of the videos
             is in the store.
     """
-    wanted, found = set(videos), dict[str, int]()
+    names, ordinals = set(videos), dict[str, int]()
     for ordinal, source in enumerate(store.sources):
         name = source.partition("/")[2]
-        if name in wanted and found.setdefault(name, ordinal) != ordinal:
-            got = f"{store.sources[found[name]]} and {source}"
+        if name in names and ordinals.setdefault(name, ordinal) != ordinal:
+            got = f"{store.sources[ordinals[name]]} and {source}"
             remedy = "extract the corpus of the list into a store of its own"
             raise StoreError("one video of each name", got, remedy, where=store.path)
-    if not found:
+    if not ordinals:
         remedy = "extract the corpus of the list into it"
         raise StoreError("a store with the listed videos", "none of them", remedy, where=store.path)
-    return [found.get(name, -1) for name in videos]
+    return [ordinals.get(name, -1) for name in videos]
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Moments of one video: all those the store has anything of, and the listed ones.
+    """Moments of one video: all those that the store has anything of, and the listed ones.
 
     Attributes:
         source: The video's source id.
         track: Its face track.
         lines: Places of its lines in the list, shape (L,).
-        asked: Which moment each of these lines is about, shape (L,).
+        moment: Which of the moments each of these lines is of, shape (L,).
         frame: 0-based frame of each moment, ascending, shape (C,).
         time_s: Its time, ascending, shape (C,).
         stored: Whether the store has something of it, shape (C,).
@@ -112,7 +112,7 @@ class Candidates:
     source: str
     track: int
     lines: IntArray
-    asked: IntArray
+    moment: IntArray
     frame: IntArray
     time_s: NDArray[np.float64]
     stored: BoolArray
@@ -125,7 +125,7 @@ def candidates(
     frame: IntArray,
     streams: Sequence[ExternalStream] = (),
 ) -> Candidates:
-    """Moments of a video that can answer its lines.
+    """Find the moments of a video that its lines may be predicted from.
 
     Args:
         store: The store.
@@ -135,7 +135,7 @@ def candidates(
         streams: External streams that the network reads.
 
     Raises:
-        StoreError: The video has several face tracks: none is the one that is asked about.
+        StoreError: The video has several face tracks: which one the list means is unclear.
     """
     entry = store.entries[ordinal]
     start, stop = entry.face
@@ -156,7 +156,7 @@ def candidates(
         source=entry.source,
         track=int(tracks[0]) if len(tracks) else 0,
         lines=lines,
-        asked=np.searchsorted(every, frame),
+        moment=np.searchsorted(every, frame),
         frame=every,
         time_s=_along(frames, times_s, every, 1 / entry.frame_rate),
         stored=np.isin(every, stored),
@@ -164,7 +164,7 @@ def candidates(
 
 
 def _along(x: Numbers, y: Numbers, at: Numbers, slope: float) -> NDArray[np.float64]:
-    """What y is at some x: between known points on the line through them, outside by a slope."""
+    """Interpolate y at some x, linearly; outside the points by a slope."""
     at = at.astype(np.float64)
     if not len(x):
         return at * slope
@@ -173,7 +173,7 @@ def _along(x: Numbers, y: Numbers, at: Numbers, slope: float) -> NDArray[np.floa
 
 
 def in_batches(videos: Iterator[Candidates], moments: int) -> Iterator[list[Candidates]]:
-    """Whole videos together until they have so many moments."""
+    """Group whole videos until they have so many moments."""
     batch: list[Candidates] = []
     for video in videos:
         batch.append(video)
@@ -185,7 +185,7 @@ def in_batches(videos: Iterator[Candidates], moments: int) -> Iterator[list[Cand
 
 
 def moments_of(batch: Sequence[Candidates]) -> Moments:
-    """Every moment of some videos, one video after the other, without labels."""
+    """Build every moment of some videos, one video after the other, without labels."""
     counts = [len(video.frame) for video in batch]
     sources = np.repeat(np.array([video.source for video in batch], object), counts)
     keys: dict[str, Key] = {
