@@ -16,6 +16,7 @@ from tests.training.stores import made_store
 from triaffect.errors import RecipeError, RunError, StoreError, TriaffectError
 from triaffect.evaluation.comparison import runs as compared_runs
 from triaffect.evaluation.comparison import statistics as run_statistics_module
+from triaffect.evaluation.comparison import systems
 from triaffect.evaluation.comparison.common_rows import common_rows
 from triaffect.evaluation.comparison.results import Comparison, compare_systems, find_baseline
 from triaffect.evaluation.comparison.runs import ComparisonSettings, RunJob, run_jobs
@@ -29,6 +30,7 @@ from triaffect.metrics.paired import drawn_units, resample_scores, score_names
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS
 from triaffect.training.device import TorchDevice
+from triaffect.training.run_folder import InitialWeights
 from triaffect.training.scoring import open_run, predict_rows, truth_of
 from triaffect.training.trainer import train
 from triaffect.training.view import LeakChoice, hide_labels, hold_out_people
@@ -289,6 +291,24 @@ def test_runs_are_trained_as_the_settings_say(place, tmp_path, monkeypatch):
     assert (given["device"], given["leaks"], given["resume"]) == (meta, LeakChoice.DROP, True)
 
 
+def test_a_recipe_that_starts_from_a_model_is_compared_with_one_that_does_not(
+    place, tmp_path, monkeypatch
+):
+    initial = InitialWeights(tmp_path / "weights", "a hash")
+    monkeypatch.setattr(
+        systems, "find_initial_weights", lambda name, *_: {"default": initial}[name]
+    )
+    what = ["finetune", place.files["taught"]]
+    tuned, taught = find_entries(what, place.store, tmp_path, SEEDS, init="default")
+    assert (tuned.initial, tuned.identity.initial) == (initial, "a hash")
+    assert (taught.initial, taught.identity.initial) == (None, None)
+    options = {}
+    monkeypatch.setattr(compared_runs, "train", lambda *_, **given: options.update(given))
+    job = RunJob("finetune", 0, tuned.recipe, tuned.runs[0], tuned.initial)
+    list(run_jobs([job], ComparisonSettings(place.folder / "store", place.common)))
+    assert options["initial"] == initial
+
+
 def mistakes(place, tmp_path):
     run = str(place.entries[1].runs[0])
     other = tmp_path / "other.toml"
@@ -300,7 +320,7 @@ def mistakes(place, tmp_path):
         "two named taught, which differ in their",
     )
     yield RecipeError, ["taught"], {}, "'taught'"
-    yield RecipeError, ["finetune"], {}, "train --init"
+    yield RecipeError, ["finetune"], {}, "--init default"
     yield RecipeError, [run], {"changes": ["teacher.epochs=1"]}, "--set"
     outside = tmp_path / "outside.toml"
     outside.write_text(f'extends = "{place.files["taught"]}"\nname = "../outside"\n')
@@ -327,7 +347,7 @@ def test_find_entries_refuses_mistakes_before_anything_is_trained(place, tmp_pat
 
 def test_a_folder_of_another_store_or_seed_is_an_error(place, tmp_path):
     made_store(tmp_path / "store", videos=4, frames=30)
-    with pytest.raises(RunError, match="the store they learnt from"):
+    with pytest.raises(RunError, match="the store they learn from"):
         find_entries(
             [place.files["taught"]],
             FeatureStore.open(tmp_path / "store"),

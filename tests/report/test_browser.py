@@ -207,7 +207,7 @@ def test_the_training_page_is_drawn_and_a_broken_one_would_be_noticed(window, tm
     (tmp_path / "demo.html").write_text(text, "utf-8")
     window.open(tmp_path / "demo.html")
     assert window.complaints() == []
-    assert window.run("document.documentElement.dataset.plots") == "2"
+    assert window.run("document.querySelectorAll('.plots polyline').length") == 2 * 6
     assert window.run(f"{PANELS}.length") == 1 + len(TASKS)
     harmed = text.replace("function start() {", "function start() { fetch('https://example.org');")
     (tmp_path / "harmed.html").write_text(harmed, "utf-8")

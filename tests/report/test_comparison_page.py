@@ -62,6 +62,13 @@ def test_places_follow_the_numbers():
     assert "difference to one" in texts
 
 
+def test_dot_plot_does_not_zoom_into_noise():
+    """Scores that agree to a millionth are drawn at one place."""
+    plot = drawn([Row("one", {"0": 0.5, "1": 0.5 + 1e-6}, 0.5, is_baseline=True)])
+    first, second = (float(dot.get("cx")) for dot in plot.iter("circle"))
+    assert second - first < 1
+
+
 def test_a_baseline_alone_has_no_differences():
     plot = drawn([Row("one", {"0": 0.5}, 0.5, is_baseline=True)])
     assert "difference to one" not in [text.text for text in plot.iter("text")]

@@ -1,6 +1,9 @@
 """Pages: nothing is asked from outside, nothing escapes into the HTML; a page of a run."""
 
+import itertools
+import math
 import re
+import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -36,16 +39,35 @@ def test_scores_are_tabled_with_chance_beside_them():
 
 def test_learning_curves_are_those_of_the_fullest_pool():
     rows = [row for row in made_journal() if row.get("stage") == "student"]
-    figure = learning_curves(rows)
-    assert [trace["name"] for trace in figure["data"]] == [
-        *("MTL", "VA", "P_VA", "P_EXPR", "P_AU", "P_MTL")
-    ]
-    assert figure["data"][-1]["x"] == list(range(1, 9))
-    assert figure["data"][-1]["y"][0] == 0.5
+    plots = ET.fromstring(learning_curves(rows))
+    keys = [(span[0].tail or "").split() for span in plots.iter("span")]
+    assert [name for name, _ in keys] == ["MTL", "VA", "P_VA", "P_EXPR", "P_AU", "P_MTL"]
+    assert float(keys[-1][1]) == pytest.approx(1.5 - math.exp(-7 / 4), abs=1e-3)
+    lines = [line.get("points").split() for line in plots.iter("polyline")]
+    assert [len(points) for points in lines] == [8] * 6
+    tooltips = [dot[0].text for dot in plots.iter("circle")]
+    assert "P_MTL, epoch 1: 0.500" in tooltips
+
+
+def test_learning_curves_leave_room_for_what_is_written():
+    """Titles and legends stand beside the plots, not on the curves; lines stay in their panel."""
+    epochs = [row for row in made_journal(40) if row.get("stage") == "student"]
+    plots = ET.fromstring(learning_curves(epochs))
+    for svg in plots.iter("svg"):
+        _, _, width, height = map(float, svg.get("viewBox").split())
+        assert width < 500, "letters stay large enough on a small screen"
+        lowest = max(float(text.get("y")) for text in svg.iter("text"))
+        assert lowest < height
+        for line in svg.iter("polyline"):
+            places = [point.split(",") for point in line.get("points").split()]
+            assert all(48 <= float(x) <= 410 and 10 <= float(y) <= 206 for x, y in places)
+        across = [float(text.get("x")) for text in svg.iter("text") if text.get("y") == "224.0"]
+        assert min(b - a for a, b in itertools.pairwise(across)) > 24
 
 
 def test_the_training_page_has_its_parts():
     text = training_page(SUMMARY, made_journal(), made_table().to_pandas())
     for words in ("Learning curves: teacher", "Learning curves: student", "clip.mp4", "12.3"):
         assert words in text
-    assert text.count('id="figure-') == 2
+    assert text.count("<polyline") == 2 * 6
+    assert "A score below it means" in text

@@ -1,8 +1,8 @@
-"""Systems one below the other: every seed's score as a dot, and the difference to the baseline.
+"""Dot plot of systems: every seed's score as a dot, and the difference to the baseline.
 
-A drawing of its own in SVG, without a script, so that it prints. What matters is told by
-shape and place, not by colour: a difference whose interval leaves 0 out is a filled diamond on a
-thick line, any other a hollow one on a thin line.
+Drawn in SVG without a script, so that it prints. What matters is shown by shape and position, not
+by color: a difference whose interval leaves 0 out is a filled diamond on a thick line, any other
+a hollow one on a thin line.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ _WIDTH, _ROW, _TOP, _BOTTOM = 1080, 26, 30, 30
 _LEFT, _RIGHT = (250.0, 630.0), (700.0, 1050.0)
 """Where the two panels begin and end."""
 _LABEL = 34
-"""Letters of a system's name; the whole of it is shown when it is pointed at."""
+"""Letters of a system's name; the whole of it is its tooltip."""
 _SPREAD = 6.0
 """Seeds lie at most so far above or below their line, each at its own height."""
 _TICKS = 5
+_NARROWEST = 0.02
+"""Least width of an axis: differences far below it are noise of any score."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,10 @@ class Row:
     """One system.
 
     Attributes:
-        name: How it is called.
+        name: Its name.
         seeds: Its score by seed.
         mean: Of them.
-        gap: What it has more than the baseline; None for the baseline, or where it is unknown.
+        gap: By how much it exceeds the baseline; None for the baseline, or where it is unknown.
         interval: Of that; None if it is unknown.
         is_baseline: Whether the others are compared with it.
     """
@@ -48,8 +50,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """From numbers to places between two ends of a panel."""
+class Axis:
+    """Maps numbers to positions between two ends of a panel."""
 
     start: float
     stop: float
@@ -57,11 +59,12 @@ class _Axis:
     high: float
 
     def at(self, value: float) -> float:
+        """Return the position of a number."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
 
 def dot_plot(title: str, rows: Sequence[Row], baseline: str) -> str:
-    """The drawing as an SVG element; every text in it is escaped.
+    """Draw the systems as an SVG element; every text in it is escaped.
 
     Args:
         title: What is scored.
@@ -78,13 +81,13 @@ def dot_plot(title: str, rows: Sequence[Row], baseline: str) -> str:
     parts = [_heading(_LEFT[0], f"{title}, every seed"), *_grid(left, bottom)]
     if gaps:
         parts += [_heading(_RIGHT[0], f"difference to {_short(baseline)}"), *_grid(right, bottom)]
-        parts.append(_line(right.at(0), _TOP - 4, right.at(0), bottom, MARK, 1.2))
-    for place, row in enumerate(rows):
-        y = _TOP + _ROW * (place + 0.5)
-        parts.append(_line(_LEFT[0] - 8, y, _RIGHT[1], y, _RULE, 1))
+        parts.append(svg_line(right.at(0), _TOP - 4, right.at(0), bottom, MARK, 1.2))
+    for number, row in enumerate(rows):
+        y = _TOP + _ROW * (number + 0.5)
+        parts.append(svg_line(_LEFT[0] - 8, y, _RIGHT[1], y, _RULE, 1))
         parts += [_name(row, y), *_dots(row, left, y), *_gap(row, right, y)]
     label = escape(f"{title} of {len(rows)} systems", quote=True)
-    style = f"display:block;min-width:760px;max-height:{height}px"
+    style = f"display:block;min-width:640px;max-height:{height}px"
     return (
         f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="{label}" '
         f'font-size="12" style="{style}">{"".join(parts)}</svg>'
@@ -92,7 +95,7 @@ def dot_plot(title: str, rows: Sequence[Row], baseline: str) -> str:
 
 
 def ticks(low: float, high: float, most: int = _TICKS) -> list[float]:
-    """Round numbers from the lowest to the highest, a few of them."""
+    """Return a few round numbers from the lowest to the highest."""
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * each for each in (1, 2, 5, 10) if power * each >= raw)
@@ -100,60 +103,56 @@ def ticks(low: float, high: float, most: int = _TICKS) -> list[float]:
     return [round(k * step, 10) for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _axis(ends: tuple[float, float], values: Sequence[float]) -> _Axis:
-    """An axis with a little room around its values."""
+def _axis(ends: tuple[float, float], values: Sequence[float]) -> Axis:
+    """Make an axis with a little room around its values, which never zooms into noise."""
     low, high = min(values, default=0.0), max(values, default=0.0)
-    room = 0.06 * (high - low) or 0.01
-    return _Axis(*ends, low - room, high + room)
+    room = max(0.06 * (high - low), (_NARROWEST - (high - low)) / 2)
+    return Axis(*ends, low - room, high + room)
 
 
-def _grid(axis: _Axis, bottom: float) -> Iterable[str]:
+def _grid(axis: Axis, bottom: float) -> Iterable[str]:
     for value in ticks(axis.low, axis.high):
         x = axis.at(value)
-        yield _line(x, _TOP - 4, x, bottom, LINE, 1)
-        yield _text(x, bottom + 16, f"{value:g}".replace("-", "\N{MINUS SIGN}"), "middle", SOFT)
+        yield svg_line(x, _TOP - 4, x, bottom, LINE, 1)
+        yield svg_text(x, bottom + 16, f"{value:g}".replace("-", "\N{MINUS SIGN}"), "middle", SOFT)
 
 
 def _name(row: Row, y: float) -> str:
     weight = "600" if row.is_baseline else "400"
-    return _text(_LEFT[0] - 14, y + 4, _short(row.name), "end", MARK, weight, row.name)
+    return svg_text(_LEFT[0] - 14, y + 4, _short(row.name), "end", MARK, weight, row.name)
 
 
-def _dots(row: Row, axis: _Axis, y: float) -> Iterable[str]:
-    for place, (seed, value) in enumerate(row.seeds.items()):
-        lift = (2 * (place + 0.5) / len(row.seeds) - 1) * _SPREAD
-        told = escape(f"{row.name}, seed {seed}: {value:.3f}")
+def _dots(row: Row, axis: Axis, y: float) -> Iterable[str]:
+    for number, (seed, value) in enumerate(row.seeds.items()):
+        lift = (2 * (number + 0.5) / len(row.seeds) - 1) * _SPREAD
+        tooltip = escape(f"{row.name}, seed {seed}: {value:.3f}")
         yield (
             f'<circle cx="{axis.at(value):.1f}" cy="{y + lift:.1f}" r="3.4" fill="{DOT}" '
-            f'fill-opacity="0.5" stroke="{DOT}"><title>{told}</title></circle>'
+            f'fill-opacity="0.5" stroke="{DOT}"><title>{tooltip}</title></circle>'
         )
     x = axis.at(row.mean)
-    yield _line(x, y - 10, x, y + 10, MARK, 2.4)
+    yield svg_line(x, y - 10, x, y + 10, MARK, 2.4)
 
 
-def _gap(row: Row, axis: _Axis, y: float) -> Iterable[str]:
+def _gap(row: Row, axis: Axis, y: float) -> Iterable[str]:
     if row.is_baseline:
         is_far = axis.at(0) > (axis.start + axis.stop) / 2
-        place, anchor = axis.at(0) + (-8 if is_far else 8), "end" if is_far else "start"
-        yield _text(place, y + 4, "baseline", anchor, SOFT)
+        x, anchor = axis.at(0) + (-8 if is_far else 8), "end" if is_far else "start"
+        yield svg_text(x, y + 4, "baseline", anchor, SOFT)
     if row.gap is None:
         return
     is_clear = row.interval is not None and (row.interval[0] > 0 or row.interval[1] < 0)
     if row.interval is not None:
         low, high = (axis.at(end) for end in row.interval)
-        yield _line(low, y, high, y, MARK if is_clear else SOFT, 3.2 if is_clear else 1.4)
-    x, told = axis.at(row.gap), escape(_told(row))
+        yield svg_line(low, y, high, y, MARK if is_clear else SOFT, 3.2 if is_clear else 1.4)
+    ends = ", {:+.3f} to {:+.3f}".format(*row.interval) if row.interval else ""
+    x, tooltip = axis.at(row.gap), escape(f"{row.name}: {row.gap:+.3f}{ends}")
     shape = f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z"
     fill = MARK if is_clear else "#ffffff"
     yield (
         f'<path d="{shape}" fill="{fill}" stroke="{MARK}" stroke-width="1.4">'
-        f"<title>{told}</title></path>"
+        f"<title>{tooltip}</title></path>"
     )
-
-
-def _told(row: Row) -> str:
-    ends = ", {:+.3f} to {:+.3f}".format(*row.interval) if row.interval else ""
-    return f"{row.name}: {row.gap:+.3f}{ends}"
 
 
 def _short(name: str) -> str:
@@ -163,17 +162,19 @@ def _short(name: str) -> str:
 
 
 def _heading(x: float, text: str) -> str:
-    return _text(x, 16, text, "start", SOFT, "600")
+    return svg_text(x, 16, text, "start", SOFT, "600")
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
+def svg_line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
+    """Draw a straight line."""
     ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
     return f'<line {ends} stroke="{colour}" stroke-width="{width}"/>'
 
 
-def _text(
-    x: float, y: float, text: str, anchor: str, colour: str, weight: str = "400", hint: str = ""
+def svg_text(
+    x: float, y: float, text: str, anchor: str, colour: str, weight: str = "400", tooltip: str = ""
 ) -> str:
-    title = f"<title>{escape(hint)}</title>" if hint else ""
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {place} fill="{colour}" font-weight="{weight}">{escape(text)}{title}</text>'
+    """Write a text, escaped."""
+    title = f"<title>{escape(tooltip)}</title>" if tooltip else ""
+    position = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text {position} fill="{colour}" font-weight="{weight}">{escape(text)}{title}</text>'

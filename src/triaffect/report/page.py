@@ -1,9 +1,8 @@
 """Self-contained HTML pages: nothing in them is fetched from anywhere.
 
-Plotly is written into the page once, if any plot needs it; other drawings bring a script of
-their own, which is small. A content security policy in the page forbids every request and every
-script but those that are named by their hashes, so that a hostile file name in a table can
-neither run nor call home. Figures are plain dicts in Plotly's own form.
+Drawings are SVG, or bring a small script of their own. A content security policy in the page
+forbids every request and every script but those that are named by their hashes, so that a hostile
+file name in a table can neither run nor call home.
 """
 
 from __future__ import annotations
@@ -14,11 +13,6 @@ import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from plotly.offline import get_plotlyjs
 
 from triaffect.io.atomic import replace_file
 
@@ -30,42 +24,6 @@ LINES = ("#2f6fb5", "#d1495b", "#3a8f5c", "#7c5cbf", "#b7791f")
 FONT = {"family": 'system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif', "color": "#1f2933"}
 INK, LINE = "#616e7c", "#e4e7eb"
 
-
-def numbers(values: NDArray[np.floating]) -> list[float | None]:
-    """For JSON: rounded to what can be seen, None for NaN."""
-    return [None if np.isnan(value) else round(float(value), 3) for value in values]
-
-
-def base_layout(height: int) -> dict[str, Any]:
-    """What all figures have in common."""
-    return {
-        "height": height,
-        "font": FONT | {"size": 12},
-        "margin": {"l": 76, "r": 120, "t": 30, "b": 46},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "hovermode": "x",
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": LINE, "activecolor": INK},
-        "annotations": [],
-    }
-
-
-def panel_title(text: str, x: float, y: float) -> dict[str, Any]:
-    """A heading above the left end of a panel whose corner is at (x, y) of the figure."""
-    place = {"xref": "paper", "yref": "paper", "x": x, "y": y, "xanchor": "left", "yshift": 2}
-    style = {"yanchor": "bottom", "showarrow": False, "font": {"size": 12, "color": INK}}
-    return {"text": f"<b>{text}</b>", **place, **style}
-
-
-Figure = dict[str, Any]
-"""``{"data": […], "layout": {…}}`` as Plotly takes it."""
-
-_BOOT = """
-const figures = JSON.parse(document.getElementById("figures").textContent);
-const config = {displaylogo: false, responsive: true};
-Promise.all(figures.map((f, i) => Plotly.newPlot("figure-" + i, f.data, f.layout, config)))
-  .then(() => { document.documentElement.dataset.plots = figures.length; });
-"""
 
 _STYLE = """
 :root { --ink: #1f2933; --soft: #616e7c; --line: #e4e7eb; --paper: #f5f7fa; }
@@ -84,6 +42,10 @@ th, td { padding: 6px 12px; text-align: right; border-bottom: 1px solid var(--li
 th { color: var(--soft); font-weight: 600; }
 th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 tr:last-child td { border-bottom: 0; }
+@media (max-width: 560px) {
+  main { padding: 24px 10px 48px; } .card { padding: 10px 8px; }
+  th, td { padding: 6px 5px; font-size: 14px; }
+}
 @media print {
   body { background: #fff; } .card { break-inside: avoid; } h2 { break-after: avoid; }
 }
@@ -101,7 +63,6 @@ class Page:
     def __init__(self, title: str, lead: str = "") -> None:
         self._title = title
         self._body = [f"<h1>{html.escape(title)}</h1>"]
-        self._figures: list[Figure] = []
         self._styles, self._scripts = [_STYLE], list[str]()
         if lead:
             self.paragraph(lead)
@@ -123,13 +84,6 @@ class Page:
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         self._body.append(f'<div class="card">{table}</div>')
-
-    def figure(self, figure: Figure) -> None:
-        """Add a plot."""
-        number, height = len(self._figures), figure["layout"]["height"]
-        div = f'<div id="figure-{number}" style="height:{height}px"></div>'
-        self._body.append(f'<div class="card">{div}</div>')
-        self._figures.append(figure)
 
     def drawing(self, svg: str) -> None:
         """Add an SVG element that was drawn here; its texts must be escaped in it."""
@@ -158,8 +112,7 @@ class Page:
 
     def html(self) -> str:
         """The whole page."""
-        scripts = [*((get_plotlyjs(), _BOOT) if self._figures else ()), *self._scripts]
-        allowed = " ".join(f"'sha256-{_hash(script)}'" for script in scripts) or "'none'"
+        allowed = " ".join(f"'sha256-{_hash(script)}'" for script in self._scripts) or "'none'"
         policy = (
             f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
             "img-src data: blob:"
@@ -171,10 +124,7 @@ class Page:
             f"<title>{html.escape(self._title)}</title><style>{''.join(self._styles)}</style></head>",
             f"<body><main>{''.join(self._body)}</main>",
         ]
-        if self._figures:
-            figures = to_json(self._figures)
-            parts.append(f'<script type="application/json" id="figures">{figures}</script>')
-        parts += [f"<script>{script}</script>" for script in scripts]
+        parts += [f"<script>{script}</script>" for script in self._scripts]
         return "\n".join([*parts, "</body></html>"])
 
     def write(self, path: Path) -> None:

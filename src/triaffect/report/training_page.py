@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from triaffect.report.page import (
-    LINE,
-    LINES,
-    PALETTE,
-    Figure,
-    Page,
-    base_layout,
-    numbers,
-    panel_title,
-)
+from triaffect.report.dot_plot import SOFT, Axis, svg_line, svg_text, ticks
+from triaffect.report.page import LINE, LINES, PALETTE, Page
 from triaffect.report.prediction_page import MEANING, Clips
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 
 _LOSS = ".loss"
+_WIDTH, _HEIGHT = 420, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 410.0, 10.0, 206.0
+"""Of a plot, and where its lines are drawn in it; wide enough for small screens."""
+
+_STYLE = """
+.plots { display: flex; flex-wrap: wrap; gap: 16px 32px; }
+.plots figure { flex: 1 1 300px; max-width: 520px; margin: 0; min-width: 0; }
+.plots figcaption { font-weight: 600; color: var(--soft); font-size: 14px; }
+.plots .key { margin: 2px 0 6px; font-size: 13px; color: var(--ink); }
+.plots .key span { display: inline-block; margin-right: 14px; white-space: nowrap; }
+.plots .key i { display: inline-block; width: 14px; height: 3px; margin-right: 5px;
+  vertical-align: middle; }
+"""
+_CHANCE = (
+    "chance: the best that a constant answer reaches, chosen with the labels at hand. A score "
+    "below it means that the network has not learned that task."
+)
+_LOSSES = (
+    "A loss is the weighted sum of what the stage is trained for. It can rise while the scores "
+    "improve, and losses of two stages are not comparable: compare the scores."
+)
 
 
 def training_page(
@@ -43,13 +57,18 @@ def training_page(
             None draws none.
         tasks: What to draw.
     """
-    page = Page("Training run", "How it learnt, how it scores on people it never saw.")
+    page = Page("Training run", "Learning curves, and scores on people that training left out.")
+    page.style(_STYLE)
     page.heading("Scores")
     page.table(*score_rows(summary))
+    if "chance" in summary:
+        page.paragraph(_CHANCE)
     epochs = [row for row in journal_rows if row.get("event") == "epoch"]
+    if epochs:
+        page.paragraph(_LOSSES)
     for stage in dict.fromkeys(row["stage"] for row in epochs):
         page.heading(f"Learning curves: {stage}")
-        page.figure(learning_curves([row for row in epochs if row["stage"] == stage]))
+        page.drawing(learning_curves([row for row in epochs if row["stage"] == stage]))
     if predictions is not None and len(predictions):
         page.heading("Predictions")
         page.paragraph(MEANING)
@@ -78,49 +97,90 @@ def score_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["", *metrics], rows
 
 
-def learning_curves(epochs: Sequence[Mapping[str, Any]]) -> Figure:
-    """Losses of each kind of batch, and validation scores, epoch by epoch.
+def learning_curves(epochs: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the losses of each kind of batch and the validation scores, epoch by epoch.
 
     Args:
         epochs: Journal lines of one stage, in order.
+
+    Returns:
+        An HTML element with two plots, side by side where there is room; texts are escaped.
     """
     x = [row["epoch"] + 1 for row in epochs]
-    losses = [name for name in epochs[0]["losses"] if name.endswith(_LOSS)]
-    data = [
-        _curve(
-            x, [row["losses"].get(name) for row in epochs], name.removesuffix(_LOSS), PALETTE[k + 1]
-        )
-        for k, name in enumerate(losses)
-    ]
-    pool = _fullest_pool(epochs[0]["validation"])
-    for k, metric in enumerate(epochs[0]["validation"][pool]):
-        values = [row["validation"][pool].get(metric) for row in epochs]
-        right = {"xaxis": "x2", "yaxis": "y2", "legend": "legend2"}
-        data.append(_curve(x, values, metric, LINES[k % len(LINES)]) | right)
-    layout = base_layout(300)
-    axis = {"gridcolor": LINE, "zeroline": False}
-    steps = {"title": {"text": "epoch"}, "dtick": max(1, round(len(x) / 10)), **axis}
-    layout |= {
-        "xaxis": {"domain": [0.0, 0.37], **steps},
-        "xaxis2": {"domain": [0.55, 1.0], "anchor": "y2", **steps},
-        "yaxis": axis,
-        "yaxis2": {"anchor": "x2", "rangemode": "tozero", **axis},
-        "legend": {"x": 0.38, "y": 1.0},
-        "legend2": {"x": 1.01, "y": 1.0},
-        "annotations": [
-            panel_title("training loss, by kind of batch", 0.0, 1.0),
-            panel_title(f"validation score ({pool})", 0.55, 1.0),
-        ],
+    losses = {
+        name.removesuffix(_LOSS): [row["losses"].get(name) for row in epochs]
+        for name in epochs[0]["losses"]
+        if name.endswith(_LOSS)
     }
-    return {"data": data, "layout": layout}
+    # The pool with labels of the most tasks: a task without any scores 0.
+    validation = epochs[0]["validation"]
+    pool = max(validation, key=lambda name: sum(value > 0 for value in validation[name].values()))
+    scores = {
+        metric: [row["validation"][pool].get(metric) for row in epochs]
+        for metric in validation[pool]
+    }
+    plots = (
+        line_plot("training loss, by kind of batch", x, losses, PALETTE[1:]),
+        line_plot(f"validation score ({pool})", x, scores, LINES, low=0.0),
+    )
+    return f'<div class="plots">{"".join(plots)}</div>'
 
 
-def _fullest_pool(validation: Mapping[str, Mapping[str, float]]) -> str:
-    """The pool with labels of the most tasks; a task without any scores 0."""
-    return max(validation, key=lambda pool: sum(value > 0 for value in validation[pool].values()))
+def line_plot(
+    title: str,
+    x: Sequence[int],
+    series: Mapping[str, Sequence[float | None]],
+    colors: Sequence[str],
+    low: float | None = None,
+) -> str:
+    """Draw series over epochs as an HTML element: title, legend with the last values, lines.
+
+    Args:
+        title: What is drawn.
+        x: Epochs, ascending.
+        series: By name, a value for each epoch; None where there is none.
+        colors: Of the series, in order.
+        low: The vertical axis begins here at the latest.
+    """
+    named = list(zip(series.items(), itertools.cycle(colors), strict=False))
+    numbers = [v for values in series.values() for v in values if v is not None]
+    lowest = min([*numbers, *(() if low is None else (low,))], default=0.0)
+    highest = max(numbers, default=1.0)
+    room = 0.04 * (highest - lowest) or 0.01
+    vertical = Axis(_BOTTOM, _TOP, lowest if lowest == low else lowest - room, highest + room)
+    horizontal = Axis(_LEFT, _RIGHT, x[0] - 0.5, x[-1] + 0.5)
+    parts = [*_grid(x, horizontal, vertical)]
+    for (name, values), color in named:
+        points = [
+            (horizontal.at(epoch), vertical.at(value), f"{name}, epoch {epoch}: {value:.3f}")
+            for epoch, value in zip(x, values, strict=True)
+            if value is not None
+        ]
+        path = " ".join(f"{left:.1f},{top:.1f}" for left, top, _ in points)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        parts += [
+            f'<circle cx="{left:.1f}" cy="{top:.1f}" r="2.6" fill="{color}">'
+            f"<title>{escape(tooltip)}</title></circle>"
+            for left, top, tooltip in points
+        ]
+    keys = ""
+    for (name, values), color in named:
+        last = [f" {value:.3f}" for value in values if value is not None][-1:]
+        keys += f'<span><i style="background:{color}"></i>{escape(name)}{"".join(last)}</span>'
+    return (
+        f'<figure><figcaption>{escape(title)}</figcaption><p class="key">{keys}</p>'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" font-size="12" '
+        f'aria-label="{escape(title, quote=True)}">{"".join(parts)}</svg></figure>'
+    )
 
 
-def _curve(x: list[int], y: list[float | None], name: str, colour: str) -> dict[str, Any]:
-    values = numbers(np.array(y, np.float64))
-    style = {"mode": "lines+markers", "line": {"color": colour}, "marker": {"size": 5}}
-    return {"type": "scatter", "x": x, "y": values, "name": name, **style}
+def _grid(x: Sequence[int], horizontal: Axis, vertical: Axis) -> Iterable[str]:
+    """Draw horizontal rules with their values, and whole epochs below."""
+    for value in ticks(vertical.low, vertical.high):
+        y = vertical.at(value)
+        yield svg_line(_LEFT, y, _RIGHT, y, LINE, 1)
+        yield svg_text(_LEFT - 6, y + 4, f"{value:g}", "end", SOFT)
+    for value in ticks(x[0], x[-1]) if len(x) > 1 else x:
+        if value == round(value):
+            yield svg_text(horizontal.at(value), _BOTTOM + 18, f"{value:g}", "middle", SOFT)
+    yield svg_text((_LEFT + _RIGHT) / 2, _BOTTOM + 36, "epoch", "middle", SOFT)
