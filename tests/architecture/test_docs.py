@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from tests.architecture.repository import ROOT
 from tools import command_reference
 from triaffect.cli.app import app
+from triaffect.models.base import NETWORKS, find_network
 from triaffect.recipes.config import Recipe
 from triaffect.recipes.load import shipped_recipes
 from triaffect.tables.schema import table_schema
@@ -101,7 +102,8 @@ def test_every_recipe_key_and_recipe_is_in_the_reference():
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     told = {word for code in re.findall(r"`([^`]+)`", prose) for word in re.findall(r"\w+", code)}
     told |= set(re.findall(r"\[stages\.NAME\.(\w+)\]", prose))
-    keys = {name for model in models_in(Recipe) for name in model.model_fields}
+    models = {*models_in(Recipe), *(find_network(kind).spec for kind in NETWORKS)}
+    keys = {name for model in models for name in model.model_fields}
     assert keys - {"about"} <= told | {"data", "net", "stages"}
     assert set(shipped_recipes()) <= told
 

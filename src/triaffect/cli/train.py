@@ -131,9 +131,9 @@ def _resolve(recipe: str, changes: Sequence[str], precision: Precision | None) -
 
 def _report_event(event: JournalEvent) -> None:
     """Write one line to stderr for an event of the journal."""
-    from triaffect.training.run_folder import EpochEnded, LeaksFound, NoGain
+    from triaffect.training.run_folder import EpochEnded, LeaksDetected, NoGain
 
-    if isinstance(event, LeaksFound):
+    if isinstance(event, LeaksDetected):
         left_out = ", ".join(f"{count} for {split}" for split, count in event.left_out.items())
         done = f"left out rows: {left_out}" if left_out else "trained on all the same"
         counts = f"{len(event.people)} people and {len(event.videos)} videos"

@@ -47,8 +47,8 @@ class Adversary:
         if logits is None or logits.shape[1] != len(self.classes):
             got = "no discriminator" if logits is None else f"one of {logits.shape[1]} classes"
             raise TriaffectError(f"a discriminator of {len(self.classes)} classes", got)
-        place = torch.full((len(logits),), self.classes.index(context.kind), device=logits.device)
-        target = F.one_hot(place, len(self.classes)).to(logits.dtype)
+        index = torch.full((len(logits),), self.classes.index(context.kind), device=logits.device)
+        target = F.one_hot(index, len(self.classes)).to(logits.dtype)
         as_coded = self.reading == "as_coded"
         reading = Reading.KERAS_REVERSED if as_coded else Reading.CONVENTIONAL
         weight = self.weight * (context.progress if self.schedule == "linear" else 1.0)

@@ -49,22 +49,22 @@ class Distillation:
             return {}
         if context.teacher is None:
             raise TriaffectError("a teacher to distil from", "none", "name the stage that teaches")
-        known = [task for task in context.tasks if task.key in context.teacher]
-        rows = {task.key: self._rows(task, context) for task in known}
+        distilled = [task for task in context.tasks if task.key in context.teacher]
+        rows = {task.key: self._rows(task, context) for task in distilled}
         return {
             f"{self.name}.{task.key}": self._term(task, context, context.teacher, rows[task.key])
-            for task in known
+            for task in distilled
             if len(rows[task.key]) > 1  # a CCC needs two
         }
 
     def _rows(self, task: Task, context: StepContext) -> Tensor:
-        """Numbers of the rows that are taught this task."""
+        """Number the rows that learn this task from the teacher."""
         labels = context.targets.get(task.key)
         raw = context.outputs.raw[task.key]
-        taught = torch.ones(len(raw), dtype=torch.bool, device=raw.device)
+        mask = torch.ones(len(raw), dtype=torch.bool, device=raw.device)
         if self.missing_only and labels is not None:
-            taught = ~labels.valid.any(1)
-        return taught.nonzero()[:, 0]
+            mask = ~labels.valid.any(1)
+        return mask.nonzero()[:, 0]
 
     def _term(
         self, task: Task, context: StepContext, teacher: Mapping[str, Tensor], rows: Tensor

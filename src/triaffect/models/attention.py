@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Attention = Literal["none", "channel", "channel_spatial"]
+AttentionKind = Literal["none", "channel", "channel_spatial"]
 
 REDUCTION, LEAST = 8, 4
 """How much narrower the inner layer is than the map has channels, and its least width."""
@@ -51,7 +51,7 @@ class SpatialAttention(nn.Module):
         return x * torch.sigmoid(self.look(seen))
 
 
-def attention(kind: Attention, channels: int) -> nn.Module:
+def attention(kind: AttentionKind, channels: int) -> nn.Module:
     """The attention of that kind on maps of so many channels; none changes nothing."""
     if kind == "none":
         return nn.Identity()

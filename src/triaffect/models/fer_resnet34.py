@@ -67,7 +67,7 @@ def batch_norm(width: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=BATCH_NORM_EPS, momentum=0.1)
 
 
-class Attention(nn.Module):
+class ChannelSpatialAttention(nn.Module):
     """Channel attention (squeeze and excite) plus spatial attention, (N, C, H, W) kept.
 
     Args:
@@ -82,10 +82,10 @@ class Attention(nn.Module):
         self.spatial = SameConv2d(width, 1, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh channels and places and add the two."""
+        """Weigh channels and positions, and add the two."""
         channels: Tensor = self.channel(x.mean((2, 3)))
-        places: Tensor = self.spatial(x).sigmoid()
-        return x * channels[:, :, None, None] + x * places
+        positions: Tensor = self.spatial(x).sigmoid()
+        return x * channels[:, :, None, None] + x * positions
 
 
 class Block(nn.Module):
@@ -109,7 +109,7 @@ class Block(nn.Module):
         self.shortcut = nn.Sequential()
         if inputs != width:
             self.shortcut = nn.Sequential(SameConv2d(inputs, width, 1, stride), batch_norm(width))
-        self.attention = Attention(width)
+        self.attention = ChannelSpatialAttention(width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, inputs, H, W) to (N, width, H / stride, W / stride)."""
@@ -126,8 +126,8 @@ class FerResNet34(nn.Module):
         self.stem = nn.Sequential(SameConv2d(3, inputs, 7, 2), batch_norm(inputs), nn.ReLU())
         blocks = []
         for width, count in STAGES:
-            for place in range(count):
-                blocks.append(Block(inputs, width, 2 if inputs != width and place == 0 else 1))
+            for number in range(count):
+                blocks.append(Block(inputs, width, 2 if inputs != width and number == 0 else 1))
                 inputs = width
         self.blocks = nn.Sequential(*blocks)
 

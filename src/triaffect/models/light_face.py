@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from triaffect.models.attention import Attention, attention
+from triaffect.models.attention import AttentionKind, attention
 from triaffect.models.base import NetworkShape, NetworkSpec, Outputs, optional_key
 from triaffect.tasks.task import Task
 
@@ -21,7 +21,7 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions, and attention, beside a shortcut, on maps of shape (N, C, H, W)."""
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, attending: Attention = "none"
+        self, inputs: int, outputs: int, stride: int, attending: AttentionKind = "none"
     ) -> None:
         super().__init__()
         self.body = nn.Sequential(
@@ -44,7 +44,7 @@ class ResidualBlock(nn.Module):
 
 
 def residual_stages(
-    stem: int, widths: Sequence[int], blocks: Sequence[int], attending: Attention = "none"
+    stem: int, widths: Sequence[int], blocks: Sequence[int], attending: AttentionKind = "none"
 ) -> nn.Sequential:
     """Stages of residual blocks; every stage but the first halves the map."""
     layers: list[nn.Module] = []
@@ -103,7 +103,7 @@ class LightFace(nn.Module):
         blocks: Sequence[int] = (1, 2, 2, 1),
         features: int = 128,
         dropout: float = 0.3,
-        attention: Attention = "none",
+        attention: AttentionKind = "none",
         *,
         mirror: bool = False,
     ) -> None:

@@ -58,10 +58,10 @@ def find_teachers(runs: Sequence[Path], recipe: Recipe) -> list[ExternalTeacher]
         got = _describe_input(theirs)
         if got != needed:
             raise RunError(f"a teacher that takes {needed}", got, where=run)
-        taught = [task.key for task in resolve_tasks(theirs.tasks)]
-        if not set(taught) & set(keys):
+        theirs_keys = [task.key for task in resolve_tasks(theirs.tasks)]
+        if not set(theirs_keys) & set(keys):
             expected = f"a teacher of {', '.join(keys)}"
-            raise RunError(expected, f"one of {', '.join(taught)}", where=run)
+            raise RunError(expected, f"one of {', '.join(theirs_keys)}", where=run)
         weights = RunFolder(run).weights(list(theirs.stages)[-1], "best")
         teachers.append(ExternalTeacher(theirs, weights, file_hash(weights)))
     return teachers
@@ -121,7 +121,7 @@ def load_teachers(folder: RunFolder, store: FeatureStore, device: TorchDevice) -
     return Ensemble(members).eval().requires_grad_(requires_grad=False)
 
 
-def taught_tasks(folder: RunFolder, tasks: Sequence[Task]) -> list[Task]:
+def distilled_tasks(folder: RunFolder, tasks: Sequence[Task]) -> list[Task]:
     """Select those of a run's tasks that one of its external teachers at least predicts."""
     recipes = read_description(folder.root).teachers_recipes
     keys = {task.key for recipe in recipes for task in resolve_tasks(recipe.tasks)}

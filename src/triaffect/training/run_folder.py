@@ -46,7 +46,7 @@ class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class LeaksFound(_Event):
+class LeaksDetected(_Event):
     """People and videos occur in several splits.
 
     Attributes:
@@ -115,13 +115,13 @@ class NoGain(_Event):
 
 
 JournalEvent = Annotated[
-    LeaksFound | StageStarted | EpochEnded | NoGain, Field(discriminator="event")
+    LeaksDetected | StageStarted | EpochEnded | NoGain, Field(discriminator="event")
 ]
 """One line of a journal."""
 
 _EVENTS: TypeAdapter[JournalEvent] = TypeAdapter(JournalEvent)
 
-Listener = Callable[[JournalEvent], None]
+EventListener = Callable[[JournalEvent], None]
 
 
 class Journal:
@@ -132,7 +132,7 @@ class Journal:
         listener: Called with every event as it is written.
     """
 
-    def __init__(self, path: Path, listener: Listener | None = None) -> None:
+    def __init__(self, path: Path, listener: EventListener | None = None) -> None:
         self._path, self._listener = path, listener
 
     def write(self, event: JournalEvent) -> None:

@@ -23,7 +23,12 @@ from triaffect.recipes.config import EXTERNAL, INITIAL, Stage
 from triaffect.training.build import TrainingContext, build_objectives
 from triaffect.training.checkpoint import load_checkpoint, save_checkpoint
 from triaffect.training.device import CPU
-from triaffect.training.distillation import RawOutputs, StoredTeacher, load_teachers, taught_tasks
+from triaffect.training.distillation import (
+    RawOutputs,
+    StoredTeacher,
+    distilled_tasks,
+    load_teachers,
+)
 from triaffect.training.optimizers import (
     ExponentialMovingAverage,
     KerasAdam,
@@ -193,7 +198,7 @@ class StageRun:
         path = self.context.folder.weights(self.name, "last").with_name("teacher.float32")
         tasks = self.context.tasks
         if self.stage.teacher == EXTERNAL:
-            tasks = taught_tasks(self.context.folder, tasks)
+            tasks = distilled_tasks(self.context.folder, tasks)
         return StoredTeacher(self.teacher, self.context.samples, rows, tasks, path)
 
     def _augmented(self, batch: Batch, turn: tuple[int, ...]) -> tuple[Batch, dict[str, Tensor]]:

@@ -33,11 +33,11 @@ from triaffect.training.distillation import stored_teachers
 from triaffect.training.optimizers import KerasAdam
 from triaffect.training.run_folder import (
     EpochEnded,
+    EventListener,
     ExternalTeacher,
     InitialWeights,
     Journal,
-    LeaksFound,
-    Listener,
+    LeaksDetected,
     NoGain,
     PoolScores,
     RunFolder,
@@ -147,7 +147,7 @@ def train(
     seed: int = 0,
     resume: bool = False,
     report: StepListener | None = None,
-    listener: Listener | None = None,
+    listener: EventListener | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     *,
     initial: InitialWeights | None = None,
@@ -198,7 +198,7 @@ def train(
         journal.cut(progress.journal_bytes)
         if view.leaks and not journal.size():
             journal.write(
-                LeaksFound(
+                LeaksDetected(
                     choice=leaks,
                     people=view.leaks.people,
                     videos=view.leaks.videos,
