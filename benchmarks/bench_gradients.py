@@ -4,8 +4,7 @@
 
 Three ways by turns in one process, A B C A B C …: both gradients by hand, the LSTM's alone, and
 torch's own graph; single thread, batches of 8, 256, 93 and 224 rows as the paper draws them. Ratios
-of processor time within a turn do not depend on what else the machine does. Needs a version of
-`triaffect.models.keras_layers` that still has them (until commit be3fbba).
+of processor time within a turn depend little on what else the machine does.
 """
 
 import statistics
