@@ -203,6 +203,16 @@ def test_options_give_the_same_numbers_as_in_python(run, model, tmp_path):
     assert len(table) == 4
 
 
+def test_a_start_and_an_end(run):
+    write_clip(Path("one.mp4"), 4)
+    code, _, err = run("one.mp4", "-o", "t.csv", "--start", "0:00.04", "--end", "0.1s")
+    assert code == 0, err
+    assert pd.read_csv("t.csv")["frame"].tolist() == [1, 2]
+    code, _, err = run("one.mp4", "-o", "t.csv", "--start", "0.1", "--annotate", "a.mp4")
+    assert code == 2
+    assert "--annotate: expected whole videos to annotate, got a start or an end" in err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [(["--stride", "0"], "stride_s"), (["--stride", "soon"], "--stride"),

@@ -92,6 +92,24 @@ def predict(
             rich_help_panel=_INPUT,
         ),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Rows begin at this time of each file, such as 90s or 1:30.",
+            show_default=False,
+            rich_help_panel=_INPUT,
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Rows end before this time of each file.",
+            show_default=False,
+            rich_help_panel=_INPUT,
+        ),
+    ] = None,
     detection_interval: Annotated[
         str,
         typer.Option(
@@ -210,7 +228,12 @@ def predict(
         ),
         min_face_px=min_face,
         max_faces=max_faces,
+        start_s=None if start is None else parse_duration(start, "--start"),
+        end_s=None if end is None else parse_duration(end, "--end"),
     )
+    if annotate and (start or end):
+        got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
+        raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
     form = Postprocessing.parse(smooth, baseline, columns, summary)
     files = find_media(inputs, images_as_video is not None)
     check_only_webcam(files)
