@@ -20,6 +20,7 @@ MARKED_FILES = {
     ],
     "train": [
         "cli/test_compare.py",
+        "cli/test_submit.py",
         "cli/test_train*.py",
         "evaluation/test_comparison.py",
         "training/test_device.py",

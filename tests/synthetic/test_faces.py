@@ -12,7 +12,7 @@ from triaffect.synthetic.actor import Actor
 from triaffect.synthetic.emotion import PROTOTYPES
 from triaffect.synthetic.head import Shape
 from triaffect.synthetic.movement import ACTIONS, LABELLED
-from triaffect.synthetic.people import Person, make_person
+from triaffect.synthetic.people import RenderedPerson, make_person
 from triaffect.synthetic.portrait import render_portrait
 from triaffect.synthetic.shot import Instant, Shot
 from triaffect.synthetic.view import View
@@ -20,7 +20,7 @@ from triaffect.synthetic.view import View
 STRAIGHT = View(yaw=0, pitch=0, roll=0, x=160, y=120, scale=0.6)
 
 
-def person(seed: int = 0) -> Person:
+def person(seed: int = 0) -> RenderedPerson:
     return replace(make_person(np.random.default_rng(seed)), shape=Shape(), glasses=False)
 
 

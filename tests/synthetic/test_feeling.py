@@ -30,8 +30,8 @@ def played(
 ) -> tuple[Course, Performance, np.random.Generator]:
     random = np.random.default_rng(seed)
     course = draw_course(expressions, count, RATE, Temper.draw(random), random)
-    opening = np.full(count, 0.8 if talking else 0.0)
-    return course, perform(course, opening, SEAT, RATE, random), random
+    aperture = np.full(count, 0.8 if talking else 0.0)
+    return course, perform(course, aperture, SEAT, RATE, random), random
 
 
 def mean_of(expression: int, value: str) -> float:

@@ -52,9 +52,9 @@ def test_the_mouth_is_open_only_while_there_is_sound() -> None:
     feeling = Feeling(np.array([0, 4.0]), np.zeros(2), np.zeros(2))
     speech = plan_speech(feeling, [(1, 3)], np.random.default_rng(0))
     times = np.linspace(0, 4, 400)
-    opening = speech.opening(times)
-    assert opening[(times < 1) | (times > 3)].max() == 0
-    assert 0.3 < opening.max() <= 1.0
+    aperture = speech.aperture(times)
+    assert aperture[(times < 1) | (times > 3)].max() == 0
+    assert 0.3 < aperture.max() <= 1.0
 
 
 def test_silence_without_a_turn() -> None:

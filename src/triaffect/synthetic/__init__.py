@@ -1,1 +1,1 @@
-"""A made corpus in the exact form of Aff-Wild2."""
+"""Render a corpus in the exact form of Aff-Wild2."""

@@ -13,7 +13,7 @@ from triaffect.synthetic.hair import Curtain, grow, scalp_cover
 from triaffect.synthetic.head import NECK_SHARE, ROWS, Head, build_head, column_angles, ears
 from triaffect.synthetic.mouth import HALF_WIDTH, Mouth, MouthPose
 from triaffect.synthetic.movement import ACTIONS, COARSE, action_fields, strengths
-from triaffect.synthetic.people import HairStyle, Person
+from triaffect.synthetic.people import HairStyle, RenderedPerson
 from triaffect.synthetic.shade import Light, cast_shadows, shade
 from triaffect.synthetic.skin import Surface
 from triaffect.synthetic.splat import Dots
@@ -27,7 +27,7 @@ _UPSAMPLE = np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]], np.float32)
 class Actor:
     """A person ready to be drawn."""
 
-    def __init__(self, person: Person, random: np.random.Generator) -> None:
+    def __init__(self, person: RenderedPerson, random: np.random.Generator) -> None:
         self.person = person
         bare = build_head(person.shape, age_lines=float(np.clip((person.age - 22) / 45, 0, 1)))
         cover = scalp_cover(bare, person, random)
@@ -75,7 +75,7 @@ class Actor:
         towards = rotation.T @ np.asarray(light.direction, np.float32)
         coarse = surface.points[::COARSE, ::COARSE]
         lit = _upsample(cast_shadows(coarse, towards, GRID_STEPS))[part]
-        placed = view.place(surface.points[part], self.follow)
+        placed = view.transform(surface.points[part], self.follow)
         shown = normals[..., 2] + self.extra[part]
         grids = [placed, normals, surface.albedo[part], surface.gloss[part], lit, shown]
         finer = view.refinement()
@@ -88,13 +88,13 @@ class Actor:
 
     def landmarks(self, surface: Surface, view: View) -> Array:
         """Left eye, right eye, nose, left and right mouth corner as seen, pixels, (5, 2)."""
-        x, y = view.project(view.place(surface.points.reshape(-1, 1, 3)[self.marks]))
+        x, y = view.project(view.transform(surface.points.reshape(-1, 1, 3)[self.marks]))
         return np.concatenate([x, y], 1)
 
 
 def _curtain_dots(curtain: Curtain, view: View, light: Light) -> Dots:
     finer = view.refinement()
-    placed = view.place(curtain.points, curtain.follow)
+    placed = view.transform(curtain.points, curtain.follow)
     normals = _normals(placed)
     normals *= np.sign(normals[..., 2:]) + np.float32(1e-3)
     placed, normals, albedo = (
@@ -109,7 +109,7 @@ def _mark_points(head: Head) -> NDArray[np.intp]:
     """Where on the flattened grid the five landmarks lie; they move with the skin."""
     shape = head.shape
     corner = HALF_WIDTH + shape.mouth_width
-    wanted = [
+    targets = [
         [-shape.eye_x, 0],
         [shape.eye_x, 0],
         [0, shape.nose_tip_y],
@@ -118,7 +118,7 @@ def _mark_points(head: Head) -> NDArray[np.intp]:
     ]
     flat = head.rest[..., :2].reshape(-1, 2)
     far = 1e6 * (head.front.reshape(-1) < 0.9)  # noqa: PLR2004 - not on the nape
-    return np.array([(((flat - mark) ** 2).sum(-1) + far).argmin() for mark in wanted])
+    return np.array([(((flat - mark) ** 2).sum(-1) + far).argmin() for mark in targets])
 
 
 def _below_neckline(points: Array) -> Array:
@@ -132,9 +132,9 @@ def _complete(actions: dict[int, float]) -> dict[int, float]:
     return {action: actions.get(action, 0.0) for action in ACTIONS}
 
 
-def _dots(placed: Array, colour: NDArray[np.uint8], view: View) -> Dots:
+def _dots(placed: Array, color: NDArray[np.uint8], view: View) -> Dots:
     x, y = view.project(placed)
-    return Dots(x, y, placed[:, 2], colour)
+    return Dots(x, y, placed[:, 2], color)
 
 
 def _upsample(coarse: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The colours of a face at rest: skin, eyebrows, beard, hair."""
+"""The colors of a face at rest: skin, eyebrows, beard, hair."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from triaffect.synthetic.eyes import lid_shadow
 from triaffect.synthetic.hair import beard_cover, hair_shade
 from triaffect.synthetic.head import COLUMNS, NECK_SHARE, ROWS, Head
 from triaffect.synthetic.noise import smooth_noise
-from triaffect.synthetic.people import Person
+from triaffect.synthetic.people import RenderedPerson
 from triaffect.synthetic.skin import blend
 
 BROW_PIXELS_PER_MM = 4
@@ -19,7 +19,7 @@ _BROW_BOX = (64, 34)
 
 
 def paint(
-    head: Head, person: Person, scalp: Array, random: np.random.Generator
+    head: Head, person: RenderedPerson, scalp: Array, random: np.random.Generator
 ) -> tuple[Array, Array]:
     """Albedo (ROWS, COLUMNS, 3) and gloss (ROWS, COLUMNS) of a person at rest."""
     albedo = _skin(head, person, random)
@@ -32,7 +32,7 @@ def paint(
     return albedo, np.asarray(gloss, np.float32)
 
 
-def _skin(head: Head, person: Person, random: np.random.Generator) -> Array:
+def _skin(head: Head, person: RenderedPerson, random: np.random.Generator) -> Array:
     x, y = head.rest[..., 0], head.rest[..., 1]
     shape, size = head.shape, (ROWS, COLUMNS)
     albedo = np.empty((*size, 3), np.float32)
@@ -72,7 +72,7 @@ def _hollows(head: Head, scale: float) -> Array:
     return np.asarray(np.clip(light, 0.35, 1) * (1 - 0.5 * neck), np.float32)
 
 
-def _gloss(head: Head, person: Person) -> Array:
+def _gloss(head: Head, person: RenderedPerson) -> Array:
     x, y = head.rest[..., 0], head.rest[..., 1]
     oily = (
         0.6 * bell(x, y, 0, head.shape.nose_tip_y, 8, 8)
@@ -83,7 +83,7 @@ def _gloss(head: Head, person: Person) -> Array:
     return np.asarray(person.shine * (0.18 + 0.42 * oily), np.float32)
 
 
-def _brows(head: Head, person: Person, random: np.random.Generator) -> Array:
+def _brows(head: Head, person: RenderedPerson, random: np.random.Generator) -> Array:
     """Share of eyebrow over skin: hairs drawn one by one, then laid on both sides."""
     drawing = _draw_brow(person, random)
     x, y = head.rest[..., 0], head.rest[..., 1]
@@ -94,7 +94,7 @@ def _brows(head: Head, person: Person, random: np.random.Generator) -> Array:
     return np.asarray(laid * head.front, np.float32)
 
 
-def _draw_brow(person: Person, random: np.random.Generator) -> Array:
+def _draw_brow(person: RenderedPerson, random: np.random.Generator) -> Array:
     width, height = (n * BROW_PIXELS_PER_MM for n in _BROW_BOX)
     canvas = np.zeros((height, width), np.uint8)
     for along in np.sort(random.uniform(0, 1, 230)):

@@ -1,4 +1,4 @@
-"""Smooth building blocks of shapes and colours: steps, bells, curves through points."""
+"""Smooth building blocks of shapes and colors: steps, bells, curves through points."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Real = NDArray[np.floating]
+Color = tuple[float, float, float]
 
 
 def ramp(x: Real, low: float, high: float) -> Array:

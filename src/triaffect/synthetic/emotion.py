@@ -39,7 +39,7 @@ _ODD: tuple[dict[int, float], ...] = (
     {12: 0.6, 15: 0.5, 17: 0.6, 7: 0.4},
     {43: 0.45, 15: 0.35, 26: 0.15, 25: 0.2},
 )
-_PLACES = np.array(
+_AFFECT = np.array(
     [
         [0.02, 0.0],
         [-0.55, 0.6],
@@ -130,16 +130,16 @@ def draw_course(
     shares = _shares(onsets, count, rate)
     swell = 0.85 + 0.22 * wander(random, count, rate, 0.6)
     strength = np.clip(swell, 0.15, 1.1)
-    actions, place = np.zeros((count, len(ACTIONS))), np.zeros((count, 2))
+    actions, affect = np.zeros((count, len(ACTIONS))), np.zeros((count, 2))
     for share, code in zip(shares, expressions, strict=True):
         shape, where = _appearance(code, random)
         driven = (share * strength)[:, None]
         actions += driven * shape
-        place += driven * where
+        affect += driven * where
     unrest = np.stack([wander(random, count, rate, 0.5) for _ in ACTIONS], 1)
     actions = temper.gains * actions + temper.tonic + 0.05 * unrest
     drift = np.stack([wander(random, count, rate, 1.2) for _ in range(2)], 1)
-    feeling = np.clip(place * 1.15 + temper.mood + drift * [0.12, 0.15], -1, 1)
+    feeling = np.clip(affect * 1.15 + temper.mood + drift * [0.12, 0.15], -1, 1)
     shown = np.array(expressions)[shares.argmax(0)]
     return Course(shown, strength, feeling[:, 0], feeling[:, 1], np.clip(actions, 0, 1.15))
 
@@ -167,18 +167,18 @@ def _appearance(code: int, random: np.random.Generator) -> tuple[Track, Track]:
     """Facial actions and valence-arousal of one showing of an expression."""
     if code != OTHER:
         shape = _masked(PROTOTYPES[code], random)
-        return shape, _PLACES[code] + random.normal(0, 0.07, 2)
+        return shape, _AFFECT[code] + random.normal(0, 0.07, 2)
     if happens(random, 0.5):
         shape = _masked(_ODD[int(random.integers(len(_ODD)))], random)
-        return shape, _PLACES[OTHER] + random.normal(0, [0.25, 0.22])
+        return shape, _AFFECT[OTHER] + random.normal(0, [0.25, 0.22])
     one, two = random.choice(range(ANGER, OTHER), 2, replace=False)
     shape = 0.6 * (_masked(PROTOTYPES[one], random) + _masked(PROTOTYPES[two], random))
-    return shape, (_PLACES[one] + _PLACES[two]) * 0.5 + random.normal(0, 0.1, 2)
+    return shape, (_AFFECT[one] + _AFFECT[two]) * 0.5 + random.normal(0, 0.1, 2)
 
 
 def _masked(prototype: dict[int, float], random: np.random.Generator) -> Track:
-    kept = {a: s * random.uniform(0.75, 1.2) for a, s in prototype.items()}
-    for action in list(kept):
-        if action != _PARTED and len(kept) > _FEWEST and happens(random, _MASKABLE):
-            del kept[action]
-    return strengths(kept).astype(np.float64)
+    strength_of = {a: s * random.uniform(0.75, 1.2) for a, s in prototype.items()}
+    for action in list(strength_of):
+        if action != _PARTED and len(strength_of) > _FEWEST and happens(random, _MASKABLE):
+            del strength_of[action]
+    return strengths(strength_of).astype(np.float64)

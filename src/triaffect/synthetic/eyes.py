@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triaffect.synthetic.curves import Array, bell, edge, hill, ramp
+from triaffect.synthetic.curves import Array, Color, bell, edge, hill, ramp
 from triaffect.synthetic.head import Head, Shape
-from triaffect.synthetic.skin import Surface, Window, blend
+from triaffect.synthetic.skin import GridPatch, Surface, blend
 
-Colour = tuple[float, float, float]
 IRIS_RADIUS, PUPIL_RADIUS, BALL_RADIUS = 5.9, 2.3, 12.3
-_SCLERA: Colour = (0.60, 0.55, 0.52)
-_CORNER: Colour = (0.50, 0.22, 0.20)
+_SCLERA: Color = (0.60, 0.55, 0.52)
+_CORNER: Color = (0.50, 0.22, 0.20)
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Eyes:
     Attributes:
         shape: The head's shape.
         windows: Where on the grid either eye is drawn.
-        iris_colour: Linear RGB.
+        iris_color: Linear RGB.
         lashes: Darkness of the lashes in [0, 1].
         crease: Height of the lid's crease above its edge, mm.
         crease_depth: Strength of that crease in [0, 1].
@@ -62,8 +61,8 @@ class Eyes:
     """
 
     shape: Shape
-    windows: tuple[Window, Window]
-    iris_colour: Colour
+    windows: tuple[GridPatch, GridPatch]
+    iris_color: Color
     lashes: float
     crease: float
     crease_depth: float
@@ -72,15 +71,15 @@ class Eyes:
     @staticmethod
     def make(
         head: Head,
-        iris: Colour,
+        iris: Color,
         lashes: float,
         crease: tuple[float, float],
         random: np.random.Generator,
     ) -> Eyes:
         """Eyes for a head; `crease` is its height and strength."""
         x = head.shape.eye_x
-        left = Window.around(head, -x - 25, -x + 21, -16, 16)
-        right = Window.around(head, x - 21, x + 25, -16, 16)
+        left = GridPatch.around(head, -x - 25, -x + 21, -16, 16)
+        right = GridPatch.around(head, x - 21, x + 25, -16, 16)
         fibres = (1 + 0.25 * random.standard_normal(64)).astype(np.float32)
         return Eyes(head.shape, (left, right), iris, lashes, *crease, fibres)
 
@@ -93,7 +92,7 @@ class Eyes:
             self._draw_ball(surface, lids, side, pose)
             self._draw_lashes(surface, lids)
 
-    def _draw_lids(self, surface: Surface, window: Window, lids: _Lids) -> None:
+    def _draw_lids(self, surface: Surface, window: GridPatch, lids: _Lids) -> None:
         gap = lids.v - lids.upper - self.crease * (0.35 + 0.65 * lids.root)
         groove = hill(gap, 0, 0.8) * lids.near * self.crease_depth
         plate = ramp(lids.v - lids.upper, -0.5, 1.0) * ramp(gap, 0.5, -1.5) * lids.near
@@ -109,16 +108,16 @@ class Eyes:
         radius = np.sqrt(right * right + up * up)
         angle = np.arctan2(up, right) * np.float32(32 / np.pi) + 32
         fibre = self.fibres[angle.astype(np.int32) % 64]
-        colour = np.empty_like(surface.albedo)
-        colour[:] = _SCLERA
-        blend(colour, _CORNER, np.maximum(ramp(u, -10.5, -15), 0.5 * ramp(u, 11, 16)))
+        color = np.empty_like(surface.albedo)
+        color[:] = _SCLERA
+        blend(color, _CORNER, np.maximum(ramp(u, -10.5, -15), 0.5 * ramp(u, 11, 16)))
         ring = 0.35 + 0.65 * ramp(radius, IRIS_RADIUS, IRIS_RADIUS - 1.8)
         inner = 1 + 0.5 * hill(radius, PUPIL_RADIUS + 1.2, 0.9)
-        iris = np.asarray(self.iris_colour, np.float32) * (ring * inner * fibre)[..., None]
-        blend(colour, iris, edge(IRIS_RADIUS - radius, 0.9))
-        colour *= (1 - 0.97 * edge(PUPIL_RADIUS - radius, 0.8))[..., None]
+        iris = np.asarray(self.iris_color, np.float32) * (ring * inner * fibre)[..., None]
+        blend(color, iris, edge(IRIS_RADIUS - radius, 0.9))
+        color *= (1 - 0.97 * edge(PUPIL_RADIUS - radius, 0.8))[..., None]
         shade = 0.38 + 0.62 * ramp(lids.upper - v, -0.3, 4.0) * ramp(v - lids.lower, -1.5, 1.5)
-        blend(surface.albedo, colour * shade[..., None], inside)
+        blend(surface.albedo, color * shade[..., None], inside)
         flat = np.stack([side * u, v], -1) / np.float32(BALL_RADIUS)
         surface.normals[..., :2] += (flat - surface.normals[..., :2]) * inside[..., None]
         depth = np.sqrt(np.maximum(1 - (flat**2).sum(-1), 0.1))

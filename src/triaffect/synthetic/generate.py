@@ -1,4 +1,4 @@
-"""The whole corpus: plans videos, makes each by itself, writes what annotators said of them."""
+"""The whole corpus: plans videos, makes each by itself, writes their annotations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from triaffect.types import Split
 VERSION = 1
 """Raised when the same plan no longer gives the same corpus."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 1 << 28
+_ARENA_BYTES = 1 << 28
 _GAPS = 0.2
 """Share of frames that a task's annotation leaves out."""
 
@@ -110,12 +110,12 @@ def _keep_memory() -> None:
     if sys.platform == "linux":
         set_option = getattr(ctypes.CDLL(None), "mallopt", None)
         if set_option is not None:
-            set_option(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-            set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+            set_option(_M_MMAP_THRESHOLD, _ARENA_BYTES)
+            set_option(_M_TRIM_THRESHOLD, _ARENA_BYTES)
 
 
 def _make_video(task: tuple[Path, int, int, VideoPlan]) -> list[Annotated]:
-    """Make one video with sound, its crops, and what is said of it; depends on nothing else."""
+    """Make one video with sound, its crops, and its labels; depends on nothing else."""
     root, seed, number, video = task
     cv2.setNumThreads(1)
     random = np.random.default_rng([seed, 1, number])
@@ -129,7 +129,7 @@ def _make_video(task: tuple[Path, int, int, VideoPlan]) -> list[Annotated]:
     shot = Shot(people, random)
     times = np.arange(video.frames) / video.rate
     performances = [
-        perform(course, speech.opening(times), seat, video.rate, random)
+        perform(course, speech.aperture(times), seat, video.rate, random)
         for course, speech, seat in zip(courses, speeches, shot.seats, strict=True)
     ]
     frames = _film(root, video, shot, performances, random)
@@ -148,10 +148,10 @@ def _talk(
     times = np.arange(video.frames) / video.rate
     sound = room_noise(seconds, random)
     speeches = []
-    for place, (voice, course) in enumerate(zip(voices, courses, strict=True)):
+    for turn, (voice, course) in enumerate(zip(voices, courses, strict=True)):
         feeling = Feeling(times, course.valence, course.arousal)
         share = seconds / len(voices)
-        speech = plan_speech(feeling, [(place * share, (place + 1) * share)], random)
+        speech = plan_speech(feeling, [(turn * share, (turn + 1) * share)], random)
         sound += speak(voice, feeling, speech, seconds, random)
         speeches.append(speech)
     return speeches, sound

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from triaffect.synthetic.curves import Array, bell, ramp
+from triaffect.synthetic.curves import Array, Color, bell, ramp
 from triaffect.synthetic.head import COLUMNS, NECK_SHARE, ROWS, Head, column_angles
 from triaffect.synthetic.noise import smooth_noise
-from triaffect.synthetic.people import Colour, HairStyle, Person
+from triaffect.synthetic.people import HairStyle, RenderedPerson
 
 THICKNESS = {HairStyle.SHORT: 9.0, HairStyle.LONG: 10.0, HairStyle.TIED: 5.0, HairStyle.BALD: 1.0}
 CURTAIN_SHAPE = (150, 170)
@@ -26,7 +26,7 @@ _BORDERS = {
 """Height of the hair's border below the hairline in the middle, mm, by angle from the front."""
 
 
-def scalp_cover(head: Head, person: Person, random: np.random.Generator) -> Array:
+def scalp_cover(head: Head, person: RenderedPerson, random: np.random.Generator) -> Array:
     """Share of hair over skin at every point of the head, shape (ROWS, COLUMNS)."""
     size = (ROWS, COLUMNS)
     parting = float(random.normal(0, 7))
@@ -43,7 +43,7 @@ def scalp_cover(head: Head, person: Person, random: np.random.Generator) -> Arra
     return np.asarray(ramp(above, -4.0, 4.0) * (rows < NECK_SHARE), np.float32)
 
 
-def grow(head: Head, person: Person, cover: Array, random: np.random.Generator) -> Head:
+def grow(head: Head, person: RenderedPerson, cover: Array, random: np.random.Generator) -> Head:
     """The head with its hair standing out."""
     outward = head.rest.copy()
     outward[..., 1] *= ramp(outward[..., 1], 85, 112)
@@ -62,7 +62,7 @@ def hair_shade(random: np.random.Generator, shape: tuple[int, int]) -> Array:
     return np.asarray(np.clip(1 + 0.22 * fine + 0.18 * coarse, 0.35, 1.8), np.float32)
 
 
-def beard_cover(head: Head, person: Person, random: np.random.Generator) -> Array:
+def beard_cover(head: Head, person: RenderedPerson, random: np.random.Generator) -> Array:
     """Share of beard over skin, shape (ROWS, COLUMNS)."""
     x, y = head.rest[..., 0], head.rest[..., 1]
     mouth = head.shape.mouth_y
@@ -90,7 +90,7 @@ class Curtain:
     albedo: Array
 
     @staticmethod
-    def draw(colour: Colour, random: np.random.Generator) -> Curtain:
+    def draw(color: Color, random: np.random.Generator) -> Curtain:
         """Hair of some length."""
         rows, columns = CURTAIN_SHAPE
         down = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
@@ -107,5 +107,5 @@ class Curtain:
         return Curtain(
             np.asarray(points, np.float32),
             1 - 0.5 * down[..., None],
-            np.asarray(colour, np.float32) * shade,
+            np.asarray(color, np.float32) * shade,
         )

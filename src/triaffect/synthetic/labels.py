@@ -97,11 +97,11 @@ def with_gaps(labels: Labels, share: float, random: np.random.Generator) -> Labe
     """Labels with unannotated stretches, a share of the time on average, in each task apart."""
     affect, expression, units = labels.affect.copy(), labels.expression.copy(), labels.units.copy()
     for values, code in ((affect, NO_AFFECT), (expression, NO_CODE), (units, NO_CODE)):
-        values[_stretches(len(values), share, random)] = code
+        values[_segments(len(values), share, random)] = code
     return Labels(affect, expression, units)
 
 
-def _stretches(count: int, share: float, random: np.random.Generator) -> NDArray[np.bool_]:
+def _segments(count: int, share: float, random: np.random.Generator) -> NDArray[np.bool_]:
     """Rows in a few runs that cover a share of all rows on average."""
     chosen = np.zeros(count, bool)
     for _ in range(2):

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triaffect.synthetic.curves import Array, Real, bell, edge, hill, ramp
+from triaffect.synthetic.curves import Array, Color, Real, bell, edge, hill, ramp
 from triaffect.synthetic.head import Head, Shape
-from triaffect.synthetic.skin import Surface, Window, blend
+from triaffect.synthetic.skin import GridPatch, Surface, blend
 
-Colour = tuple[float, float, float]
 HALF_WIDTH = 25.0
 _SHUT_MM = 0.5
 """A gap between the lips that is too narrow to see into."""
@@ -18,9 +17,9 @@ _TOOTH_X = np.array([0.0, 4.3, 8.6, 11.7, 14.8, 18.6, 22.4, 25.6, 28.8, 32.0, 35
 """Edge, middle, edge, middle ... of the teeth of one side, mm from the middle."""
 _TOOTH_GAP = np.array([0.0, 4.3, 0.0, 3.1, 0.0, 3.8, 0.0, 3.2, 0.0, 3.2, 0.0])
 """Distance to the nearest edge there."""
-_CAVITY: Colour = (0.030, 0.008, 0.007)
-_TONGUE: Colour = (0.30, 0.085, 0.075)
-_GUM: Colour = (0.38, 0.13, 0.12)
+_CAVITY: Color = (0.030, 0.008, 0.007)
+_TONGUE: Color = (0.30, 0.085, 0.075)
+_GUM: Color = (0.38, 0.13, 0.12)
 
 
 @dataclass(frozen=True)
@@ -80,21 +79,21 @@ class Mouth:
 
     Attributes:
         window: Where on the grid it is drawn.
-        lip_colour: Linear RGB.
-        teeth_colour: Linear RGB.
+        lip_color: Linear RGB.
+        teeth_color: Linear RGB.
         grain: Fine vertical lines of the lips, about 1 on average, shape of the window.
     """
 
-    window: Window
-    lip_colour: Colour
-    teeth_colour: Colour
+    window: GridPatch
+    lip_color: Color
+    teeth_color: Color
     grain: Array
 
     @staticmethod
-    def make(head: Head, lip: Colour, teeth: Colour, random: np.random.Generator) -> Mouth:
+    def make(head: Head, lip: Color, teeth: Color, random: np.random.Generator) -> Mouth:
         """A mouth for a head."""
         y = head.shape.mouth_y
-        window = Window.around(head, -42, 42, y - 34, y + 22)
+        window = GridPatch.around(head, -42, 42, y - 34, y + 22)
         columns = window.columns.stop - window.columns.start
         rows = window.rows.stop - window.rows.start
         lines = 1 + 0.07 * random.standard_normal((1, columns)).astype(np.float32)
@@ -115,8 +114,8 @@ class Mouth:
         red = edge(lips.top - lips.y, 1.3) * edge(lips.y - lips.bottom, 1.6)
         red = red * ramp(lips.q_abs, 1.03, 0.93)
         shade = self.grain * (1.0 - 0.25 * is_upper)
-        colour = np.asarray(self.lip_colour, np.float32) * shade[..., None]
-        blend(surface.albedo, colour, 0.88 * red)
+        color = np.asarray(self.lip_color, np.float32) * shade[..., None]
+        blend(surface.albedo, color, 0.88 * red)
         swell = np.sqrt(np.clip(across, 0, 1) * np.clip(1.35 - across, 0, 1)) * lips.fade
         height = pose.fullness * (2.4 * is_upper + 3.6 * (1 - is_upper)) * swell
         self.window.tilt(surface, np.asarray(height, np.float32))
@@ -131,32 +130,32 @@ class Mouth:
         x, y = lips.x, lips.y
         inside = edge(lips.upper_edge - y, 0.8) * edge(y - lips.lower_edge, 0.8)
         inside = inside * ramp(lips.q_abs, 1.0, 0.94)
-        colour = np.empty_like(surface.albedo)
-        colour[:] = _CAVITY
+        color = np.empty_like(surface.albedo)
+        color[:] = _CAVITY
         rest_y = pose.middle_y
         tongue = bell(x, y, 0, rest_y - 8 - 0.85 * pose.jaw, 16, 5.5, 4)
-        blend(colour, _TONGUE, 0.8 * tongue)
+        blend(color, _TONGUE, 0.8 * tongue)
         dim = 1 - 0.75 * ramp(np.abs(x), 8, 26)
         lower_top = rest_y - 3.6 - pose.jaw + 0.0016 * x**2
-        self._draw_teeth(colour, x, (lower_top - y) / 7.0, 0.62 * dim, 0.75)
+        self._draw_teeth(color, x, (lower_top - y) / 7.0, 0.62 * dim, 0.75)
         upper_bottom = rest_y - 1.2 + 0.0035 * x**2
-        self._draw_teeth(colour, x, (y - upper_bottom) / 9.5, dim, 1.0)
+        self._draw_teeth(color, x, (y - upper_bottom) / 9.5, dim, 1.0)
         shadow = ramp(lips.upper_edge - y, -0.5, 3.0) * 0.6 + 0.4
-        blend(surface.albedo, colour * shadow[..., None], inside)
+        blend(surface.albedo, color * shadow[..., None], inside)
         towards = surface.normals[..., 2]
         surface.normals[..., 0] *= 1 - 0.7 * inside
         surface.normals[..., 1] *= 1 - 0.7 * inside
         towards += (1 - towards) * inside
         surface.gloss *= 1 - 0.8 * inside
 
-    def _draw_teeth(self, colour: Array, x: Array, up: Real, light: Real, scale: float) -> None:
+    def _draw_teeth(self, color: Array, x: Array, up: Real, light: Real, scale: float) -> None:
         """A row of teeth; `up` is 0 at their free edge and 1 at the gum."""
         gaps = np.interp(np.abs(x) / scale, _TOOTH_X, _TOOTH_GAP).astype(np.float32)
         tooth = edge(up * 8, 1.0) * edge(1 - up, 0.25)
         gum = edge(up - 1, 0.25) * edge(1.7 - up, 0.3)
         shine = light * (1 - 0.45 * np.exp(-0.5 * (gaps / 0.45) ** 2))
-        for tint, bright, cover in ((_GUM, light, gum), (self.teeth_colour, shine, tooth)):
-            blend(colour, np.asarray(bright[..., None] * np.array(tint), np.float32), cover)
+        for tint, bright, cover in ((_GUM, light, gum), (self.teeth_color, shine, tooth)):
+            blend(color, np.asarray(bright[..., None] * np.array(tint), np.float32), cover)
 
 
 class _Curves:

@@ -7,10 +7,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from triaffect.synthetic.curves import Color
 from triaffect.synthetic.head import Shape
 from triaffect.synthetic.noise import happens
-
-Colour = tuple[float, float, float]
 
 
 class HairStyle(StrEnum):
@@ -23,10 +22,10 @@ class HairStyle(StrEnum):
 
 
 @dataclass(frozen=True)
-class Person:
+class RenderedPerson:
     """Everything about a person that a video does not change.
 
-    Colours are linear RGB in [0, 1]; shares are in [0, 1].
+    Colors are linear RGB in [0, 1]; shares are in [0, 1].
 
     Attributes:
         shape: The head's shape.
@@ -35,9 +34,9 @@ class Person:
         ruddiness: How red cheeks, nose and ears are, a share.
         freckles: Strength of freckles and blotches, a share.
         shine: Strength of the skin's highlight, a share.
-        lips: Colour of the lips.
-        iris: Colour of the iris.
-        hair: Colour of the hair.
+        lips: Color of the lips.
+        iris: Color of the iris.
+        hair: Color of the hair.
         hair_style: How it is worn.
         hairline: Height of the hairline in the middle, mm.
         recession: How far the hair has gone back at the temples, mm.
@@ -49,20 +48,20 @@ class Person:
         beard: Density of the beard, a share.
         moustache: Density of the moustache, a share.
         glasses: Whether glasses are worn.
-        clothes: Colour of the clothes.
+        clothes: Color of the clothes.
         pitch_hz: Mean pitch of the voice.
         tract: Length of the vocal tract against the average.
     """
 
     shape: Shape
     age: float
-    skin: Colour
+    skin: Color
     ruddiness: float
     freckles: float
     shine: float
-    lips: Colour
-    iris: Colour
-    hair: Colour
+    lips: Color
+    iris: Color
+    hair: Color
     hair_style: HairStyle
     hairline: float
     recession: float
@@ -74,7 +73,7 @@ class Person:
     beard: float
     moustache: float
     glasses: bool
-    clothes: Colour
+    clothes: Color
     pitch_hz: float
     tract: float
 
@@ -86,7 +85,7 @@ _SKIN = np.array(
 _HAIR = np.array(
     [[22, 18, 17], [45, 30, 22], [82, 54, 34], [120, 66, 36], [160, 134, 98], [168, 164, 160]]
 )
-"""Black, dark brown, brown, auburn, blond, grey."""
+"""Black, dark brown, brown, auburn, blond, gray."""
 _IRIS = np.array([[50, 28, 16], [84, 52, 26], [98, 88, 48], [84, 112, 128], [86, 116, 84]])
 """Dark brown, brown, hazel, blue, green."""
 _SPREADS = Shape(
@@ -137,31 +136,31 @@ _MASCULINE = Shape(
 """Shift of the shape from a person of no marked sex to a man; a woman's is its negative."""
 
 
-def linear(display: np.ndarray) -> Colour:
+def linear(display: np.ndarray) -> Color:
     """Linear RGB of display RGB in 0-255; the renderer's display curve is a square root."""
     value = (np.asarray(display, np.float64) / 255) ** 2
     return float(value[0]), float(value[1]), float(value[2])
 
 
-def make_person(random: np.random.Generator) -> Person:
+def make_person(random: np.random.Generator) -> RenderedPerson:
     """Draw a person."""
     man = happens(random, 0.5)
     age = float(np.clip(random.normal(38, 14), 18, 78))
     melanin = float(random.beta(1.1, 1.8))
     shape = _draw_shape(random, 0.8 if man else -0.8, melanin)
     skin = _between(_SKIN, melanin) + random.normal(0, 3, 3)
-    grey = age > random.normal(58, 7)
-    hair = _HAIR[5] if grey else _HAIR[_pick_light(random, melanin, 5)]
+    gray = age > random.normal(58, 7)
+    hair = _HAIR[5] if gray else _HAIR[_pick_light(random, melanin, 5)]
     style = _pick_style(random, man, age)
     beard = float(random.choice([0.0, 0.25, 0.6, 0.95], p=[0.45, 0.25, 0.15, 0.15])) if man else 0.0
-    return Person(
+    return RenderedPerson(
         shape=shape,
         age=age,
         skin=linear(skin),
         ruddiness=float(random.uniform(0.2, 1.0)),
         freckles=float(random.beta(1, 4)),
         shine=float(random.uniform(0.3, 1.0)),
-        lips=_lip_colour(random, skin, made_up=not man and happens(random, 0.45)),
+        lips=_lip_color(random, skin, made_up=not man and happens(random, 0.45)),
         iris=linear(_IRIS[_pick_light(random, melanin, 5)] * random.uniform(0.8, 1.25)),
         hair=linear(hair * random.uniform(0.75, 1.15)),
         hair_style=style,
@@ -202,7 +201,7 @@ def _between(table: np.ndarray, position: float) -> np.ndarray:
 
 
 def _pick_light(random: np.random.Generator, melanin: float, count: int) -> int:
-    """An index into colours ordered dark to light: dark skin rarely goes with light ones."""
+    """An index into colors ordered dark to light: dark skin rarely goes with light ones."""
     reach = np.exp(-np.arange(count) * (0.1 + 5.0 * max(0.0, melanin - 0.25)))
     return int(random.choice(count, p=reach / reach.sum()))
 
@@ -215,7 +214,7 @@ def _pick_style(random: np.random.Generator, man: bool, age: float) -> HairStyle
     return HairStyle(random.choice([HairStyle.SHORT, HairStyle.LONG, HairStyle.TIED], p=shares))
 
 
-def _lip_colour(random: np.random.Generator, skin: np.ndarray, *, made_up: bool) -> Colour:
+def _lip_color(random: np.random.Generator, skin: np.ndarray, *, made_up: bool) -> Color:
     natural = skin * np.array([0.86, 0.66, 0.66]) + np.array([6, 2, 6])
     if not made_up:
         return linear(np.clip(natural + random.normal(0, 4, 3), 0, 255))

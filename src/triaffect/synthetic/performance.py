@@ -16,7 +16,7 @@ AWAY_YAW = 1.15
 """How far a head that turns away turns, radians."""
 SEEN_YAW = 0.8
 """Up to this turn a detector finds the face."""
-_PLACE = {action: k for k, action in enumerate(ACTIONS)}
+_COLUMN = {action: k for k, action in enumerate(ACTIONS)}
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,26 @@ class Performance:
 
 
 def perform(
-    course: Course, opening: Track, seat: View, rate: float, random: np.random.Generator
+    course: Course, aperture: Track, seat: View, rate: float, random: np.random.Generator
 ) -> Performance:
     """Play a course of feeling on a seat.
 
     Args:
         course: What is felt.
-        opening: How far the mouth is open for speech in each frame, (T,).
+        aperture: How far the mouth is open for speech in each frame, (T,).
         seat: Where the person sits.
         rate: Frames a second.
         random: Where the randomness comes from.
     """
-    count = len(opening)
-    actions = _speaking(course, opening)
+    count = len(aperture)
+    actions = _speaking(course, aperture)
     shown = actions.copy()
-    shown[:, _PLACE[43]] = np.maximum(shown[:, _PLACE[43]], _blinks(course, rate, random))
+    shown[:, _COLUMN[43]] = np.maximum(shown[:, _COLUMN[43]], _blinks(course, rate, random))
     yaw = 0.17 * wander(random, count, rate, 0.9) + random.normal(0, 0.12)
     away, hidden = _absences(count, rate, random)
     yaw = np.clip(yaw, -0.55, 0.55) * (1 - away) + away * AWAY_YAW * random.choice([-1, 1])
     lively = 1 + 0.5 * course.arousal
-    pitch = 0.04 + lively * 0.06 * wander(random, count, rate, 0.7) + 0.02 * opening
+    pitch = 0.04 + lively * 0.06 * wander(random, count, rate, 0.7) + 0.02 * aperture
     roll = lively * 0.05 * wander(random, count, rate, 0.9)
     sway = 5 * seat.scale * np.stack([wander(random, count, rate, 1.0) for _ in range(2)], 1)
     zoom = seat.scale * (1 + 0.015 * wander(random, count, rate, 1.5))
@@ -79,21 +79,21 @@ def perform(
     return Performance(instants, actions, (np.abs(yaw) < SEEN_YAW) & (hidden < 0.1))  # noqa: PLR2004
 
 
-def _speaking(course: Course, opening: Track) -> Track:
+def _speaking(course: Course, aperture: Track) -> Track:
     """Actions with the mouth's movement in speech and what arousal adds, not above 1.15."""
     actions = course.actions.copy()
-    talk = opening > 0
-    speech = {25: 0.3 * talk + 0.55 * opening, 26: 0.5 * opening, 10: 0.15 * opening}
+    talk = aperture > 0
+    speech = {25: 0.3 * talk + 0.55 * aperture, 26: 0.5 * aperture, 10: 0.15 * aperture}
     for action, strength in speech.items():
-        column = actions[:, _PLACE[action]]
-        actions[:, _PLACE[action]] = np.maximum(column, strength) + 0.25 * np.minimum(
+        column = actions[:, _COLUMN[action]]
+        actions[:, _COLUMN[action]] = np.maximum(column, strength) + 0.25 * np.minimum(
             column, strength
         )
-    actions[:, _PLACE[5]] += 0.25 * np.clip(course.arousal - 0.2, 0, 1)
-    actions[:, _PLACE[43]] += 0.25 * np.clip(-course.arousal - 0.1, 0, 1)
+    actions[:, _COLUMN[5]] += 0.25 * np.clip(course.arousal - 0.2, 0, 1)
+    actions[:, _COLUMN[43]] += 0.25 * np.clip(-course.arousal - 0.1, 0, 1)
     for pressed in (23, 24):
-        actions[:, _PLACE[pressed]] *= 1 - 0.6 * np.clip(actions[:, _PLACE[25]], 0, 1)
-    jaw, parted = _PLACE[26], _PLACE[25]
+        actions[:, _COLUMN[pressed]] *= 1 - 0.6 * np.clip(actions[:, _COLUMN[25]], 0, 1)
+    jaw, parted = _COLUMN[26], _COLUMN[25]
     actions[:, jaw] = np.minimum(actions[:, jaw], actions[:, parted] + 0.15)
     return np.asarray(np.clip(actions, 0, 1.15))
 

@@ -106,10 +106,10 @@ def _people_by_split(people: int) -> dict[Split, int]:
 
 
 def _deal(count: int, random: np.random.Generator) -> list[int]:
-    """Expressions in the wanted shares as nearly as whole numbers allow, shuffled."""
-    wanted = EXPRESSION_SHARES / EXPRESSION_SHARES.sum() * count
-    whole = np.floor(wanted).astype(int)
-    by_rest = np.argsort(-(wanted - whole), kind="stable")
+    """Expressions in the declared shares as nearly as whole numbers allow, shuffled."""
+    exact = EXPRESSION_SHARES / EXPRESSION_SHARES.sum() * count
+    whole = np.floor(exact).astype(int)
+    by_rest = np.argsort(-(exact - whole), kind="stable")
     whole[by_rest[: count - whole.sum()]] += 1
     codes = np.repeat(np.arange(len(whole)), whole)
     return [int(code) for code in random.permutation(codes)]

@@ -14,7 +14,7 @@ from triaffect.synthetic.view import View
 _SUBPIXEL_BITS = 4
 
 
-def wear_glasses(canvas: Canvas, view: View, shape: Shape, colour: tuple[int, int, int]) -> None:
+def wear_glasses(canvas: Canvas, view: View, shape: Shape, color: tuple[int, int, int]) -> None:
     """Draw a frame of glasses over a head."""
     around = np.linspace(0, 2 * np.pi, 28)
     wave = np.stack([np.cos(around), np.sin(around)], 1)
@@ -27,16 +27,16 @@ def wear_glasses(canvas: Canvas, view: View, shape: Shape, colour: tuple[int, in
     curves.append(bow if view.yaw < 0 else bow * [-1, 1, 1])
     thick = max(1, round(2.0 * view.scale * OVERSAMPLING))
     for curve in curves:
-        _draw(canvas, view, curve.astype(np.float32), (*colour, 255), thick)
+        _draw(canvas, view, curve.astype(np.float32), (*color, 255), thick)
 
 
 def _draw(
-    canvas: Canvas, view: View, curve: Array, colour: tuple[int, int, int, int], thick: int
+    canvas: Canvas, view: View, curve: Array, color: tuple[int, int, int, int], thick: int
 ) -> None:
-    x, y = view.project(view.place(curve[None]))
+    x, y = view.project(view.transform(curve[None]))
     pixels = np.stack([x[0], y[0]], 1) * OVERSAMPLING * (1 << _SUBPIXEL_BITS)
     points = [np.rint(pixels).astype(np.int32)]
-    cv2.polylines(canvas.fine, points, False, colour, thick, cv2.LINE_AA, _SUBPIXEL_BITS)
+    cv2.polylines(canvas.fine, points, False, color, thick, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def hold_microphone(picture: Array, x: float, y: float, scale: float) -> None:
@@ -67,7 +67,7 @@ def hide(picture: Array, x: float, y: float, scale: float, rise: float) -> None:
         cv2.line(picture, ends[0], ends[1], (150, 150, 150), max(1, round(3 * scale)), cv2.LINE_AA)
 
 
-def glasses_colour(random: np.random.Generator) -> tuple[int, int, int]:
+def glasses_color(random: np.random.Generator) -> tuple[int, int, int]:
     """Black, brown or metal."""
     choices: NDArray[np.int64] = np.array([[22, 22, 24], [62, 40, 28], [120, 118, 112]])
     red, green, blue = choices[int(random.integers(len(choices)))]

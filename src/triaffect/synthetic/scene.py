@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.synthetic.curves import Array
+from triaffect.synthetic.curves import Array, Color
 from triaffect.synthetic.noise import happens, smooth_noise
 from triaffect.synthetic.shade import Light
 
-Colour = tuple[float, float, float]
 _SHOULDERS = np.array(
     [[-54, -128], [-74, -150], [-120, -166], [-190, -188], [-222, -230], [-235, -520]], np.float32
 )
@@ -21,26 +20,26 @@ _NOISE_SIDE = 512
 
 
 def draw_light(random: np.random.Generator) -> Light:
-    """A light somewhere above the camera, of some colour, with some light all around."""
+    """A light somewhere above the camera, of some color, with some light all around."""
     towards = np.array([random.normal(0, 0.55), random.uniform(0.1, 0.8), 0.85])
     towards /= np.linalg.norm(towards)
     warmth = np.array([1, 0, -1]) * random.normal(0.02, 0.04)
     key = random.uniform(0.55, 0.95) * (1 + warmth)
     around = random.uniform(0.16, 0.36) * (1 - 0.7 * warmth + random.normal(0, 0.02, 3))
-    return Light(_colour(towards), _colour(key), _colour(around), _colour(0.45 * around))
+    return Light(_color(towards), _color(key), _color(around), _color(0.45 * around))
 
 
 def draw_background(random: np.random.Generator, width: int, height: int) -> NDArray[np.uint8]:
     """A room out of focus: a wall with a gradient, and blurred shapes on it, display RGB."""
-    grey = random.uniform(45, 190)
-    wall = grey + random.normal(0, 16, (2, 2, 1)) + random.normal(0, 5, 3)
+    gray = random.uniform(45, 190)
+    wall = gray + random.normal(0, 16, (2, 2, 1)) + random.normal(0, 5, 3)
     picture = cv2.resize(wall.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     for _ in range(int(random.integers(0, 8))):
-        colour = grey + random.normal(0, 38) + random.normal(0, 9, 3)
+        color = gray + random.normal(0, 38) + random.normal(0, 9, 3)
         size = random.uniform(0.08, 0.5, 2) * (width, 1.5 * height)
         x, y = random.uniform(-0.1, 1, 2) * (width, height)
         corners = (round(x), round(y)), (round(x + size[0]), round(y + size[1]))
-        cv2.rectangle(picture, *corners, np.clip(colour, 5, 245).tolist(), -1)
+        cv2.rectangle(picture, *corners, np.clip(color, 5, 245).tolist(), -1)
     picture = cv2.GaussianBlur(picture, (0, 0), float(random.uniform(2, 10)))
     picture += 0.8 * smooth_noise(random, (height, width), (24, 24))[..., None]
     return np.asarray(np.clip(picture, 0, 255), np.uint8)
@@ -50,7 +49,7 @@ class Torso:
     """Shoulders in clothes, drawn once for a video and moved with the head."""
 
     def __init__(
-        self, colour: Colour, light: Light, scale: float, random: np.random.Generator
+        self, color: Color, light: Light, scale: float, random: np.random.Generator
     ) -> None:
         self.scale = scale
         width, height = int(520 * scale), int(400 * scale)
@@ -70,8 +69,8 @@ class Torso:
         stripes = 1 + 0.25 * happens(random, 0.3) * np.sign(
             np.sin(np.arange(height, dtype=np.float32) * (0.55 / max(scale, 0.2)))
         )
-        cloth = bright * stripes[:, None, None] * np.asarray(colour, np.float32)
-        self.colour = np.asarray(np.sqrt(np.clip(cloth, 0, 1)) * 255, np.float32)
+        cloth = bright * stripes[:, None, None] * np.asarray(color, np.float32)
+        self.color = np.asarray(np.sqrt(np.clip(cloth, 0, 1)) * 255, np.float32)
 
     def draw(self, picture: Array, x: float, y: float) -> None:
         """Draw the shoulders below a head whose upright middle lies at (x, y), in place."""
@@ -83,7 +82,7 @@ class Torso:
             return
         part = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
         target = picture[y0:y1, x0:x1]
-        target += (self.colour[part] - target) * self.cover[part]
+        target += (self.color[part] - target) * self.cover[part]
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Camera:
 
     noise: float
     blur: float
-    gain: Colour
+    gain: Color
     grain: Array
 
     @staticmethod
@@ -108,7 +107,7 @@ class Camera:
         grain = random.standard_normal((_NOISE_SIDE, _NOISE_SIDE, 3), dtype=np.float32)
         gain = 1 + random.normal(0, 0.025, 3)
         blur = float(max(0.0, random.normal(0.35, 0.35)))
-        return Camera(float(random.uniform(0.8, 5.0)), blur, _colour(gain), grain)
+        return Camera(float(random.uniform(0.8, 5.0)), blur, _color(gain), grain)
 
     def take(self, picture: Array, random: np.random.Generator) -> NDArray[np.uint8]:
         """A frame of the picture, display RGB in 0-255, shape (height, width, 3)."""
@@ -122,5 +121,5 @@ class Camera:
         return np.asarray(np.clip(frame, 0, 255), np.uint8)
 
 
-def _colour(values: NDArray[np.float64]) -> Colour:
+def _color(values: NDArray[np.float64]) -> Color:
     return float(values[0]), float(values[1]), float(values[2])

@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.synthetic.curves import Array
+from triaffect.synthetic.curves import Array, Color
 
-Colour = tuple[float, float, float]
 BLEED = (0.30, 0.16, 0.11)
-"""How far light of each colour creeps around into the shade under the skin."""
+"""How far light of each color creeps around into the shade under the skin."""
 _SHADOW_REACH_MM = (7.0, 14.0, 24.0)
 
 
@@ -22,21 +21,21 @@ class Light:
 
     Attributes:
         direction: Unit vector towards the main light.
-        key: Its colour and strength, linear RGB.
+        key: Its color and strength, linear RGB.
         sky: Light from above and around.
         ground: Light from below and around.
     """
 
-    direction: Colour
-    key: Colour
-    sky: Colour
-    ground: Colour
+    direction: Color
+    key: Color
+    sky: Color
+    ground: Color
 
 
 def shade(
     albedo: Array, normals: Array, gloss: Array, lit: Array, light: Light
 ) -> NDArray[np.uint8]:
-    """Display colours of points with these properties, shape (N, 3).
+    """Display colors of points with these properties, shape (N, 3).
 
     Args:
         albedo: Linear RGB, (N, 3).

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from triaffect.synthetic.actor import Actor
 from triaffect.synthetic.curves import Array
 from triaffect.synthetic.noise import happens
-from triaffect.synthetic.people import Person
-from triaffect.synthetic.props import glasses_colour, hide, hold_microphone, wear_glasses
+from triaffect.synthetic.people import RenderedPerson
+from triaffect.synthetic.props import glasses_color, hide, hold_microphone, wear_glasses
 from triaffect.synthetic.scene import Camera, Torso, draw_background, draw_light
 from triaffect.synthetic.splat import Canvas
 from triaffect.synthetic.view import View
@@ -41,7 +41,7 @@ class Shot:
 
     def __init__(
         self,
-        people: list[Person],
+        people: list[RenderedPerson],
         random: np.random.Generator,
         width: int = WIDTH,
         height: int = HEIGHT,
@@ -56,7 +56,7 @@ class Shot:
             Torso(person.clothes, self.light, seat.scale, random)
             for person, seat in zip(people, self.seats, strict=True)
         ]
-        self.glasses = [glasses_colour(random) for _ in people]
+        self.glasses = [glasses_color(random) for _ in people]
         self.microphone = len(people) == 1 and happens(random, 0.12)
 
     def frame(
@@ -68,7 +68,7 @@ class Shot:
             view = instant.view
             torso.draw(picture, (view.x + seat.x) / 2, (view.y + seat.y) / 2)
         canvas = Canvas(self.width, self.height)
-        marks = [self._put_head(canvas, place, instant) for place, instant in enumerate(instants)]
+        marks = [self._put_head(canvas, number, instant) for number, instant in enumerate(instants)]
         picture = canvas.over(picture)
         for instant in instants:
             view = instant.view
@@ -80,13 +80,13 @@ class Shot:
                 )
         return self.camera.take(picture, random), marks
 
-    def _put_head(self, canvas: Canvas, place: int, instant: Instant) -> Array:
-        actor = self.actors[place]
+    def _put_head(self, canvas: Canvas, number: int, instant: Instant) -> Array:
+        actor = self.actors[number]
         surface = actor.surface(instant.actions, instant.gaze)
         for layer in actor.layers(surface, instant.view, self.light):
             canvas.put(layer)
         if actor.person.glasses:
-            wear_glasses(canvas, instant.view, actor.person.shape, self.glasses[place])
+            wear_glasses(canvas, instant.view, actor.person.shape, self.glasses[number])
         return actor.landmarks(surface, instant.view)
 
 

@@ -1,4 +1,4 @@
-"""The surface that one frame is painted on: points, colours, normals, gloss."""
+"""The surface that one frame is painted on: points, colors, normals, gloss."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Surface:
     albedo: Array
     gloss: Array
 
-    def window(self, part: Window) -> Surface:
+    def window(self, part: GridPatch) -> Surface:
         """The part of the surface within a window, as views."""
         at = part.rows, part.columns
         return Surface(self.points[at], self.normals[at], self.albedo[at], self.gloss[at])
 
 
 @dataclass(frozen=True)
-class Window:
+class GridPatch:
     """A rectangle of the grid, with the grid's spacing inside it.
 
     Attributes:
@@ -49,14 +49,14 @@ class Window:
     y_step: Array
 
     @staticmethod
-    def around(head: Head, left: float, right: float, bottom: float, top: float) -> Window:
+    def around(head: Head, left: float, right: float, bottom: float, top: float) -> GridPatch:
         """The window that covers a rectangle of the resting face, mm."""
         middle_y = head.rest[:, head.rest.shape[1] // 2, 1]
         face_row = int(np.argmin(np.abs(middle_y - (bottom + top) / 2)))
         across = head.rest[face_row, :, 0]
         rows = _span(-middle_y, -top, -bottom)
         columns = _span(across, left, right)
-        return Window(
+        return GridPatch(
             rows,
             columns,
             np.gradient(across)[columns].astype(np.float32),
@@ -75,6 +75,6 @@ def _span(ascending: Array, low: float, high: float) -> slice:
     return slice(int(inside[0]), int(inside[-1]) + 1)
 
 
-def blend(albedo: Array, colour: tuple[float, float, float] | Array, share: Array) -> None:
-    """Mix a colour into the albedo in place, by a share in [0, 1] a point."""
-    albedo += (np.asarray(colour, np.float32) - albedo) * share[..., None]
+def blend(albedo: Array, color: tuple[float, float, float] | Array, share: Array) -> None:
+    """Mix a color into the albedo in place, by a share in [0, 1] a point."""
+    albedo += (np.asarray(color, np.float32) - albedo) * share[..., None]

@@ -13,24 +13,24 @@ from triaffect.synthetic.curves import Array
 OVERSAMPLING = 2
 _FULL = 255
 _CLOSED = 90
-"""Coverage around an empty place, of 255, from which on it is a hole and not the outside."""
+"""Coverage around an empty pixel, of 255, from which on it is a hole and not the outside."""
 
 
 @dataclass(frozen=True)
 class Dots:
-    """Coloured points on the screen.
+    """Colored points on the screen.
 
     Attributes:
         x: To the right, in pixels of the finished image, shape (N,).
         y: Downwards, shape (N,).
         depth: Towards the viewer, mm, shape (N,).
-        colour: Display RGB, uint8, shape (N, 3).
+        color: Display RGB, uint8, shape (N, 3).
     """
 
     x: Array
     y: Array
     depth: Array
-    colour: NDArray[np.uint8]
+    color: NDArray[np.uint8]
 
 
 class Canvas:
@@ -54,7 +54,7 @@ class Canvas:
         x, y = x[order], y[order]
         top, left = int(y.min()), int(x.min())
         target = self.fine[top : int(y.max()) + 2, left : int(x.max()) + 2]
-        layer = _stamp(x - left, y - top, dots.colour[order], target.shape)
+        layer = _stamp(x - left, y - top, dots.color[order], target.shape)
         _close_holes(layer)
         over = layer.view(np.uint32)
         np.copyto(target.view(np.uint32), over, where=over > 0)
@@ -69,20 +69,20 @@ class Canvas:
 
 
 def _stamp(
-    x: NDArray[np.int32], y: NDArray[np.int32], colour: NDArray[np.uint8], shape: tuple[int, ...]
+    x: NDArray[np.int32], y: NDArray[np.int32], color: NDArray[np.uint8], shape: tuple[int, ...]
 ) -> NDArray[np.uint8]:
     """A layer with a square of 2x2 for every point; later points cover earlier ones."""
     layer = np.zeros(shape, np.uint8)
     packed = np.full((len(x), 4), _FULL, np.uint8)
-    packed[:, :3] = colour
+    packed[:, :3] = color
     width = shape[1]
-    places = (y * width + x)[:, None] + np.array([0, 1, width, width + 1], np.int32)
-    layer.reshape(-1, 4).view(np.uint32)[places.ravel(), 0] = np.repeat(packed.view(np.uint32), 4)
+    pixels = (y * width + x)[:, None] + np.array([0, 1, width, width + 1], np.int32)
+    layer.reshape(-1, 4).view(np.uint32)[pixels.ravel(), 0] = np.repeat(packed.view(np.uint32), 4)
     return layer
 
 
 def _close_holes(layer: NDArray[np.uint8]) -> None:
-    """Fill empty places among points with the mean colour around them."""
+    """Fill empty pixels among points with the mean color around them."""
     around = cv2.blur(layer, (5, 5))
     holes = np.flatnonzero((layer[..., 3] == 0) & (around[..., 3] > _CLOSED))
     near = around.reshape(-1, 4)[holes].astype(np.float32)

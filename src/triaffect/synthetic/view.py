@@ -49,7 +49,7 @@ class View:
         """How many times finer than the grid the points must lie to leave no holes."""
         return max(1, round(self.scale / 0.5))
 
-    def place(self, points: Array, follow: Array | float = 1.0) -> Array:
+    def transform(self, points: Array, follow: Array | float = 1.0) -> Array:
         """Points of the head in the camera's axes, mm; `follow` is 0 for what stays upright."""
         rotation = self.rotation()
         shift = (PIVOT - rotation @ PIVOT)[:, None]

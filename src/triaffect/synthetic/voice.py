@@ -76,7 +76,7 @@ class Speech:
 
     syllables: NDArray[np.float64]
 
-    def opening(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    def aperture(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far the mouth is open for speech, 0 in pauses, up to about 1, (T,)."""
         wide = np.zeros(len(times_s))
         for start, end, vowel, stress, _ in self.syllables:
@@ -94,14 +94,16 @@ def plan_speech(
         time = start + random.uniform(0.02, 0.25)
         while time < stop - 0.15:
             count = int(random.integers(3, 9))
-            for place in range(count):
+            for syllable in range(count):
                 arousal = float(feeling.at(np.array([time]))[1][0])
                 length = random.uniform(0.75, 1.3) / (4.2 + 2.2 * arousal)
                 if time + length > stop:
                     break
                 vowel = int(random.integers(len(_VOWELS)))
                 stress = random.uniform(0.6, 1.0)
-                rows.append((time, time + 0.85 * length, vowel, stress, place / max(count - 1, 1)))
+                rows.append(
+                    (time, time + 0.85 * length, vowel, stress, syllable / max(count - 1, 1))
+                )
                 time += length
             time += random.uniform(0.12, 0.5) * (1 - 0.5 * arousal)
     return Speech(np.array(rows, np.float64).reshape(-1, 5))
@@ -151,9 +153,9 @@ def _pulses(
     melody = np.zeros(len(times))
     if len(speech.syllables):
         middle = speech.syllables[:, :2].mean(1)
-        place, stress = speech.syllables[:, 4], speech.syllables[:, 3]
+        position, stress = speech.syllables[:, 4], speech.syllables[:, 3]
         lilt = 1 + np.interp(middle, feeling.times_s, feeling.valence)
-        bend = -0.16 * place + 0.22 * place**3 * (lilt - 0.8) + 0.25 * (stress - 0.8) * lilt
+        bend = -0.16 * position + 0.22 * position**3 * (lilt - 0.8) + 0.25 * (stress - 0.8) * lilt
         melody = np.interp(times, middle, bend)
     slow = np.interp(times, np.linspace(0, times[-1] + 1, 40), random.normal(0, 0.03, 40))
     octaves = 0.75 * arousal + 0.10 * valence + melody + slow
