@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["triaffect"]
+MODULES = ["triaffect", "triaffect.io.durations", "triaffect.metrics.abaw"]
 
 
 @pytest.mark.parametrize("name", MODULES)

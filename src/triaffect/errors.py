@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class TriaffectError(Exception):
-    """A mistake in what the user gave, told in one line.
+    """An error that the user can mend, described in one line.
 
     The command line prints it without a traceback and exits with code 2.
 
