@@ -15,6 +15,7 @@ from tests.report.pages import made_table
 from triaffect.report.clip_series import MOST_FACES, Clip
 from triaffect.report.prediction_page import MOST_CLIPS, PredictionPage, data, panels, section
 from triaffect.report.thumbnails import OF_CLIP, OF_FACE, Thumbnails, thumbnails
+from triaffect.tables.summary import summarised
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.valence_arousal import ValenceArousal
 
@@ -103,6 +104,25 @@ def test_the_summary_is_of_all_rows():
     tasks = [task.with_thresholds(thresholds) for task in TASKS]
     text = section(clip_of(table, tasks), 0).replace("\xa0", " ")
     assert f"{TASKS[2].title(unit.idxmax())} {100 * unit.max():.0f} %" in text
+
+
+def test_page_and_summary_agree_where_the_frame_rate_varies():
+    """Moments count by the time they last: here a tenth of the frames lasts half of the time."""
+    table = made_table(frames=200, faces=2, gap=range(90, 130))
+    frame = table["frame"].to_numpy()
+    times_s = np.where(frame < 180, frame * 0.04, 7.2 + (frame - 180) * 0.36)
+    table = table.set_column(table.column_names.index("time_s"), "time_s", pa.array(times_s))
+    text = section(clip_of(table, rows=7), 0).replace("\xa0", " ")
+    summary = pa.concat_tables(summarised([table], TASKS)).to_pandas()
+    shares = TASKS[1].part_names
+    for _, row in summary.iterrows():
+        assert f"valence {row['valence_mean']:.2f} ± {row['valence_sd']:.2f}" in text
+        assert f"{100 * row['clip_share']:.0f} %" in text
+        name = max(shares, key=lambda part: row[f"{part}_share"])
+        assert f"{name} {100 * row[f'{name}_share']:.0f} %" in text
+    rows = table.to_pandas()
+    by_rows = rows[rows["face_id"] == 0]["valence"].mean()
+    assert f"valence {by_rows:.2f} ±" not in text  # or the frame rate does not vary enough
 
 
 def test_smoothed_values_come_beside_the_raw_ones():

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from triaffect.tables.summary import ClipSummary, Row
 from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE, IntArray
 
@@ -139,72 +140,42 @@ _NAMED = 3
 """Classes, and units, that a summary names."""
 
 _RARE = 0.005
-"""What is there in a smaller share of the rows is not named."""
+"""What is there in a smaller share of the time is not named."""
 
 
-class Totals:
-    """Sums of the predictions of each task.
+def statistics_cells(row: Row, tasks: Sequence[Task]) -> Iterator[str]:
+    """Yield a text for each task: means of values, or which classes or units were there how often.
 
     Args:
-        tasks: Whose values the rows hold, in order.
-
-    Attributes:
-        rows: Rows so far.
-        told: Rows with a prediction.
+        row: A row of `triaffect.tables.summary`.
+        tasks: The tasks that it sums up.
     """
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self._tasks = tuple(tasks)
-        self._sums = [np.zeros((2, task.width)) for task in tasks]
-        self.rows = self.told = 0
-
-    def add(self, values: NDArray[np.float64]) -> None:
-        """Add rows: the tasks' values first, NaN where blank, shape (N, at least their width)."""
-        self.rows += len(values)
-        start, told = 0, np.zeros(len(values), bool)
-        for task, sums in zip(self._tasks, self._sums, strict=True):
-            own = values[:, start : start + task.width]
-            there = ~np.isnan(own).any(axis=1)
-            np.add(sums, _sums(task, own[there]), out=sums)
-            told |= there
-            start += task.width
-        self.told += int(told.sum())
-
-    def cells(self) -> Iterator[str]:
-        """What is said of each task: a mean for each value, or what was there how often."""
-        for task, sums in zip(self._tasks, self._sums, strict=True):
-            if not self.told:
-                yield "nothing"
-            elif task.exclusive or task.threshold_columns:
-                yield _often(task, sums[0] / self.told)
-            else:
-                yield _means(task, sums / self.told)
+    for task in tasks:
+        if task.exclusive or task.threshold_columns:
+            shares = [_number(row[f"{part}_share"]) for part in task.part_names]
+            yield "nothing" if np.isnan(shares).all() else _most_frequent(task, np.array(shares))
+        else:
+            yield _means_and_deviations(task, row)
 
 
-def _sums(task: Task, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How often each class or unit was there; or the sums of values and of their squares."""
-    sums = np.zeros((2, task.width))
-    if task.exclusive:
-        sums[0] = np.bincount(values.argmax(axis=1), minlength=task.width) if len(values) else 0
-    elif task.threshold_columns:
-        sums[0] = task.submitted(values).sum(axis=0)
-    else:
-        sums[:] = values.sum(axis=0), (values**2).sum(axis=0)
-    return sums
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else np.nan
 
 
-def _often(task: Task, shares: NDArray[np.float64]) -> str:
+def _most_frequent(task: Task, shares: NDArray[np.float64]) -> str:
     order = np.argsort(-shares, kind="stable")[:_NAMED]
     named = [(task.title(task.columns[k]), shares[k]) for k in order if shares[k] > _RARE]
     return ", ".join(f"{title} {percent(share)}" for title, share in named) or "none"
 
 
-def _means(task: Task, means: NDArray[np.float64]) -> str:
-    spread = np.sqrt(np.maximum(means[1] - means[0] ** 2, 0))
-    return ", ".join(
-        f"{task.title(column)} {round(mean, 2) + 0.0:.2f}\u00a0±\u00a0{sd:.2f}"
-        for column, mean, sd in zip(task.columns, means[0], spread, strict=True)
-    )
+def _means_and_deviations(task: Task, row: Row) -> str:
+    texts = []
+    for column in task.columns:
+        mean, deviation = (_number(row[f"{column}_{kind}"]) for kind in ("mean", "sd"))
+        if not np.isnan(mean):
+            text = f"{round(mean, 2) + 0.0:.2f}\u00a0±\u00a0{deviation:.2f}"
+            texts.append(f"{task.title(column)} {text}")
+    return ", ".join(texts) or "nothing"
 
 
 def percent(share: float) -> str:
@@ -230,16 +201,12 @@ class Person:
 
     Attributes:
         series: Its values over time: the tasks' columns, and then the smoothed ones.
-        totals: Sums over all of its rows.
+        count: Frames that it has a row of.
+        is_predicted: Whether any of them has a prediction.
     """
 
-    def __init__(self, series: Series, tasks: Sequence[Task]) -> None:
-        self.series, self.totals = series, Totals(tasks)
-
-    @property
-    def count(self) -> int:
-        """Frames that it has a row of."""
-        return self.totals.rows
+    def __init__(self, series: Series) -> None:
+        self.series, self.count, self.is_predicted = series, 0, False
 
 
 class Clip:
@@ -254,8 +221,7 @@ class Clip:
         people: Faces by number, and `NO_FACE` for rows without one.
         frames: Frames so far.
         faces: How many faces there were.
-        with_face: Frames with a face.
-        with_voice: Frames at which a voice was heard.
+        summary: Statistics of the clip and its faces, those that ``--summary`` writes.
         smoothed: Whether the table has smoothed values too.
     """
 
@@ -266,7 +232,7 @@ class Clip:
         if self.smoothed:
             self.columns += [f"{column}{SMOOTH}" for column in self.columns]
         self.people: dict[int, Person] = {}
-        self.frames = self.with_face = self.with_voice = 0
+        self.frames, self.summary = 0, ClipSummary(self.tasks)
         self._grid = Grid()
         self._all = self._grid.series(3)
         self._names: set[int] = set()
@@ -300,7 +266,9 @@ class Clip:
         for face in sorted(here):
             own = faces == face
             self._person(face).series.add(places[own], values[own], marks[own])
-            self.people[face].totals.add(values[own])
+            self.people[face].count += int(own.sum())
+            self.people[face].is_predicted |= not np.isnan(values[own]).all()
+        self.summary.add(table)
         self._names |= here
         self._forget_brief(here)
 
@@ -314,13 +282,11 @@ class Clip:
         values = np.column_stack([marks[new, 0], *seen])
         self._all.add(places[new], values, marks[new])
         self.frames += int(new.sum())
-        self.with_voice += int(seen[0].sum())
-        self.with_face += int(seen[1].sum())
 
     def _person(self, face: int) -> Person:
         if face not in self.people:
             series = self._grid.series(len(self.columns))
-            self.people[face] = Person(series, self.tasks)
+            self.people[face] = Person(series)
         return self.people[face]
 
     def _forget_brief(self, here: set[int]) -> None:
@@ -329,13 +295,14 @@ class Clip:
         gone.sort(key=lambda face: self.people[face].count, reverse=True)
         for face in gone[_HELD:]:
             self._grid.drop(self.people.pop(face).series)
+            self.summary.faces.pop(face, None)
 
     def shown(self) -> list[int]:
         """Who gets a tab: the faces seen longest by number, and at the end a voice alone."""
         seen = [face for face in self.people if face != NO_FACE]
         longest = sorted(seen, key=lambda face: -self.people[face].count)[:MOST_FACES]
         nobody = self.people.get(NO_FACE)
-        heard = nobody is not None and (nobody.totals.told or not longest)
+        heard = nobody is not None and (nobody.is_predicted or not longest)
         return sorted(longest) + ([NO_FACE] if heard else [])
 
     def places(self) -> IntArray:

@@ -146,6 +146,11 @@ class _Rect:
     wide: int
     high: int
 
+    @property
+    def area(self) -> int:
+        """Pixels of it."""
+        return self.wide * self.high
+
     @staticmethod
     def of(box: tuple[float, float, float, float], rgb: _Picture) -> _Rect:
         """The part of a box that lies in the frame."""
@@ -238,12 +243,18 @@ class _Page:
         ]
 
     def _free(self, places: Sequence[_Rect]) -> _Rect | None:
-        """The place, moved into the frame, that covers least; None if all cover too much."""
-        inside = [place.inside(self._rgb) for place in places]
-        covered = [sum(place.shared(other) for other in self._taken) for place in inside]
-        best = int(np.argmin(covered))
-        place = inside[best]
-        return place if covered[best] <= _COVERED * place.wide * place.high else None
+        """The place, moved into the frame, that covers least; None if all cover too much.
+
+        That is too much of itself, or of anything smaller, such as the label of the same face.
+        """
+        best, least = None, math.inf
+        for place in (each.inside(self._rgb) for each in places):
+            shared = [place.shared(other) for other in self._taken]
+            allowed = [_COVERED * min(place.area, other.area) for other in self._taken]
+            fits = all(one <= most for one, most in zip(shared, allowed, strict=True))
+            if fits and sum(shared) <= _COVERED * place.area and sum(shared) < least:
+                best, least = place, sum(shared)
+        return best
 
 
 def _colour(face: Drawn) -> _Colour:

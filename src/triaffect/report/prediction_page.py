@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from triaffect.errors import TableError
 from triaffect.features.model_folder import Manifest
 from triaffect.io.atomic import check_output
-from triaffect.report.clip_series import MOST_FACES, Clip, percent
+from triaffect.report.clip_series import MOST_FACES, Clip, percent, statistics_cells
 from triaffect.report.page import Page, to_json
 from triaffect.report.thumbnails import Thumbnails, thumbnails
 from triaffect.tables.schema import tasks_in
@@ -27,11 +27,11 @@ from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE
 from triaffect.version import __version__
 
-OVERVIEW = ("clip", "frames", "until (s)", "faces", "frames with a face", "frames with a voice")
+OVERVIEW = ("clip", "frames", "until (s)", "faces", "time with a face", "time with a voice")
 
 _HOW_SUMMED = (
-    "Values: mean ± standard deviation. Classes: share of the frames in which each is the "
-    "likeliest. Units: share of the frames in which each is present, from the model's own "
+    "Values: mean ± standard deviation. Classes: share of the time in which each is the "
+    "likeliest. Units: share of the time in which each is present, from the model's own "
     "threshold on."
 )
 
@@ -63,15 +63,15 @@ def _short(task: Task, column: str) -> str:
 
 def overview_row(clip: Clip) -> list[str]:
     """Cells of the clip in the table of all clips, as `OVERVIEW` heads them."""
-    frames = max(clip.frames, 1)
-    shares = [percent(count / frames) for count in (clip.with_face, clip.with_voice)]
+    clip.summary.finish()
+    shares = [percent(share) for share in (clip.summary.face_share, clip.summary.voice_share)]
     return [clip.name, f"{clip.frames}", f"{clip.end_s:.2f}", f"{clip.faces}", *shares]
 
 
 def section(clip: Clip, number: int) -> str:
     """The clip's part of the page, into which its script draws."""
     rows = [_summary(clip, face) for face in clip.shown()]
-    head = ("", "frames", "of all", *(task.label for task in clip.tasks))
+    head = ("", "frames", "of the time", *(task.label for task in clip.tasks))
     parts = [
         f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}">',
         f"<h2>{html.escape(clip.name)}</h2>",
@@ -97,9 +97,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _summary(clip: Clip, face: int) -> list[str]:
-    person = clip.people[face]
-    share = person.count / max(clip.frames, 1)
-    return [_label(face), f"{person.count}", percent(share), *person.totals.cells()]
+    row, count = clip.summary.row(face), clip.people[face].count
+    share = percent(float(row["clip_share"] or 0))
+    return [_label(face), f"{count}", share, *statistics_cells(row, clip.tasks)]
 
 
 def _label(face: int) -> str:
@@ -111,13 +111,13 @@ def _about(clip: Clip) -> str:
     faces = {0: "no face was seen", 1: "1 face"}.get(clip.faces, f"{clip.faces} faces")
     if clip.frames == 1:
         return f"A single frame; {faces}."
-    seen = f", one at least in {face} of the frames" if clip.faces else ""
-    heard = f"a voice in {voice} of the frames" if clip.with_voice else "no voice was heard"
+    seen = f", one at least in {face} of the time" if clip.faces else ""
+    heard = f"a voice in {voice} of the time" if clip.summary.voice_share else "no voice was heard"
     told = [f"{frames} frames until {end} s; {faces}{seen}; {heard}. {_point(clip)}"]
     if clip.faces > MOST_FACES:
         told.append(f"{clip.faces - MOST_FACES} faces seen more briefly are not drawn.")
     nobody = clip.people.get(NO_FACE)
-    if nobody and nobody.totals.told:
+    if nobody and nobody.is_predicted:
         told.append("Frames without a face are judged by the voice alone, whoever speaks.")
     return " ".join(told)
 
@@ -156,7 +156,7 @@ def _person(
     return {
         "label": _label(face),
         "face": face != NO_FACE,
-        "share": round(clip.people[face].count / max(clip.frames, 1), 3),
+        "share": round(float(clip.summary.row(face)["clip_share"] or 0), 3),
         "seen": _thousandths(clip.seen(face, places)),
         "values": values[:width],
         "smooth": values[width:],

@@ -29,7 +29,7 @@ class ClipView {
     this.bodies = people.map((person, k) => {
       const button = element("button", { role: "tab", type: "button" },
         `${person.label}, ${Math.round(100 * person.share)}\u00a0%`);
-      button.title = "with its share of the frames";
+      button.title = "with its share of the time";
       button.addEventListener("click", () => this.choose(k));
       this.tabs.append(button);
       return element("div", { class: "tab", role: "tabpanel", "aria-label": person.label });
