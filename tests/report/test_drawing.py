@@ -96,17 +96,13 @@ def test_a_voice_without_a_face_is_told_in_the_corner_and_nothing_of_nobody():
     ).any()
 
 
-@pytest.mark.parametrize("left", [20, 150, 250])
-@pytest.mark.parametrize("top", [10, 40, 60])
-@pytest.mark.parametrize("side", [200, 280])
-def test_a_panel_does_not_cover_the_label_of_its_own_face(left, top, side):
-    box, size = (left, top, side, side), (360, 480)
-    without = drawn(size, face(box, 0, np.nan, np.nan, ()))
-    label = (without == without[top + side // 2, left]).all(axis=2)  # the colour of the box
-    label[:, : left + 3] = label[:, left + side - 3 :] = False
-    rows = np.flatnonzero(label.sum(axis=1) > 20)
-    is_label = np.isin(np.arange(size[0]), rows)[:, None] & label
-    for units in (UNITS, (*UNITS, "AU25 lips part")):
-        after = drawn(size, face(box, 0, units=units))
-        covered = (after[is_label] != without[is_label]).any(axis=1).mean()
-        assert covered < 0.3
+@pytest.mark.parametrize("box", [(90, 110, 160, 192), (130, 110, 160, 192), (90, 170, 160, 192)])
+def test_a_panel_does_not_cover_the_label_of_its_own_face(box):
+    left, top, width, height = box
+    without = drawn((360, 360), face(box, 0, np.nan, np.nan, ()))
+    label = (without == without[top + height // 2, left]).all(axis=2)  # the colour of the box
+    label[label.sum(axis=1) <= 20] = False
+    label[:, : left + 4] = label[:, left + width - 4 :] = False
+    assert label.any()
+    covered = drawn((360, 360), face(box))[label] != without[label]
+    assert covered.any(axis=1).mean() < 0.3
