@@ -15,7 +15,7 @@ from tests.report.pages import made_table
 from triaffect.report.clip_series import MOST_FACES, Clip
 from triaffect.report.prediction_page import MOST_CLIPS, PredictionPage, data, panels, section
 from triaffect.report.thumbnails import OF_CLIP, OF_FACE, Thumbnails, thumbnails
-from triaffect.tables.summary import summarised
+from triaffect.tables.summary import summarize_parts
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.valence_arousal import ValenceArousal
 
@@ -113,7 +113,7 @@ def test_page_and_summary_agree_where_the_frame_rate_varies():
     times_s = np.where(frame < 180, frame * 0.04, 7.2 + (frame - 180) * 0.36)
     table = table.set_column(table.column_names.index("time_s"), "time_s", pa.array(times_s))
     text = section(clip_of(table, rows=7), 0).replace("\xa0", " ")
-    summary = pa.concat_tables(summarised([table], TASKS)).to_pandas()
+    summary = pa.concat_tables(summarize_parts([table], TASKS)).to_pandas()
     shares = TASKS[1].part_names
     for _, row in summary.iterrows():
         assert f"valence {row['valence_mean']:.2f} ± {row['valence_sd']:.2f}" in text

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from triaffect.tables.summary import ClipSummary, Row
+from triaffect.tables.summary import ClipSummary, SummaryRow
 from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE, IntArray
 
@@ -143,7 +143,7 @@ _RARE = 0.005
 """What is there in a smaller share of the time is not named."""
 
 
-def statistics_cells(row: Row, tasks: Sequence[Task]) -> Iterator[str]:
+def statistics_cells(row: SummaryRow, tasks: Sequence[Task]) -> Iterator[str]:
     """Yield a text for each task: means of values, or which classes or units were there how often.
 
     Args:
@@ -168,7 +168,7 @@ def _most_frequent(task: Task, shares: NDArray[np.float64]) -> str:
     return ", ".join(f"{title} {percent(share)}" for title, share in named) or "none"
 
 
-def _means_and_deviations(task: Task, row: Row) -> str:
+def _means_and_deviations(task: Task, row: SummaryRow) -> str:
     texts = []
     for column in task.columns:
         mean, deviation = (_number(row[f"{column}_{kind}"]) for kind in ("mean", "sd"))
