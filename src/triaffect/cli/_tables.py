@@ -39,8 +39,6 @@ _WIDTH = 7
 COUNTS = ("support", "predicted", "rows")
 """Numbers of rows among the figures of a part."""
 
-Interval = Sequence[float] | None
-
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table | str]:
     """Make tables of each official score with differences, of the parts of each, and of cost."""
@@ -117,7 +115,9 @@ def _overview(evaluation: Evaluation) -> Table:
         if len(scores.corpora) > 1:
             parts |= {f"  {corpus}": one for corpus, one in scores.corpora.items()}
         for name, one in parts.items():
-            ends: Mapping[str, Interval] = one.intervals.official if one.intervals else {}
+            ends: Mapping[str, Sequence[float] | None] = (
+                one.intervals.official if one.intervals else {}
+            )
             cells = [_number(value, ends.get(key)) for key, value in one.official.items()]
             table.add_row(name, f"{one.rows:,}", *cells)
     table.add_row("chance", "", *(_number(value) for value in evaluation.chance.values()))
@@ -148,7 +148,9 @@ def _caption(evaluation: Evaluation) -> str:
     )
 
 
-def _part_scores(title: str, task: TaskResult, intervals: Mapping[str, Interval] | None) -> Table:
+def _part_scores(
+    title: str, task: TaskResult, intervals: Mapping[str, Sequence[float] | None] | None
+) -> Table:
     """Show the figures behind one task's score, a line for each class, unit or value."""
     table, by_part = _plain_table(title, ""), task.by_part or {}
     first, *others = next(iter(by_part.values()))
@@ -202,7 +204,7 @@ def _plain_table(title: str, first: str) -> Table:
     return table
 
 
-def _number(value: float, ends: Interval = None) -> str:
+def _number(value: float, ends: Sequence[float] | None = None) -> str:
     return f"{value:.3f}" + (f"\n{ends[0]:.2f} to {ends[1]:.2f}" if ends else "")
 
 

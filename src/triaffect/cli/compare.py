@@ -48,6 +48,8 @@ What = Annotated[
         metavar="WHAT", help="Recipe files, names of shipped recipes, folders of finished runs."
     ),
 ]
+Store = Annotated[Path, typer.Option(help="Feature store to learn from and to score on.")]
+Output = Annotated[Path, output_option("Folder for the runs that are missing.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Runs of each recipe.", rich_help_panel=_TRAINING)]
 FirstSeed = Annotated[
     int, typer.Option(min=0, help="Seed of the first of them.", rich_help_panel=_TRAINING)
@@ -100,8 +102,8 @@ Resamples = Annotated[
 
 def compare(
     what: What,
-    store: Annotated[Path, typer.Option(help="Feature store to learn from and to score on.")],
-    output: Annotated[Path, output_option("Folder for the runs that are missing.")],
+    store: Store,
+    output: Output,
     seeds: Seeds = SEEDS,
     first_seed: FirstSeed = 0,
     split: SplitOption = SplitName.TEST,
@@ -133,8 +135,8 @@ def compare(
         check_output(path)
     opened, torch_device = FeatureStore.open(store), TorchDevice.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak) or LeakChoice.REFUSE
-    numbers = range(first_seed, first_seed + seeds)
-    entries = find_entries(what, opened, output, numbers, set_ or (), leaks, init)
+    seed_range = range(first_seed, first_seed + seeds)
+    entries = find_entries(what, opened, output, seed_range, set_ or (), leaks, init)
     baseline = find_baseline(entries, against)
     common, errors = common_rows(entries, opened, split.value)
     for name, error in errors.items():
