@@ -228,12 +228,14 @@ def test_runs_of_other_teachers_are_other_systems(store, runs, tmp_path):
     entries = [find_entries([path], store, tmp_path / "runs", [0])[0] for path in paths]
     assert entries[0].identity != entries[1].identity
     assert entries[0].identity.recipe == entries[1].identity.recipe
-    with pytest.raises(RecipeError, match="differ in the runs that taught them; change"):
+    with pytest.raises(RecipeError, match="differ in the runs that they learn from; change"):
         find_entries(paths, store, tmp_path / "runs", [0])
 
 
 def test_a_recipe_that_needs_teachers_is_compared_by_its_runs_alone(store, tmp_path):
     mine = tmp_path / "mine.toml"
     mine.write_text('extends = "light_face_student"\nname = "mine"\n')
-    with pytest.raises(RecipeError, match=r"mine, which learns from a model or runs .*--teacher"):
+    with pytest.raises(
+        RecipeError, match=r"mine, which learns from another model or other runs.*--teacher"
+    ):
         find_entries([str(mine)], store, tmp_path / "runs", [0])
