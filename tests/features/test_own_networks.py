@@ -9,7 +9,7 @@ import pytest
 from tests.features.stored import FACE, VOICE
 from triaffect.errors import StoreError
 from triaffect.features.model_folder import FacePart, Manifest, ModelFolder, VoicePart
-from triaffect.features.own_networks import check_networks
+from triaffect.features.store import check_networks
 
 MODEL = ModelFolder(
     Path("mine"),

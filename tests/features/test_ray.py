@@ -21,10 +21,16 @@ from tests.features.test_extraction import same_files
 from tests.prediction.tiny_model import tone
 from tests.prediction.tiny_model import write_sound as write_samples
 from triaffect.errors import ModelError, TriaffectError
-from triaffect.features.engines import node
-from triaffect.features.engines.cluster import MOST_TRIES, Cluster
+from triaffect.features import engines
+from triaffect.features.engines import MOST_TRIES, Cluster
 from triaffect.features.extraction import extract
-from triaffect.features.extraction_worker import Job, Outcome, Settings, Worker, spill_folder
+from triaffect.features.extraction_worker import (
+    ExtractionSettings,
+    Job,
+    Outcome,
+    Worker,
+    spill_folder,
+)
 from triaffect.features.store import FeatureStore
 from triaffect.types import Window
 
@@ -185,7 +191,7 @@ def test_what_a_removed_node_had_is_done_again_and_nothing_else(nodes, whole, tm
         ((name, worker),) = (each[:2] for each in corpus.begun() if each[2] == victim.node_id)
         lost.append(name)
         nodes.remove_node(victim, allow_graceful=False)
-        until(lambda: not node._lives(int(worker)))
+        until(lambda: not engines._lives(int(worker)))
         corpus.go.touch()
 
     try:
@@ -193,7 +199,7 @@ def test_what_a_removed_node_had_is_done_again_and_nothing_else(nodes, whole, tm
             report = run(corpus, tmp_path / "s", nodes)
     finally:
         nodes.add_node(num_cpus=1)
-        node._sweep()  # as the next worker on that machine does
+        engines._sweep()  # as the next worker on that machine does
     assert (report.added, report.failures) == (6, {})
     assert corpus.times() == Counter([*NAMES, *lost])
     assert same_files(one, tmp_path / "s")
@@ -218,7 +224,7 @@ import signal
 import sys
 from pathlib import Path
 from tests.features.made_corpus import MadeCorpus
-from triaffect.features.engines.cluster import Cluster
+from triaffect.features.engines import Cluster
 from triaffect.features.extraction import extract
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
@@ -264,7 +270,7 @@ def test_a_network_that_does_not_work_ends_the_extraction(nodes, whole, tmp_path
 
 
 def test_a_node_with_other_packages_is_refused(nodes, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(node, "_versions", lambda: {"numpy": "1.0"})
+    monkeypatch.setattr(engines, "_versions", lambda: {"numpy": "1.0"})
     with pytest.raises(TriaffectError, match=r"the machine .* expected numpy 1\.0, got 2"):
         run(MadeCorpus(whole[0]), tmp_path / "s", nodes)
 
@@ -283,18 +289,18 @@ def test_a_missing_ray_is_told(whole, tmp_path, monkeypatch):
 
 
 def test_a_node_needs_the_corpus_alone_and_sends_rows_in_pieces(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(node, "PIECE_BYTES", 100)
+    monkeypatch.setattr(engines, "PIECE_BYTES", 100)
     corpus = MadeCorpus(shutil.copytree(whole[0], tmp_path / "corpus"))
     write_samples(corpus.root / "a.wav", tone(2.5))
     face, _ = face_folder(tmp_path / "face")
     voice, _ = voice_folder(tmp_path / "voice", Window(1.0, 0.25, causal=False))
-    settings = Settings(corpus, str(face.path), str(voice.path), tmp_path / "pending")
+    settings = ExtractionSettings(corpus, str(face.path), str(voice.path), tmp_path / "pending")
     job = Job(0, corpus.sources()[0])
     expected = Worker(settings, lambda: False)(job)
-    parcel = node.pack(settings)
+    parcel = engines.pack(settings)
     shutil.rmtree(face.path)
     shutil.rmtree(voice.path)
-    *pieces, outcome = node.NodeWorker(parcel).messages(job)
+    *pieces, outcome = engines.NodeWorker(parcel).messages(job)
     assert isinstance(outcome, Outcome)
     assert (outcome.faces, outcome.voices) == (expected.faces, expected.voices) == (7, 11)
     for path in spill_folder(settings.pending, 0).iterdir():
@@ -306,19 +312,21 @@ def test_a_node_needs_the_corpus_alone_and_sends_rows_in_pieces(whole, tmp_path,
 
 def test_a_node_without_the_corpus_is_refused(whole, tmp_path):
     corpus = MadeCorpus(tmp_path / "elsewhere")
-    parcel = node.pack(Settings(corpus, "gray64", "none", tmp_path / "pending"))
+    parcel = engines.pack(ExtractionSettings(corpus, "gray64", "none", tmp_path / "pending"))
     with pytest.raises(TriaffectError, match=r"expected the corpus at .*elsewhere.*same path"):
-        node.NodeWorker(parcel)
+        engines.NodeWorker(parcel)
 
 
 def test_what_a_killed_worker_left_is_removed_by_the_next(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
-    kept, gone = (tmp_path / f"{node._prefix()}{pid}-x" for pid in (os.getpid(), ended.pid))
+    kept, gone = (tmp_path / f"{engines._prefix()}{pid}-x" for pid in (os.getpid(), ended.pid))
     for folder in (kept, gone):
         (folder / "000000").mkdir(parents=True)
-    parcel = node.pack(Settings(MadeCorpus(whole[0]), "gray64", "none", tmp_path / "pending"))
-    node.NodeWorker(parcel)
+    parcel = engines.pack(
+        ExtractionSettings(MadeCorpus(whole[0]), "gray64", "none", tmp_path / "pending")
+    )
+    engines.NodeWorker(parcel)
     assert kept.exists()
     assert not gone.exists()

@@ -15,7 +15,7 @@ from triaffect.io.durations import parse_duration
 from triaffect.io.workers import count_cores
 
 if TYPE_CHECKING:
-    from triaffect.features.engines.engine import Engine
+    from triaffect.features.engines import Engine
 
 _LONGEST_DELAY_S = 10.0
 """Raters' delays are known from 0.2 s to 6 s; more is a mistake in the unit."""
@@ -127,8 +127,7 @@ def extract(
 
 
 def _engine(name: EngineName, ray_address: str | None, jobs: int | None) -> Engine:
-    from triaffect.features.engines.cluster import Cluster
-    from triaffect.features.engines.processes import Processes
+    from triaffect.features.engines import Cluster, Processes
 
     if name is EngineName.RAY:
         return Cluster(ray_address, jobs)

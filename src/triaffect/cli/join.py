@@ -12,7 +12,7 @@ from triaffect.cli._shared import progress_bar
 from triaffect.errors import StoreError
 
 if TYPE_CHECKING:
-    from triaffect.features.external.join import Report
+    from triaffect.features.external.join import JoinReport
     from triaffect.features.store import FeatureStore
 
 _NAMED = 10
@@ -72,7 +72,7 @@ def join(
         raise typer.Exit(1)
 
 
-def _tell(report: Report, store: FeatureStore, name: str) -> None:
+def _tell(report: JoinReport, store: FeatureStore, name: str) -> None:
     """Warnings for what was not joined, and one line on what was."""
     from triaffect.datasets.windows import external_rows
 

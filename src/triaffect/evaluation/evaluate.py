@@ -22,8 +22,7 @@ from triaffect.evaluation.results import (
     StageResult,
 )
 from triaffect.features.model_folder import DESCRIPTION, load_model_folder
-from triaffect.features.own_networks import check_networks
-from triaffect.features.store import FeatureStore
+from triaffect.features.store import FeatureStore, check_networks
 from triaffect.metrics.abaw import EVERY_ROW, chance_score, score_statistics, statistics_of
 from triaffect.metrics.bootstrap import bootstrap
 from triaffect.prediction.heads import Fusion

@@ -21,12 +21,11 @@ import numpy as np
 
 from triaffect.corpora.base import Corpus, is_stills
 from triaffect.errors import StoreError, TriaffectError
-from triaffect.features.engines.engine import Engine
-from triaffect.features.engines.processes import Processes
+from triaffect.features.engines import Engine, Processes
 from triaffect.features.extraction_worker import (
+    ExtractionSettings,
     Job,
     Outcome,
-    Settings,
     spill_folder,
     spilled_faces,
     spilled_voices,
@@ -50,7 +49,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass
-class Report:
+class ExtractionReport:
     """What an extraction did.
 
     Attributes:
@@ -85,7 +84,7 @@ def extract(
     limit: int | None = None,
     progress: Progress = lambda done, total, source: None,
     tasks: Sequence[Task] | None = None,
-) -> Report:
+) -> ExtractionReport:
     """Extract every source of a corpus that a store does not have yet.
 
     Args:
@@ -110,14 +109,14 @@ def extract(
     started = time.monotonic()
     extractors = face_extractor(face), voice_extractor(voice)
     face_spec, voice_spec = (extractor.spec if extractor else None for extractor in extractors)
-    report = Report(mistakes=[str(mistake) for mistake in corpus.problems()])
+    report = ExtractionReport(mistakes=[str(mistake) for mistake in corpus.problems()])
     tasks = tasks or available_tasks()
     with StoreWriter.create_or_resume(store_path, face_spec, voice_spec, tasks) as writer:
         for part, extractor in zip(("face", "voice"), extractors, strict=True):
             if isinstance(extractor, OnnxFace | OnnxVoice):
                 copy_part(extractor.folder, part, store_path / EXTRACTORS / part)
         todo = _jobs(_missing(corpus, limit, writer, report), face)
-        settings = Settings(corpus, face, voice, store_path / PENDING)
+        settings = ExtractionSettings(corpus, face, voice, store_path / PENDING)
         shutil.rmtree(settings.pending, ignore_errors=True)
         engine = Processes(workers) if isinstance(workers, int) else workers
         try:
@@ -129,7 +128,7 @@ def extract(
 
 
 def _missing(
-    corpus: Corpus, limit: int | None, writer: StoreWriter, report: Report
+    corpus: Corpus, limit: int | None, writer: StoreWriter, report: ExtractionReport
 ) -> Iterator[Source]:
     """Sources that the store does not have."""
     for source in islice(corpus.sources(), limit):
@@ -173,11 +172,11 @@ def _jobs(sources: Iterator[Source], face: str) -> list[Job]:
 class _Writing:
     """The parent's half of an extraction."""
 
-    settings: Settings
+    settings: ExtractionSettings
     face: ExtractorSpec | None
     voice: ExtractorSpec | None
     writer: StoreWriter
-    report: Report
+    report: ExtractionReport
 
     def run(self, todo: list[Job], engine: Engine, progress: Progress) -> None:
         """Write each source as soon as its last part has come."""

@@ -40,7 +40,7 @@ _Key = tuple[int, int, float]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ExtractionSettings:
     """What every job of an extraction has in common; sent to each worker.
 
     Attributes:
@@ -188,7 +188,7 @@ class Worker:
         ModelError: There is no such extractor.
     """
 
-    def __init__(self, settings: Settings, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, settings: ExtractionSettings, is_cancelled: Callable[[], bool]) -> None:
         cv2.setNumThreads(1)
         self._settings, self._is_cancelled = settings, is_cancelled
         self._face = face_extractor(settings.face)

@@ -17,8 +17,7 @@ from torch import nn
 from triaffect.errors import ModelError, RunError
 from triaffect.features.extractors.registry import DEFAULT, SHIPPED
 from triaffect.features.model_folder import file_hash, load_model_folder
-from triaffect.features.own_networks import check_networks
-from triaffect.features.store import FeatureStore
+from triaffect.features.store import FeatureStore, check_networks
 from triaffect.io.atomic import (
     LOCK,
     disk_errors,

@@ -32,8 +32,7 @@ from triaffect.evaluation.submission.test_list import (
 )
 from triaffect.features.external.format import OWN_STREAMS, ExternalStream
 from triaffect.features.model_folder import DESCRIPTION, ModelFolder, load_model_folder
-from triaffect.features.own_networks import check_networks
-from triaffect.features.store import FeatureStore
+from triaffect.features.store import FeatureStore, check_networks
 from triaffect.features.timeline import nearest_rows
 from triaffect.io.atomic import replace_file
 from triaffect.metrics.thresholds import read_thresholds

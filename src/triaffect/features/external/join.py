@@ -41,7 +41,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass
-class Report:
+class JoinReport:
     """What a joining did.
 
     Attributes:
@@ -110,7 +110,7 @@ def join(
     spec: ExternalSpec,
     replace_all: bool = False,
     progress: Progress | None = None,
-) -> Report:
+) -> JoinReport:
     """Join features to a store as a stream of its own.
 
     Args:
@@ -124,7 +124,7 @@ def join(
         StoreError: Nothing could be joined, or the stream is there and is another.
         TableError: The table is none, or does not say which source a row belongs to.
     """
-    started_s, report = time.monotonic(), Report()
+    started_s, report = time.monotonic(), JoinReport()
     by_id = {entry.source: entry for entry in store.entries}
     if not by_id:
         raise StoreError("a store with sources", "an empty one", where=store.path)
@@ -150,7 +150,11 @@ def join(
 
 
 def _join_one(
-    writer: ExternalWriter, store: FeatureStore, entry: StoredSource, part: _Part, report: Report
+    writer: ExternalWriter,
+    store: FeatureStore,
+    entry: StoredSource,
+    part: _Part,
+    report: JoinReport,
 ) -> None:
     done, file = writer.done(part.source), part.file()
     if done and (done.bytes, done.sha256) == (file.bytes, file.sha256):
@@ -171,7 +175,7 @@ def _join_one(
 
 
 def _in_folder(
-    folder: Path, spec: ExternalSpec, sources: list[str], report: Report
+    folder: Path, spec: ExternalSpec, sources: list[str], report: JoinReport
 ) -> tuple[int, Iterator[_Part]]:
     """Number of sources that have a file, and these."""
     files, report.mistakes = files_in(folder)
@@ -199,7 +203,7 @@ def _in_folder(
 
 
 def _in_table(
-    path: Path, spec: ExternalSpec, sources: list[str], report: Report
+    path: Path, spec: ExternalSpec, sources: list[str], report: JoinReport
 ) -> tuple[int, Iterator[_Part]]:
     """Number of sources that a table has rows of, and these, each when its rows are all read."""
     if path.suffix.lower() not in SUFFIXES[1:] or not path.is_file():

@@ -1,8 +1,11 @@
-"""Jobs on the machines of a Ray cluster.
+"""Where the jobs of an extraction are computed: processes of this machine, or a Ray cluster.
 
-A task of one processor computes one job and streams the files of its rows back, a few pieces
-ahead at most. Ray is not asked to repeat tasks: when a process or a node is gone, what came of
-the job is dropped and the job starts afresh, `MOST_TRIES` times in all.
+On a cluster a task of one processor computes one job, into files of a folder of its own, and
+sends these in pieces, a few ahead at most: neither side needs memory for a long video, and no
+disk is shared. Networks come with the extraction and are checked against their hashes; the
+corpus's files must be there, at the same path. Ray is not asked to repeat tasks: when a process
+or a node is gone, what came of the job is dropped and the job starts afresh, `MOST_TRIES` times
+in all.
 """
 
 from __future__ import annotations
@@ -11,25 +14,203 @@ import logging
 import os
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from triaffect.errors import TriaffectError
-from triaffect.features.engines.node import Message, NodeWorker, pack
-from triaffect.features.extraction_worker import Job, Outcome, Settings, died, spill_folder
+from triaffect.features.extraction_worker import (
+    ExtractionSettings,
+    Job,
+    Outcome,
+    Worker,
+    died,
+    spill_folder,
+)
+from triaffect.features.extractors.registry import folder_of
 from triaffect.features.extractors.session import first_line
+from triaffect.features.model_folder import DESCRIPTION, load_model_folder
+from triaffect.io.workers import WorkerPool
+
+
+class Engine(Protocol):
+    """Computes the jobs of an extraction."""
+
+    def outcomes(self, settings: ExtractionSettings, todo: Sequence[Job]) -> Generator[Outcome]:
+        """Results of the jobs, in their order; close the iterator to stop early.
+
+        The rows of a job are in its `spill_folder` on this machine when its outcome
+        comes. A job that kills its process has the outcome `died`.
+
+        Args:
+            settings: The extraction.
+            todo: The jobs.
+
+        Raises:
+            ModelError: A network does not work.
+            TriaffectError: Nothing can be computed here.
+        """
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Computes in processes; `Engine` says how.
+
+    Attributes:
+        jobs: How many; 1 computes in this one.
+    """
+
+    jobs: int = 1
+
+    def outcomes(self, settings: ExtractionSettings, todo: Sequence[Job]) -> Generator[Outcome]:
+        """Results of the jobs, in their order."""
+        return WorkerPool(partial(Worker, settings), died).results(todo, self.jobs)
+
+
+PIECE_BYTES = 4 * 2**20
+DECIDING = ("triaffect", "av", "numpy", "onnxruntime", "opencv-python-headless")
+"""Packages whose version may change a bit of a row."""
+
+Message = tuple[str, bytes] | Outcome | TriaffectError
+"""A piece of the file of that name; in the end the outcome, or why nothing can be computed."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """All that a node needs beside the corpus's files.
+
+    Attributes:
+        settings: The extraction, of which only corpus and extractors count there.
+        networks: Files by name of the model folders of "face" and "voice" that have one.
+        versions: Version by package that the parent has.
+    """
+
+    settings: ExtractionSettings
+    networks: dict[str, dict[str, bytes]]
+    versions: dict[str, str]
+
+
+def pack(settings: ExtractionSettings) -> Parcel:
+    """Put together what nodes need.
+
+    Raises:
+        ModelError: A model folder is missing, incomplete or changed.
+    """
+    names = {"face": settings.face, "voice": settings.voice}
+    folders = {part: folder_of(name) for part, name in names.items()}
+    networks = {part: _content(path) for part, path in folders.items() if path is not None}
+    return Parcel(settings, networks, _versions())
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    manifest = load_model_folder(path).manifest
+    names = {DESCRIPTION, *manifest.files, *(part.file for part in manifest.parts.values())}
+    return {name: (path / name).read_bytes() for name in names}
+
+
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in DECIDING}
+
+
+class NodeWorker:
+    """Computes jobs in one process of a node.
+
+    Raises:
+        TriaffectError: The node has other versions, or not the corpus.
+        ModelError: A network does not work.
+    """
+
+    def __init__(self, parcel: Parcel) -> None:
+        _check_node(parcel)
+        _sweep()
+        self._pending = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-"))
+        try:
+            names = {
+                part: str(_unpack(self._pending / part, content))
+                for part, content in parcel.networks.items()
+            }
+            known = parcel.settings
+            face, voice = names.get("face", known.face), names.get("voice", known.voice)
+            self._compute = Worker(
+                ExtractionSettings(known.corpus, face, voice, self._pending), lambda: False
+            )
+        finally:
+            shutil.rmtree(self._pending, ignore_errors=True)
+
+    def messages(self, job: Job) -> Iterator[Message]:
+        """Compute a job; give the pieces of its files in their order, then its outcome."""
+        self._pending.mkdir(mode=0o700, exist_ok=True)
+        try:
+            outcome = self._compute(job)
+            for path in sorted(spill_folder(self._pending, job.number).iterdir()):
+                yield from _pieces(path)
+        finally:
+            shutil.rmtree(self._pending, ignore_errors=True)
+        yield outcome  # last: with it the parent may end, and this process with that
+
+
+def _pieces(path: Path) -> Iterator[tuple[str, bytes]]:
+    with path.open("rb") as stream:
+        while piece := stream.read(PIECE_BYTES):
+            yield path.name, piece
+
+
+def _check_node(parcel: Parcel) -> None:
+    here = f"the machine {socket.gethostname()}"
+    there = _versions()
+    for package, wanted in parcel.versions.items():
+        if there[package] != wanted:
+            remedy = "install the same versions on every machine"
+            raise TriaffectError(f"{package} {wanted}", there[package], remedy, where=here)
+    root = parcel.settings.corpus.root
+    if not root.exists():
+        remedy = "mount or copy it to the same path on every machine"
+        raise TriaffectError(f"the corpus at {root}", "no such file or folder", remedy, where=here)
+
+
+def _unpack(folder: Path, content: dict[str, bytes]) -> Path:
+    folder.mkdir()
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def _prefix() -> str:
+    """Of the folders that workers of this machine keep rows in; the host tells containers apart."""
+    return f"triaffect-rows-{socket.gethostname()}-"
+
+
+def _sweep() -> None:
+    """Remove what killed workers left."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_prefix()}*"):
+        pid = path.name.removeprefix(_prefix()).split("-")[0]
+        if pid.isdigit() and not _lives(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
 
 MOST_TRIES = 3
 """How often a job may kill its process."""
 _AHEAD = 4
 """Jobs a processor may be ahead of the one whose result is waited for."""
 _PIECES_AHEAD = 4
-"""Pieces of rows that wait in Ray's memory for a job, see `node.PIECE_BYTES`."""
+"""Pieces of rows that wait in Ray's memory for a job, see `PIECE_BYTES`."""
 _ENDING_S = 5.0
 """How long tasks may take to clean up after they were told to stop."""
 LOCAL, AUTO = "local", "auto"
@@ -39,7 +220,7 @@ _ANSWER_S = 10.0
 
 @dataclass(frozen=True)
 class Cluster:
-    """Computes on a Ray cluster; `engine.Engine` says how.
+    """Computes on a Ray cluster; `Engine` says how.
 
     Attributes:
         address: ``HOST:PORT`` of its head node; "auto" for the one running on this machine;
@@ -50,7 +231,7 @@ class Cluster:
     address: str | None = None
     jobs: int | None = None
 
-    def outcomes(self, settings: Settings, todo: Sequence[Job]) -> Generator[Outcome]:
+    def outcomes(self, settings: ExtractionSettings, todo: Sequence[Job]) -> Generator[Outcome]:
         """Results of the jobs, in their order."""
         if not todo:
             return
@@ -142,7 +323,7 @@ class _Flight:
     """
 
     ray: Any
-    settings: Settings
+    settings: ExtractionSettings
     todo: Sequence[Job]
     most: int
     running: dict[Any, int] = field(default_factory=dict)
