@@ -21,7 +21,7 @@ from measure import Measurement, measure, report
 from numpy.typing import NDArray
 from portrait_video import FRAME_RATE, SOUND_RATE, portrait
 
-from triaffect.faces.alignment import align_many
+from triaffect.faces.alignment import align_all
 from triaffect.faces.detection import CenterFace
 from triaffect.faces.tracking import FaceFollower
 from triaffect.media.audio import sound_chunks
@@ -76,7 +76,7 @@ def stages(
     detector, follower = CenterFace(), FaceFollower(CenterFace(), DETECTION_INTERVAL_S)
     found = [follower(frame.rgb, frame.time_s)[0] for frame in frames]
     crops = np.concatenate(
-        [align_many(each.rgb, one.landmarks) for each, one in zip(frames, found, strict=True)]
+        [align_all(each.rgb, one.landmarks) for each, one in zip(frames, found, strict=True)]
     )
     part = predictor._fusion.part
     window = np.zeros((len(crops), len(part.window.offsets_s()), part.face_dim), np.float32)
@@ -94,7 +94,7 @@ def stages(
     yield (
         "align",
         lambda: (
-            align_many(each.rgb, one.landmarks) for each, one in zip(frames, found, strict=True)
+            align_all(each.rgb, one.landmarks) for each, one in zip(frames, found, strict=True)
         ),
     )
     yield "face network", lambda: [predictor._face(crops)]

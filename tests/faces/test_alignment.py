@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.transform import SimilarityTransform
 
-from triaffect.faces.alignment import TEMPLATE, align, align_many, similarity
+from triaffect.faces.alignment import TEMPLATE, align, align_all, similarity
 
 ANGLE = st.floats(-np.pi, np.pi)
 SCALE = st.floats(0.05, 20)
@@ -116,7 +116,7 @@ def test_other_sizes_show_the_same(portrait):
 
 def test_many_is_each(portrait):
     several = np.stack([LANDMARKS, LANDMARKS + 20, LANDMARKS * 0.8])
-    crops = align_many(portrait, several)
+    crops = align_all(portrait, several)
     for crop, points in zip(crops, several, strict=True):
         np.testing.assert_array_equal(crop, align(portrait, points))
-    assert align_many(portrait, several[:0]).shape == (0, 112, 112, 3)
+    assert align_all(portrait, several[:0]).shape == (0, 112, 112, 3)

@@ -7,7 +7,7 @@ import skimage.data
 
 from tests.features.made_corpus import MadeCorpus
 from tests.shared import SHARED, needs_shared
-from triaffect.faces.alignment import align_many
+from triaffect.faces.alignment import align_all
 from triaffect.faces.detection import SMALL_PX, CenterFace
 from triaffect.faces.stream import DETECTION_INTERVAL_S, FaceStream, resize_crop
 from triaffect.features.extraction import extract
@@ -110,7 +110,7 @@ def test_extraction_sees_of_a_video_what_prediction_sees(tmp_path, monkeypatch):
 
 def test_threads_change_nothing(tmp_path):
     path, faces = clip_with_a_cut(tmp_path / "clip.mp4"), FaceStream()
-    plain, ahead = faces.follow(VideoFrames(path)), faces.follow_ahead(VideoFrames(path))
+    plain, ahead = faces.follow(VideoFrames(path)), faces.follow_prefetched(VideoFrames(path))
     for one, other in zip(plain, ahead, strict=True):
         assert (one.index, one.time_s) == (other.index, other.time_s)
         assert np.array_equal(one.crops, other.crops)
@@ -123,7 +123,7 @@ def test_crops_are_those_of_the_detector_and_sources_do_not_mix():
     for _ in range(2):
         (frame,) = faces.follow([Frame(7, 1.5, picture)])
         expected = CenterFace()(picture)
-        assert np.array_equal(frame.crops, align_many(picture, expected.landmarks))
+        assert np.array_equal(frame.crops, align_all(picture, expected.landmarks))
         assert (frame.index, frame.time_s, frame.tracks.tolist()) == (7, 1.5, [0])
 
 

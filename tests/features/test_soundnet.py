@@ -13,10 +13,10 @@ from triaffect.features.extractors.soundnet import (
     PLAIN,
     RATE,
     Blocks,
-    Layout,
+    LayerLayout,
+    RingBuffer,
+    Segments,
     SoundNet,
-    Stretches,
-    Tape,
     best_share,
 )
 from triaffect.types import Window
@@ -83,7 +83,7 @@ def test_equal_to_every_window_on_its_own(hop, samples, length, cuts, causal, sh
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(soundnet, "PIECE_S", piece)
         times_s, rows = joined(SoundNet(BLOCKS, window, share), chunks)
-    cut = list(Stretches(window, RATE, None)([wave]))
+    cut = list(Segments(window, RATE, None)([wave]))
     np.testing.assert_array_equal(times_s, np.concatenate([[], *(times for times, _ in cut)]))
     windows = [each for _, batch in cut for each in batch]
     assert len(rows) == len(windows)
@@ -98,13 +98,13 @@ def test_a_hop_that_drifts_off_its_first_remainders(monkeypatch):
     window = Window(5000 / RATE, 320.3 / RATE)
     wave = RNG.uniform(-1, 1, 12_000).astype(np.float32)
     _, rows = joined(SoundNet(BLOCKS, window, BOTH), [wave])
-    windows = np.concatenate([batch for _, batch in Stretches(window, RATE, None)([wave])])
+    windows = np.concatenate([batch for _, batch in Segments(window, RATE, None)([wave])])
     assert len(rows) > 20
     np.testing.assert_allclose(rows, [alone(each) for each in windows], rtol=1e-5, atol=1e-5)
 
 
 def test_layout_of_ten_seconds():
-    layout = Layout(220_500)
+    layout = LayerLayout(220_500)
     assert (layout.pooled_1, layout.clean_1) == (13_781, 13_779)
     assert (layout.pooled_2, layout.clean_2) == (861, 860)
 
@@ -130,13 +130,13 @@ def test_what_is_shared_by_hop(hop, share):
 @pytest.mark.parametrize("share", [PLAIN, FIRST, BOTH])
 def test_what_is_in_hand_stays_small(share, monkeypatch):
     tapes = []
-    real = Tape.__init__
+    real = RingBuffer.__init__
 
     def remembered(self, *args):
         real(self, *args)
         tapes.append(self)
 
-    monkeypatch.setattr(Tape, "__init__", remembered)
+    monkeypatch.setattr(RingBuffer, "__init__", remembered)
     monkeypatch.setattr(soundnet, "PIECE_S", 0.2)
     net = SoundNet(BLOCKS, Window(5000 / RATE, 0.05), share)
     largest = 0
@@ -148,7 +148,7 @@ def test_what_is_in_hand_stays_small(share, monkeypatch):
 
 
 def test_a_tape_forgets_only_what_it_is_told():
-    tape, number = Tape((2,), -5), np.random.default_rng(0)
+    tape, number = RingBuffer((2,), -5), np.random.default_rng(0)
     expected = np.zeros((2, 0), np.float32)
     first = -5
     for _ in range(200):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triaffect.features.extractors.soundnet import Stretches
+from triaffect.features.extractors.soundnet import Segments
 from triaffect.types import Window
 
 
@@ -48,8 +48,8 @@ def test_equal_to_cutting_the_whole(count, span, hop, causal, padded, cuts, batc
     series = np.arange(1, count + 1, dtype=np.float32)
     pad = np.float32(-1)
     chunks = np.split(series, sorted(c for c in cuts if c <= count))
-    stretches = Stretches(window, rate, np.asarray(pad) if padded else None, batch)
-    got = list(stretches(chunks))
+    segments = Segments(window, rate, np.asarray(pad) if padded else None, batch)
+    got = list(segments(chunks))
     times, cut = reference(series, window, rate, pad if padded else None)
     assert [len(b) for _, b in got[:-1]] == [batch] * max(0, len(got) - 1)
     np.testing.assert_allclose(np.concatenate([[], *(t for t, _ in got)]), times)
@@ -67,6 +67,6 @@ def test_what_is_in_hand_stays_small(causal):
             alive.append(k)
             yield np.full(100, k, np.float32)
 
-    stretches = Stretches(Window(2.0, 0.1, causal), 100, np.asarray(np.float32(0)), batch=4)
-    for times_s, _ in stretches(chunks()):
+    segments = Segments(Window(2.0, 0.1, causal), 100, np.asarray(np.float32(0)), batch=4)
+    for times_s, _ in segments(chunks()):
         assert len(alive) <= times_s[-1] + 1.0 + 4  # seconds read, one chunk each

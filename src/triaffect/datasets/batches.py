@@ -26,8 +26,8 @@ def stripe(rng: np.random.Generator, count: int, length: int, share: float) -> T
     """One run of hidden places in each row, of at most ``share``, shape (count, length) bool."""
     width = (uniform(rng, count, 0, share) * length)[:, None]
     start = (uniform(rng, count, 0, 1)[:, None]) * (length - width)
-    place = torch.arange(length)[None]
-    return (place >= start) & (place < start + width)
+    position = torch.arange(length)[None]
+    return (position >= start) & (position < start + width)
 
 
 def some(rng: np.random.Generator, count: int, share: float) -> Tensor:
@@ -112,20 +112,20 @@ def label_rows(
         keep &= np.select([label_set == key for key in whole], list(whole.values()), all_whole)
     if drop_minus_one:
         keep &= ~((label_set == VALENCE_AROUSAL.key) & _lowest_is_minus_one(moments, tasks))
-    kept = np.flatnonzero(keep)
+    rows = np.flatnonzero(keep)
     return Rows(
-        moments=kept,
-        split=moments.dictionary_column("split").take(kept),
-        label_set=label_set.take(kept),
-        corpus=_corpora(moments).take(kept),
-        targets={task.key: _targets(moments, task, kept) for task in tasks},
+        moments=rows,
+        split=moments.dictionary_column("split").take(rows),
+        label_set=label_set.take(rows),
+        corpus=_corpora(moments).take(rows),
+        targets={task.key: _targets(moments, task, rows) for task in tasks},
     )
 
 
-def _targets(moments: Moments, task: Task, kept: IntArray) -> Targets:
+def _targets(moments: Moments, task: Task, rows: IntArray) -> Targets:
     """Labels of the kept rows; no more than one task's are held twice meanwhile."""
     targets = moments.targets(task.key, task.columns)
-    return targets if len(kept) == len(targets) else take(targets, kept)
+    return targets if len(rows) == len(targets) else take(targets, rows)
 
 
 def _lowest_is_minus_one(moments: Moments, tasks: Sequence[Task]) -> BoolArray:

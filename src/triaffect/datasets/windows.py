@@ -64,7 +64,7 @@ _HALF_FRAME = 0.5
 
 
 @dataclass(frozen=True)
-class WindowSpec:
+class WindowLookup:
     """How a moment looks at a stream of vectors.
 
     Attributes:
@@ -116,14 +116,14 @@ class _Stream:
     count: int
 
 
-def face_windows(store: FeatureStore, moments: Moments, spec: WindowSpec) -> RowNumbers:
+def face_windows(store: FeatureStore, moments: Moments, spec: WindowLookup) -> RowNumbers:
     """Row of every window position's face vector, -1 where absent, shape (N, W)."""
     stream = _Stream(store.face_timeline, lambda _: True, len(store.face))
     return _windows(store, stream, moments, spec)
 
 
 def external_windows(
-    store: FeatureStore, stream: ExternalStream, moments: Moments, spec: WindowSpec
+    store: FeatureStore, stream: ExternalStream, moments: Moments, spec: WindowLookup
 ) -> RowNumbers:
     """Row of every window position in an external stream, -1 where absent, shape (N, W).
 
@@ -169,7 +169,7 @@ def stored_voices(store: FeatureStore, moments: Moments) -> RowNumbers:
 
 
 def _windows(
-    store: FeatureStore, stream: _Stream, moments: Moments, spec: WindowSpec
+    store: FeatureStore, stream: _Stream, moments: Moments, spec: WindowLookup
 ) -> RowNumbers:
     instants, window = _Instants.of(moments, spec.single_task_offset), spec.window
     result = absent((len(moments), len(window.offsets_s())), stream.count)
@@ -340,21 +340,24 @@ class WindowSamples:
         moments: Moments | None = None,
         streams: Streams = OWN,
     ) -> None:
-        wanted = store.moments if moments is None else moments
-        spec = WindowSpec(window, in_frames, single_task_frame_offset)
-        self._face, faces = _faces(store, streams.face, wanted, spec)
-        self._voice, voices = _voices(store, streams.voice, wanted)
+        selected = store.moments if moments is None else moments
+        spec = WindowLookup(window, in_frames, single_task_frame_offset)
+        self._face, faces = _faces(store, streams.face, selected, spec)
+        self._voice, voices = _voices(store, streams.voice, selected)
         extra = {name: store.external(name) for name in streams.extra}
         self._extra = {name: stream.values for name, stream in extra.items()}
-        extras = {name: external_rows(store, stream, wanted) for name, stream in extra.items()}
+        extras = {name: external_rows(store, stream, selected) for name, stream in extra.items()}
         usable = np.any([(faces >= 0).any(1), voices >= 0, *(r >= 0 for r in extras.values())], 0)
         if complete:
             usable = (faces >= 0).all(1) & (voices >= 0)
         self.rows: Rows = label_rows(
-            wanted, usable, tasks, drop_partial, moments is not None, drop_minus_one
+            selected, usable, tasks, drop_partial, moments is not None, drop_minus_one
         )
-        self._face_rows, self._voice_row = _kept(faces, self.rows), _kept(voices, self.rows)
-        self._extra_row = {name: _kept(rows, self.rows) for name, rows in extras.items()}
+        self._face_rows, self._voice_row = (
+            _select_rows(faces, self.rows),
+            _select_rows(voices, self.rows),
+        )
+        self._extra_row = {name: _select_rows(rows, self.rows) for name, rows in extras.items()}
         if stills_as_video:
             self._face_rows, self._voice_row = as_video(
                 self.rows, self._face_rows, self._voice_row, tasks
@@ -367,12 +370,12 @@ class WindowSamples:
         is absent is zero there; the presence says so.
         """
         names = ("face", "face_present", "voice", "voice_present")
-        found: InputArrays = dict(zip(names, self.arrays(rows), strict=True))
+        arrays: InputArrays = dict(zip(names, self.arrays(rows), strict=True))
         for name, values in self._extra.items():
             row = self._extra_row[name][rows]
-            found[extra_input(name)] = gather(values, row)
-            found[extra_presence(name)] = row >= 0
-        return found
+            arrays[extra_input(name)] = gather(values, row)
+            arrays[extra_presence(name)] = row >= 0
+        return arrays
 
     def arrays(self, rows: IntArray) -> tuple[FloatArray, BoolArray, FloatArray, BoolArray]:
         """The first four arrays of `inputs`."""
@@ -386,7 +389,7 @@ class WindowSamples:
 
 
 def _faces(
-    store: FeatureStore, name: str, moments: Moments, spec: WindowSpec
+    store: FeatureStore, name: str, moments: Moments, spec: WindowLookup
 ) -> tuple[NDArray[np.generic], RowNumbers]:
     """Rows that fill windows, and which of them each moment sees."""
     if name == OWN.face:
@@ -405,6 +408,6 @@ def _voices(
     return stream.values, external_rows(store, stream, moments)
 
 
-def _kept(numbers: RowNumbers, rows: Rows) -> RowNumbers:
+def _select_rows(numbers: RowNumbers, rows: Rows) -> RowNumbers:
     """Those of the rows that are there; no copy if all are."""
     return numbers if len(rows) == len(numbers) else numbers[rows.moments]

@@ -101,7 +101,7 @@ def _shrunk(
     return np.asarray(small, np.uint8), matrix @ np.vstack([back, [0, 0, 1]])
 
 
-def align_many(
+def align_all(
     rgb: NDArray[np.uint8], landmarks: FloatArray, size: int = TEMPLATE_SIZE
 ) -> NDArray[np.uint8]:
     """Cut every face of one picture out.

@@ -275,7 +275,7 @@ class CenterFace:
             return self(rgb)
         blob, zoom = fitted(rgb, self.size or usual_size(max(rgb.shape[:2])))
         near = regions(boxes * np.tile(zoom, 2), blob.shape)
-        return self._kept([self._within(blob, region, self.again) for region in near], zoom)
+        return self._suppress([self._within(blob, region, self.again) for region in near], zoom)
 
     def _may_be_crop(self, rgb: NDArray[np.uint8]) -> bool:
         return self.size is None and max(rgb.shape[:2]) <= SMALL_PX
@@ -283,23 +283,25 @@ class CenterFace:
     def _search(self, rgb: NDArray[np.uint8], size: int | None, threshold: float) -> Detections:
         """Faces of the whole picture, its longer side brought to a size."""
         blob, zoom = fitted(rgb, size or usual_size(max(rgb.shape[:2])))
-        return self._kept([self._within(blob, Region.whole(blob.shape), threshold)], zoom)
+        return self._suppress([self._within(blob, Region.whole(blob.shape), threshold)], zoom)
 
     def _within(self, blob: FloatArray, region: Region, threshold: float) -> Detections:
         """Faces of a part of the network's input, in its pixels, that the part shows whole."""
         heat, scale, offset, landmarks = self.maps(np.ascontiguousarray(region.of(blob)))
-        found = decoded(heat[0, 0], scale[0], offset[0], landmarks[0], threshold)
+        faces = decoded(heat[0, 0], scale[0], offset[0], landmarks[0], threshold)
         corner = np.array([region.left, region.top], np.float32)
-        boxes = found.boxes + np.pad(corner, (0, 2))
-        moved = Detections(boxes, found.landmarks + corner, found.confidence)
+        boxes = faces.boxes + np.pad(corner, (0, 2))
+        moved = Detections(boxes, faces.landmarks + corner, faces.confidence)
         return moved.take(np.flatnonzero(region.shows(boxes, blob.shape)))
 
-    def _kept(self, parts: Sequence[Detections], zoom: FloatArray) -> Detections:
+    def _suppress(self, parts: Sequence[Detections], zoom: FloatArray) -> Detections:
         """One detection a face, in pixels of the picture."""
-        found = Detections.concat(parts)
-        kept = found.take(suppressed(found.boxes, self.overlap))
+        faces = Detections.concat(parts)
+        selected = faces.take(suppressed(faces.boxes, self.overlap))
         xy = np.float32(1) / zoom
-        return Detections(kept.boxes * np.tile(xy, 2), kept.landmarks * xy, kept.confidence)
+        return Detections(
+            selected.boxes * np.tile(xy, 2), selected.landmarks * xy, selected.confidence
+        )
 
     def maps(self, blob: FloatArray) -> list[FloatArray]:
         """Run the network: heat, scale, offset, landmarks as the module describes them."""
@@ -363,20 +365,20 @@ def decoded(
     return Detections(np.concatenate([corner, size], axis=1), points, confidence)
 
 
-def alignable(found: Detections) -> Detections:
+def alignable(faces: Detections) -> Detections:
     """The detections whose landmarks are distinct points; noise can give others."""
-    spread = np.ptp(found.landmarks, axis=1).max(axis=1) if len(found) else np.empty(0)
-    return found.take(np.flatnonzero(spread > _LEAST_SPREAD_PX))  # False for NaN as well
+    spread = np.ptp(faces.landmarks, axis=1).max(axis=1) if len(faces) else np.empty(0)
+    return faces.take(np.flatnonzero(spread > _LEAST_SPREAD_PX))  # False for NaN as well
 
 
 def suppressed(boxes: FloatArray, overlap: float) -> NDArray[np.intp]:
     """Which boxes, surest first, no surer kept one overlaps by more than `overlap`."""
-    kept: list[int] = []
+    selected: list[int] = []
     rest = np.arange(len(boxes))
     while len(rest):
-        kept.append(int(rest[0]))
+        selected.append(int(rest[0]))
         rest = rest[1:][iou(boxes[rest[:1]], boxes[rest[1:]])[0] <= overlap]
-    return np.asarray(kept, np.intp)
+    return np.asarray(selected, np.intp)
 
 
 def iou(one: FloatArray, other: FloatArray) -> FloatArray:

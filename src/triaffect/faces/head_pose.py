@@ -47,8 +47,8 @@ def head_pose(landmarks: FloatArray) -> _Floats:
         Degrees, shape (N, 3); NaN where the landmarks are.
     """
     angles = np.full((len(landmarks), 3), np.nan)
-    known = np.isfinite(landmarks).all(axis=(1, 2))
-    points = landmarks[known].astype(np.float64)
+    finite = np.isfinite(landmarks).all(axis=(1, 2))
+    points = landmarks[finite].astype(np.float64)
     points = points - points.mean(axis=1, keepdims=True)
     # picture = head @ axes, with a row of axes for each direction of the head
     axes = np.linalg.pinv(HEAD - HEAD.mean(axis=0)) @ points
@@ -59,5 +59,5 @@ def head_pose(landmarks: FloatArray) -> _Floats:
     yaw = np.arcsin(np.clip(-away[:, 0], -1, 1))
     pitch = np.arctan2(away[:, 1], away[:, 2])
     roll = np.arctan2(down[:, 0], across[:, 0])
-    angles[known] = np.degrees(np.stack([yaw, pitch, roll], axis=1))
+    angles[finite] = np.degrees(np.stack([yaw, pitch, roll], axis=1))
     return angles

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.faces.alignment import TEMPLATE_SIZE, align_many
+from triaffect.faces.alignment import TEMPLATE_SIZE, align_all
 from triaffect.faces.detection import SMALL_PX, CenterFace, Detections, FaceDetector
 from triaffect.faces.tracking import FaceFollower
 from triaffect.io.prefetch import prefetch
@@ -84,10 +84,10 @@ class FaceStream:
         follower = FaceFollower(self._detector, *self._options)
         for frame in frames:
             detections, tracks = follower(frame.rgb, frame.time_s)
-            crops = align_many(frame.rgb, detections.landmarks)
+            crops = align_all(frame.rgb, detections.landmarks)
             yield FrameFaces(frame.index, frame.time_s, detections, tracks, crops)
 
-    def follow_ahead(self, frames: Iterable[Frame]) -> Generator[FrameFaces]:
+    def follow_prefetched(self, frames: Iterable[Frame]) -> Generator[FrameFaces]:
         """Like `follow`; decoding and detecting each run ahead in a thread of their own."""
         with (
             closing(prefetch(frames, _FRAMES_WAITING)) as decoded,

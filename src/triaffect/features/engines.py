@@ -136,10 +136,10 @@ class NodeWorker:
                 part: str(_unpack(self._pending / part, content))
                 for part, content in parcel.networks.items()
             }
-            known = parcel.settings
-            face, voice = names.get("face", known.face), names.get("voice", known.voice)
+            settings = parcel.settings
+            face, voice = names.get("face", settings.face), names.get("voice", settings.voice)
             self._compute = Worker(
-                ExtractionSettings(known.corpus, face, voice, self._pending), lambda: False
+                ExtractionSettings(settings.corpus, face, voice, self._pending), lambda: False
             )
         finally:
             shutil.rmtree(self._pending, ignore_errors=True)
@@ -165,10 +165,10 @@ def _pieces(path: Path) -> Iterator[tuple[str, bytes]]:
 def _check_node(parcel: Parcel) -> None:
     here = f"the machine {socket.gethostname()}"
     there = _versions()
-    for package, wanted in parcel.versions.items():
-        if there[package] != wanted:
+    for package, number in parcel.versions.items():
+        if there[package] != number:
             remedy = "install the same versions on every machine"
-            raise TriaffectError(f"{package} {wanted}", there[package], remedy, where=here)
+            raise TriaffectError(f"{package} {number}", there[package], remedy, where=here)
     root = parcel.settings.corpus.root
     if not root.exists():
         remedy = "mount or copy it to the same path on every machine"
@@ -207,9 +207,9 @@ def _lives(pid: int) -> bool:
 
 MOST_TRIES = 3
 """How often a job may kill its process."""
-_AHEAD = 4
+_JOBS_IN_ADVANCE = 4
 """Jobs a processor may be ahead of the one whose result is waited for."""
-_PIECES_AHEAD = 4
+_PIECES_IN_ADVANCE = 4
 """Pieces of rows that wait in Ray's memory for a job, see `PIECE_BYTES`."""
 _ENDING_S = 5.0
 """How long tasks may take to clean up after they were told to stop."""
@@ -338,17 +338,17 @@ class _Flight:
             num_cpus=1,
             max_retries=0,
             num_returns="streaming",
-            _generator_backpressure_num_objects=_PIECES_AHEAD,
+            _generator_backpressure_num_objects=_PIECES_IN_ADVANCE,
         )(compute)
 
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes in the order of the jobs."""
-        for wanted in range(len(self.todo)):
-            while wanted not in self.done:
-                self._fill(min(len(self.todo), wanted + self.most * _AHEAD))
+        for number in range(len(self.todo)):
+            while number not in self.done:
+                self._fill(min(len(self.todo), number + self.most * _JOBS_IN_ADVANCE))
                 ready, _ = self.ray.wait(list(self.running), num_returns=1)
                 self._take(ready[0])
-            yield self.done.pop(wanted)
+            yield self.done.pop(number)
 
     def _fill(self, end: int) -> None:
         while len(self.running) < self.most and self.started < end:

@@ -44,7 +44,7 @@ PENDING = "pending"
 ARRAY_SUFFIX, ARRAY_PARTS = ".npz", 16
 """Into how many jobs an array file of images is divided, whatever the number of workers."""
 
-Progress = Callable[[int, int, str], None]
+ExtractionProgress = Callable[[int, int, str], None]
 """Told after each job: jobs done, jobs in all, id of the source."""
 
 
@@ -82,7 +82,7 @@ def extract(
     voice: str,
     workers: int | Engine = 1,
     limit: int | None = None,
-    progress: Progress = lambda done, total, source: None,
+    progress: ExtractionProgress = lambda done, total, source: None,
     tasks: Sequence[Task] | None = None,
 ) -> ExtractionReport:
     """Extract every source of a corpus that a store does not have yet.
@@ -162,8 +162,8 @@ def _changed(corpus: Corpus, source: Source, writer: StoreWriter) -> str:
 def _jobs(sources: Iterator[Source], face: str) -> list[Job]:
     jobs: list[Job] = []
     for source in sources:
-        many = source.images is not None and source.images.suffix == ARRAY_SUFFIX
-        parts = ARRAY_PARTS if many and face != NONE else 1
+        is_array = source.images is not None and source.images.suffix == ARRAY_SUFFIX
+        parts = ARRAY_PARTS if is_array and face != NONE else 1
         jobs += [Job(len(jobs) + part, source, part, parts) for part in range(parts)]
     return jobs
 
@@ -178,7 +178,7 @@ class _Writing:
     writer: StoreWriter
     report: ExtractionReport
 
-    def run(self, todo: list[Job], engine: Engine, progress: Progress) -> None:
+    def run(self, todo: list[Job], engine: Engine, progress: ExtractionProgress) -> None:
         """Write each source as soon as its last part has come."""
         parts: list[Outcome] = []
         with closing(engine.outcomes(self.settings, todo)) as results:

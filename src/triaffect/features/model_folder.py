@@ -335,14 +335,14 @@ class ModelFolder:
         Raises:
             ModelError: If the folder has no such network.
         """
-        found = self.manifest.parts.get(part)
-        if found is None:
+        network_part = self.manifest.parts.get(part)
+        if network_part is None:
             raise ModelError(
                 f"a model folder with a {part} network",
                 f"one with {', '.join(self.manifest.parts) or 'no network'}",
                 where=self.path,
             )
-        return self.path / found.file
+        return self.path / network_part.file
 
     def blocks(self) -> tuple[Path, ...]:
         """The networks that stand before the voice network, checked against their hashes.
@@ -360,8 +360,8 @@ class ModelFolder:
             ModelError: If it is not listed, missing or changed.
         """
         if name not in self.manifest.files:
-            known = ", ".join(self.manifest.files) or "no further file"
-            raise ModelError(f"{name} in {DESCRIPTION}", known, where=self.path)
+            listed = ", ".join(self.manifest.files) or "no further file"
+            raise ModelError(f"{name} in {DESCRIPTION}", listed, where=self.path)
         return _checked(self.path / name, self.manifest.files[name])
 
 
@@ -431,7 +431,7 @@ def copy_part(folder: ModelFolder, part: str, path: Path) -> ModelFolder:
         files |= {path.name: path for path in folder.blocks()}
     files[network.name] = network
     everything = folder.manifest
-    alone = Manifest(
+    single = Manifest(
         name=everything.name,
         version=everything.version,
         licence=everything.licence,
@@ -441,7 +441,7 @@ def copy_part(folder: ModelFolder, part: str, path: Path) -> ModelFolder:
         versions=everything.versions,
         label_origins=everything.label_origins,
     )
-    return write_model_folder(path, alone, files)
+    return write_model_folder(path, single, files)
 
 
 def file_hash(path: Path) -> str:
@@ -467,14 +467,14 @@ def _fill(
     folder: Path, manifest: Manifest, files: Mapping[str, bytes | Path], path: Path
 ) -> Manifest:
     """Write every file of the folder that is to be ``path``; return the manifest with hashes."""
-    hashes = {name: _place(folder, name, content) for name, content in files.items()}
+    hashes = {name: _write_file(folder, name, content) for name, content in files.items()}
     filled = _with_hashes(manifest, hashes, path)
     text = json.dumps(to_json(filled), indent=1, ensure_ascii=False)
-    _place(folder, DESCRIPTION, (text + "\n").encode())
+    _write_file(folder, DESCRIPTION, (text + "\n").encode())
     return filled
 
 
-def _place(folder: Path, name: str, content: bytes | Path) -> str:
+def _write_file(folder: Path, name: str, content: bytes | Path) -> str:
     target = folder / plain_name(name)
     if isinstance(content, Path):
         shutil.copyfile(content, target)

@@ -97,9 +97,9 @@ class StoreWriter:
         face_spec, voice_spec = specs
         with ExitStack() as opened:
             self._files = opened
-            self._face = self._open(store.FACE, *_row_form(face_spec), face)
+            self._face = self._open(store.FACE, *_row_layout(face_spec), face)
             self._keys = self._open(store.FACE_KEYS, KEY_DTYPE, 0, face)
-            self._voice = self._open(store.VOICE, *_row_form(voice_spec), voice)
+            self._voice = self._open(store.VOICE, *_row_layout(voice_spec), voice)
             self._times = self._open(store.VOICE_TIMES, store.TIME_DTYPE, 0, voice)
             self._moments = self._open(store.MOMENTS, _BYTE, 0, moments_end)
             self._log = self._open(store.SOURCES, _BYTE, 0, log.size)
@@ -131,7 +131,7 @@ class StoreWriter:
                 tasks, or one that another process is writing.
         """
         path = Path(path)
-        _check_place(path)
+        _check_folder(path)
         make_folder(path)
         in_use = StoreError(
             "a store that nobody is writing", "one in use", "wait for the other process", where=path
@@ -280,7 +280,7 @@ def _bytes(buffer: pa.Buffer) -> NDArray[np.uint8]:
     return np.frombuffer(buffer, np.uint8)
 
 
-def _row_form(spec: ExtractorSpec | None) -> tuple[np.dtype[Any], int]:
+def _row_layout(spec: ExtractorSpec | None) -> tuple[np.dtype[Any], int]:
     return (spec.row_dtype, spec.dim) if spec else (_BYTE, 0)
 
 
@@ -319,7 +319,7 @@ def _labels_digest(labels: pa.RecordBatch) -> str:
     return digest.hexdigest()
 
 
-def _check_place(path: Path) -> None:
+def _check_folder(path: Path) -> None:
     if path.is_file():
         raise StoreError("a folder for the store", "a file", "choose another name", where=path)
     inside = {child.name for child in path.iterdir()} if path.is_dir() else set()
@@ -347,20 +347,20 @@ def _check_same(
     path: Path, face: ExtractorSpec | None, voice: ExtractorSpec | None, schema: pa.Schema
 ) -> None:
     there = store.read_description(path)
-    for part, had, asked in zip(("face", "voice"), there, (face, voice), strict=True):
-        if had != asked:
+    for part, had, requested in zip(("face", "voice"), there, (face, voice), strict=True):
+        if had != requested:
             raise StoreError(
                 f"the store's {part} extractor {had.describe() if had else 'none'}",
-                asked.describe() if asked else "none",
+                requested.describe() if requested else "none",
                 f"use that extractor, or another store (--{part}, --out)",
                 where=path,
             )
     file = path / store.MOMENTS
     if file.is_file() and file.stat().st_size:
         ends = store.read_log(path).entries
-        kept = store.read_moments(file, ends[-1].moments_end).schema if ends else schema
-        if kept != schema:
-            new = sorted(set(kept.names) ^ set(schema.names))
+        stored_schema = store.read_moments(file, ends[-1].moments_end).schema if ends else schema
+        if stored_schema != schema:
+            new = sorted(set(stored_schema.names) ^ set(schema.names))
             raise StoreError(
                 "a store of the same tasks", f"other label columns: {', '.join(new)}",
                 "make a new store", where=path,

@@ -68,19 +68,19 @@ class Fusion:
         Raises:
             ModelError: The network does not take the rows, or gives another width.
         """
-        known = face_present.any(axis=1) | voice_present
+        present = face_present.any(axis=1) | voice_present
         if self.part.complete:
-            known = face_present.all(axis=1) & voice_present
+            present = face_present.all(axis=1) & voice_present
         every = {
-            task.key: np.full((len(known), task.width), np.nan, np.float32) for task in self.tasks
+            task.key: np.full((len(present), task.width), np.nan, np.float32) for task in self.tasks
         }
-        if known.any():
-            arrays = (face[known], face_present[known], voice[known], voice_present[known])
+        if present.any():
+            arrays = (face[present], face_present[present], voice[present], voice_present[present])
             for task, values in zip(self.tasks, self._run(arrays), strict=True):
-                if values.shape != (known.sum(), task.width):
+                if values.shape != (present.sum(), task.width):
                     got = f"shape {values.shape}"
                     raise ModelError(f"{task.width} outputs {task.key}", got, where=self._path)
-                every[task.key][known] = values
+                every[task.key][present] = values
         return every
 
     def _run(self, arrays: tuple[NDArray[np.generic], ...]) -> list[NDArray[np.float32]]:
@@ -93,9 +93,9 @@ class Fusion:
 
     def _check_dimensions(self, folder: ModelFolder) -> None:
         face, voice = folder.manifest.face, folder.manifest.voice
-        given = [("face", face.dim if face else 0), ("voice", voice.dim if voice else 0)]
+        available = [("face", face.dim if face else 0), ("voice", voice.dim if voice else 0)]
         taken = [("face", self.part.face_dim), ("voice", self.part.voice_dim)]
-        for (name, has), (_, wants) in zip(given, taken, strict=True):
+        for (name, has), (_, wants) in zip(available, taken, strict=True):
             if has != wants:
                 expected = f"{name} vectors of {wants}"
                 raise ModelError(expected, f"a {name} network that gives {has}", where=folder.path)
@@ -109,9 +109,9 @@ class Fusion:
                 raise ModelError(f"a network with '{name}'", got, where=self._path)
 
 
-def _tasks_of(folder: ModelFolder, known: Sequence[Task]) -> tuple[Task, ...]:
-    by_key = {task.key: task for task in known}
-    found = []
+def _tasks_of(folder: ModelFolder, present: Sequence[Task]) -> tuple[Task, ...]:
+    by_key = {task.key: task for task in present}
+    result = []
     for entry in folder.manifest.tasks:
         task = by_key.get(entry["key"])
         if task is None and "plugin" in entry:
@@ -120,5 +120,5 @@ def _tasks_of(folder: ModelFolder, known: Sequence[Task]) -> tuple[Task, ...]:
             expected = f"tasks among {', '.join(by_key)} with their columns"
             remedy = "install the version of triaffect that wrote the model"
             raise ModelError(expected, str(entry), remedy, where=folder.path)
-        found.append(task)
-    return tuple(found)
+        result.append(task)
+    return tuple(result)

@@ -284,7 +284,7 @@ class Predictor:
     ) -> Generator[pa.Table]:
         faces, stride = self._face_memory(), RowStride(self.options.stride_s)
         waiting = Instants.faceless(np.empty(0, np.int64), np.empty(0))
-        with closing(self._faces.follow_ahead(frames)) as stream:
+        with closing(self._faces.follow_prefetched(frames)) as stream:
             while group := list(islice(stream, FRAMES_AT_ONCE)):
                 instants = Instants.concat([_instants_of(frame) for frame in group])
                 faces.add(instants, np.concatenate([frame.crops for frame in group]))
@@ -368,8 +368,8 @@ def _instants_of(frame: FrameFaces) -> Instants:
     time_s = np.full(count, frame.time_s, np.float64)
     if not len(faces):
         return Instants.faceless(number, time_s)
-    about = faces.boxes, faces.confidence, faces.landmarks, sharpness(frame.crops)
-    return Instants(number, time_s, frame.tracks, *about)
+    columns = faces.boxes, faces.confidence, faces.landmarks, sharpness(frame.crops)
+    return Instants(number, time_s, frame.tracks, *columns)
 
 
 class RowStride:

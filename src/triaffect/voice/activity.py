@@ -50,34 +50,34 @@ MOST = 4.0
 """Standard deviations from the mean that a number may lie before it counts as nearer."""
 
 
-def describe(stretches: FloatArray) -> FloatArray:
+def describe(spectra: FloatArray) -> FloatArray:
     """Numbers by which a voice is known.
 
     Args:
-        stretches: Log-mel spectra, shape (N, 100, 64).
+        spectra: Log-mel spectra, shape (N, 100, 64).
 
     Returns:
         Finite numbers that do not depend on level, shape (N, F).
     """
-    loudest = stretches.max(axis=(1, 2), keepdims=True)
-    level = np.maximum(stretches - loudest, np.float32(-_RANGE))
+    loudest = spectra.max(axis=(1, 2), keepdims=True)
+    level = np.maximum(spectra - loudest, np.float32(-_RANGE))
     return np.concatenate([_ripples(level), _course(level)], axis=1)
 
 
-def voice_scores(stretches: FloatArray) -> FloatArray:
+def voice_scores(spectra: FloatArray) -> FloatArray:
     """How surely stretches hold a voice: log odds, `NOTHING` for silence.
 
     Args:
-        stretches: Log-mel spectra, shape (N, 100, 64).
+        spectra: Log-mel spectra, shape (N, 100, 64).
 
     Returns:
         Shape (N,); above 0 it is rather a voice.
     """
     net = _network()
-    standard = np.clip((describe(stretches) - net["mean"]) / net["spread"], -MOST, MOST)
+    standard = np.clip((describe(spectra) - net["mean"]) / net["spread"], -MOST, MOST)
     hidden = np.tanh(standard @ net["hidden"] + net["hidden_bias"])
     scores = hidden @ net["out"] + net["out_bias"]
-    silent = stretches.max(axis=(1, 2)) <= FLOOR
+    silent = spectra.max(axis=(1, 2)) <= FLOOR
     return np.where(silent, np.float32(NOTHING), scores).astype(np.float32)
 
 

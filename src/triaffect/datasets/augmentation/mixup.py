@@ -111,5 +111,5 @@ def _mixed(targets: Targets, partner: IntArray, share: float) -> Targets:
     weight = own + other
     part = np.where(weight > 0, own / np.where(weight > 0, weight, 1), share)[:, None]
     values = part * targets.values + (1 - part) * targets.values[partner]
-    kept = np.where(targets.valid, values, targets.values)
-    return Targets(kept.astype(np.float32), targets.valid, weight.astype(np.float32))
+    mixed = np.where(targets.valid, values, targets.values)
+    return Targets(mixed.astype(np.float32), targets.valid, weight.astype(np.float32))

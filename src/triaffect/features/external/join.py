@@ -36,7 +36,7 @@ from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, NO_FRAME
 if TYPE_CHECKING:
     import pandas as pd
 
-Progress = Callable[[int, int, str], None]
+JoinProgress = Callable[[int, int, str], None]
 """Told after each source: sources done, sources in all, id of the source."""
 
 
@@ -109,7 +109,7 @@ def join(
     features: Path,
     spec: ExternalSpec,
     replace_all: bool = False,
-    progress: Progress | None = None,
+    progress: JoinProgress | None = None,
 ) -> JoinReport:
     """Join features to a store as a stream of its own.
 
@@ -160,7 +160,7 @@ def _join_one(
     if done and (done.bytes, done.sha256) == (file.bytes, file.sha256):
         report.there += 1
         return
-    rows = timed_rows(part.read(), writer.asked, store, entry, file.path)
+    rows = timed_rows(part.read(), writer.requested, store, entry, file.path)
     if done is None:
         writer.add(part.source, rows, file)
         report.added, report.rows = report.added + 1, report.rows + len(rows.values)
@@ -273,10 +273,10 @@ def timed_rows(
         TableError: Times of a face do not rise, or a value is too large for the number type.
     """
     number = np.arange(len(raw.values)) if raw.frame is None else raw.frame
-    frame_known = spec.rate is None and (raw.frame is not None or raw.time_s is None)
+    has_frame = spec.rate is None and (raw.frame is not None or raw.time_s is None)
     keys = np.zeros(len(raw.values), KEY_DTYPE)
     keys["track"] = ANY_TRACK if raw.track is None or spec.any_face else raw.track
-    keys["frame"] = number if frame_known else NO_FRAME
+    keys["frame"] = number if has_frame else NO_FRAME
     if raw.time_s is not None:
         keys["time_s"] = raw.time_s
     elif spec.rate is not None:
@@ -287,9 +287,9 @@ def timed_rows(
     order = np.argsort(keys["track"], kind="stable")
     _check_rising(keys[order], where)
     finite = np.isfinite(raw.values).all(1)
-    kept = order[finite[order]]
-    values = _fitted(np.asarray(raw.values)[kept], spec.row_dtype, where)
-    return ExternalRows(values, keys[kept], raw.columns, int((~finite).sum()))
+    ordered = order[finite[order]]
+    values = _fitted(np.asarray(raw.values)[ordered], spec.row_dtype, where)
+    return ExternalRows(values, keys[ordered], raw.columns, int((~finite).sum()))
 
 
 def frame_times(
@@ -303,15 +303,15 @@ def frame_times(
         frame: Frame numbers from 0, shape (T,).
     """
     start, stop = entry.face
-    known, first = np.unique(store.face_frame[start:stop], return_index=True)
+    stored, first = np.unique(store.face_frame[start:stop], return_index=True)
     even = frame / entry.frame_rate
-    if not len(known) or entry.stills:
+    if not len(stored) or entry.stills:
         return np.asarray(even, np.float64)
     at = store.face_time_s[start:stop][first]
-    inside = np.interp(frame, known, at)
-    before = at[0] + (frame - known[0]) / entry.frame_rate
-    after = at[-1] + (frame - known[-1]) / entry.frame_rate
-    return np.asarray(np.select([frame < known[0], frame > known[-1]], [before, after], inside))
+    inside = np.interp(frame, stored, at)
+    before = at[0] + (frame - stored[0]) / entry.frame_rate
+    after = at[-1] + (frame - stored[-1]) / entry.frame_rate
+    return np.asarray(np.select([frame < stored[0], frame > stored[-1]], [before, after], inside))
 
 
 def _check_rising(keys: NDArray[np.void], where: Path) -> None:

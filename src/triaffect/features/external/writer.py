@@ -88,7 +88,7 @@ class ExternalWriter:
         replace_all: Drop what the stream holds, once the first source is there to take its place.
 
     Attributes:
-        asked: What the stream is to be.
+        requested: What the stream is to be.
         spec: What it is; None until its first source.
 
     Raises:
@@ -98,7 +98,7 @@ class ExternalWriter:
 
     def __init__(self, store: Path, spec: ExternalSpec, replace_all: bool = False) -> None:
         self._folder = store / external.FOLDER / external.check_name(spec.name)
-        self.asked = spec
+        self.requested = spec
         make_folder(self._folder)
         in_use = StoreError(
             "a stream that nobody is writing", "one in use", "wait for the other process",
@@ -137,7 +137,7 @@ class ExternalWriter:
                 source's.
         """
         if self.spec is None:
-            self._begin(replace(self.asked, dim=rows.values.shape[1], columns=rows.columns))
+            self._begin(replace(self.requested, dim=rows.values.shape[1], columns=rows.columns))
         self._check_fit(rows, file.path)
         before = self._values.count
         digest = hashlib.blake2b(digest_size=16)
@@ -219,24 +219,24 @@ class ExternalWriter:
         return self._files.enter_context(RowFile(self._folder / name, dtype, width, keep))
 
 
-def _checked(there: ExternalSpec, asked: ExternalSpec, where: Path) -> ExternalSpec:
+def _checked(there: ExternalSpec, requested: ExternalSpec, where: Path) -> ExternalSpec:
     """The stream that is there, if it is what was asked for."""
     for name, word in (
         ("rate", "rate"), ("offset_s", "offset"), ("dtype", "number type"),
         ("wanted", "columns"), ("any_face", "use of face numbers"),
     ):  # fmt: skip
-        had, wanted = getattr(there, name), getattr(asked, name)
+        had, wanted = getattr(there, name), getattr(requested, name)
         if had != wanted:
             raise StoreError(
-                f"the {word} of the stream that is there, {_told(name, had)}",
-                _told(name, wanted),
+                f"the {word} of the stream that is there, {_describe(name, had)}",
+                _describe(name, wanted),
                 "give the same options, another --name, or --replace",
                 where=where,
             )
     return there
 
 
-def _told(name: str, value: object) -> str:
+def _describe(name: str, value: object) -> str:
     if name == "rate":
         return "a row a frame" if value is None else f"{value:g} rows a second"
     if name == "any_face":

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from triaffect.errors import ModelError
 from triaffect.features.extractors import soundnet
 from triaffect.features.extractors.session import CPU, first_line, open_session
-from triaffect.features.extractors.soundnet import Blocks, SoundNet, Stretches
+from triaffect.features.extractors.soundnet import Blocks, Segments, SoundNet
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.model_folder import SOUNDNET, FacePart, ModelFolder, VoicePart
 from triaffect.types import FeatureSeries, FloatArray, Window
@@ -127,7 +127,7 @@ class OnnxFace:
     """
 
     def __init__(self, folder: ModelFolder, device: str = CPU) -> None:
-        self._network = Network(folder.network("face"), device)
+        self._network = OnnxNetwork(folder.network("face"), device)
         part = folder.manifest.face
         assert isinstance(part, FacePart)  # noqa: S101 - else there were no network
         self.folder = folder
@@ -158,7 +158,7 @@ class OnnxVoice:
     """
 
     def __init__(self, folder: ModelFolder, device: str = CPU) -> None:
-        network = Network(folder.network("voice"), device)
+        network = OnnxNetwork(folder.network("voice"), device)
         part = folder.manifest.voice
         assert isinstance(part, VoicePart)  # noqa: S101 - else there were no network
         how = _VOICE_INPUTS[part.input]
@@ -168,7 +168,7 @@ class OnnxVoice:
         )
         self._prepare, self._rows = how.prepare, self._plain(network, part, how)
         if part.input == SOUNDNET:
-            first, second = (Network(path, device) for path in folder.blocks())
+            first, second = (OnnxNetwork(path, device) for path in folder.blocks())
             rest = partial(network, dim=part.dim)
             self._rows = SoundNet(Blocks(first.run, second.run, rest), part.window)
 
@@ -178,14 +178,14 @@ class OnnxVoice:
             yield FeatureSeries(rows.astype(np.float16), times_s)
 
     @staticmethod
-    def _plain(network: Network, part: VoicePart, how: _VoiceInput) -> _Rows:
-        stretches = Stretches(part.window, how.rate, how.pad, BATCH)
+    def _plain(network: OnnxNetwork, part: VoicePart, how: _VoiceInput) -> _Rows:
+        segments = Segments(part.window, how.rate, how.pad, BATCH)
         return lambda prepared: (
-            (times_s, network(batch, part.dim)) for times_s, batch in stretches(prepared)
+            (times_s, network(batch, part.dim)) for times_s, batch in segments(prepared)
         )
 
 
-class Network:
+class OnnxNetwork:
     """One network of a model folder, of one input and one output.
 
     Args:

@@ -65,6 +65,6 @@ def folder_of(name: str) -> Path | None:
 def _folder(name: str, builtin: list[str]) -> ModelFolder:
     path = folder_of(name)
     if path is None or not path.is_dir():
-        known = ", ".join([*builtin, NONE, DEFAULT])
-        raise ModelError(f"{known} or a model folder", repr(name), "check the name")
+        names = ", ".join([*builtin, NONE, DEFAULT])
+        raise ModelError(f"{names} or a model folder", repr(name), "check the name")
     return load_model_folder(path)

@@ -37,7 +37,7 @@ from triaffect.types import FloatArray, Window
 
 
 @dataclass(frozen=True)
-class Stretches:
+class Segments:
     """Cuts a stretch out of a series at every multiple of a hop, in bounded memory.
 
     Attributes:
@@ -59,15 +59,15 @@ class Stretches:
     ) -> Iterator[tuple[NDArray[np.float64], FloatArray]]:
         """Yield times (N,) in seconds and stretches (N, span, …); N is `batch` or, last, less."""
         numbers: list[int] = []
-        stretches: list[FloatArray] = []
-        for number, stretch in self._each(chunks):
+        segments: list[FloatArray] = []
+        for number, segment in self._each(chunks):
             numbers.append(number)
-            stretches.append(stretch)
+            segments.append(segment)
             if len(numbers) == self.batch:
-                yield self.times(numbers), np.stack(stretches)
-                numbers, stretches = [], []
+                yield self.times(numbers), np.stack(segments)
+                numbers, segments = [], []
         if numbers:
-            yield self.times(numbers), np.stack(stretches)
+            yield self.times(numbers), np.stack(segments)
 
     def times(self, numbers: list[int]) -> NDArray[np.float64]:
         """Times of stretches by their numbers, in seconds."""
@@ -128,7 +128,7 @@ def _from(held: FloatArray, first: int, start: int) -> tuple[FloatArray, int]:
 _FIRST_ROOM = 1024
 
 
-class Tape:
+class RingBuffer:
     """Columns (…, T) numbered from a first one on; what came long ago can be dropped.
 
     Args:
@@ -157,12 +157,12 @@ class Tape:
 
     def _make_room(self, held: int, count: int) -> None:
         """Move what is held to the front, of a longer array if it would soon be full again."""
-        kept, room = self._room[..., self._start : self._start + held], self._room
+        remaining, room = self._room[..., self._start : self._start + held], self._room
         if 2 * (held + count) > room.shape[-1]:
             room = np.empty((*room.shape[:-1], 2 * (held + count)), room.dtype)
-            room[..., :held] = kept
+            room[..., :held] = remaining
         else:
-            room[..., :held] = kept.copy()
+            room[..., :held] = remaining.copy()
         self._room, self._start = room, 0
 
     def drop(self, before: int) -> None:
@@ -221,7 +221,7 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class Layout:
+class LayerLayout:
     """How many values each layer has over a window, and which see nothing of its padding.
 
     Attributes:
@@ -268,8 +268,8 @@ class SoundNet:
 
     def __init__(self, blocks: Blocks, window: Window, share: int | None = None) -> None:
         self._blocks = blocks
-        self._stretches = Stretches(window, RATE, None)
-        self.layout = Layout(round(window.span_s * RATE))
+        self._segments = Segments(window, RATE, None)
+        self.layout = LayerLayout(round(window.span_s * RATE))
         self.share = best_share(window) if share is None else share
 
     def __call__(
@@ -282,17 +282,17 @@ class SoundNet:
             numbers.append(number)
             maps.append(one)
             if len(maps) == REST_BATCH:
-                yield self._stretches.times(numbers), self._blocks.rest(np.stack(maps))
+                yield self._segments.times(numbers), self._blocks.rest(np.stack(maps))
                 numbers, maps = [], []
         if maps:
-            yield self._stretches.times(numbers), self._blocks.rest(np.stack(maps))
+            yield self._segments.times(numbers), self._blocks.rest(np.stack(maps))
 
     def _maps(self, chunks: Iterable[FloatArray]) -> Iterator[tuple[int, FloatArray]]:
         """Number of each window and what the second pool gives for it, (32, R)."""
-        due = self._stretches.complete()
+        due = self._segments.complete()
         number, start = next(due)
-        remainders = np.unique(_starts(self._stretches) % EVERY_2)
-        heard = _Heard(self._blocks, self.layout, remainders, self.share)
+        remainders = np.unique(_starts(self._segments) % EVERY_2)
+        heard = _Signal(self._blocks, self.layout, remainders, self.share)
         for piece in chain(_pieces(chunks, round(PIECE_S * RATE)), [np.zeros(SLACK, np.float32)]):
             heard.hear(piece)
             numbers, starts = [], []
@@ -307,18 +307,18 @@ class SoundNet:
 
 def best_share(window: Window) -> int:
     """What is worth sharing at a hop: layers with half as many remainders as windows at a place."""
-    starts = _starts(Stretches(window, RATE, None))
+    starts = _starts(Segments(window, RATE, None))
     most = window.span_s / window.hop_s / 2
-    layout = Layout(round(window.span_s * RATE))
+    layout = LayerLayout(round(window.span_s * RATE))
     if layout.clean_2 <= layout.clean_from or len(np.unique(starts % STRIDE)) > most:
         return PLAIN
     return BOTH if len(np.unique(starts % EVERY_2)) <= most else FIRST
 
 
-def _starts(stretches: Stretches) -> NDArray[np.int64]:
+def _starts(segments: Segments) -> NDArray[np.int64]:
     """Beginnings of some windows; where a hop is no whole number of samples, they drift."""
     numbers = [*range(_SURVEYED), *range(0, _SURVEYED * _APART, _APART)]
-    return np.array([stretches.start(number) for number in numbers])
+    return np.array([segments.start(number) for number in numbers])
 
 
 def _pieces(chunks: Iterable[FloatArray], length: int) -> Iterator[FloatArray]:
@@ -349,7 +349,7 @@ def sliding(maps: FloatArray) -> FloatArray:
     return maps
 
 
-class _Heard:
+class _Signal:
     """A sound so far, and what its windows share of the first layers.
 
     Args:
@@ -360,16 +360,16 @@ class _Heard:
     """
 
     def __init__(
-        self, blocks: Blocks, layout: Layout, remainders: NDArray[np.int64], share: int
+        self, blocks: Blocks, layout: LayerLayout, remainders: NDArray[np.int64], share: int
     ) -> None:
         self._blocks, self._layout, self._share = blocks, layout, share
         self._by_32, self._by_16 = remainders, np.unique(remainders % EVERY_1)
         # Silence before the sound: only ends of windows would hear it, and they are made anew.
         lead = PAD_1 + PAD_2 * EVERY_1
-        self.wave = Tape((), -lead)
+        self.wave = RingBuffer((), -lead)
         self.wave.append(np.zeros(lead, np.float32))
-        self._pooled = Tape((len(self._by_16), FILTERS_1), -PAD_2)
-        self._second = Tape((len(self._by_32), FILTERS_2), 0)
+        self._pooled = RingBuffer((len(self._by_16), FILTERS_1), -PAD_2)
+        self._second = RingBuffer((len(self._by_32), FILTERS_2), 0)
         self._unpooled = np.empty((len(self._by_32), FILTERS_2, 0), np.float32)
 
     def hear(self, wave: FloatArray) -> None:
@@ -408,8 +408,8 @@ class _Heard:
         rows = np.stack([wave[parity : parity + length] for parity in parities])
         largest = sliding(self._blocks.first(rows))
         pooled = [
-            largest[np.searchsorted(parities, place % STRIDE), :, place // STRIDE :: POOL]
-            for place in self._by_16
+            largest[np.searchsorted(parities, position % STRIDE), :, position // STRIDE :: POOL]
+            for position in self._by_16
         ]
         self._pooled.append(np.stack([each[:, :count] for each in pooled]))
 
@@ -422,8 +422,10 @@ class _Heard:
         maps = self._pooled.part(STRIDE * at - PAD_2, STRIDE * (at + count) + PAD_2)
         length = STRIDE * (count - 1) + KERNEL_2
         rows = [
-            maps[np.searchsorted(self._by_16, place % EVERY_1), :, place // EVERY_1 :][:, :length]
-            for place in self._by_32
+            maps[np.searchsorted(self._by_16, position % EVERY_1), :, position // EVERY_1 :][
+                :, :length
+            ]
+            for position in self._by_32
         ]
         made = np.concatenate([self._unpooled, self._blocks.second(np.stack(rows))], axis=-1)
         if made.shape[-1] >= POOL:
