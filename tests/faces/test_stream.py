@@ -17,7 +17,7 @@ from triaffect.features.store import FeatureStore
 from triaffect.media.video import Frame, VideoFrames
 from triaffect.media.writer import write_video
 from triaffect.prediction.options import Options
-from triaffect.prediction.predictor import shipped
+from triaffect.prediction.predictor import load_cached
 from triaffect.synthetic.portrait import render_portrait
 from triaffect.types import Source, SourceKind
 
@@ -46,7 +46,7 @@ def test_a_small_crop_is_read_alike_by_extraction_and_prediction(
     cv2.imwrite(str(picture), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
     extract(MadeCorpus(tmp_path / "corpus", aligned=False), tmp_path / "s", "gray64", "none")
     store = FeatureStore.open(tmp_path / "s")
-    table, crops = crops_given_to_the_network(shipped(), monkeypatch, picture)
+    table, crops = crops_given_to_the_network(load_cached(), monkeypatch, picture)
     assert table["face_seen"].tolist() == [True]
     assert table["valence"].notna().all()
     assert np.array_equal(store.face, gray64(crops).reshape(1, -1))
@@ -101,7 +101,7 @@ def test_extraction_sees_of_a_video_what_prediction_sees(tmp_path, monkeypatch):
     source = Source("made/clip", SourceKind.VIDEO, video=path)
     batches = list(SourceCrops(corpus, Job(0, source), FaceStream()))
     keys = np.concatenate([batch.keys for batch in batches])
-    table, crops = crops_given_to_the_network(shipped(), monkeypatch, path)
+    table, crops = crops_given_to_the_network(load_cached(), monkeypatch, path)
     assert keys["track"].tolist() == [0] * 12 + [1] * 12 == table["face_id"].tolist()
     assert keys["frame"].tolist() == table["frame"].tolist()
     assert keys["time_s"] == pytest.approx(table["time_s"].to_numpy())
