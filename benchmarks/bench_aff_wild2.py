@@ -26,7 +26,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from triaffect.corpora import aff_wild2_files
-from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM, SINGLE_TASK_FORMS
+from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORMAT, SINGLE_TASK_FORMATS
 from triaffect.corpora.base import open_corpus
 from triaffect.types import Moments
 
@@ -107,7 +107,7 @@ def make(root: Path, seed: int) -> None:
         lines = round(annotated / ANNOTATED[task])
         for number, rows in enumerate(lengths(videos, lines, generator), offset):
             texts = drawn(task, rows, ANNOTATED[task], pools, generator)
-            write(folder / f"{number}-30-1280x720.txt", SINGLE_TASK_FORMS[task].header, texts)
+            write(folder / f"{number}-30-1280x720.txt", SINGLE_TASK_FORMATS[task].header, texts)
     for offset, (name, rows, shares) in zip((0, 400), MULTI_TASK, strict=True):
         parts = [
             drawn(task, rows, share, pools, generator)
@@ -118,7 +118,7 @@ def make(root: Path, seed: int) -> None:
             f"{number}-30-1280x720/{10 * image + 1:05d}.jpg," + ",".join(values)
             for image, (number, *values) in enumerate(zip(video, *parts, strict=True))
         ]
-        write(root / name, MULTI_TASK_FORM.header, texts)
+        write(root / name, MULTI_TASK_FORMAT.header, texts)
 
 
 def write(path: Path, header: str, lines: Sequence[str] | Texts) -> None:

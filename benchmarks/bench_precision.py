@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from measure import Measurement, measure, report
 
-from triaffect.corpora.rows import Labels, build_moments
+from triaffect.corpora.rows import TaskLabels, build_moments
 from triaffect.features.extractors.onnx import Gray64, LogMel64
 from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
@@ -43,7 +43,8 @@ def make_store(path: Path) -> FeatureStore:
             sound = rng.normal(-6, 4, (len(times_s), LogMel64.spec.dim)).astype(np.float16)
             crops = rng.integers(0, 256, (ROWS, Gray64.spec.dim)).astype(np.uint8)
             labels = {
-                each.key: Labels.from_nan(rng.uniform(0, 1, (ROWS, each.width))) for each in TASKS
+                each.key: TaskLabels.from_nan(rng.uniform(0, 1, (ROWS, each.width)))
+                for each in TASKS
             }
             known = {"source": split, "person": split, "track": 0, "frame": keys["frame"]}
             known |= {"time_s": keys["time_s"], "split": split, "label_set": "MTL"}

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from triaffect.corpora.rows import Key, Labels, build_moments
+from triaffect.corpora.rows import Key, TaskLabels, build_moments
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
@@ -115,7 +115,7 @@ def random_moments(
     single = np.isin(sets, list(labels))
     for key, values in labels.items():
         values[single & (sets != key)] = np.nan
-    read = {key: Labels.from_nan(values) for key, values in labels.items()}
+    read = {key: TaskLabels.from_nan(values) for key, values in labels.items()}
     return build_moments(len(sets), keys, read, LabelOrigin.DERIVED)
 
 

@@ -51,7 +51,7 @@ Recording = tuple[Path, str, int]
 def open_corpus(root: Path) -> Corpus:
     """The corpus in a folder."""
     for form in (Ravdess, EmoDb):
-        if form.recognises(root):
+        if form.recognizes(root):
             return form(root)
     raise SystemExit(f"{root} is neither RAVDESS nor EMO-DB")
 

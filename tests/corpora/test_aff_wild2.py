@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from triaffect.corpora.aff_wild2 import AffWild2
-from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM, SINGLE_TASK_FORMS
+from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORMAT, SINGLE_TASK_FORMATS
 from triaffect.corpora.base import open_corpus
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.writer import write_video
@@ -28,14 +28,14 @@ FOLDERS = {
 def label(root, key, split, video, *lines, folder=None):
     path = root / (folder or FOLDERS[key]) / split / f"{video}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([SINGLE_TASK_FORMS[key].header, *lines]) + "\n")
+    path.write_text("\n".join([SINGLE_TASK_FORMATS[key].header, *lines]) + "\n")
     return path
 
 
 def label_images(root, name, *lines):
     path = root / "MTL_Challenge" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([MULTI_TASK_FORM.header, *lines]) + "\n")
+    path.write_text("\n".join([MULTI_TASK_FORMAT.header, *lines]) + "\n")
     return path
 
 

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from triaffect.corpora import aff_wild2_files as files
 from triaffect.corpora.aff_wild2_files import (
-    MULTI_TASK_FORM,
-    SINGLE_TASK_FORMS,
+    MULTI_TASK_FORMAT,
+    SINGLE_TASK_FORMATS,
     read_frames,
     read_image_labels,
     read_test_list,
 )
 from triaffect.errors import AnnotationError
 
-VA, EXPR, AU = (SINGLE_TASK_FORMS[key] for key in ("VA", "EXPR", "AU"))
+VA, EXPR, AU = (SINGLE_TASK_FORMATS[key] for key in ("VA", "EXPR", "AU"))
 UNITS = "0,1,0,1,0,1,0,1,0,1,0,1"
 
 
@@ -35,7 +35,7 @@ def test_headers_are_the_published_ones():
     assert VA.header == "valence,arousal"
     assert EXPR.header == "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
     assert AU.header == "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26"
-    assert MULTI_TASK_FORM.header == "image,valence,arousal,expression,aus"
+    assert MULTI_TASK_FORMAT.header == "image,valence,arousal,expression,aus"
 
 
 def test_valence_and_arousal(tmp_path):
@@ -204,13 +204,13 @@ def test_both_ways_to_read_agree(tmp_path_factory, rows):
 
 def test_a_good_file_is_read_at_once():
     assert files._parse_at_once("0.1,0.2\n-5,-5", VA) is not None
-    assert files._parse_at_once("\n".join([f"a/00001.jpg,0,0,1,{UNITS}"] * 2), MULTI_TASK_FORM)
+    assert files._parse_at_once("\n".join([f"a/00001.jpg,0,0,1,{UNITS}"] * 2), MULTI_TASK_FORMAT)
 
 
 def test_multi_task_lines(tmp_path):
     path = write(
         tmp_path,
-        MULTI_TASK_FORM,
+        MULTI_TASK_FORMAT,
         f"a/00001.jpg,0.5,-5,-1,{UNITS}",
         f"b c-1/00012.jpg,-5,-5,7,{','.join(['-1'] * 12)}",
     )
@@ -252,7 +252,7 @@ def test_multi_task_lines(tmp_path):
 )
 def test_an_image_outside_or_of_no_video(tmp_path, image):
     rest = f",0,0,1,{UNITS}"
-    path = write(tmp_path, MULTI_TASK_FORM, "a/00001.jpg" + rest, image + rest)
+    path = write(tmp_path, MULTI_TASK_FORMAT, "a/00001.jpg" + rest, image + rest)
     labels = read_image_labels(path)
     ((video, error),) = labels.problems
     assert video == ""
@@ -272,7 +272,7 @@ def test_an_image_outside_or_of_no_video(tmp_path, image):
 )
 def test_a_wrong_multi_task_line_is_its_videos(tmp_path, values, expected, got):
     good = f",0,0,1,{UNITS}"
-    path = write(tmp_path, MULTI_TASK_FORM, "a/00001.jpg" + good, "b/00001.jpg," + values)
+    path = write(tmp_path, MULTI_TASK_FORMAT, "a/00001.jpg" + good, "b/00001.jpg," + values)
     labels = read_image_labels(path)
     ((video, error),) = labels.problems
     assert video == "b"

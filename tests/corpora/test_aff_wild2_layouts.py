@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.corpora.test_aff_wild2 import crop, film
-from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM, SINGLE_TASK_FORMS
+from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORMAT, SINGLE_TASK_FORMATS
 from triaffect.corpora.base import open_corpus
 from triaffect.tasks.registry import TASKS
 
@@ -34,7 +34,7 @@ def single_task(folders, base="."):
                 lines = [line(frames.get(n, {}), task) for n in range(1, max(frames) + 1)]
                 path = root / base / folders[task] / SPLIT_FOLDERS[split] / f"{name}.txt"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text("\n".join([SINGLE_TASK_FORMS[task].header, *lines]) + "\n")
+                path.write_text("\n".join([SINGLE_TASK_FORMATS[task].header, *lines]) + "\n")
 
     return write
 
@@ -50,7 +50,7 @@ def multi_task(train, validation, base="."):
         ]
         path = root / base / (train if split == "train" else validation)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join([MULTI_TASK_FORM.header, *lines]) + "\n")
+        path.write_text("\n".join([MULTI_TASK_FORMAT.header, *lines]) + "\n")
 
     return write
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.shared import SHARED, needs_shared
-from triaffect.corpora.base import FORMS, open_corpus
+from triaffect.corpora.base import READERS, open_corpus
 from triaffect.errors import AnnotationError
 
 
@@ -18,8 +18,8 @@ def test_an_unknown_form_lists_the_known_ones(tmp_path):
         with pytest.raises(AnnotationError) as error:
             open_corpus(root)
         assert error.value.where == str(root)
-        for form in FORMS:
-            assert form.form in error.value.remedy
+        for form in READERS:
+            assert form.description in error.value.remedy
 
 
 @needs_shared

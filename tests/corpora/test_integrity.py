@@ -7,7 +7,7 @@ import pytest
 
 from tests.corpora.test_aff_wild2 import UNITS, crop, film, label, label_images
 from triaffect.corpora.base import open_corpus
-from triaffect.corpora.integrity import survey
+from triaffect.corpora.integrity import check_labels
 from triaffect.corpora.rows import name_videos
 
 
@@ -23,7 +23,7 @@ def folder(tmp_path):
 
 def test_counts(folder):
     seen = []
-    found = survey(open_corpus(folder), lambda *told: seen.append(told))
+    found = check_labels(open_corpus(folder), lambda *told: seen.append(told))
     assert seen == [(1, 2, "aff_wild2/v1"), (2, 2, "aff_wild2/v2")]
     assert dict(found.rows) == {
         ("VA", "train"): 2,
@@ -61,7 +61,7 @@ def test_combinations_of_tasks(tmp_path):
         f"v/00005.jpg,0.1,0.1,-1,{UNITS}",
     )
     label_images(tmp_path, "validation_set.txt", f"w/00001.jpg,0.1,0.1,-1,{none}")
-    assert dict(survey(open_corpus(tmp_path)).together) == {
+    assert dict(check_labels(open_corpus(tmp_path)).together) == {
         (("VA", "EXPR", "AU"), "train"): 1,
         (("VA", "EXPR"), "train"): 1,
         (("EXPR",), "train"): 2,
@@ -72,7 +72,7 @@ def test_combinations_of_tasks(tmp_path):
 
 def test_a_video_and_its_person_in_a_single_task_and_a_multi_task_split(folder):
     label_images(folder, "train_set.txt", f"v2/00002.jpg,0,0,3,{UNITS}")
-    found = survey(open_corpus(folder))
+    found = check_labels(open_corpus(folder))
     assert found.shared_people == {"aff_wild2/v2": ["train", "validation"]}
     assert found.shared_videos == {"aff_wild2/v2": ["train", "validation"]}
 
@@ -80,9 +80,9 @@ def test_a_video_and_its_person_in_a_single_task_and_a_multi_task_split(folder):
 def test_twins_of_one_raw_video_in_two_splits(folder):
     label(folder, "VA", "Train_Set", "v3_left", "0.5,0.5")
     label(folder, "VA", "Test_Set", "v3_right", "0.5,0.5")
-    assert survey(open_corpus(folder)).shared_videos == {}
+    assert check_labels(open_corpus(folder)).shared_videos == {}
     film(folder / "v3.mp4")
-    found = survey(open_corpus(folder))
+    found = check_labels(open_corpus(folder))
     assert found.shared_people == {}
     assert found.shared_videos == {"aff_wild2/v3_left + aff_wild2/v3_right": ["test", "train"]}
 
@@ -91,7 +91,7 @@ def test_pictures_are_no_video_and_need_no_sound(tmp_path):
     (tmp_path / "a.png").touch()
     rows = ["clip,frame,split,valence", "a.png,0,train,0.5", "a.png,0,test,0.5"]
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
-    found = survey(open_corpus(tmp_path))
+    found = check_labels(open_corpus(tmp_path))
     assert found.shared_people == {"table/a.png": ["test", "train"]}
     assert found.shared_videos == {}
     assert found.without_sound == []
@@ -99,7 +99,7 @@ def test_pictures_are_no_video_and_need_no_sound(tmp_path):
 
 def test_everything_can_be_written_as_json(folder):
     label(folder, "EXPR", "Train_Set", "v4", "9")
-    found = json.loads(json.dumps(survey(open_corpus(folder)).to_json(), allow_nan=False))
+    found = json.loads(json.dumps(check_labels(open_corpus(folder)).to_json(), allow_nan=False))
     assert found["sources"] == {"images": 3}
     assert found["rows"]["EXPR"] == {"train": 3}
     assert found["annotated"]["VA"] == {"train": 2, "validation": 1}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.media.made import encode, flash_and_click
-from triaffect.corpora.aff_wild2_files import SINGLE_TASK_FORMS
+from triaffect.corpora.aff_wild2_files import SINGLE_TASK_FORMATS
 from triaffect.corpora.base import open_corpus
 from triaffect.corpora.frame_clock import FrameClock
 from triaffect.corpora.rater_delay import DelayedRatings, move_ratings
@@ -193,7 +193,7 @@ def test_aff_wild2(tmp_path):
     flash_and_click(tmp_path / "v.mp4", ("libx264", "aac", 16_000))
     for folder, lines in (
         ("VA_Estimation_Challenge", ["valence,arousal", *(f"0.{k},-0.{k}" for k in range(9))]),
-        ("EXPR_Classification_Challenge", [SINGLE_TASK_FORMS["EXPR"].header, *"000011111"]),
+        ("EXPR_Classification_Challenge", [SINGLE_TASK_FORMATS["EXPR"].header, *"000011111"]),
     ):
         path = tmp_path / folder / "Train_Set" / "v.txt"
         path.parent.mkdir(parents=True)

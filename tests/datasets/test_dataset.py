@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.datasets.words import words_of
-from triaffect.corpora.rows import Labels, build_moments
+from triaffect.corpora.rows import TaskLabels, build_moments
 from triaffect.datasets.batches import Rows, balanced, label_rows
 from triaffect.tasks.registry import TASKS
 from triaffect.types import LabelOrigin, Targets
@@ -44,7 +44,7 @@ def test_as_coded_a_valence_or_arousal_of_minus_1_is_left_out_of_the_va_set_alon
         "split": "train",
         "label_set": label_set,
     }
-    labels = {"VA": Labels.from_nan(np.array(va)), "AU": Labels.from_nan(units)}
+    labels = {"VA": TaskLabels.from_nan(np.array(va)), "AU": TaskLabels.from_nan(units)}
     moments = build_moments(7, keys, labels, LabelOrigin.HUMAN)
     every = np.ones(7, bool)
     rows = label_rows(moments, every, TASKS, drop_partial=False, drop_minus_one=drop_minus_one)

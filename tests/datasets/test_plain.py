@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triaffect.corpora.rows import Labels, build_moments
+from triaffect.corpora.rows import TaskLabels, build_moments
 from triaffect.datasets.batches import make_batch
 from triaffect.datasets.spectra import LogmelSamples
 from triaffect.datasets.windows import WindowSamples
@@ -65,7 +65,7 @@ def random_rows(name, rng, frames, rows):
     for values in labels.values():
         values[rng.random(rows) < 0.5] = np.nan
         values[rng.random(values.shape) < 0.1] = np.nan
-    read = {key: Labels.from_nan(values) for key, values in labels.items()}
+    read = {key: TaskLabels.from_nan(values) for key, values in labels.items()}
     return build_moments(rows, keys, read, LabelOrigin.DERIVED)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.stores import FACE, RATE, VOICE
-from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM
+from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORMAT
 from triaffect.errors import AnnotationError, DiskError, ModelError, StoreError
 from triaffect.evaluation.submission.test_list import candidates, read_images
 from triaffect.evaluation.submission.writer import (
@@ -39,7 +39,7 @@ PAPER = DataSpec(
 LOOSE = DataSpec(
     input="windows", pools={}, window=WindowSpec(unit="frames", span=SPAN, hop=HOP, complete=False)
 )
-NOTHING = [0.0] * len(MULTI_TASK_FORM.values)
+NOTHING = [0.0] * len(MULTI_TASK_FORMAT.values)
 
 
 def stored(path, videos, corpus="aff_wild2", track=0):
@@ -68,7 +68,7 @@ def stored(path, videos, corpus="aff_wild2", track=0):
 
 def listed(folder, lines, ending="\n"):
     path = Path(folder) / "test_set.txt"
-    header = MULTI_TASK_FORM.header
+    header = MULTI_TASK_FORMAT.header
     path.write_text("".join(f"{line}{ending}" for line in [header, *lines]), "utf-8", newline="")
     return read_images(path)
 
@@ -170,7 +170,7 @@ def test_a_file_has_the_lines_as_listed_and_the_values_as_decided(store, tmp_pat
     )
     write_submission(tmp_path / "out.txt", answers)
     assert (tmp_path / "out.txt").read_bytes().decode() == (
-        f"{MULTI_TASK_FORM.header}\n"
+        f"{MULTI_TASK_FORMAT.header}\n"
         "a/00003.jpg,0.000200,0.000000,3,0,1,1,0,1,1,0,1,1,0,1,1\n"
         f"no/1.jpg,0.000000,0.000000,0{',0' * 12}\n"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from triaffect.errors import MediaError
-from triaffect.media.find import camera_number, find_media, natural, pictures_in
+from triaffect.media.find import find_media, natural, pictures_in, webcam_number
 
 
 @pytest.fixture
@@ -85,9 +85,9 @@ def test_a_folder_of_pictures_can_be_one_video(here):
 
 
 def test_a_camera_is_named_by_its_number(here):
-    assert camera_number(Path("webcam:12")) == 12
-    assert camera_number(Path("webcam:")) is None
-    assert camera_number(Path("a/webcam:0")) is None
+    assert webcam_number(Path("webcam:12")) == 12
+    assert webcam_number(Path("webcam:")) is None
+    assert webcam_number(Path("a/webcam:0")) is None
     assert found("webcam:0") == ["webcam:0"]
     touch("webcam:0")
-    assert camera_number(Path("webcam:0")) is None
+    assert webcam_number(Path("webcam:0")) is None

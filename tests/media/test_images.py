@@ -5,7 +5,7 @@ import pytest
 import skimage.io
 
 from triaffect.errors import MediaError
-from triaffect.media.images import GivenFrames, ImageFrames
+from triaffect.media.images import ArrayFrames, ImageFrames
 
 
 def gray(level, size=(8, 12)):
@@ -42,7 +42,7 @@ def test_pictures_none_of_which_can_be_read_are_an_error(tmp_path):
 
 def test_given_frames_are_numbered_and_keep_their_times():
     given = [(0.5, gray(1)), (0.75, gray(2)[:, ::-1])]
-    frames = list(GivenFrames(given))
+    frames = list(ArrayFrames(given))
     assert [(frame.index, frame.time_s) for frame in frames] == [(0, 0.5), (1, 0.75)]
     assert frames[1].rgb.flags.c_contiguous
 
@@ -60,4 +60,4 @@ def test_given_frames_are_numbered_and_keep_their_times():
 )
 def test_frames_that_are_not_as_said_are_refused(frames, words):
     with pytest.raises(MediaError, match=words):
-        list(GivenFrames(frames))
+        list(ArrayFrames(frames))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from triaffect.errors import MediaError
-from triaffect.media.webcam import CameraFrames, ctrl_c
+from triaffect.media.webcam import WebcamFrames, call_on_interrupt
 
 
 class MadeCapture:
@@ -30,7 +30,7 @@ class MadeCapture:
 
 
 def watched(capture, **options):
-    return CameraFrames(0, open_it=lambda number: capture, **options)
+    return WebcamFrames(0, open_device=lambda number: capture, **options)
 
 
 def test_frames_are_rgb_and_their_times_rise_from_zero():
@@ -65,7 +65,7 @@ def test_it_stops_after_the_seconds_given():
 def test_ctrl_c_ends_the_recording_and_breaks_nothing_off():
     before = signal.getsignal(signal.SIGINT)
     camera, seen = watched(capture := MadeCapture()), []
-    with ctrl_c(camera.stop):
+    with call_on_interrupt(camera.stop):
         for frame in camera:
             if len(seen) == 3:
                 os.kill(os.getpid(), signal.SIGINT)
@@ -85,7 +85,7 @@ def test_leaving_early_closes_the_camera():
 
 def test_no_camera_and_no_picture_are_errors(capfd):
     with pytest.raises(MediaError, match="webcam:99: expected a camera that can be opened"):
-        CameraFrames(99)
+        WebcamFrames(99)
     with pytest.raises(MediaError, match="a camera that gives pictures, got none"):
         list(watched(MadeCapture(0)))
     assert capfd.readouterr().err == ""

@@ -14,7 +14,7 @@ import triaffect
 from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from triaffect.errors import DiskError, MediaError
 from triaffect.media.video import VideoFrames
-from triaffect.media.webcam import CameraFrames
+from triaffect.media.webcam import WebcamFrames
 from triaffect.prediction import inputs as inputs_module
 from triaffect.prediction import predictor as predictor_module
 from triaffect.prediction.batch import PredictionJob, predict_files
@@ -92,9 +92,9 @@ class MadeCapture:
 def test_a_camera_becomes_a_table(model, tmp_path, monkeypatch):
     def made(number, seconds):
         assert (number, seconds) == (3, 7.0)
-        return CameraFrames(number, seconds, lambda number: MadeCapture(500))
+        return WebcamFrames(number, seconds, lambda number: MadeCapture(500))
 
-    monkeypatch.setattr(inputs_module, "CameraFrames", made)
+    monkeypatch.setattr(inputs_module, "WebcamFrames", made)
     monkeypatch.chdir(tmp_path)
     camera = [Path("webcam:3")]
     results = predict_files(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from triaffect.corpora.rows import Labels, build_moments
+from triaffect.corpora.rows import TaskLabels, build_moments
 from triaffect.features.extractors.onnx import Gray64
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import FeatureStore
@@ -46,7 +46,7 @@ def crops_store(path: Path, rows: int = 96) -> FeatureStore:
             keys = np.zeros(rows, KEY_DTYPE)
             keys["frame"], keys["time_s"] = np.arange(rows), np.arange(rows) / RATE
             values = {
-                task.key: Labels.from_nan(decide(task, rng.normal(size=(rows, task.width))))
+                task.key: TaskLabels.from_nan(decide(task, rng.normal(size=(rows, task.width))))
                 for task in TASKS
             }
             known = {"source": split, "person": split, "track": 0, "frame": keys["frame"]}

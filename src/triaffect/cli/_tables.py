@@ -10,8 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from triaffect.corpora.integrity import ColumnSums, Survey
-from triaffect.features.media_check import SMALL_FACE_PX, MediaReport, Quiet
+from triaffect.corpora.integrity import SMALL_FACE_PX, ColumnSums, LabelReport, MediaReport, Quiet
 from triaffect.report.comparison_page import (
     COST_HEADS,
     FEW_UNITS,
@@ -218,7 +217,7 @@ _SPLITS = tuple(str(split) for split in CORPUS_SPLITS)
 
 
 def corpus_page(
-    name: str, survey: Survey, media: MediaReport | None, tasks: Sequence[Task] = TASKS
+    name: str, survey: LabelReport, media: MediaReport | None, tasks: Sequence[Task] = TASKS
 ) -> Iterator[RenderableType]:
     """Make everything that `corpus check` prints, from top to bottom.
 
@@ -249,12 +248,12 @@ def corpus_page(
     yield _line("mistakes and broken files", f"{len(wrong_lines(survey, media)):,}")
 
 
-def wrong_lines(survey: Survey, media: MediaReport | None) -> list[str]:
+def wrong_lines(survey: LabelReport, media: MediaReport | None) -> list[str]:
     """Every mistake in a label file and every broken file, once."""
     return list(dict.fromkeys([*map(str, survey.errors), *(media.broken if media else ())]))
 
 
-def _rows_table(survey: Survey) -> Table:
+def _rows_table(survey: LabelReport) -> Table:
     table = _split_table("rows by label set")
     for label_set in dict.fromkeys(label_set for label_set, _ in sorted(survey.rows)):
         table.add_row(label_set, *(_count(survey.rows[label_set, split]) for split in _SPLITS))
@@ -263,7 +262,7 @@ def _rows_table(survey: Survey) -> Table:
     return table
 
 
-def _annotated_table(survey: Survey, tasks: Sequence[Task]) -> Table:
+def _annotated_table(survey: LabelReport, tasks: Sequence[Task]) -> Table:
     """Rows with a label of each task, alone and together, and their share of the split's."""
     table = _split_table("rows with labels of")
 
@@ -287,7 +286,7 @@ def _annotated_table(survey: Survey, tasks: Sequence[Task]) -> Table:
     return table
 
 
-def _labels_table(survey: Survey, tasks: Sequence[Task]) -> Table:
+def _labels_table(survey: LabelReport, tasks: Sequence[Task]) -> Table:
     """Every label column: how many rows show it, or mean and deviation."""
     table = _split_table("labels given")
     for task in tasks:
@@ -298,7 +297,7 @@ def _labels_table(survey: Survey, tasks: Sequence[Task]) -> Table:
     return table
 
 
-def _label(survey: Survey, task: Task, column: str, split: str) -> str:
+def _label(survey: LabelReport, task: Task, column: str, split: str) -> str:
     sums = survey.columns.get((column, split), ColumnSums())
     if not sums.count:
         return ""
@@ -309,18 +308,19 @@ def _label(survey: Survey, task: Task, column: str, split: str) -> str:
     return f"{sums.mean:+.2f} ± {sums.deviation:.2f}"
 
 
-def _media(survey: Survey, media: MediaReport | None) -> Iterator[Text]:
+def _media(survey: LabelReport, media: MediaReport | None) -> Iterator[Text]:
     yield from _named("no images, video or sound to read", survey.without_media)
     quiet = [*survey.without_sound, *(media.quiet[Quiet.MISSING] if media else ())]
     yield from _named("no sound beside the picture", quiet)
     if media is None:
         return
-    yield _line("sources with sound to hear", f"{media.heard:,} of {media.sources:,}")
+    yield _line("sources with sound to hear", f"{media.audible:,} of {media.sources:,}")
     if media.pictures:
         yield _line("pictures and frames decoded", f"{media.pictures:,}")
     if media.searched:
         size = f", by median {median(media.face_px.values()):.0f} px" if media.face_px else ""
-        shown = f"{media.found:,} of {media.searched:,} ({media.found / media.searched:.1%}){size}"
+        share = media.with_faces / media.searched
+        shown = f"{media.with_faces:,} of {media.searched:,} ({share:.1%}){size}"
         yield _line("faces in them", f"{shown}; {media.searched_sources:,} sources")
     small = [f"{name} {size:.0f} px" for name, size in media.small.items()]
     yield from _named(f"faces smaller than {SMALL_FACE_PX} px", small)
@@ -331,7 +331,7 @@ def _media(survey: Survey, media: MediaReport | None) -> Iterator[Text]:
     yield from _named("broken", media.broken_sources)
 
 
-def _leaks(survey: Survey) -> Iterator[Text]:
+def _leaks(survey: LabelReport) -> Iterator[Text]:
     """Loud lines: training refuses such a corpus."""
     people, videos = survey.shared_people, survey.shared_videos
     yield from _named("LEAK: people in several splits", _with_splits(people))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.frame_clock import FrameClock
-from triaffect.corpora.rows import DEFAULT_RATE, MEANING, Key, Labels, build_moments
+from triaffect.corpora.rows import DEFAULT_RATE, MEANING, Key, TaskLabels, build_moments
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.container import audio_stream, duration_s, open_container
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS, one_hot
@@ -51,13 +51,13 @@ class ActedSpeech(ABC):
 
     Attributes:
         name: The corpus's name, first part of its source ids.
-        form: What its folder looks like, for error messages.
+        description: What its folder looks like, for error messages.
         test_speakers: Speakers kept for testing.
         validation_speakers: Speakers kept for choosing a model.
     """
 
     name: str
-    form: str
+    description: str
     test_speakers: ClassVar[frozenset[str]]
     validation_speakers: ClassVar[frozenset[str]]
     aligned = False
@@ -67,7 +67,7 @@ class ActedSpeech(ABC):
         self._files = {self._source_id(path): path for path in self._sound_files(root)}
 
     @classmethod
-    def recognises(cls, root: Path) -> bool:
+    def recognizes(cls, root: Path) -> bool:
         """Whether the folder looks like this corpus."""
         return root.is_dir() and any(cls._sound_files(root))
 
@@ -97,10 +97,10 @@ class ActedSpeech(ABC):
         path = self._files[source.source_id]
         utterance = self._utterance(path.stem)
         if utterance is None:
-            raise AnnotationError(f"a file name of {self.form}", repr(path.name), where=path)
+            raise AnnotationError(f"a file name of {self.description}", repr(path.name), where=path)
         times_s = middle_times_s(sound_duration_s(path))
         number = EXPRESSIONS.index(MEANING[utterance.emotion])
-        labels = Labels.from_nan(one_hot(np.full(len(times_s), number)))
+        labels = TaskLabels.from_nan(one_hot(np.full(len(times_s), number)))
         keys: dict[str, Key] = {
             "source": source.source_id,
             "person": f"{self.name}/{utterance.speaker}",
@@ -178,7 +178,7 @@ class Ravdess(ActedSpeech):
     """Reader of the spoken sentences of RAVDESS."""
 
     name = "ravdess"
-    form = "RAVDESS: Actor_NN/03-01-EE-II-SS-RR-NN.flac or .wav"
+    description = "RAVDESS: Actor_NN/03-01-EE-II-SS-RR-NN.flac or .wav"
     test_speakers = frozenset({"Actor_17", "Actor_18", "Actor_19", "Actor_20"})
     validation_speakers = frozenset({"Actor_15", "Actor_16"})
 
@@ -207,12 +207,12 @@ class EmoDb(ActedSpeech):
     """Reader of EMO-DB."""
 
     name = "emodb"
-    form = "EMO-DB: SSTTTEv.flac or .wav, such as 03a01Fa.flac"
+    description = "EMO-DB: SSTTTEv.flac or .wav, such as 03a01Fa.flac"
     test_speakers = frozenset({"03", "08"})
     validation_speakers = frozenset({"09"})
 
     @classmethod
-    def recognises(cls, root: Path) -> bool:
+    def recognizes(cls, root: Path) -> bool:
         """Whether the folder holds a file named as in EMO-DB."""
         return root.is_dir() and any(_NAME_EMODB.fullmatch(p.stem) for p in cls._sound_files(root))
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.aff_wild2_files import (
-    MULTI_TASK_FORM,
-    SINGLE_TASK_FORMS,
-    Form,
+    MULTI_TASK_FORMAT,
+    SINGLE_TASK_FORMATS,
+    FileFormat,
     ImageLabels,
     blame_first,
     read_frames,
@@ -32,7 +32,7 @@ from triaffect.corpora.frame_clock import FrameClock, even_clock
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
     Key,
-    Labels,
+    TaskLabels,
     build_moments,
     join_moments,
     source_frame_rate,
@@ -67,7 +67,7 @@ class AffWild2:
     """
 
     name = "aff_wild2"
-    form = (
+    description = (
         "Aff-Wild2: cropped_aligned/ and VA_Estimation_Challenge/, EXPR_Classification_Challenge/, "
         "AU_Detection_Challenge/ or MTL_Challenge/"
     )
@@ -80,7 +80,7 @@ class AffWild2:
         self._origin = LabelOrigin.RENDERED if rendered else LabelOrigin.HUMAN
 
     @classmethod
-    def recognises(cls, root: Path) -> bool:
+    def recognizes(cls, root: Path) -> bool:
         """Whether the folder holds crops or annotation files."""
         return root.is_dir() and find_layout(root).has_any
 
@@ -102,14 +102,16 @@ class AffWild2:
         name, clock = self._name(source), self.clock(source)
         parts = []
         for (key, split), path in self._layout.single.get(name, {}).items():
-            form = SINGLE_TASK_FORMS[key]
-            labels = read_frames(path, form)
+            file_format = SINGLE_TASK_FORMATS[key]
+            labels = read_frames(path, file_format)
             frames = np.arange(len(labels.values))
-            parts.append(self._moments(name, clock, split, key, form, frames, labels))
+            parts.append(self._moments(name, clock, split, key, file_format, frames, labels))
         for split, multi in self._multi.items():
             frames, labels = multi.rows(name)
-            form = MULTI_TASK_FORM
-            parts.append(self._moments(name, clock, split, MULTI_TASK_SET, form, frames, labels))
+            file_format = MULTI_TASK_FORMAT
+            parts.append(
+                self._moments(name, clock, split, MULTI_TASK_SET, file_format, frames, labels)
+            )
         return join_moments(parts)
 
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -159,9 +161,9 @@ class AffWild2:
         clock: FrameClock,
         split: Split,
         label_set: str,
-        form: Form,
+        file_format: FileFormat,
         frames: IntArray,
-        labels: Labels,
+        labels: TaskLabels,
     ) -> Moments:
         labeled = np.asarray(labels.valid.any(1), np.bool_)
         if clock.length_s is not None:  # an average rate may be a little off at the end
@@ -176,7 +178,7 @@ class AffWild2:
             "split": split,
             "label_set": label_set,
         }
-        return build_moments(len(frames), keys, _by_task(form, labels), self._origin)
+        return build_moments(len(frames), keys, _by_task(file_format, labels), self._origin)
 
 
 class _MultiTaskFile:
@@ -209,7 +211,7 @@ class _MultiTaskFile:
         wrong = self._problems.get(name)
         return blame_first(wrong) if wrong else None
 
-    def rows(self, name: str) -> tuple[IntArray, Labels]:
+    def rows(self, name: str) -> tuple[IntArray, TaskLabels]:
         """Frames (N,) and labels (N, 15) of a video; lines that repeat another count once.
 
         Raises:
@@ -236,9 +238,9 @@ class _MultiTaskFile:
 
 def _numbered_images(folder: Path | None) -> Iterator[tuple[int, Path]]:
     """Images of a folder by their 1-based number, of any number of digits, in its order."""
-    found = sorted(folder.iterdir()) if folder else []
+    paths = sorted(folder.iterdir()) if folder else []
     images: dict[int, Path] = {}
-    for path in found:
+    for path in paths:
         if _IMAGE.fullmatch(path.name) and int(path.stem) > 0:
             first = images.setdefault(int(path.stem), path)
             if first != path:
@@ -246,16 +248,16 @@ def _numbered_images(folder: Path | None) -> Iterator[tuple[int, Path]]:
     yield from sorted(images.items())
 
 
-def _by_task(form: Form, labels: Labels) -> dict[str, Labels]:
+def _by_task(file_format: FileFormat, labels: TaskLabels) -> dict[str, TaskLabels]:
     """A file's numbers by task; expression becomes a distribution."""
-    keys = np.array(form.tasks)
+    keys = np.array(file_format.tasks)
     split = {
-        key: Labels(labels.values[:, keys == key], labels.valid[:, keys == key])
-        for key in dict.fromkeys(form.tasks)
+        key: TaskLabels(labels.values[:, keys == key], labels.valid[:, keys == key])
+        for key in dict.fromkeys(file_format.tasks)
     }
     if EXPRESSION.key in split:
         number = split[EXPRESSION.key]
         classes = one_hot(number.values[:, 0].astype(np.int64))
         valid = np.repeat(number.valid, EXPRESSION.width, axis=1)
-        split[EXPRESSION.key] = Labels(classes, valid)
+        split[EXPRESSION.key] = TaskLabels(classes, valid)
     return split

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from triaffect.corpora.rows import Labels
+from triaffect.corpora.rows import TaskLabels
 from triaffect.errors import AnnotationError
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
@@ -47,7 +47,7 @@ _SHOWN = 80
 
 
 @dataclass(frozen=True)
-class Values:
+class ValueRule:
     """What one column may hold: a code for "not annotated", or a number in [low, high]."""
 
     name: str
@@ -64,7 +64,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Form:
+class FileFormat:
     """The form of one kind of annotation file.
 
     Attributes:
@@ -75,7 +75,7 @@ class Form:
     """
 
     header: str
-    values: tuple[Values, ...]
+    values: tuple[ValueRule, ...]
     tasks: tuple[str, ...]
     has_image: bool = False
 
@@ -85,30 +85,30 @@ class Form:
         return ["image"] * self.has_image + [each.name for each in self.values]
 
 
-def _joined(header: str, *forms: Form) -> Form:
-    values = tuple(each for form in forms for each in form.values)
-    tasks = tuple(key for form in forms for key in form.tasks)
-    return Form(header, values, tasks, has_image=True)
+def _joined(header: str, *formats: FileFormat) -> FileFormat:
+    values = tuple(each for file_format in formats for each in file_format.values)
+    tasks = tuple(key for file_format in formats for key in file_format.tasks)
+    return FileFormat(header, values, tasks, has_image=True)
 
 
-_unit = partial(Values, missing=-1, low=0, high=1, whole=True)
-_VA = Form(
+_unit = partial(ValueRule, missing=-1, low=0, high=1, whole=True)
+_VA = FileFormat(
     "valence,arousal",
-    tuple(Values(name, -5, -1, 1, whole=False) for name in VALENCE_AROUSAL.columns),
+    tuple(ValueRule(name, -5, -1, 1, whole=False) for name in VALENCE_AROUSAL.columns),
     (VALENCE_AROUSAL.key,) * 2,
 )
-_EXPR = Form(
+_EXPR = FileFormat(
     ",".join(name.capitalize() for name in EXPRESSIONS),
-    (Values("expression", -1, 0, len(EXPRESSIONS) - 1, whole=True),),
+    (ValueRule("expression", -1, 0, len(EXPRESSIONS) - 1, whole=True),),
     (EXPRESSION.key,),
 )
-_AU = Form(
+_AU = FileFormat(
     ",".join(ACTION_UNITS.columns),
     tuple(_unit(name) for name in ACTION_UNITS.columns),
     (ACTION_UNITS.key,) * len(ACTION_UNITS.columns),
 )
-SINGLE_TASK_FORMS = {VALENCE_AROUSAL.key: _VA, EXPRESSION.key: _EXPR, ACTION_UNITS.key: _AU}
-MULTI_TASK_FORM = _joined("image,valence,arousal,expression,aus", _VA, _EXPR, _AU)
+SINGLE_TASK_FORMATS = {VALENCE_AROUSAL.key: _VA, EXPRESSION.key: _EXPR, ACTION_UNITS.key: _AU}
+MULTI_TASK_FORMAT = _joined("image,valence,arousal,expression,aus", _VA, _EXPR, _AU)
 
 
 class ImageLabels(NamedTuple):
@@ -125,24 +125,24 @@ class ImageLabels(NamedTuple):
     video: NDArray[np.object_]
     frame: IntArray
     line: IntArray
-    labels: Labels
+    labels: TaskLabels
     problems: list[tuple[str, AnnotationError]]
 
     @staticmethod
     def nothing_but(error: AnnotationError) -> ImageLabels:
         """No lines, and one problem that names no video."""
         none = np.empty(0, np.int64)
-        labels = Labels.from_nan(np.empty((0, len(MULTI_TASK_FORM.values)), np.float32))
+        labels = TaskLabels.from_nan(np.empty((0, len(MULTI_TASK_FORMAT.values)), np.float32))
         return ImageLabels(np.empty(0, np.object_), none, none, labels, [("", error)])
 
 
 class _Lines(NamedTuple):
-    labels: Labels
+    labels: TaskLabels
     images: pa.Array
     problems: dict[int, AnnotationError]
 
 
-def read_frames(path: Path, form: Form) -> Labels:
+def read_frames(path: Path, file_format: FileFormat) -> TaskLabels:
     """Read a single-task file, in which data line n is frame n - 1.
 
     Returns:
@@ -152,7 +152,7 @@ def read_frames(path: Path, form: Form) -> Labels:
         AnnotationError: The file is wrong; the message names the first wrong line and
             says how many more there are.
     """
-    lines = _read_lines(path, form)
+    lines = _read_lines(path, file_format)
     if lines.problems:
         raise blame_first(list(lines.problems.values()))
     return lines.labels
@@ -165,7 +165,7 @@ def read_image_labels(path: Path) -> ImageLabels:
         AnnotationError: The file has no right header, is empty or is not text. Single wrong
             lines are told in the result's ``problems`` instead, and left out of the rest.
     """
-    lines = _read_lines(path, MULTI_TASK_FORM)
+    lines = _read_lines(path, MULTI_TASK_FORMAT)
     video, frame = _split_images(lines.images)
     good = frame >= 0
     good[list(lines.problems)] = False
@@ -211,13 +211,13 @@ def blame_first(errors: Sequence[AnnotationError]) -> AnnotationError:
     return AnnotationError(first.expected, first.got, more, where=first.where)
 
 
-def _read_lines(path: Path, form: Form) -> _Lines:
+def _read_lines(path: Path, file_format: FileFormat) -> _Lines:
     header, _, body = _read_text(path).partition("\n")
-    if _squeezed(header) != _squeezed(form.header):
-        raise AnnotationError(f"the header {form.header}", _shown(header), where=f"{path}:1")
+    if _squeezed(header) != _squeezed(file_format.header):
+        raise AnnotationError(f"the header {file_format.header}", _shown(header), where=f"{path}:1")
     if not body:
         raise AnnotationError("at least one line after the header", "none", where=f"{path}:1")
-    return _parse_at_once(body, form) or _parse_by_line(path, body, form)
+    return _parse_at_once(body, file_format) or _parse_by_line(path, body, file_format)
 
 
 def _read_text(path: Path) -> str:
@@ -242,73 +242,81 @@ def _squeezed(text: str) -> str:
     return "".join(text.replace("\t", " ").split(" ")).lower()
 
 
-def _parse_at_once(body: str, form: Form) -> _Lines | None:
+def _parse_at_once(body: str, file_format: FileFormat) -> _Lines | None:
     """Read all lines, or None if any of them may be wrong."""
-    types = {name: pa.float64() for name in form.names} | {"image": pa.string()}
+    types = {name: pa.float64() for name in file_format.names} | {"image": pa.string()}
     if "\r" in body or body.startswith(_MARK):  # to Arrow the end of a line, and nothing
         return None
     try:
         table = csv.read_csv(
             pa.py_buffer(body.encode()),
-            csv.ReadOptions(column_names=form.names, use_threads=False),
+            csv.ReadOptions(column_names=file_format.names, use_threads=False),
             csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
             csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
         )
     except pa.ArrowInvalid:
         return None
-    numbers = np.stack([table.column(each.name).to_numpy() for each in form.values], axis=1)
-    labels, wrong = _decode(numbers, form)
+    numbers = np.stack([table.column(each.name).to_numpy() for each in file_format.values], axis=1)
+    labels, wrong = _decode(numbers, file_format)
     if wrong.any():
         return None
-    names = table.column("image").combine_chunks() if form.has_image else pa.array([], pa.string())
+    names = (
+        table.column("image").combine_chunks()
+        if file_format.has_image
+        else pa.array([], pa.string())
+    )
     return _Lines(labels, pc.utf8_trim(names, _BLANKS), {})
 
 
-def _decode(numbers: NDArray[np.float64], form: Form) -> tuple[Labels, BoolArray]:
+def _decode(numbers: NDArray[np.float64], file_format: FileFormat) -> tuple[TaskLabels, BoolArray]:
     """Tell labels from the codes for none, and from numbers that cannot be; shapes (N, K)."""
-    rules = form.values
+    rules = file_format.values
     missing = numbers == np.array([rule.missing for rule in rules])
     whole = np.array([rule.whole for rule in rules])
     fits = numbers >= np.array([rule.low for rule in rules])
     fits &= numbers <= np.array([rule.high for rule in rules])
     fits &= ~whole | (numbers == np.floor(numbers))
     values = np.where(fits, numbers, 0).astype(np.float32)
-    return Labels(values, fits), ~(fits | missing)
+    return TaskLabels(values, fits), ~(fits | missing)
 
 
-def _parse_by_line(path: Path, body: str, form: Form) -> _Lines:
+def _parse_by_line(path: Path, body: str, file_format: FileFormat) -> _Lines:
     lines = [text.split(",") for text in body.split("\n")]
-    labels, wrong = _decode(np.array([_numbers(fields, form) for fields in lines]), form)
+    labels, wrong = _decode(
+        np.array([_numbers(fields, file_format) for fields in lines]), file_format
+    )
     problems = {
-        row: _mistake(lines[row], form, int(wrong[row].argmax()), f"{path}:{row + 2}")
+        row: _mistake(lines[row], file_format, int(wrong[row].argmax()), f"{path}:{row + 2}")
         for row in np.flatnonzero(wrong.any(1)).tolist()
     }
-    images = [fields[0].strip(_BLANKS) for fields in lines] if form.has_image else []
+    images = [fields[0].strip(_BLANKS) for fields in lines] if file_format.has_image else []
     return _Lines(labels, pa.array(images, pa.string()), problems)
 
 
-def _numbers(fields: list[str], form: Form) -> list[float]:
+def _numbers(fields: list[str], file_format: FileFormat) -> list[float]:
     """The numbers of a line; NaN for what is none, and for a whole line of another length."""
-    if len(fields) != len(form.names):
-        return [math.nan] * len(form.values)
-    return [_number(field) for field in fields[form.has_image :]]
+    if len(fields) != len(file_format.names):
+        return [math.nan] * len(file_format.values)
+    return [_number(field) for field in fields[file_format.has_image :]]
 
 
-def _mistake(fields: list[str], form: Form, column: int, where: str) -> AnnotationError:
-    if len(fields) != len(form.names):
-        expected = f"{_values(len(form.names))} ({', '.join(form.names)})"
-        return AnnotationError(expected, _count(fields, form), where=where)
-    got = _shown(fields[form.has_image + column].strip(_BLANKS))
-    return AnnotationError(str(form.values[column]), got, where=where)
+def _mistake(
+    fields: list[str], file_format: FileFormat, column: int, where: str
+) -> AnnotationError:
+    if len(fields) != len(file_format.names):
+        expected = f"{_values(len(file_format.names))} ({', '.join(file_format.names)})"
+        return AnnotationError(expected, _count(fields, file_format), where=where)
+    got = _shown(fields[file_format.has_image + column].strip(_BLANKS))
+    return AnnotationError(str(file_format.values[column]), got, where=where)
 
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
 
 
-def _count(fields: list[str], form: Form) -> str:
+def _count(fields: list[str], file_format: FileFormat) -> str:
     got = _values(len(fields)) if any(fields) else "a blank line"
-    units = len(fields) - len(form.names) + form.tasks.count(ACTION_UNITS.key)
+    units = len(fields) - len(file_format.names) + file_format.tasks.count(ACTION_UNITS.key)
     return f"{got} ({units} action units)" if units > len(ACTION_UNITS.columns) else got
 
 

@@ -77,7 +77,7 @@ def is_stills(corpus: Corpus, source: Source) -> bool:
     return source.kind is SourceKind.IMAGES and source.video is None and not corpus.aligned
 
 
-FORMS = (AffWild2, FerPlus, Ravdess, EmoDb, LabelTable, MediaFolder)
+READERS = (AffWild2, FerPlus, Ravdess, EmoDb, LabelTable, MediaFolder)
 """Readers in the order in which they are tried."""
 
 
@@ -111,20 +111,20 @@ def open_corpus(root: Path, reader: str | None = None) -> Corpus:
             readers.append(find_reader(name))
         except PluginError as error:
             warnings.warn(str(error), stacklevel=2)
-    readers += FORMS
+    readers += READERS
     for each in readers:
-        if each.recognises(root):
+        if each.recognizes(root):
             opened = each(root)
             return opened  # noqa: RET504 - its type is known here alone
-    forms = " | ".join(each.form for each in readers)
-    raise AnnotationError("a corpus of a known form", "something else", forms, where=root)
+    expected = " | ".join(each.description for each in readers)
+    raise AnnotationError("a corpus of a known form", "something else", expected, where=root)
 
 
 def find_reader(name: str) -> Any:  # noqa: ANN401 - a class that makes a Corpus
     """Find the reader of another package: a class that keeps the contract of `Corpus`.
 
-    It is made from the corpus's path; ``form`` says in words what it reads, and the class method
-    ``recognises(root)`` whether a path is of that form.
+    It is made from the corpus's path; ``description`` states what it reads, and the class method
+    ``recognizes(root)`` returns whether a path is of that form.
 
     Raises:
         PluginError: It is missing, fails on import, or lacks one of these.
@@ -134,12 +134,17 @@ def find_reader(name: str) -> Any:  # noqa: ANN401 - a class that makes a Corpus
         names = ", ".join(plugin_names(GROUP)) or "none is installed"
         raise PluginError(f"a reader of a corpus among entry points ({names})", repr(name))
     reader = plugin.load(f"corpus {name.rpartition(':')[2]}")
-    lacks = [each for each in (*_CONTRACT, "form", "recognises") if not hasattr(reader, each)]
+    lacks = [
+        each for each in (*_CONTRACT, "description", "recognizes") if not hasattr(reader, each)
+    ]
     if lacks:
         got = f"one without {', '.join(lacks)}"
         raise PluginError(f"a corpus as {plugin.path}", got, "see triaffect.corpora.base.Corpus")
     return reader
 
 
-_CONTRACT = ("sources", "moments", "images", "frame_rate", "clock", "problems")
-"""Methods of a `Corpus`."""
+_CONTRACT = (
+    *("description", "recognizes"),
+    *("sources", "moments", "images", "frame_rate", "clock", "problems"),
+)
+"""What a reader of a `Corpus` has."""

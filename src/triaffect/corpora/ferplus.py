@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.frame_clock import FrameClock
-from triaffect.corpora.rows import DEFAULT_RATE, MEANING, Key, Labels, build_moments, fold_votes
+from triaffect.corpora.rows import DEFAULT_RATE, MEANING, Key, TaskLabels, build_moments, fold_votes
 from triaffect.errors import AnnotationError
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.types import BoolArray, FloatArray, LabelOrigin, Moments, Source, SourceKind, Split
@@ -58,7 +58,7 @@ class FerPlus:
     """
 
     name = "ferplus"
-    form = f"FER+: {FILE_NAME} with images, votes, vote_columns and split"
+    description = f"FER+: {FILE_NAME} with images, votes, vote_columns and split"
     aligned = False
 
     def __init__(self, root: Path) -> None:
@@ -67,7 +67,7 @@ class FerPlus:
         self._source = Source(f"{self.name}/images", SourceKind.IMAGES, images=self._path)
 
     @classmethod
-    def recognises(cls, root: Path) -> bool:
+    def recognizes(cls, root: Path) -> bool:
         """Whether this is the array file or its folder."""
         path = _array_file(root)
         return path.name == FILE_NAME and path.is_file()
@@ -95,7 +95,7 @@ class FerPlus:
             "label_set": EXPRESSION.key,
         }
         amounts = expression_votes(votes[rows], self._vote_columns)
-        labels = Labels.from_nan(amounts / amounts.sum(1, keepdims=True))
+        labels = TaskLabels.from_nan(amounts / amounts.sum(1, keepdims=True))
         return build_moments(len(rows), keys, {EXPRESSION.key: labels}, LabelOrigin.HUMAN)
 
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -175,7 +175,7 @@ def read_arrays(path: Path) -> FerPlusArrays:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = FerPlusArrays(*(file[name] for name in FerPlusArrays._fields))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise AnnotationError(FerPlus.form, str(error), where=path) from error
+        raise AnnotationError(FerPlus.description, str(error), where=path) from error
     count = len(arrays.images)
     names = {str(name) for name in arrays.vote_columns}
     fits = (

@@ -31,11 +31,10 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 import numpy as np
@@ -46,11 +45,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from triaffect.corpora.frame_clock import FrameClock
-from triaffect.corpora.own_media import OwnMedia, media_in
+from triaffect.corpora.media_folder import CSV, PARQUET, OwnMedia, can_be_clip, media_in
 from triaffect.corpora.rows import (
     MULTI_TASK_SET,
     Key,
-    Labels,
+    TaskLabels,
     build_moments,
 )
 from triaffect.errors import AnnotationError, TableError
@@ -71,7 +70,6 @@ from triaffect.types import (
     Split,
 )
 
-CSV, PARQUET = ".csv", ".parquet"
 FIRST_COLUMN = "clip"
 """The column that every table has, by which the separator is told."""
 
@@ -81,7 +79,7 @@ _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 
 
 def read_table(path: Path, numbers: Iterable[str], texts: Iterable[str]) -> pd.DataFrame:
-    """The wanted columns of a table, as many of them as it has.
+    """Read the requested columns of a table, as many of them as it has.
 
     Args:
         path: The file, CSV or Parquet by its name.
@@ -93,7 +91,7 @@ def read_table(path: Path, numbers: Iterable[str], texts: Iterable[str]) -> pd.D
 
     Raises:
         TableError: It is no such file, a row does not fit the header, or the name of a column is
-            there twice or differs from a wanted one in case or spaces only.
+            there twice or differs from a requested one in case or spaces only.
     """
     read = _read_parquet if path.suffix.lower() == PARQUET else _read_csv
     return read(path, set(numbers), set(texts))
@@ -108,21 +106,21 @@ def header_of(path: Path) -> list[str]:
     return [name.strip() for name in names if name.strip()]
 
 
-def _wanted_columns(header: list[str], wanted: set[str], path: Path) -> dict[str, int]:
-    """Place of each wanted column that the header has."""
-    known = {name.lower(): name for name in wanted}
-    places: dict[str, int] = {}
-    for place, name in enumerate(header):
-        column = known.get(name.strip().lower())
+def _select_columns(header: list[str], requested: set[str], path: Path) -> dict[str, int]:
+    """Return the position of each requested column that the header has."""
+    names = {name.lower(): name for name in requested}
+    instants: dict[str, int] = {}
+    for instant, name in enumerate(header):
+        column = names.get(name.strip().lower())
         if column is None:
             continue
         if column != name:
             remedy = "rename it; it would be passed over"
             raise TableError(f"a column named {column}", shown(name), remedy, where=path)
-        if column in places:
+        if column in instants:
             raise TableError("each column once", f"{column} twice", where=path)
-        places[column] = place
-    return places
+        instants[column] = instant
+    return instants
 
 
 def _read_csv(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
@@ -133,19 +131,19 @@ def _read_csv(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
             header = next(rows, [])
             if not any(name.strip() for name in header):
                 raise TableError("a CSV table in UTF-8", "no header line", where=path)
-            places = _wanted_columns(header, numbers | texts, path)
-            cells = list(_cells(rows, len(header), list(places.values()), path))
+            instants = _select_columns(header, numbers | texts, path)
+            cells = list(_cells(rows, len(header), list(instants.values()), path))
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         remedy = "save it as 'CSV UTF-8'"
-        raise TableError("a CSV table in UTF-8", _told(error), remedy, where=path) from error
-    table = pd.DataFrame(cells, columns=list(places), dtype=object)
+        raise TableError("a CSV table in UTF-8", _reason(error), remedy, where=path) from error
+    table = pd.DataFrame(cells, columns=list(instants), dtype=object)
     if separator != ",":
-        for column in numbers & places.keys():
+        for column in numbers & instants.keys():
             table[column] = [_with_point(cell) for cell in table[column]]
     return table
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What a library says, as one line; it may quote any byte of the file."""
     line = str(error).strip().partition("\n")[0].replace("\t", "a tab")[:_LONGEST_REASON]
     return "".join(letter if letter.isprintable() else "?" for letter in line)
@@ -163,15 +161,15 @@ def _separator(stream: TextIO) -> str:
 
 
 def _cells(
-    rows: Iterator[list[str]], width: int, places: list[int], path: Path
+    rows: Iterator[list[str]], width: int, instants: list[int], path: Path
 ) -> Iterator[list[str]]:
-    """The wanted cells of each row; a row that ends early is blank from there."""
+    """Yield the requested cells of each row; a row that ends early is blank from there."""
     for number, row in enumerate(rows, 1):
         if any(cell.strip() for cell in row[width:]):
             got = f"{len(row)}, the last of them {shown(row[-1])}"
             remedy = "put text with a comma in double quotes"
             raise TableError(f"{width} cells", got, remedy, where=f"{path}, row {number}")
-        yield [row[place] if place < len(row) else "" for place in places]
+        yield [row[instant] if instant < len(row) else "" for instant in instants]
 
 
 def _with_point(cell: str) -> str:
@@ -181,15 +179,15 @@ def _with_point(cell: str) -> str:
 def _read_parquet(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        places = _wanted_columns(file.schema_arrow.names, numbers | texts, path)
-        table = file.read(list(places))
+        instants = _select_columns(file.schema_arrow.names, numbers | texts, path)
+        table = file.read(list(instants))
         table.validate(full=True)
         columns = {
             name: _column(table.column(name), name in texts, f"{path}, column {name}")
-            for name in places
+            for name in instants
         }
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise TableError("a Parquet table", _told(error), "write it again", where=path) from error
+        raise TableError("a Parquet table", _reason(error), "write it again", where=path) from error
     return pd.DataFrame(columns, index=range(table.num_rows))
 
 
@@ -224,11 +222,6 @@ def blank_rows(table: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 _LARGEST = np.iinfo(np.int32).max
-_NEVER_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode's control characters, line ends, and what stands for bytes that are no text."""
-
-_LONGEST_NAME = 255
-"""Bytes that a file's name may have on common systems."""
 
 
 def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArray]:
@@ -237,7 +230,7 @@ def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArr
     Raises:
         TableError: A path is empty, absolute, or leads out of the table's folder.
     """
-    found: dict[str, list[int]] = {}
+    rows: dict[str, list[int]] = {}
     plain: dict[str, str] = {}
     names = texts(table, "clip")
     for row in np.flatnonzero(~blank).tolist():
@@ -249,21 +242,8 @@ def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArr
                     f"the path of a clip inside {path.parent}", shown(clip), where=where
                 )
             plain[clip] = PurePosixPath(clip).as_posix()
-        found.setdefault(plain[clip], []).append(row)
-    return {clip: np.array(rows) for clip, rows in found.items()}
-
-
-def can_be_clip(clip: str) -> bool:
-    """Whether a path can be a file's, is relative and never climbs, on either system."""
-    if any(unicodedata.category(letter) in _NEVER_IN_NAMES for letter in clip):
-        return False
-    for kind in (PurePosixPath, PureWindowsPath):
-        path = kind(clip)
-        if not path.name or path.anchor or ".." in path.parts:
-            return False
-        if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
-            return False
-    return True
+        rows.setdefault(plain[clip], []).append(row)
+    return {clip: np.array(numbers) for clip, numbers in rows.items()}
 
 
 def whole_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
@@ -323,22 +303,22 @@ def splits(table: pd.DataFrame, where: str) -> list[str]:
     Raises:
         TableError: A cell names no split.
     """
-    known = set(CORPUS_SPLITS)
+    names = set(CORPUS_SPLITS)
     named = [text.lower() or str(Split.TRAIN) for text in texts(table, "split")]
     for row, split in enumerate(named):
-        if split not in known:
+        if split not in names:
             where = cell(where, row, "split")
             raise TableError("one of " + ", ".join(CORPUS_SPLITS), shown(split), where=where)
     return named
 
 
-def check_places(
-    places: dict[str, NDArray[np.float64]], labeled: BoolArray, pictures: BoolArray, where: str
+def check_instants(
+    instants: dict[str, NDArray[np.float64]], labeled: BoolArray, pictures: BoolArray, where: str
 ) -> None:
     """Make sure that labeled rows say which moment they describe, and a picture's no other than 0.
 
     Args:
-        places: ``frame`` and ``time_s`` of each row, NaN where blank, each of shape (rows,).
+        instants: ``frame`` and ``time_s`` of each row, NaN where blank, each of shape (rows,).
         labeled: Which rows have a label.
         pictures: Which rows are of a picture, whose only moment is frame 0, time 0.
         where: The file, for messages.
@@ -346,17 +326,17 @@ def check_places(
     Raises:
         TableError: A row says neither, or a picture's another one.
     """
-    for column, values in places.items():
+    for column, values in instants.items():
         wrong = np.flatnonzero(labeled & pictures & (values > 0))
         if len(wrong):
             row = int(wrong[0])
             got = f"{values[row]:g}"
             raise TableError("0 or blank for a picture", got, where=cell(where, row, column))
-    nowhere = np.all([np.isnan(values) for values in places.values()], axis=0)
+    nowhere = np.all([np.isnan(values) for values in instants.values()], axis=0)
     wrong = np.flatnonzero(labeled & ~pictures & nowhere)
     if len(wrong):
-        place = f"{where}, row {int(wrong[0]) + 1}"
-        raise TableError(" or ".join(places), "neither", "say which moment it is", where=place)
+        instant = f"{where}, row {int(wrong[0]) + 1}"
+        raise TableError(" or ".join(instants), "neither", "say which moment it is", where=instant)
 
 
 def votes_as_shares(table: pd.DataFrame, tasks: Sequence[Task], where: str) -> pd.DataFrame:
@@ -389,8 +369,8 @@ def votes_as_shares(table: pd.DataFrame, tasks: Sequence[Task], where: str) -> p
 
 
 def refuse_contradictions(
-    labels: Mapping[str, Labels],
-    place: Sequence[NDArray[np.generic]],
+    labels: Mapping[str, TaskLabels],
+    instant: Sequence[NDArray[np.generic]],
     rows: IntArray,
     where: str,
 ) -> None:
@@ -398,18 +378,18 @@ def refuse_contradictions(
 
     Args:
         labels: Labels of N rows by task key.
-        place: Frame, time and face of each row, shape (N,) each.
+        instant: Frame, time and face of each row, shape (N,) each.
         rows: The rows' numbers in the table, shape (N,).
         where: The table, for the message.
 
     Raises:
         TableError: Two rows contradict each other.
     """
-    _, moment = np.unique(np.stack(place), axis=1, return_inverse=True)
+    _, moment = np.unique(np.stack(instant), axis=1, return_inverse=True)
     for each in labels.values():
         for column, valid in zip(each.values.T, each.valid.T, strict=True):
-            given = np.flatnonzero(valid)
-            order = given[np.lexsort((given, moment[given]))]
+            labeled = np.flatnonzero(valid)
+            order = labeled[np.lexsort((labeled, moment[labeled]))]
             again = (moment[order][1:] == moment[order][:-1]) & (
                 column[order][1:] != column[order][:-1]
             )
@@ -453,7 +433,7 @@ class LabelTable(OwnMedia):
     """
 
     name = "table"
-    form = (
+    description = (
         f"table of labels: {' or '.join(FILE_NAMES)}, or any {CSV} or {PARQUET} file, with clip, "
         "frame or time_s, and label columns"
     )
@@ -478,18 +458,19 @@ class LabelTable(OwnMedia):
         self._persons = texts(table, "person")
         self._labels = _read_labels(votes_as_shares(table, tasks, where), tasks, self._path)
         self._labeled = np.any([each.valid.any(1) for each in self._labels.values()], axis=0)
-        places = {"frame": self._frames, "time_s": self._times_s}
-        check_places(places, self._labeled, self._pictures(len(table)), where)
+        instants = {"frame": self._frames, "time_s": self._times_s}
+        check_instants(instants, self._labeled, self._pictures(len(table)), where)
 
     @property
     def passed_over(self) -> list[str]:
         """Columns that are neither read nor of a prediction table: perhaps labels, misspelt."""
         labels = {column for task in self._tasks for column in task.prediction_columns}
-        known = labels.union(*(task.columns for task in self._tasks), _NUMBERS, _TEXTS, _PREDICTED)
-        return [name for name in header_of(self._path) if name not in known]
+        columns = (task.columns for task in self._tasks)
+        names = labels.union(*columns, _NUMBERS, _TEXTS, _PREDICTED)
+        return [name for name in header_of(self._path) if name not in names]
 
     @classmethod
-    def recognises(cls, root: Path) -> bool:
+    def recognizes(cls, root: Path) -> bool:
         """Whether this is a CSV or Parquet file, or a folder with one of the known names."""
         path = _table_file(root)
         return path.suffix.lower() in (CSV, PARQUET) and path.is_file()
@@ -510,7 +491,7 @@ class LabelTable(OwnMedia):
         rows = self._rows[source.source_id.removeprefix(f"{self.name}/")]
         rows = rows[self._labeled[rows]]
         labels = {key: each.take(rows) for key, each in self._labels.items()}
-        frames, times_s, seen = self._places(source, rows)
+        frames, times_s, seen = self._instants(source, rows)
         refuse_contradictions(labels, (frames, times_s, self._tracks[rows]), rows, str(self._path))
         keys: dict[str, Key] = {
             "source": source.source_id,
@@ -553,7 +534,7 @@ class LabelTable(OwnMedia):
             pictures[rows] = kind_by_name(Path(clip).suffix) is SourceKind.IMAGES
         return pictures
 
-    def _places(
+    def _instants(
         self, source: Source, rows: IntArray
     ) -> tuple[IntArray, NDArray[np.float64], BoolArray]:
         """Frame, time and whether there is a picture then, of each row of a clip."""
@@ -614,23 +595,23 @@ def _end_s(source: Source, clock: FrameClock) -> float | None:
     return max(declared_s or 0.0, clock.end_s) if len(clock.times_s) else declared_s
 
 
-def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict[str, Labels]:
+def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict[str, TaskLabels]:
     """Labels of all rows by task key, of the tasks that have any."""
     labels = {}
     for task in tasks:
         targets = task.read_labels(table, str(path))
         if targets.valid.any():
-            labels[task.key] = Labels(targets.values, targets.valid)
+            labels[task.key] = TaskLabels(targets.values, targets.valid)
     if not labels:
         columns = ", ".join(column for task in tasks for column in task.prediction_columns)
         raise TableError(f"a label in at least one of {columns}", "none", where=path)
     return labels
 
 
-def _label_sets(labels: dict[str, Labels], rows: int) -> list[str]:
+def _label_sets(labels: dict[str, TaskLabels], rows: int) -> list[str]:
     sets = np.full(rows, MULTI_TASK_SET, dtype=object)
-    given = {key: each.valid.any(1) for key, each in labels.items()}
-    alone = np.sum(list(given.values()), axis=0) == 1
-    for key, has in given.items():
-        sets[has & alone] = key
+    labeled = {key: each.valid.any(1) for key, each in labels.items()}
+    single = np.sum(list(labeled.values()), axis=0) == 1
+    for key, has in labeled.items():
+        sets[has & single] = key
     return list(sets)

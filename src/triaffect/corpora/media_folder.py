@@ -1,23 +1,102 @@
-"""A folder of videos, pictures and sounds without labels.
+"""One's own videos, pictures and sounds: each file is a source.
 
-Every such file is a source, those in inner folders too; hidden files are none. There are no
-labels: a store of it has vectors and no moments.
+A folder without labels has every such file as a source, those in inner folders too; hidden files
+are none. A store of it has vectors and no moments. A table of labels names its files itself; see
+`triaffect.corpora.label_table`.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from triaffect.corpora.label_table import CSV, PARQUET, can_be_clip
-from triaffect.corpora.own_media import OwnMedia, media_in
-from triaffect.corpora.rows import join_moments
+import numpy as np
+from numpy.typing import NDArray
+
+from triaffect.corpora.frame_clock import FrameClock, video_clock
+from triaffect.corpora.rows import DEFAULT_RATE, join_moments, source_frame_rate
 from triaffect.errors import AnnotationError
+from triaffect.media.find import MEDIA, kind_by_name
+from triaffect.media.probe import read_image
 from triaffect.tasks.task import shown
-from triaffect.types import Moments, Source
+from triaffect.types import Moments, Source, SourceKind
 
+CSV, PARQUET = ".csv", ".parquet"
 TABLES = (CSV, PARQUET, ".tsv", ".xlsx", ".ods")
 """Endings of files that may hold labels, readable or not."""
+
+_NEVER_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's control characters, line ends, and what stands for bytes that are no text."""
+
+_LONGEST_NAME = 255
+"""Bytes that a file's name may have on common systems."""
+
+
+class OwnMedia:
+    """Videos, pictures and sounds of any kind, told apart by the end of their names.
+
+    Attributes:
+        name: First part of the source ids.
+    """
+
+    name: str
+    aligned = False
+
+    def __init__(self) -> None:
+        self._clocks: dict[str, FrameClock] = {}
+
+    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield frame 0 and the picture of a source that is one; nothing for another.
+
+        Raises:
+            AnnotationError: A label file names it, and it is not there.
+            MediaError: The picture cannot be read.
+        """
+        self._check_there(source)
+        if source.images is not None:
+            yield 0, read_image(source.images)
+
+    def frame_rate(self, source: Source) -> float:
+        """Average frames/s of a video, 30 for anything else.
+
+        Raises:
+            AnnotationError: A label file names it, and it is not there.
+            MediaError: The video cannot be read.
+        """
+        self._check_there(source)
+        return source_frame_rate(source)
+
+    def clock(self, source: Source) -> FrameClock:
+        """Every frame's own time stamp; of what is no video, 30 frames/s.
+
+        Raises:
+            AnnotationError: A label file names it, and it is not there.
+            MediaError: The video cannot be read.
+        """
+        if source.video is None:
+            return FrameClock(DEFAULT_RATE)
+        self._check_there(source)
+        if source.source_id not in self._clocks:
+            self._clocks[source.source_id] = video_clock(source.video)
+        return self._clocks[source.source_id]
+
+    def problems(self) -> list[AnnotationError]:
+        """List nothing: what is wrong is told with its source, or when the corpus is opened."""
+        return []
+
+    def _check_there(self, source: Source) -> None:
+        """Tell in the corpus's own words that a source's file is not there; here, in none."""
+
+    def _source(self, folder: Path, file: str) -> Source:
+        """The source that is a file of a folder."""
+        path, source_id = folder / file, f"{self.name}/{file}"
+        kind = kind_by_name(path.suffix)
+        if kind is SourceKind.IMAGES:
+            return Source(source_id, kind, images=path)
+        if kind is SourceKind.SOUND:
+            return Source(source_id, kind, sound=path)
+        return Source(source_id, kind, video=path, sound=path)
 
 
 class MediaFolder(OwnMedia):
@@ -28,7 +107,9 @@ class MediaFolder(OwnMedia):
     """
 
     name = "media"
-    form = f"folder of videos, pictures or sounds without labels, and no {', '.join(TABLES)} in it"
+    description = (
+        f"folder of videos, pictures or sounds without labels, and no {', '.join(TABLES)} in it"
+    )
 
     def __init__(self, root: Path) -> None:
         super().__init__()
@@ -38,9 +119,12 @@ class MediaFolder(OwnMedia):
         self._unnameable = [file for file in files if not can_be_clip(file)]
 
     @classmethod
-    def recognises(cls, root: Path) -> bool:
+    def recognizes(cls, root: Path) -> bool:
         """Whether it is a folder of media beside which lies no table, perhaps of labels."""
-        if not root.is_dir() or any(path.suffix.lower() in TABLES for path in _in(root)):
+        if not root.is_dir():
+            return False
+        files = (path for path in root.iterdir() if not path.name.startswith("."))
+        if any(path.suffix.lower() in TABLES for path in files):
             return False
         return any(True for _ in media_in(root))
 
@@ -62,5 +146,22 @@ class MediaFolder(OwnMedia):
         ]  # fmt: skip
 
 
-def _in(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if not path.name.startswith("."))
+def media_in(root: Path) -> Iterator[Path]:
+    """Media files in a folder and in those in it, in any order; hidden ones are none."""
+    for path in root.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path.suffix.lower() in MEDIA and not hidden and path.is_file():
+            yield path
+
+
+def can_be_clip(clip: str) -> bool:
+    """Whether a path can be a file's, is relative and never climbs, on either system."""
+    if any(unicodedata.category(letter) in _NEVER_IN_NAMES for letter in clip):
+        return False
+    for kind in (PurePosixPath, PureWindowsPath):
+        path = kind(clip)
+        if not path.name or path.anchor or ".." in path.parts:
+            return False
+        if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
+            return False
+    return True

@@ -121,7 +121,7 @@ def move_ratings(moments: Moments, delay_s: float, clock: FrameClock) -> Moments
     if delay_s == 0 or not rated.any():
         return moments
     others = [name for name in table.column_names if name not in (*_KEYS, *_MOVED)]
-    stay = _numbered(table.filter(~rated | _any_given(table, others)).to_pandas())
+    stay = _numbered(table.filter(~rated | _is_labeled(table, others)).to_pandas())
     moved = _numbered(_earlier(table.filter(rated), delay_s, clock))
     if not len(stay) + len(moved):  # pandas cannot join nothing with nothing
         return Moments(table.slice(0, 0))
@@ -138,15 +138,15 @@ def move_ratings(moments: Moments, delay_s: float, clock: FrameClock) -> Moments
 
 def _is_rated(table: pa.Table) -> BoolArray:
     """Which rows have a label of valence or arousal, shape (rows,)."""
-    return _any_given(table, VALENCE_AROUSAL.columns)
+    return _is_labeled(table, VALENCE_AROUSAL.columns)
 
 
-def _any_given(table: pa.Table, columns: Iterable[str]) -> BoolArray:
+def _is_labeled(table: pa.Table, columns: Iterable[str]) -> BoolArray:
     """Which rows have a value in any of the columns, shape (rows,)."""
-    given = np.zeros(len(table), np.bool_)
+    labeled = np.zeros(len(table), np.bool_)
     for name in set(columns) & set(table.column_names):
-        given |= table.column(name).is_valid().to_numpy()
-    return given
+        labeled |= table.column(name).is_valid().to_numpy()
+    return labeled
 
 
 def _earlier(table: pa.Table, delay_s: float, clock: FrameClock) -> pd.DataFrame:

@@ -86,7 +86,7 @@ Key = str | int | Sequence[str] | NDArray[np.generic]
 
 
 @dataclass(frozen=True)
-class Labels:
+class TaskLabels:
     """Labels of one task as a parser read them; ``valid`` decides, not the values.
 
     Attributes:
@@ -98,13 +98,13 @@ class Labels:
     valid: BoolArray
 
     @staticmethod
-    def from_nan(values: NDArray[np.floating]) -> Labels:
+    def from_nan(values: NDArray[np.floating]) -> TaskLabels:
         """Read an array (N, K) in which NaN is not annotated."""
-        return Labels(values, ~np.isnan(values))
+        return TaskLabels(values, ~np.isnan(values))
 
-    def take(self, rows: IntArray | BoolArray) -> Labels:
+    def take(self, rows: IntArray | BoolArray) -> TaskLabels:
         """Select rows, by their numbers or by a mask."""
-        return Labels(self.values[rows], self.valid[rows])
+        return TaskLabels(self.values[rows], self.valid[rows])
 
 
 def label_columns(tasks: Sequence[Task] = TASKS) -> dict[str, tuple[str, ...]]:
@@ -115,7 +115,7 @@ def label_columns(tasks: Sequence[Task] = TASKS) -> dict[str, tuple[str, ...]]:
 def build_moments(
     rows: int,
     keys: Mapping[str, Key],
-    labels: Mapping[str, Labels],
+    labels: Mapping[str, TaskLabels | NDArray[np.floating]],
     origin: LabelOrigin,
     tasks: Sequence[Task] = TASKS,
 ) -> Moments:
@@ -124,7 +124,8 @@ def build_moments(
     Args:
         rows: Number of rows N.
         keys: The key columns by name; a single value stands for all rows.
-        labels: Labels of N rows by task key; a task may be absent.
+        labels: Labels of N rows by task key; a task may be absent. In an array (N, K) instead, NaN
+            is not annotated.
         origin: Where all these labels came from.
         tasks: The tasks whose columns the table has.
 
@@ -161,11 +162,13 @@ def _key_column(value: Key, kind: pa.DataType, rows: int) -> pa.Array:
 
 
 def _task_columns(
-    labels: Labels | None, width: int, rows: int, origin: LabelOrigin
+    labels: TaskLabels | NDArray[np.floating] | None, width: int, rows: int, origin: LabelOrigin
 ) -> list[pa.Array]:
     if labels is None:
         kinds = [pa.float32()] * (width + 1) + [pa.string()]
         return [pa.nulls(rows, kind) for kind in kinds]
+    if not isinstance(labels, TaskLabels):
+        labels = TaskLabels.from_nan(labels)
     values, missing = labels.values.astype(np.float32), ~labels.valid
     columns = [pa.array(values[:, k], mask=missing[:, k]) for k in range(width)]
     labeled = pa.array(labels.valid.any(1))

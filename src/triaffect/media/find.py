@@ -33,7 +33,7 @@ def kind_by_name(suffix: str) -> SourceKind:
     return SourceKind.SOUND if suffix.lower() in SOUNDS else SourceKind.VIDEO
 
 
-_CAMERA = re.compile(r"webcam:([0-9]{1,3})")
+_WEBCAM = re.compile(r"webcam:([0-9]{1,3})")
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -46,34 +46,30 @@ def find_media(inputs: Sequence[Path], images_as_video: bool = False) -> list[Pa
             their place; pictures named one by one, or by a pattern, stay pictures.
 
     Returns:
-        Each file (or folder of pictures, or camera) once, inputs in the order given, the
+        Each file (or folder of pictures, or webcam) once, inputs in the order given, the
         files of each in natural order. A link to a file counts as a file of its own. A file
         that is named need not be there.
 
     Raises:
         MediaError: A folder or pattern gives none, or a folder cannot be read.
     """
-    found: dict[Path, Path] = {}
-    for given in inputs:
-        for match in _matches(given):
+    files: dict[Path, Path] = {}
+    for each in inputs:
+        for match in _matches(each):
             for path in _inside(match, images_as_video):
-                found.setdefault(_real(path), path)
-    return list(found.values())
+                # One file however links of folders lead to it; a link to the file is another.
+                files.setdefault(Path(os.path.realpath(path.parent), path.name), path)
+    return list(files.values())
 
 
-def _real(path: Path) -> Path:
-    """The same for every way that links of folders make to a file, not for a link to it."""
-    return Path(os.path.realpath(path.parent), path.name)
-
-
-def camera_number(path: Path) -> int | None:
-    """Which camera is meant by ``webcam:0``; None if this is something else."""
-    match = _CAMERA.fullmatch(str(path))
+def webcam_number(path: Path) -> int | None:
+    """Return the number of the webcam named ``webcam:0``; None if this is something else."""
+    match = _WEBCAM.fullmatch(str(path))
     return int(match[1]) if match and not path.exists() else None
 
 
 def natural(path: Path) -> list[list[tuple[str, int]]]:
-    """A key that sorts names as people do: numbers in them by value, case aside."""
+    """A key that sorts names as people do: numbers in them by value, whatever the case."""
     return [[*_words(part), (part, 0)] for part in path.parts]
 
 
@@ -89,18 +85,18 @@ def _words(name: str) -> list[tuple[str, int]]:
     return list(zip(pieces[::2], [*numbers, -1], strict=True))
 
 
-def _matches(given: Path) -> list[Path]:
-    if os.path.lexists(given) or not _PATTERN.search(str(given)):
-        return [given]
+def _matches(pattern: Path) -> list[Path]:
+    if os.path.lexists(pattern) or not _PATTERN.search(str(pattern)):
+        return [pattern]
     try:
-        every = Path(given.anchor).glob(str(given.relative_to(given.anchor)))
-        shown = {path for path in every if not _is_hidden(path, given)}
+        every = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+        shown = {path for path in every if not _is_hidden(path, pattern)}
     except ValueError as error:
-        raise MediaError("a pattern such as clips/**/*.mp4", str(error), where=given) from error
-    found = [path for path in shown if path.suffix.lower() in MEDIA or path.is_dir()]
-    if not found:
-        raise MediaError("a pattern that matches media files", "none", where=given)
-    return sorted(found, key=natural)
+        raise MediaError("a pattern such as clips/**/*.mp4", str(error), where=pattern) from error
+    matches = [path for path in shown if path.suffix.lower() in MEDIA or path.is_dir()]
+    if not matches:
+        raise MediaError("a pattern that matches media files", "none", where=pattern)
+    return sorted(matches, key=natural)
 
 
 def _is_hidden(path: Path, pattern: Path) -> bool:
@@ -110,16 +106,16 @@ def _is_hidden(path: Path, pattern: Path) -> bool:
 def _inside(path: Path, images_as_video: bool) -> Iterable[Path]:
     if not path.is_dir():
         return [path]
-    found: list[Path] = []
+    inside: list[Path] = []
     for folder, names in _folders(path):
         files = list(_visible(folder, names, MEDIA))
         if images_as_video and any(file.suffix.lower() in PICTURES for file in files):
-            found = [*found, folder]
+            inside = [*inside, folder]
             files = [file for file in files if file.suffix.lower() not in PICTURES]
-        found += files
-    if not found:
+        inside += files
+    if not inside:
         raise MediaError("a folder with videos, images or sounds", "none in it", where=path)
-    return sorted(found, key=natural)
+    return sorted(inside, key=natural)
 
 
 def _visible(folder: Path, names: Iterable[str], suffixes: frozenset[str]) -> Iterator[Path]:

@@ -17,8 +17,8 @@ from triaffect.media.video import Frame
 from triaffect.types import SourceKind
 
 
-class Footage(Protocol):
-    """Frames in order of time, from anywhere.
+class FrameReader(Protocol):
+    """Frames in order of time, from anywhere: a video, pictures, a webcam, a program.
 
     Attributes:
         problem: After a loop: None, or what was lost.
@@ -79,7 +79,7 @@ class FrameSource:
     """Frames from anywhere as a source without sound, like a `triaffect.media.probe.MediaFile`.
 
     Args:
-        footage: The frames.
+        reader: The frames.
         path: What the table calls them.
         duration_s: How long they last; None if that is not clear yet.
 
@@ -90,20 +90,22 @@ class FrameSource:
         duration_s: As given.
     """
 
-    def __init__(self, footage: Footage, path: str | Path, duration_s: float | None = None) -> None:
-        self.path, self.duration_s, self._footage = path, duration_s, footage
+    def __init__(
+        self, reader: FrameReader, path: str | Path, duration_s: float | None = None
+    ) -> None:
+        self.path, self.duration_s, self._reader = path, duration_s, reader
         self.kind, self.has_sound = SourceKind.VIDEO, False
 
     def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
         """Yield the frames from a time on, in order."""
-        for frame in self._footage:
+        for frame in self._reader:
             if frame.time_s >= from_s or from_s <= 0:
                 yield frame
 
     @property
     def problem(self) -> str | None:
         """After a loop over the frames: None, or what was lost."""
-        return self._footage.problem
+        return self._reader.problem
 
     def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
         """Yield nothing."""
@@ -111,7 +113,7 @@ class FrameSource:
         return iter(())
 
 
-class GivenFrames:
+class ArrayFrames:
     """Frames from a program, checked.
 
     Args:

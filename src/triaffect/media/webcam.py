@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from triaffect.errors import MediaError
 from triaffect.media.video import Frame
 
-_PATIENCE_S = 5.0
+_JOIN_TIMEOUT_S = 5.0
 """A camera that gives no frame for so long when it is to stop is left alone."""
 
-_LOOK_S = 0.01
+_POLL_S = 0.01
 
 _Shot = tuple[int, float, NDArray[np.uint8]]
 """Number, time by the clock, and BGR pixels of a frame."""
@@ -44,7 +44,7 @@ class Capture(Protocol):
         ...
 
 
-def open_camera(number: int) -> Capture:
+def open_webcam(number: int) -> Capture:
     """Open a camera of this machine.
 
     Raises:
@@ -63,7 +63,7 @@ def open_camera(number: int) -> Capture:
     return opened
 
 
-class CameraFrames:
+class WebcamFrames:
     """The frames of a camera until it is told to stop, or for some seconds.
 
     Args:
@@ -82,10 +82,10 @@ class CameraFrames:
         self,
         number: int,
         seconds: float | None = None,
-        open_it: Callable[[int], Capture] = open_camera,
+        open_device: Callable[[int], Capture] = open_webcam,
     ) -> None:
         self._number, self._seconds = number, seconds
-        self._capture = open_it(number)
+        self._capture = open_device(number)
         self.problem: str | None = None
         self._stop = threading.Event()
 
@@ -100,14 +100,14 @@ class CameraFrames:
             MediaError: The camera gives none.
         """
         shots: queue.Queue[_Shot | None] = queue.Queue(1)
-        given = (self._capture, shots, self._stop)
-        reader = threading.Thread(target=_read, args=given, daemon=True)
+        arguments = (self._capture, shots, self._stop)
+        reader = threading.Thread(target=_read, args=arguments, daemon=True)
         reader.start()
         try:
             yield from self._frames(shots)
         finally:
             self._stop.set()
-            reader.join(_PATIENCE_S)
+            reader.join(_JOIN_TIMEOUT_S)
             if not reader.is_alive():
                 self._capture.release()
 
@@ -137,7 +137,7 @@ def _read(capture: Capture, shots: queue.Queue[_Shot | None], stop: threading.Ev
         _replace(shots, (number, time.monotonic(), bgr))
         number += 1
     while shots.full() and not stop.is_set():
-        time.sleep(_LOOK_S)  # the last frame is not thrown away
+        time.sleep(_POLL_S)  # the last frame is not thrown away
     _replace(shots, None)
 
 
@@ -148,7 +148,7 @@ def _replace(shots: queue.Queue[_Shot | None], shot: _Shot | None) -> None:
 
 
 @contextmanager
-def ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
+def call_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Let Ctrl-C call a function instead of breaking off what is being done.
 
     Elsewhere than in the main thread, which alone hears of it, nothing is changed.
@@ -157,11 +157,11 @@ def ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
         yield
         return
 
-    def told(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         del number, frame
         stop()
 
-    before = signal.signal(signal.SIGINT, told)
+    before = signal.signal(signal.SIGINT, on_signal)
     try:
         yield
     finally:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triaffect.errors import MediaError
-from triaffect.media.find import camera_number, pictures_in
+from triaffect.media.find import pictures_in, webcam_number
 from triaffect.media.images import FrameSource, ImageFrames
 from triaffect.media.probe import MediaFile, probe
-from triaffect.media.webcam import CameraFrames, ctrl_c
+from triaffect.media.webcam import WebcamFrames, call_on_interrupt
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class InputOptions:
         Raises:
             MediaError: It cannot be read.
         """
-        number = camera_number(path)
+        number = webcam_number(path)
         if number is not None:
-            camera = CameraFrames(number, self.seconds)
-            with ctrl_c(camera.stop):  # what was seen until then is a whole recording
+            camera = WebcamFrames(number, self.seconds)
+            with call_on_interrupt(camera.stop):  # what was seen until then is a whole recording
                 yield FrameSource(camera, path, self.seconds)
         elif self.images_rate is not None and path.is_dir():
             duration_s = len(pictures_in(path)) / self.images_rate
@@ -70,7 +70,7 @@ def check_only_webcam(files: list[Path]) -> None:
     Raises:
         MediaError: It is not.
     """
-    cameras = [path for path in files if camera_number(path) is not None]
+    cameras = [path for path in files if webcam_number(path) is not None]
     if cameras and len(files) > 1:
         remedy = "predict the others by another command"
         raise MediaError("a camera alone", f"{len(files)} inputs", remedy, where=cameras[0])

@@ -39,7 +39,7 @@ from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
-from triaffect.media.images import Footage, FrameSource, GivenFrames
+from triaffect.media.images import ArrayFrames, FrameReader, FrameSource
 from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import Frame
 from triaffect.prediction.buffers import FaceMemory, VoiceMemory
@@ -228,7 +228,7 @@ class Predictor:
     def item_tables(self, item: Path | FrameInput | ByteInput) -> Generator[pa.Table]:
         """Predict one input, as Arrow tables; internal."""
         if isinstance(item, FrameInput):
-            yield from self.watch(GivenFrames(item.frames, item.name), item.name)
+            yield from self.watch(ArrayFrames(item.frames, item.name), item.name)
         elif isinstance(item, ByteInput):
             with item.saved() as path:
                 for table in self.tables(path):
@@ -238,7 +238,7 @@ class Predictor:
             with DEFAULT_INPUTS.open(item) as source:
                 yield from self.predict_source(source)
 
-    def watch(self, footage: Footage, clip: str | Path) -> Generator[pa.Table]:
+    def watch(self, footage: FrameReader, clip: str | Path) -> Generator[pa.Table]:
         """Like `frames`, of a folder of pictures or a camera, as Arrow tables."""
         yield from self.predict_source(FrameSource(footage, clip))
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError, TriaffectError
-from triaffect.media.find import camera_number, find_media
+from triaffect.media.find import find_media, webcam_number
 
 _KINDS = "a path, a picture as array or PIL image, frames, bytes, a file object, or a list of them"
 _CHANNELS = 3
@@ -145,7 +145,7 @@ def _is_timed_frame(value: object) -> bool:
 def _read_item(media: Any, suffix: str) -> list[Item]:  # noqa: ANN401 - anything a user may try
     if isinstance(media, (str, os.PathLike)):
         path = Path(media)
-        return [path] if camera_number(path) is not None else list(find_media([path]))
+        return [path] if webcam_number(path) is not None else list(find_media([path]))
     if isinstance(media, (bytes, bytearray, memoryview)):
         return [ByteInput(f"bytes{suffix}", bytes(media))]
     if type(media).__module__.partition(".")[0] == "PIL":

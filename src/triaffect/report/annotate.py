@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from triaffect.errors import DiskError, TableError, TriaffectError
 from triaffect.io.atomic import check_output, make_folder, replace_file
-from triaffect.media.find import camera_number
+from triaffect.media.find import webcam_number
 from triaffect.media.images import FrameSource, ImageFrames
 from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import DEFAULT_RATE, Frame
@@ -150,7 +150,7 @@ class Annotator:
         self._of = self._copy = None
 
     def _check(self, files: Sequence[Path]) -> None:
-        if any(camera_number(path) is not None for path in files):
+        if any(webcam_number(path) is not None for path in files):
             got = "a camera, whose frames are gone by then"
             raise TableError("a file to draw on", got, where="--annotate")
         if not self._single:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM, SINGLE_TASK_FORMS
+from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORMAT, SINGLE_TASK_FORMATS
 from triaffect.corpora.aff_wild2_layout import (
     CHALLENGES,
     MULTI_TASK_FILES,
@@ -18,7 +18,7 @@ from triaffect.corpora.aff_wild2_layout import (
 from triaffect.synthetic.labels import NO_AFFECT, NO_CODE, Labels
 from triaffect.types import CORPUS_SPLITS, Split
 
-TASKS = tuple(SINGLE_TASK_FORMS)
+TASKS = tuple(SINGLE_TASK_FORMATS)
 _FOLDERS = {task: folder for folder, task in reversed(CHALLENGES.items())}
 """The first spelling of each challenge's folder."""
 _SETS = {split: folder for folder, split in SPLIT_FOLDERS.items()}
@@ -60,15 +60,15 @@ def write_annotations(root: Path, videos: list[Annotated]) -> None:
         for task in video.tasks:
             lines = _cut_or_fill(_task_lines(video.single, task), task, video.surplus)
             path = root / _FOLDERS[task] / _SETS[video.split] / f"{video.name}.txt"
-            _write(path, [SINGLE_TASK_FORMS[task].header, *lines])
+            _write(path, [SINGLE_TASK_FORMATS[task].header, *lines])
     folder = root / MULTI_TASK_FOLDER
     folder.mkdir()
     for split, name in _MULTI_TASK_FILES.items():
         rows = [row for video in videos if video.split is split for row in _image_lines(video)]
-        _write(folder / name, [MULTI_TASK_FORM.header, *rows])
+        _write(folder / name, [MULTI_TASK_FORMAT.header, *rows])
         if split is Split.TEST:
             images = [row.partition(",")[0] + "," for row in rows]
-            _write(folder / _TEST_LIST, [MULTI_TASK_FORM.header, *images])
+            _write(folder / _TEST_LIST, [MULTI_TASK_FORMAT.header, *images])
 
 
 def _task_lines(labels: Labels, task: str) -> list[str]:

@@ -14,7 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM
+from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORMAT
 from triaffect.errors import AnnotationError
 
 HEADER = "image,valence,arousal,expression,aus"
@@ -27,7 +27,7 @@ _EXPECTED = (
     "a class from 0 to 7",
     *("0 (absent) or 1 (present)",) * 12,
 )
-_NAMES = MULTI_TASK_FORM.names[1:]
+_NAMES = MULTI_TASK_FORMAT.names[1:]
 """What a message calls each value; this alone is the reader's of annotation files."""
 _NO_TEXT = re.compile("[\udc80-\udcff]")
 """What Python makes of bytes that are no UTF-8."""

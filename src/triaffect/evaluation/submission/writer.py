@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORM
+from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORMAT
 from triaffect.datasets.windows import WindowSamples, frame_rows
 from triaffect.errors import ModelError, RunError
 from triaffect.evaluation.submission.check import check_submission
@@ -217,14 +217,14 @@ def predict_list(
         StoreError: See `stored_videos` and `candidates`.
     """
     by_key = {task.key: task for task in network.tasks}
-    keys = list(dict.fromkeys(MULTI_TASK_FORM.tasks))
+    keys = list(dict.fromkeys(MULTI_TASK_FORMAT.tasks))
     if missing := [key for key in keys if key not in by_key]:
         got = f"one without {' and '.join(missing)}"
         raise ModelError(f"a network for {', '.join(keys)}", got, where=network.path)
     tasks = [by_key[key] for key in keys]  # in the order of the file's fields
     ordinals = stored_videos(store, test_list.videos)
     unknown = [n for n, ordinal in zip(test_list.videos, ordinals, strict=True) if ordinal < 0]
-    values = np.zeros((len(test_list.images), len(MULTI_TASK_FORM.values)), np.float32)
+    values = np.zeros((len(test_list.images), len(MULTI_TASK_FORMAT.values)), np.float32)
     submission = Submission(test_list, values, np.zeros(len(values), np.int8), unknown)
     videos = (
         candidates(store, ordinal, lines, test_list.frame[lines], network.streams)
@@ -303,10 +303,10 @@ def write_submission(path: Path, submission: Submission) -> None:
         AnnotationError: It is not a right submission.
         DiskError: It cannot be written.
     """
-    pattern = ",".join("%d" if each.whole else "%.6f" for each in MULTI_TASK_FORM.values)
+    pattern = ",".join("%d" if each.whole else "%.6f" for each in MULTI_TASK_FORMAT.values)
     with replace_file(path, unlocked=True) as temporary:
         with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(MULTI_TASK_FORM.header + "\n")
+            file.write(MULTI_TASK_FORMAT.header + "\n")
             for start in range(0, len(submission.values), BATCH_MOMENTS):
                 stop = start + BATCH_MOMENTS
                 # A float32 near 0 would be written with an exponent; -0 becomes 0.

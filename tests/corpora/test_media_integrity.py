@@ -8,7 +8,7 @@ from tests.corpora.test_aff_wild2 import crop, film, label
 from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from triaffect.corpora.base import open_corpus
 from triaffect.corpora.ferplus import FILE_NAME
-from triaffect.features.media_check import ARRAY_PICTURES, PICTURES, Quiet, check_media, spread
+from triaffect.corpora.integrity import ARRAY_PICTURES, PICTURES, Quiet, check_media, pick_evenly
 from triaffect.media.writer import write_video
 
 
@@ -71,7 +71,7 @@ def test_sound(report):
     assert report.quiet[Quiet.SILENT] == ["table/silent.mp4"]
     assert list(report.short_s) == ["table/short.mp4"]
     assert report.short_s["table/short.mp4"] == pytest.approx((1.0, 3.0), abs=0.1)
-    assert report.heard == 5
+    assert report.audible == 5
 
 
 def test_the_report_does_not_depend_on_the_processes(report, tmp_path):
@@ -127,10 +127,10 @@ def test_an_array_of_pictures_is_sampled(tmp_path):
     )
     report = check_media(open_corpus(tmp_path))
     assert report.pictures == report.searched == ARRAY_PICTURES
-    assert report.found > 0
+    assert report.with_faces > 0
     assert report.quiet == {why: [] for why in Quiet}
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(0, []), (2, [2, 7]), (10, list(range(10)))])
-def test_spread(count, wanted):
-    assert spread(range(10), count) == wanted
+@pytest.mark.parametrize(("count", "expected"), [(0, []), (2, [2, 7]), (10, list(range(10)))])
+def test_spread(count, expected):
+    assert pick_evenly(range(10), count) == expected
