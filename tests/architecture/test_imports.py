@@ -12,7 +12,7 @@ import pytest
 from tests.architecture.repository import PACKAGE, ROOT, modules
 from tests.prediction.tiny_model import portrait, write_clip, write_tiny_model
 
-HEAVY = ("torch", "numpy", "pandas", "pyarrow", "cv2", "av", "onnxruntime", "plotly", "skimage")
+HEAVY = ("torch", "numpy", "pandas", "pyarrow", "cv2", "av", "onnxruntime")
 ONLY_TRAINING = (
     "torch",
     "onnx",
