@@ -178,4 +178,4 @@ def test_weights_that_do_not_fit_end_in_one_line(place, tmp_path):
     about.write_text(about.read_text().replace('"width": 16', '"width": 32'))
     done = triaffect("evaluate", tmp_path / "run", "--store", place / "store")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "weights of the recipe's network, got" in done.stderr
+    assert "use the network and sizes that they were trained with" in done.stderr
