@@ -41,7 +41,7 @@ def test_help_names_every_command(monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("name", ["bench", "weights"])
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["convert", "FACE.h5", "--out", "W"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["convert", "FACE.h5", "--output", "W"]])
 def test_moved_command_says_where_it_went(name, arguments, monkeypatch, capfd):
     code, out, err = run(monkeypatch, capfd, name, *arguments)
     assert (code, out) == (2, "")
@@ -57,7 +57,7 @@ def test_without_arguments_it_helps(monkeypatch, capfd):
 
 def test_a_users_mistake_ends_in_one_line_and_code_2(monkeypatch, capfd, tmp_path):
     missing = tmp_path / "nothing.mp4"
-    code, out, err = run(monkeypatch, capfd, "extract", missing, "--out", tmp_path / "store")
+    code, out, err = run(monkeypatch, capfd, "extract", missing, "--output", tmp_path / "store")
     assert code == 2
     assert out == ""
     (line,) = err.splitlines()
@@ -126,18 +126,18 @@ def test_old_spellings_are_accepted_with_a_warning_and_not_listed(monkeypatch, c
         typer.echo(f"{output} {precision}")
 
     program = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
-    modern = {"renamed": {"--out": "--output"}, "old_values": {"--precision": {"bf16": "x"}}}
+    modern = {"renamed": {"--output": "--output"}, "old_values": {"--precision": {"bf16": "x"}}}
     add_command(program, show, examples=["show -o a"], **modern)
     monkeypatch.setattr(cli, "app", program)
     for words, printed in (
-        (["--out", "a"], "a \n"),
+        (["--output", "a"], "a \n"),
         (["--out=a", "--precision", "bf16"], "a x\n"),
         (["--out=bf16", "--precision=bf16"], "bf16 x\n"),
     ):
         code, out, err = run(monkeypatch, capfd, *words)
         assert (code, out) == (0, printed)
         assert err == "triaffect: warning: --out is now --output\n"
-    assert run(monkeypatch, capfd, "-o", "a", "--precision", "--out")[1:] != ("a --out\n", "")
+    assert run(monkeypatch, capfd, "-o", "a", "--precision", "--output")[1:] != ("a --out\n", "")
     _, out, _ = run(monkeypatch, capfd, "-h")
     assert "--out " not in out
     assert "show -o a" in out
@@ -171,7 +171,7 @@ def test_a_programmers_mistake_is_not_hidden(monkeypatch):
 
 def test_an_interrupt_is_told_and_has_its_own_code(monkeypatch, capfd, tmp_path):
     monkeypatch.setattr(corpus, "open_corpus", raising(KeyboardInterrupt()))
-    code, _, err = run(monkeypatch, capfd, "extract", tmp_path, "--out", tmp_path / "store")
+    code, _, err = run(monkeypatch, capfd, "extract", tmp_path, "--output", tmp_path / "store")
     assert code == 130
     assert err.splitlines()[-1].startswith("triaffect: interrupted")
     assert "Traceback" not in err

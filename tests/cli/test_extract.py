@@ -44,11 +44,11 @@ def voices(tmp_path):
 
 def test_two_corpora_into_one_store(typed, voices, tmp_path):
     store = tmp_path / "store"
-    code, out, err = typed("extract", voices, "--out", store, "--face", "none",
+    code, out, err = typed("extract", voices, "-o", store, "--face", "none",
                            "--voice", "logmel64", "--jobs", 1)  # fmt: skip
     assert (code, err) == (0, "")
     assert "added 3 sources (0 face rows, 300 voice rows" in out
-    code, out, _ = typed("extract", voices, "--out", store, "--face", "none",
+    code, out, _ = typed("extract", voices, "-o", store, "--face", "none",
                          "--voice", "logmel64", "--jobs", 1)  # fmt: skip
     assert code == 0
     assert "added 0 sources" in out
@@ -58,7 +58,7 @@ def test_two_corpora_into_one_store(typed, voices, tmp_path):
 
 def test_faces_of_a_small_set(typed, tmp_path):
     corpus = write_ferplus(tmp_path / "fer", 5)
-    code, out, err = typed("extract", corpus, "--out", tmp_path / "s", "--face", "gray64",
+    code, out, err = typed("extract", corpus, "-o", tmp_path / "s", "--face", "gray64",
                            "--voice", "none", "--jobs", 1)  # fmt: skip
     assert (code, err) == (0, "")
     assert "5 face rows" in out
@@ -66,7 +66,7 @@ def test_faces_of_a_small_set(typed, tmp_path):
 
 def test_a_broken_file_is_named_and_the_rest_is_done(typed, voices, tmp_path):
     (voices / "08a01Wb.wav").write_bytes(b"not a sound")
-    code, out, err = typed("extract", voices, "--out", tmp_path / "s", "--face", "none",
+    code, out, err = typed("extract", voices, "-o", tmp_path / "s", "--face", "none",
                            "--voice", "logmel64", "--jobs", 1)  # fmt: skip
     assert code == 1, "not all was done"
     assert "warning: emodb/08a01Wb is left out" in err
@@ -84,16 +84,16 @@ def test_a_broken_file_is_named_and_the_rest_is_done(typed, voices, tmp_path):
 )
 def test_mistakes_end_in_one_line_and_code_two(typed, voices, tmp_path, change, words, message):
     change(voices)
-    code, out, err = typed("extract", voices, "--out", tmp_path / "s", "--face", "none",
+    code, out, err = typed("extract", voices, "-o", tmp_path / "s", "--face", "none",
                            "--voice", "logmel64", "--jobs", 1, *words)  # fmt: skip
     assert (code, out) == (2, "")
     assert message in err.splitlines()[-1]
 
 
 def test_a_store_of_another_extractor(typed, voices, tmp_path):
-    typed("extract", voices, "--out", tmp_path / "s", "--face", "none", "--voice", "logmel64",
+    typed("extract", voices, "-o", tmp_path / "s", "--face", "none", "--voice", "logmel64",
           "--limit", 1, "--jobs", 1)  # fmt: skip
-    code, _, err = typed("extract", voices, "--out", tmp_path / "s", "--face", "gray64",
+    code, _, err = typed("extract", voices, "-o", tmp_path / "s", "--face", "gray64",
                          "--voice", "logmel64", "--jobs", 1)  # fmt: skip
     assert code == 2
     assert "expected the store's face extractor none, got gray64" in err
@@ -103,7 +103,7 @@ def test_labels_moved_by_a_delay_and_then_by_another(typed, tmp_path):
     write_sound(tmp_path / "a.wav", 1.0)
     write_picture(tmp_path / "b.png")
     (tmp_path / "labels.csv").write_text("clip,time_s,valence\na.wav,0.5,1\nb.png,,0.5\n")
-    words = ("extract", tmp_path, "--out", tmp_path / "s", "--face", "none", "--voice", "logmel64",
+    words = ("extract", tmp_path, "-o", tmp_path / "s", "--face", "none", "--voice", "logmel64",
              "--jobs", 1)  # fmt: skip
     code, _, err = typed(*words, "--va-delay", "400ms")
     assert code == 0
@@ -128,7 +128,7 @@ def test_labels_moved_by_a_delay_and_then_by_another(typed, tmp_path):
 
 
 def test_a_cluster_is_asked_for_by_name(typed, voices, tmp_path):
-    words = ("extract", voices, "--out", tmp_path / "s", "--face", "none", "--voice", "logmel64")
+    words = ("extract", voices, "-o", tmp_path / "s", "--face", "none", "--voice", "logmel64")
     code, _, err = typed(*words, "--ray-address", "127.0.0.1:9")
     assert (code, err) == (
         2, "triaffect: --ray-address: expected --engine ray, got processes; add it\n"
@@ -144,7 +144,7 @@ def test_a_folder_without_labels(typed, tmp_path):
     write_sound(folder / "a.wav", 1.0)
     write_picture(folder / "b.png")
     (folder / "c.wav").write_bytes(b"no sound")
-    words = ("extract", folder, "--out", tmp_path / "s", "--face", "gray64", "--voice", "logmel64",
+    words = ("extract", folder, "-o", tmp_path / "s", "--face", "gray64", "--voice", "logmel64",
              "--jobs", 1)  # fmt: skip
     code, out, err = typed(*words)
     assert code == 1, "one of them is broken"
@@ -163,7 +163,7 @@ def test_a_mistyped_clip_is_told_once_with_its_row(typed, tmp_path):
     write_sound(tmp_path / "anna.wav", 1.0)
     lines = "clip,frame,valence\nanna.wav,0,0.5\nana.wav,0,0.5\n"
     (tmp_path / "labels.csv").write_text(lines)
-    _, out, err = typed("extract", tmp_path, "--out", tmp_path / "s", "--face", "none",
+    _, out, err = typed("extract", tmp_path, "-o", tmp_path / "s", "--face", "none",
                         "--voice", "logmel64", "--jobs", 1)  # fmt: skip
     assert "added 1 sources" in out
     place = tmp_path / "labels.csv"

@@ -49,7 +49,7 @@ def place(tmp_path_factory):
     beyond = f"{images[0].partition('/')[0]}/09999.jpg"
     listed = [UNKNOWN, *reversed(images), beyond]
     (folder / "list.txt").write_text("\n".join(["image", *(f"{each}," for each in listed)]))
-    done("extract", corpus, "--out", folder / "store", "--jobs", 1)
+    done("extract", corpus, "--output", folder / "store", "--jobs", 1)
     return folder
 
 
@@ -58,7 +58,17 @@ def run(request, place):
     kind = {"default": "default"}.get(request.param, "paper")
     options = [f"--set={each}" for each in (*SMALL[kind], *ONE_EPOCH)]
     out = place / request.param
-    done("train", request.param, "--store", place / "store", "--out", out, "--threads", 1, *options)
+    done(
+        "train",
+        request.param,
+        "--store",
+        place / "store",
+        "--output",
+        out,
+        "--threads",
+        1,
+        *options,
+    )
     return out
 
 

@@ -31,7 +31,7 @@ def triaffect(*arguments):
 
 @pytest.fixture(scope="module")
 def run(place):
-    done = triaffect("train", "default", "--store", place / "store", "--out", place / "run", *FAST)
+    done = triaffect("train", "default", "--store", place / "store", "-o", place / "run", *FAST)
     assert done.returncode == 0, done.stderr
     return place / "run"
 
@@ -52,7 +52,7 @@ def test_a_run_folder_has_everything(run):
 def test_a_card_that_is_not_there_is_told_before_anything_is_made(place, monkeypatch, precision):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     out = place / "on_a_card"
-    command = ["train", "default", "--store", place / "store", "--out", out, *FAST, *precision]
+    command = ["train", "default", "--store", place / "store", "-o", out, *FAST, *precision]
     done = triaffect(*command, "--device", "cuda")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -66,7 +66,7 @@ def test_a_card_that_is_not_there_is_told_before_anything_is_made(place, monkeyp
 
 def test_bf16_trains_and_the_run_goes_on_in_it_alone(place):
     out = place / "bf16"
-    command = ["train", "default", "--store", place / "store", "--out", out, *FAST]
+    command = ["train", "default", "--store", place / "store", "-o", out, *FAST]
     assert triaffect(*command, "--precision", "bf16").returncode == 0
     stages = json.loads((out / "run.json").read_text())["recipe"]["stages"]
     assert {stage["precision"] for stage in stages.values()} == {"bfloat16"}
@@ -93,7 +93,7 @@ def test_evaluate_agrees_with_the_run(run, place):
 
 
 def test_what_is_done_about_leaks_is_told(place):
-    paths = ["--store", place / "leaky", "--out", place / "dropped"]
+    paths = ["--store", place / "leaky", "-o", place / "dropped"]
     done = triaffect("train", "default", *paths, *FAST, "--drop-leak")
     assert done.returncode == 0, done.stderr
     warning = "warning: 1 people and 0 videos in several splits; left out rows: 60 for train"
@@ -104,7 +104,7 @@ def test_what_is_done_about_leaks_is_told(place):
 def test_what_was_chosen_about_leaks_is_remembered(place):
     """Resuming need not say it again, and may say nothing else."""
     run = place / "resumed"
-    command = ["train", "default", "--store", place / "leaky", "--out", run, *FAST]
+    command = ["train", "default", "--store", place / "leaky", "-o", run, *FAST]
     done = triaffect(*command, "--drop-leak")
     assert done.returncode == 0, done.stderr
     before = {path: path.read_bytes() for path in run.rglob("*.safetensors")}
@@ -118,7 +118,15 @@ def test_what_was_chosen_about_leaks_is_remembered(place):
 
 
 def test_a_new_run_remembers_nothing(place):
-    command = ["train", "default", "--store", place / "leaky", "--out", place / "new", "--resume"]
+    command = [
+        "train",
+        "default",
+        "--store",
+        place / "leaky",
+        "-o",
+        place / "new",
+        "--resume",
+    ]
     done = triaffect(*command, *FAST)
     assert done.returncode == 2
     assert "got 1 people (p0) in several; --drop-leak" in done.stderr
@@ -131,15 +139,18 @@ def mistakes(place, run):
         shutil.copytree(run, half)
         shutil.rmtree(half / "stages" / "student")
     store = ["--store", place / "store"]
-    yield ["train", "default", *store, "--out", run], "--resume"
-    yield ["train", "nosuch", *store, "--out", place / "x"], "paper_as_coded"
-    yield ["train", "default", "--store", place / "no", "--out", place / "x"], "no such folder"
-    wrong = ["train", "default", *store, "--out", place / "x", "--set"]
+    yield ["train", "default", *store, "-o", run], "--resume"
+    yield ["train", "nosuch", *store, "-o", place / "x"], "paper_as_coded"
+    yield ["train", "default", "--store", place / "no", "-o", place / "x"], "no such folder"
+    wrong = ["train", "default", *store, "-o", place / "x", "--set"]
     yield [*wrong, "student.optimizr.lr=1"], "did you mean 'optimizer'"
     yield [*wrong, "student.epochs=many"], "student.epochs"
-    yield ["train", "light_face", *store, "--out", place / "x"], "gray64"
-    yield ["train", "default", *store, "--out", place / "x", "--allow-leak", "--drop-leak"], "both"
-    leaky = ["--store", place / "leaky", "--out", place / "x"]
+    yield ["train", "light_face", *store, "-o", place / "x"], "gray64"
+    yield (
+        ["train", "default", *store, "-o", place / "x", "--allow-leak", "--drop-leak"],
+        "both",
+    )
+    leaky = ["--store", place / "leaky", "-o", place / "x"]
     yield ["train", "default", *leaky], "got 1 people (p0) in several; --drop-leak"
     yield ["evaluate", place / "nothing", *store], "run.json"
     yield ["evaluate", half, *store], "stage student"

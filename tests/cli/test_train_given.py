@@ -36,7 +36,7 @@ def place(tmp_path_factory):
 
 def command(place, recipe, out, *more, store="store"):
     sets = [*QUICK, *SMALL["light_face"], "face.epochs=1"] if store == "store" else []
-    paths = ["--store", place / store, "--out", place / out, "--threads", 1]
+    paths = ["--store", place / store, "--output", place / out, "--threads", 1]
     return ["train", recipe, *paths, *(f"--set={each}" for each in sets), *more]
 
 
@@ -87,7 +87,7 @@ def mistakes(place):
     yield command(place, "default", "x", *people, store="videos"), "unknown ones: made/nobody"
     both = ["--set=data.refit=true", "--set=data.held_out=0.1"]
     yield command(place, "light_face", "x", *both), "set held_out to 0"
-    store = ["--store", place / "store", "--out", place / "runs"]
+    store = ["--store", place / "store", "--output", place / "runs"]
     yield ["compare", student, *store], "train it with 'train --init' or 'train --teacher'"
 
 

@@ -35,7 +35,7 @@ def make_sounds(root):
 
 def extraction(root, out):
     voice = ("--face", "none", "--voice", "logmel64", "--jobs", "2")
-    return [*TRIAFFECT, "extract", str(root), "--out", str(out), *voice]
+    return [*TRIAFFECT, "extract", str(root), "--output", str(out), *voice]
 
 
 def make_store(root):
@@ -45,7 +45,7 @@ def make_store(root):
 def training(root, out):
     sizes = (*SMALL["default"], *RECIPE[1:])
     changes = [word for change in sizes for word in ("--set", change)]
-    store = ("--store", str(root / "store"), "--out", str(out), "--resume", "--threads", "1")
+    store = ("--store", str(root / "store"), "--output", str(out), "--resume", "--threads", "1")
     return [*TRIAFFECT, "train", "default", *store, *changes]
 
 

@@ -117,7 +117,7 @@ OPENFACE = """frame, face_id, timestamp, confidence, success, AU01_r, AU02_r, po
 def test_openface_tables_are_read_as_they_come(store, tmp_path):
     (tmp_path / "of").mkdir()
     (tmp_path / "of" / "ben.csv").write_text(OPENFACE)
-    report = join(store, tmp_path / "of", stream_spec("x", None, wanted=("pose_Rx", "AU*_r")))
+    report = join(store, tmp_path / "of", stream_spec("x", None, patterns=("pose_Rx", "AU*_r")))
     assert (report.added, report.rows, report.absent) == (1, 2, 1)
     assert report.without == ["toy/talk/anna.mp4", "toy/carla"]
     values, time_s, tracks = rows_of(store)
@@ -231,7 +231,7 @@ def test_a_broken_table_is_named_and_the_rest_joined(store, folder, text, messag
         path.unlink()
     (folder / "carla.csv").write_text("v\n1\n2\n")
     (folder / "ben.csv").write_bytes(text.encode("latin-1"))
-    report = join(store, folder, stream_spec("x", None, wanted=("v",)))
+    report = join(store, folder, stream_spec("x", None, patterns=("v",)))
     assert report.added == 1
     assert re.search(message, report.mistakes["toy/ben"])
 
@@ -314,14 +314,14 @@ def test_one_table_of_many_sources_says_the_same(store, folder, tmp_path, suffix
     table = table_of(folder, clips).sort_index(kind="stable")  # rows of the clips in turn
     path = tmp_path / f"t.{suffix}"
     table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path)
-    report = join(store, path, stream_spec("table", 50.0, wanted=("a", "b", "c")))
+    report = join(store, path, stream_spec("table", 50.0, patterns=("a", "b", "c")))
     assert (report.added, report.unused, report.without) == (2, ["stranger"], ["toy/carla"])
     join(store, folder, RATE)
     for source in ("toy/ben", "toy/talk/anna.mp4"):
         (values, time_s, _), (expected, at, _) = (rows_of(store, x, source) for x in ("table", "x"))
         np.testing.assert_allclose(values, expected, rtol=1e-6)
         np.testing.assert_array_equal(time_s, at)
-    assert join(store, path, stream_spec("table", 50.0, wanted=("a", "b", "c"))).there == 2
+    assert join(store, path, stream_spec("table", 50.0, patterns=("a", "b", "c"))).there == 2
 
 
 def test_a_table_may_be_longer_than_is_read_at_once(store, tmp_path):
@@ -371,7 +371,10 @@ def test_replacing_by_nothing_keeps_what_is_there(store, folder, tmp_path):
         (stream_spec("x", 25.0), "50 rows a second, got 25 rows a second"),
         (stream_spec("x", None), "50 rows a second, got a row a frame"),
         (stream_spec("x", 50.0, offset_s=1), "offset"),
-        (stream_spec("x", 50.0, wanted=("a",)), "columns of the stream that is there, all, got a"),
+        (
+            stream_spec("x", 50.0, patterns=("a",)),
+            "columns of the stream that is there, all, got a",
+        ),
         (stream_spec("x", 50.0, dtype="float16"), "number type"),
         (stream_spec("x", 50.0, any_face=True), "face numbers"),
     ],

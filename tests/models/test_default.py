@@ -3,7 +3,8 @@ import torch
 from safetensors.torch import load_file
 
 from triaffect.features.extractors.registry import SHIPPED
-from triaffect.models.default import DefaultNet, Standardise
+from triaffect.models.base import Standardise
+from triaffect.models.default import DefaultNet
 from triaffect.models.light_face import LightFace
 from triaffect.models.light_voice import LightVoice
 from triaffect.tasks.registry import TASKS

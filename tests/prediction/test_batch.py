@@ -16,7 +16,7 @@ from tests.tables.made_rows import cut, joined, made_rows
 from triaffect.errors import DiskError, MediaError, ModelError
 from triaffect.features.model_folder import file_hash
 from triaffect.prediction import batch as many
-from triaffect.prediction.batch import Outputs, PredictionJob, predict_files
+from triaffect.prediction.batch import PredictionJob, PredictionOutputs, predict_files
 from triaffect.prediction.inputs import InputOptions
 from triaffect.prediction.options import Options
 from triaffect.prediction.predictor import Predictor
@@ -164,7 +164,7 @@ def test_parts_that_are_there_serve_any_form(files, model, tmp_path, computed):
     smooth = Postprocessing.parse("centred", "0.1s", None, tmp_path / "summary.csv")
     with pytest.raises(KeyboardInterrupt):
         predict_files(some, PredictionJob(output, model), progress=interrupted_after(3))
-    predict_files(some, PredictionJob(output, model, form=smooth))
+    predict_files(some, PredictionJob(output, model, postprocessing=smooth))
     assert computed == [path.name for path in some]
     table = pd.read_csv(output, dtype={"face_id": "Int64"})
     predict_files(some, PredictionJob(tmp_path / "plain.csv", model))
@@ -237,7 +237,9 @@ def test_table_and_summary_are_postprocessed_in_one_pass_and_described(
     results = [FileResult(Path("0.mp4"), 30), FileResult(Path("1.mp4"), 30, problem="cut off")]
     listened = []
     listeners = [lambda table, path: listened.append(table)]
-    with Outputs(PredictionJob(output, model, form=form), predictor, listeners) as outputs:
+    with PredictionOutputs(
+        PredictionJob(output, model, postprocessing=form), predictor, listeners
+    ) as outputs:
         for clip, result in zip(clips, results, strict=True):
             outputs.add(iter(cut(clip, {3, 7})), result.path)  # which can be read only once
         outputs.finish(results)
@@ -277,7 +279,7 @@ def metadata_of(path):
 
 
 def fail_half_way(job, predictor):
-    with Outputs(job, predictor) as outputs:
+    with PredictionOutputs(job, predictor) as outputs:
         outputs.add([made_rows()], Path("a.mp4"))
         raise ZeroDivisionError
 
@@ -285,7 +287,7 @@ def fail_half_way(job, predictor):
 def test_a_failure_leaves_neither(tmp_path, model, predictor):
     form = Postprocessing(summary=tmp_path / "sum.csv")
     with pytest.raises(ZeroDivisionError):
-        fail_half_way(PredictionJob(tmp_path / "t.csv", model, form=form), predictor)
+        fail_half_way(PredictionJob(tmp_path / "t.csv", model, postprocessing=form), predictor)
     assert not list(tmp_path.iterdir())
 
 
@@ -307,7 +309,9 @@ def test_a_single_file_is_interrupted_with_the_rows_so_far(model, tmp_path):
         if len(seen) == 2:
             raise KeyboardInterrupt
 
-    job = PredictionJob(tmp_path / "t.csv", model, form=Postprocessing(summary=tmp_path / "s.csv"))
+    job = PredictionJob(
+        tmp_path / "t.csv", model, postprocessing=Postprocessing(summary=tmp_path / "s.csv")
+    )
     with pytest.raises(Interrupted) as stop:
         predict_files([clip], job, progress=interrupt)
     assert stop.value.output == tmp_path / "t.partial.csv"

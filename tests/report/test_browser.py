@@ -86,9 +86,9 @@ def test_pointing_at_one_panel_moves_the_cursor_of_all(opened):
         x, y, width, height = opened.run(place_of(panel))
         left, right = 158 / width, 1 - 14 / width
         opened.point(x + width * (left + (frame + 0.5) / 60 * (right - left)), y + height / 2)
-        places = opened.run(CURSORS)
-        assert len(set(places)) == 1
-        assert len(places) == 6
+        segments = opened.run(CURSORS)
+        assert len(set(segments)) == 1
+        assert len(segments) == 6
         told = opened.run(READ)
         assert f"{frame / 25:.1f} s" in told
         for column in ("valence", "arousal", "AU25"):

@@ -15,7 +15,7 @@ def gathered(times_s, values, cuts=()):
     for part in np.split(np.arange(len(times_s)), cuts):
         if len(part):
             grid.reach(times_s[0], times_s[part[-1]])
-            series.add(grid.places(times_s[part]), values[part], marks[part])
+            series.add(grid.segments(times_s[part]), values[part], marks[part])
     return grid, series
 
 
@@ -34,9 +34,9 @@ def test_means_are_those_of_all_rows_of_a_stretch(case):
     times_s, values, cuts = case
     grid, series = gathered(times_s, values, cuts)
     assert len(series.rows) <= MOST_BINS
-    places = np.arange(series.first, series.first + len(series.rows))
+    segments = np.arange(series.first, series.first + len(series.rows))
     for place, mean, count, mark in zip(
-        places, series.means(), series.rows, series.marks, strict=True
+        segments, series.means(), series.rows, series.marks, strict=True
     ):
         own = (times_s >= place * grid.step_s) & (times_s < (place + 1) * grid.step_s)
         assert own.sum() == count
@@ -70,11 +70,11 @@ def test_series_of_one_grid_stay_in_step():
     times_s = np.arange(0, 500, 0.5)
     for series, own in ((early, times_s[:10]), (late, times_s[990:])):
         grid.reach(0.0, own[-1])
-        series.add(grid.places(own), own[:, None], np.repeat(own[:, None], 5, axis=1))
-    places = grid.places(times_s)
+        series.add(grid.segments(own), own[:, None], np.repeat(own[:, None], 5, axis=1))
+    segments = grid.segments(times_s)
     assert np.array_equal(
-        np.flatnonzero(~np.isnan(early.on(places, early.means())[:, 0])), range(10)
+        np.flatnonzero(~np.isnan(early.on(segments, early.means())[:, 0])), range(10)
     )
-    seen = late.on(places, late.means())[:, 0]
+    seen = late.on(segments, late.means())[:, 0]
     assert np.array_equal(np.flatnonzero(~np.isnan(seen)), range(990, 1000))
     assert np.array_equal(seen[990:], times_s[990:])

@@ -161,9 +161,9 @@ def _modernize(
     """Replace old spellings in the words of a command line; what follows ``--`` stays."""
     words: list[str] = []
     option = ""
-    for place, argument in enumerate(arguments):
+    for index, argument in enumerate(arguments):
         if argument == "--":
-            return [*words, *arguments[place:]]
+            return [*words, *arguments[index:]]
         spelling, equals, value = argument.partition("=")
         if spelling in renamed:
             warn(f"{spelling} is now {renamed[spelling]}")
@@ -261,7 +261,7 @@ def leak_choice(*, allow: bool, drop: bool) -> LeakChoice | None:
     return LeakChoice.DROP if drop else None
 
 
-def tell_unread(corpus: Corpus) -> None:
+def warn_of_unread(corpus: Corpus) -> None:
     """Say on stderr where labels may be missing by mistake.
 
     Columns of a table that are passed over, one of which may be misspelt; and that a folder is

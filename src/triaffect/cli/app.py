@@ -13,12 +13,17 @@ from triaffect.cli.compare import COMPARE_EXAMPLES, COMPARE_RENAMED, compare
 from triaffect.cli.corpus import corpus_app
 from triaffect.cli.demo import DEMO_EXAMPLES, DEMO_RENAMED, demo
 from triaffect.cli.evaluate import EVALUATE_EXAMPLES, evaluate
+from triaffect.cli.extract import EXAMPLES as EXTRACT_EXAMPLES
+from triaffect.cli.extract import RENAMED as EXTRACT_RENAMED
 from triaffect.cli.extract import extract
+from triaffect.cli.join import EXAMPLES as JOIN_EXAMPLES
 from triaffect.cli.join import join
 from triaffect.cli.predict import EXAMPLES, RENAMED, predict
 from triaffect.cli.scores import scores_app
 from triaffect.cli.submit import CHECK_EXAMPLES, SUBMIT_EXAMPLES, submit, submit_check
-from triaffect.cli.train import train
+from triaffect.cli.train import EXAMPLES as TRAIN_EXAMPLES
+from triaffect.cli.train import OLD_VALUES, train
+from triaffect.cli.train import RENAMED as TRAIN_RENAMED
 from triaffect.errors import TriaffectError
 from triaffect.version import __version__
 
@@ -59,9 +64,9 @@ def _options(
 
 
 add_command(app, predict, examples=EXAMPLES, renamed=RENAMED)
-add_command(app, extract)
-add_command(app, join)
-add_command(app, train)
+add_command(app, extract, examples=EXTRACT_EXAMPLES, renamed=EXTRACT_RENAMED)
+add_command(app, join, examples=JOIN_EXAMPLES)
+add_command(app, train, examples=TRAIN_EXAMPLES, renamed=TRAIN_RENAMED, old_values=OLD_VALUES)
 add_command(app, evaluate, examples=EVALUATE_EXAMPLES)
 add_command(app, compare, examples=COMPARE_EXAMPLES, renamed=COMPARE_RENAMED)
 add_command(app, submit, examples=SUBMIT_EXAMPLES)

@@ -14,7 +14,7 @@ from triaffect.cli._shared import (
     add_command,
     name_outputs,
     progress_bar,
-    tell_unread,
+    warn_of_unread,
 )
 from triaffect.io.atomic import check_output, write_json
 from triaffect.io.workers import count_cores
@@ -69,7 +69,7 @@ def check(
     if json_ is not None:
         check_output(json_)
     opened = open_corpus(corpus)
-    tell_unread(opened)
+    warn_of_unread(opened)
     with progress_bar() as progress:
         labels = check_labels(
             opened, lambda done, total, name: progress(done, total, f"labels {name}")

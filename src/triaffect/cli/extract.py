@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli._shared import progress_bar, tell_unread
+from triaffect.cli._shared import JobsOption, output_option, progress_bar, warn_of_unread
 from triaffect.errors import MediaError, TriaffectError
 from triaffect.io.durations import parse_duration
 from triaffect.io.workers import count_cores
 
 if TYPE_CHECKING:
     from triaffect.features.engines import Engine
+
+EXAMPLES = (
+    "triaffect extract DATA -o STORE",
+    "triaffect extract DATA -o STORE --face none --voice logmel64 --jobs 4",
+)
+RENAMED = {"--out": "--output"}
 
 _LONGEST_DELAY_S = 10.0
 """Raters' delays are known from 0.2 s to 6 s; more is a mistake in the unit."""
@@ -32,19 +38,14 @@ def extract(
     corpus: Annotated[
         Path, typer.Argument(help="Folder or file of the corpus.", show_default=False)
     ],
-    out: Annotated[
-        Path, typer.Option(help="The store: made, resumed, or added to.", show_default=False)
-    ],
+    output: Annotated[Path, output_option("The store: made, resumed, or added to.")],
     face: Annotated[
         str, typer.Option(help="Face extractor: default, gray64, none, or a model folder.")
     ] = "default",
     voice: Annotated[
         str, typer.Option(help="Voice extractor: default, logmel64, none, or a model folder.")
     ] = "default",
-    jobs: Annotated[
-        int | None,
-        typer.Option(help="Jobs at once, each on one core.", min=1, show_default="all cores"),
-    ] = None,
+    jobs: JobsOption = None,
     engine: Annotated[
         EngineName, typer.Option(help="Compute in processes here, or on a Ray cluster.")
     ] = EngineName.PROCESSES,
@@ -96,7 +97,7 @@ def extract(
     delay_s = parse_duration(va_delay, "--va-delay", what="a delay", most_s=_LONGEST_DELAY_S)
     resolve_tasks(task or ())
     opened = open_corpus(corpus, reader)
-    tell_unread(opened)
+    warn_of_unread(opened)
     if delay_s:
         opened = DelayedRatings(opened, delay_s)
         if still := opened.unmoved():
@@ -105,20 +106,20 @@ def extract(
                 f"{len(still)} sources, such as {still[0]}\n"
             )
     with progress_bar() as progress:
-        report = run(opened, out, face, voice, workers, limit, progress)
+        report = run(opened, output, face, voice, workers, limit, progress)
     for kind, messages in (("left out", report.failures), ("incomplete", report.problems)):
         for source, message in messages.items():
             sys.stderr.write(f"triaffect: warning: {source} is {kind}: {message}\n")
-    told = {message.partition(": ")[2] for message in report.failures.values()}
+    shown = {message.partition(": ")[2] for message in report.failures.values()}
     for mistake in report.mistakes:
-        if mistake not in told:
+        if mistake not in shown:
             sys.stderr.write(f"triaffect: warning: {mistake}\n")
     if not report.added + report.there:
         raise MediaError(
             "a source that can be read", "none", "see the warnings above", where=corpus
         )
     typer.echo(
-        f"{out}: added {report.added} sources ({report.faces} face rows, {report.voices} voice "
+        f"{output}: added {report.added} sources ({report.faces} face rows, {report.voices} voice "
         f"rows, {report.moments} labelled moments) in {report.seconds:.1f} s; "
         f"{report.there} were there; {len(report.failures)} left out"
     )

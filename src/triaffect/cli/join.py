@@ -19,6 +19,12 @@ _NAMED = 10
 """Names told of each kind; more are counted."""
 
 
+EXAMPLES = (
+    "triaffect join STORE FEATURES --name w2v --rate 50",
+    "triaffect join STORE openface.csv --name openface --per-frame --columns 'AU*_r'",
+)
+
+
 def join(
     store: Annotated[Path, typer.Argument(help="The feature store.", show_default=False)],
     features: Annotated[
@@ -62,17 +68,17 @@ def join(
 
     if (rate is None) == (not per_frame):
         raise StoreError("--rate or --per-frame", "neither" if rate is None else "both")
-    wanted = tuple(part.strip() for text in columns or () for part in text.split(","))
-    spec = stream_spec(name, rate, offset, wanted, dtype, any_face)
+    patterns = tuple(part.strip() for text in columns or () for part in text.split(","))
+    spec = stream_spec(name, rate, offset, patterns, dtype, any_face)
     opened = FeatureStore.open(store)
-    with progress_bar() as told:
-        report = run(opened, features, spec, replace, told)
-    _tell(report, opened, name)
+    with progress_bar() as progress:
+        report = run(opened, features, spec, replace, progress)
+    _report(report, opened, name)
     if report.mistakes:
         raise typer.Exit(1)
 
 
-def _tell(report: JoinReport, store: FeatureStore, name: str) -> None:
+def _report(report: JoinReport, store: FeatureStore, name: str) -> None:
     """Warnings for what was not joined, and one line on what was."""
     from triaffect.datasets.windows import external_rows
 
@@ -87,8 +93,8 @@ def _tell(report: JoinReport, store: FeatureStore, name: str) -> None:
             listed = ", ".join(names[:_NAMED])
             sys.stderr.write(f"triaffect: warning: {len(names)} {kind}: {listed}{more}\n")
     stream = store.external(name)
-    found = external_rows(store, stream, store.moments) >= 0
-    share = f"{100 * found.mean():.1f} % of {len(found)}" if len(found) else "none of 0"
+    has_row = external_rows(store, stream, store.moments) >= 0
+    share = f"{100 * has_row.mean():.1f} % of {len(has_row)}" if len(has_row) else "none of 0"
     typer.echo(
         f"{store.path}: {name}, {stream.spec.dim} values a row: joined {report.added} sources "
         f"({report.rows} rows, {report.absent} more left out as not finite) in "

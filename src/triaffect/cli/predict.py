@@ -26,6 +26,12 @@ from triaffect.io.workers import count_cores
 from triaffect.prediction.options import DETECTION_INTERVAL_S, Options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from triaffect.prediction.batch import PredictionJob
+    from triaffect.prediction.predictor import Predictor
+    from triaffect.report.annotate import Annotator
+    from triaffect.report.prediction_page import PredictionPage
     from triaffect.tables.results import FileResult
 
 EXAMPLES = (
@@ -209,23 +215,18 @@ def predict(
 
     from triaffect.io.atomic import check_output
     from triaffect.media.find import find_media
-    from triaffect.prediction.batch import PredictionJob, predict_files
+    from triaffect.prediction.batch import PredictionJob
     from triaffect.prediction.inputs import InputOptions, check_only_webcam
     from triaffect.prediction.predictor import model_folder
     from triaffect.report.annotate import Annotator
     from triaffect.report.prediction_page import PredictionPage
     from triaffect.tables.postprocess import Postprocessing, check_outputs
-    from triaffect.tables.results import Interrupted
 
     cv2.setNumThreads(1)  # detection, cutting and decoding run in threads of their own
     options = Options(
         sound=not no_sound,
-        stride_s=None
-        if stride is None
-        else parse_duration(stride, "--stride", what="a step", most_s=_LONGEST_S),
-        detection_interval_s=parse_duration(
-            detection_interval, "--detection-interval", what="a step", most_s=_LONGEST_S
-        ),
+        stride_s=_step_s(stride, "--stride"),
+        detection_interval_s=_step_s(detection_interval, "--detection-interval") or 0.0,
         min_face_px=min_face,
         max_faces=max_faces,
         start_s=None if start is None else parse_duration(start, "--start"),
@@ -234,33 +235,19 @@ def predict(
     if annotate and (start or end):
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
-    form = Postprocessing.parse(smooth, baseline, columns, summary)
+    postprocessing = Postprocessing.parse(smooth, baseline, columns, summary)
     files = find_media(inputs, images_as_video is not None)
     check_only_webcam(files)
-    check_outputs(output, form)
+    check_outputs(output, postprocessing)
     if report:
         check_output(report)
     reading = InputOptions(images_as_video, seconds)
-    job = PredictionJob(output, model_folder(model), device, options, form, reading)
+    job = PredictionJob(output, model_folder(model), device, options, postprocessing, reading)
     predictor = job.load()
     page = PredictionPage(model=predictor.manifest, pictures=not no_thumbnails) if report else None
     annotator = annotate and Annotator(annotate, files, predictor.thresholds, images_as_video)
-    try:
-        with progress_bar() as bar, annotator or nullcontext() as drawn:
-            results = predict_files(
-                files,
-                job,
-                min(jobs or count_cores(), len(files)),
-                predictor=predictor,
-                progress=lambda done, message: bar(done, len(files), message),
-                listeners=[page.add] if page else [],
-                frame_listener=drawn,
-            )
-    except Interrupted as stop:
-        if stop.output:
-            rows = sum(result.rows for result in stop.results)
-            note(f"{rows} rows so far are in {stop.output}")
-        raise
+    with annotator or nullcontext() as frame_listener:
+        results = _predict_with_progress(files, job, predictor, jobs, page, frame_listener)
     failed = _report_results(results)
     if page and report:
         page.write(report)
@@ -274,6 +261,40 @@ def predict(
         again = "the same command tries those that failed again, and computes no others"
         note(f"finished files are kept in {job.parts}: {again}")
         raise typer.Exit(1)
+
+
+def _step_s(text: str | None, option: str) -> float | None:
+    return None if text is None else parse_duration(text, option, what="a step", most_s=_LONGEST_S)
+
+
+def _predict_with_progress(
+    files: Sequence[Path],
+    job: PredictionJob,
+    predictor: Predictor,
+    jobs: int | None,
+    page: PredictionPage | None,
+    frame_listener: Annotator | None,
+) -> list[FileResult]:
+    """Predict with a bar; an interruption says where the rows so far are."""
+    from triaffect.prediction.batch import predict_files
+    from triaffect.tables.results import Interrupted
+
+    try:
+        with progress_bar() as bar:
+            return predict_files(
+                files,
+                job,
+                min(jobs or count_cores(), len(files)),
+                predictor=predictor,
+                progress=lambda done, message: bar(done, len(files), message),
+                listeners=[page.add] if page else [],
+                frame_listener=frame_listener,
+            )
+    except Interrupted as stop:
+        if stop.output:
+            rows = sum(result.rows for result in stop.results)
+            note(f"{rows} rows so far are in {stop.output}")
+        raise
 
 
 def _report_results(results: list[FileResult]) -> int:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triaffect.cli._shared import AllowLeak, DropLeak, leak_choice, progress_bar, training_word
+from triaffect.cli._shared import (
+    AllowLeak,
+    Device,
+    DeviceOption,
+    DropLeak,
+    Precision,
+    PrecisionOption,
+    SeedOption,
+    leak_choice,
+    output_option,
+    progress_bar,
+    training_word,
+)
 from triaffect.io.workers import count_cores
 
 if TYPE_CHECKING:
@@ -19,33 +30,23 @@ if TYPE_CHECKING:
 THREADS = min(2, count_cores())
 
 
-class Precision(StrEnum):
-    """Of the forward pass while training."""
-
-    FLOAT32 = "float32"
-    BF16 = "bf16"
-
-
-class DeviceName(StrEnum):
-    """Where training computes."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-STAGE_PRECISION = {Precision.FLOAT32: "float32", Precision.BF16: "bfloat16"}
-"""As a recipe's `stages.*.precision` says it."""
+EXAMPLES = (
+    "triaffect train default --store STORE -o RUN --seed 1",
+    "triaffect train finetune --store STORE -o RUN --init default --set student.epochs=4",
+)
+RENAMED = {"--out": "--output"}
+OLD_VALUES = {"--precision": {"bf16": "bfloat16"}}
 
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe.")],
     store: Annotated[Path, typer.Option(help="Feature store to learn from.")],
-    out: Annotated[Path, typer.Option(help="Run folder to make.")],
+    output: Annotated[Path, output_option("Run folder to make.")],
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be repeated."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    seed: SeedOption = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = THREADS,
     init: Annotated[
@@ -66,15 +67,8 @@ def train(
     ] = None,
     allow_leak: AllowLeak = False,
     drop_leak: DropLeak = False,
-    precision: Annotated[
-        Precision | None,
-        typer.Option(
-            help="Of every stage's forward pass.", show_default="as each stage of the recipe says"
-        ),
-    ] = None,
-    device: Annotated[
-        DeviceName, typer.Option(help="Where to compute; a run stays where it was begun.")
-    ] = DeviceName.CPU,
+    precision: PrecisionOption = None,
+    device: DeviceOption = Device.CPU,
 ) -> None:
     """Train every stage of a recipe, score it, and export the model folder.
 
@@ -94,15 +88,15 @@ def train(
     resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)
     initial = find_initial_weights(init, resolved, opened) if init else None
     teachers = find_teachers(teacher or (), resolved)
-    with progress_bar() as told:
+    with progress_bar() as progress:
 
         def report(stage: str, done: int, total: int, loss: float) -> None:
-            told(done, total, training_word(stage, loss))
+            progress(done, total, training_word(stage, loss))
 
         folder = run(
             resolved,
             opened,
-            out,
+            output,
             seed,
             resume,
             report,
@@ -125,8 +119,8 @@ def _resolve(recipe: str, changes: Sequence[str], precision: Precision | None) -
     resolved = load_recipe(recipe, changes)
     if precision is None:
         return resolved
-    said = [f"{stage}.precision={STAGE_PRECISION[precision]}" for stage in resolved.stages]
-    return load_recipe(recipe, [*changes, *said])
+    overrides = [f"{stage}.precision={precision.value}" for stage in resolved.stages]
+    return load_recipe(recipe, [*changes, *overrides])
 
 
 def _report_event(event: JournalEvent) -> None:

@@ -423,7 +423,7 @@ SHORT_S, SHORT_SHARE = 1.0, 0.1
 
 _JPEG_START, _JPEG_END, _TAIL = b"\xff\xd8", b"\xff\xd9", 1024
 
-_Picture = NDArray[np.uint8]
+_CheckedPicture = NDArray[np.uint8]
 _Item = TypeVar("_Item")
 
 
@@ -524,7 +524,7 @@ class MediaChecker:
             with findings.collect_errors():
                 self._measure(_whole_picture(file), job, findings)
 
-    def _of_array(self, source: Source) -> Iterator[_Picture]:
+    def _of_array(self, source: Source) -> Iterator[_CheckedPicture]:
         total = sum(1 for _ in self._corpus.images(source))
         chosen = set(pick_evenly(range(total), ARRAY_PICTURES))
         pictures = enumerate(self._corpus.images(source))
@@ -538,7 +538,7 @@ class MediaChecker:
         if frames.problem:
             raise MediaError("a whole video", frames.problem, "copy it again", where=path)
 
-    def _measure(self, rgb: _Picture, job: MediaJob, findings: SourceFindings) -> None:
+    def _measure(self, rgb: _CheckedPicture, job: MediaJob, findings: SourceFindings) -> None:
         findings.pictures += 1
         if job.source.kind is SourceKind.IMAGES and self._corpus.aligned:
             findings.searched += 1
@@ -549,7 +549,7 @@ class MediaChecker:
             if len(boxes):
                 findings.faces_px.append(float(boxes[:, 2:].min(axis=1).max()))
 
-    def _find(self, rgb: _Picture) -> Detections:
+    def _find(self, rgb: _CheckedPicture) -> Detections:
         """Faces as extraction finds them; else, to tell small ones from none, at twice the size."""
         longer = max(rgb.shape[:2])
         if longer <= SMALL_PX:
@@ -578,7 +578,7 @@ def _picture_files(path: Path) -> list[Path]:
     return sorted(file for file in files if file.suffix.lower() in PICTURE_SUFFIXES)
 
 
-def _whole_picture(path: Path) -> _Picture:
+def _whole_picture(path: Path) -> _CheckedPicture:
     """Read a picture, of which the decoder would fill a missing end with gray in silence."""
     with path.open("rb") as file:
         start = file.read(len(_JPEG_START))

@@ -68,11 +68,11 @@ class Rows:
 
         A set may be narrowed to one corpus, as in ``"ravdess/EXPR"``.
         """
-        wanted = self.label_set.isin(label_sets)
+        selected = self.label_set.isin(label_sets)
         for narrow in (name for name in label_sets if "/" in name):
             corpus, label_set = narrow.split("/", 1)
-            wanted |= (self.corpus == corpus) & (self.label_set == label_set)
-        return np.flatnonzero((self.split == split) & wanted)
+            selected |= (self.corpus == corpus) & (self.label_set == label_set)
+        return np.flatnonzero((self.split == split) & selected)
 
 
 class Samples(Protocol):

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from triaffect.types import FloatArray
 
-_Floats = NDArray[np.float64]
+_FloatRows = NDArray[np.float64]
 
-HEAD: _Floats = np.array(
+HEAD: _FloatRows = np.array(
     [
         [-31.5, 0.0, 0.0],
         [31.5, 0.0, 0.0],
@@ -37,7 +37,7 @@ of CenterFace's landmarks on 34 frontal portraits (Face Research Lab London Set)
 have a pitch of 0 on average; z is ICT-FaceKit's mean face."""
 
 
-def head_pose(landmarks: FloatArray) -> _Floats:
+def head_pose(landmarks: FloatArray) -> _FloatRows:
     """Yaw, pitch and roll of faces.
 
     Args:

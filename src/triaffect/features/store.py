@@ -256,7 +256,7 @@ def read_description(path: Path) -> tuple[ExtractorSpec | None, ExtractorSpec | 
     file = path / DESCRIPTION
     if not file.is_file():
         got = "a folder without one" if path.is_dir() else "no such folder"
-        remedy = "make a store with 'triaffect extract CORPUS --out STORE'"
+        remedy = "make a store with 'triaffect extract CORPUS --output STORE'"
         raise StoreError(f"a feature store with {DESCRIPTION}", got, remedy, where=path)
     try:
         content = json.loads(file.read_text("utf-8"))
@@ -356,9 +356,9 @@ def check_networks(model: ModelFolder, store: FeatureStore) -> None:
     for part, network in own.items():
         spec = made[part]
         if network is not None and (spec is None or spec.sha256 != network.sha256):
-            wanted = f"{network.extractor} ({network.sha256[:12]})"
+            expected = f"{network.extractor} ({network.sha256[:12]})"
             raise StoreError(
-                f"a store made with the model's own {part} network {wanted}",
+                f"a store made with the model's own {part} network {expected}",
                 "none" if spec is None else f"one made with {spec.describe()}",
                 f"extract it with --{part} {model.path}",
                 where=store.path,

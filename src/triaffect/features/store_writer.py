@@ -352,7 +352,7 @@ def _check_same(
             raise StoreError(
                 f"the store's {part} extractor {had.describe() if had else 'none'}",
                 requested.describe() if requested else "none",
-                f"use that extractor, or another store (--{part}, --out)",
+                f"use that extractor, or another store (--{part}, --output)",
                 where=path,
             )
     file = path / store.MOMENTS

@@ -30,7 +30,7 @@ from triaffect.media.container import (
     stream_duration_s,
 )
 
-Samples = NDArray[np.float32]
+Waveform = NDArray[np.float32]
 
 _CUT_S = 0.5
 """A sound that ends this much before its declared end has been cut off."""
@@ -50,12 +50,12 @@ _SLACK_S = 0.05
 
 def sound_chunks(
     path: str | Path, rate: int, problems: list[str] | None = None
-) -> Iterator[Samples]:
+) -> Iterator[Waveform]:
     """Read the sound of a file, a second at a time.
 
     Args:
         path: A video or sound file.
-        rate: Samples per second wanted.
+        rate: Waveform per second wanted.
         problems: Gets what was wrong with a broken or cut-off sound, once it was read to its end.
 
     Returns:
@@ -69,7 +69,7 @@ def sound_chunks(
     return _chunks(path, rate, problems if problems is not None else [])
 
 
-def read_sound(path: str | Path, rate: int) -> Samples:
+def read_sound(path: str | Path, rate: int) -> Waveform:
     """Read the whole sound of a file into one array, shape (samples,); empty if it has none.
 
     Raises:
@@ -78,7 +78,7 @@ def read_sound(path: str | Path, rate: int) -> Samples:
     return np.concatenate([np.empty(0, np.float32), *sound_chunks(path, rate)])
 
 
-def _chunks(path: Path, rate: int, problems: list[str]) -> Iterator[Samples]:
+def _chunks(path: Path, rate: int, problems: list[str]) -> Iterator[Waveform]:
     container = open_container(path)
     if audio_stream(container) is not None:
         yield from OpenSound(path, container, problems).chunks(rate)
@@ -115,7 +115,7 @@ class OpenSound:
             self._parts = chain([first], self._parts)
         return first is not None
 
-    def chunks(self, rate: int) -> Iterator[Samples]:
+    def chunks(self, rate: int) -> Iterator[Waveform]:
         """Yield the sound a second at a time, at a rate in samples per second."""
         samples = 0
         with self._container:
@@ -146,7 +146,7 @@ def _declared_s(path: Path, container: InputContainer, stream: AudioStream) -> f
 
 def _decoded(
     container: InputContainer, stream: AudioStream, native: int, problems: list[str]
-) -> Iterator[tuple[float | None, Samples]]:
+) -> Iterator[tuple[float | None, Waveform]]:
     """Mono sound as decoded, at the native rate, each part with its time from the start."""
     start, resampler, layout = start_s(container), None, None
     for frame in _frames(container, stream, problems):
@@ -184,8 +184,8 @@ def _frames(
 
 
 def _on_clock(
-    parts: Iterator[tuple[float | None, Samples]], native: int, longest_s: float | None
-) -> Iterator[Samples]:
+    parts: Iterator[tuple[float | None, Waveform]], native: int, longest_s: float | None
+) -> Iterator[Waveform]:
     """Put each part where its time says: silence into holes, overlaps dropped."""
     slack, done = round(_SLACK_S * native), 0
     for time_s, part in parts:
@@ -203,7 +203,7 @@ def _on_clock(
             yield part
 
 
-def _resampled(parts: Iterator[Samples], native: int, rate: int) -> Iterator[Samples]:
+def _resampled(parts: Iterator[Waveform], native: int, rate: int) -> Iterator[Waveform]:
     if native == rate:
         yield from parts
         return
@@ -217,7 +217,7 @@ def _resampled(parts: Iterator[Samples], native: int, rate: int) -> Iterator[Sam
         yield np.asarray(out.to_ndarray()[0], np.float32)
 
 
-def _regrouped(parts: Iterator[Samples], size: int) -> Iterator[Samples]:
+def _regrouped(parts: Iterator[Waveform], size: int) -> Iterator[Waveform]:
     held = np.empty(0, np.float32)
     for part in parts:
         held = np.concatenate([held, np.clip(part, -1, 1)])

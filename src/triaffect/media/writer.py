@@ -128,7 +128,7 @@ def timed_video(
 
     Args:
         path: Where to, an ``.mp4``; an existing file is replaced if all goes well.
-        rate: About how many frames come in a second.
+        rate: RecipeNotes how many frames come in a second.
         sound: Mono samples in [-1, 1], part by part, from time 0 on; None writes no sound.
         sound_rate: Samples per second.
 

@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,9 +44,6 @@ from torch import Tensor, nn
 from triaffect.errors import ModelError, PluginError, RecipeError
 from triaffect.io.plugins import Plugin, find_plugin, plugin_names
 from triaffect.tasks.task import Task
-
-if TYPE_CHECKING:
-    from triaffect.models.default import Standardise
 
 NETWORKS = {
     "paper": "triaffect.models.paper:PaperNet",
@@ -83,6 +80,34 @@ def optional_key(default: Any, **limits: Any) -> Any:  # noqa: ANN401 - a field 
     While it has its default it is not written, so that older recipes keep their hash.
     """
     return Field(default=default, exclude_if=lambda value: value == default, **limits)
+
+
+FARTHEST = 10.0
+"""In spreads: values farther from the mean are held here."""
+
+
+class Standardise(nn.Module):
+    """Bring every column to mean 0 and spread 1, by numbers that are saved with the weights.
+
+    Layer norm, which the project's own vectors have, would leave nothing of a stream of one
+    column, and let the column of the largest unit drown the others.
+
+    Args:
+        mean: Shape (D,).
+        std: Shape (D,).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values (..., D) to values of one scale."""
+        return ((x - self.mean) / self.std).clamp(-FARTHEST, FARTHEST)
 
 
 @dataclass(frozen=True)

@@ -17,38 +17,12 @@ from triaffect.models.base import (
     NetworkShape,
     NetworkSpec,
     Outputs,
+    Standardise,
     extra_input,
     extra_presence,
 )
 from triaffect.models.discriminator import TaskDiscriminator
 from triaffect.tasks.task import Task
-
-FARTHEST = 10.0
-"""In spreads: values farther from the mean are held here."""
-
-
-class Standardise(nn.Module):
-    """Bring every column to mean 0 and spread 1, by numbers that are saved with the weights.
-
-    Layer norm, which the project's own vectors have, would leave nothing of a stream of one
-    column, and let the column of the largest unit drown the others.
-
-    Args:
-        mean: Shape (D,).
-        std: Shape (D,).
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Tensor, std: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Values (..., D) to values of one scale."""
-        return ((x - self.mean) / self.std).clamp(-FARTHEST, FARTHEST)
 
 
 class PresentOr(nn.Module):

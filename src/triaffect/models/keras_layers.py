@@ -187,18 +187,18 @@ class LeadingDense(nn.Linear):
     Args:
         inputs: Width of the input.
         width: Width of the output.
-        learnt: How many inputs come first.
+        trainable: How many inputs come first.
     """
 
-    def __init__(self, inputs: int, width: int, learnt: int) -> None:
+    def __init__(self, inputs: int, width: int, trainable: int) -> None:
         super().__init__(inputs, width)
-        self.learnt = learnt
+        self.trainable = trainable
 
     @override
     def forward(self, x: Tensor) -> Tensor:
         """Shape (N, inputs) to (N, width)."""
         if by_hand(x):
-            parameters = (self.weight, self.bias, self.learnt)
+            parameters = (self.weight, self.bias, self.trainable)
             made: Tensor = _LeadingDense.apply(x, *parameters)  # type: ignore[no-untyped-call]
             return made
         return super().forward(x)
@@ -207,9 +207,9 @@ class LeadingDense(nn.Linear):
 class _LeadingDense(torch.autograd.Function):
     @staticmethod
     @override
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, learnt: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, trainable: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.learnt = learnt
+        ctx.trainable = trainable
         return F.linear(x, weight, bias)
 
     @staticmethod
@@ -220,13 +220,15 @@ class _LeadingDense(torch.autograd.Function):
         along_x = None
         if ctx.needs_input_grad[0]:
             along_x = torch.zeros_like(x)
-            along_x[:, : ctx.learnt] = along @ weight[:, : ctx.learnt]
+            along_x[:, : ctx.trainable] = along @ weight[:, : ctx.trainable]
         return along_x, along.t() @ x, along.sum(0), None
 
 
-def dense(inputs: int, width: int, learnt: int | None = None) -> nn.Linear:
+def dense(inputs: int, width: int, trainable: int | None = None) -> nn.Linear:
     """A dense layer with Glorot-uniform weights and zero biases; see `LeadingDense`."""
-    layer = nn.Linear(inputs, width) if learnt is None else LeadingDense(inputs, width, learnt)
+    layer = (
+        nn.Linear(inputs, width) if trainable is None else LeadingDense(inputs, width, trainable)
+    )
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
@@ -236,14 +238,14 @@ class DenseBlock(nn.Sequential):
     """Dense - batch norm - swish, then dropout if there is any; (N, inputs) to (N, width)."""
 
     def __init__(
-        self, inputs: int, width: int, dropout: float = 0.0, learnt: int | None = None
+        self, inputs: int, width: int, dropout: float = 0.0, trainable: int | None = None
     ) -> None:
-        layers = [dense(inputs, width, learnt), KerasBatchNorm(width), nn.SiLU()]
+        layers = [dense(inputs, width, trainable), KerasBatchNorm(width), nn.SiLU()]
         super().__init__(*layers, *([nn.Dropout(dropout)] if dropout else []))
 
 
 def dense_blocks(
-    inputs: int, widths: Sequence[int], dropout: float = 0.0, learnt: int | None = None
+    inputs: int, widths: Sequence[int], dropout: float = 0.0, trainable: int | None = None
 ) -> nn.Sequential:
     """Dense blocks one after another, (N, inputs) to (N, widths[-1]).
 
@@ -251,10 +253,10 @@ def dense_blocks(
         inputs: Width of the input.
         widths: Of each block.
         dropout: After each.
-        learnt: How many of the inputs, the first, want a gradient; None is all of them.
+        trainable: How many of the inputs, the first, want a gradient; None is all of them.
     """
     sizes = pairwise((inputs, *widths))
-    learnts = (learnt, *(None for _ in widths[1:]))
+    learnts = (trainable, *(None for _ in widths[1:]))
     return nn.Sequential(
         *(DenseBlock(i, o, dropout, some) for (i, o), some in zip(sizes, learnts, strict=True))
     )

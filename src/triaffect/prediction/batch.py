@@ -70,7 +70,7 @@ _ROWS_AT_ONCE = 4096
 _ALMOST = 0.999
 """The largest share of a file before all of its rows are written."""
 
-Progress = Callable[[float, str], None]
+BatchProgress = Callable[[float, str], None]
 """Called with how many inputs are done, and a message; a fraction is that of the current one."""
 
 
@@ -101,7 +101,7 @@ class PredictionJob:
         model: Model folder.
         device: Where its networks run, "cpu" or "cuda".
         options: What to predict of a file; without sound, files of sound alone fail.
-        form: How the table is postprocessed; parts that are there serve any form.
+        postprocessing: How the table is postprocessed; parts that are there serve any form.
         inputs: How inputs that are no single files are read.
     """
 
@@ -109,7 +109,7 @@ class PredictionJob:
     model: Path
     device: str = CPU
     options: Options = DEFAULT
-    form: Postprocessing = PLAIN
+    postprocessing: Postprocessing = PLAIN
     inputs: InputOptions = DEFAULT_INPUTS
 
     def load(self) -> Predictor:
@@ -144,7 +144,7 @@ def predict_files(
     jobs: int = 1,
     *,
     predictor: Predictor | None = None,
-    progress: Progress = _ignore,
+    progress: BatchProgress = _ignore,
     listeners: Sequence[Listener] = (),
     frame_listener: FrameListener | None = None,
 ) -> list[FileResult]:
@@ -169,13 +169,13 @@ def predict_files(
         DiskError: There is no room; what was finished is kept.
         Interrupted: Ctrl-C; what was done is kept in a partial table.
     """
-    check_outputs(job.output, job.form)
+    check_outputs(job.output, job.postprocessing)
     predictor = predictor or job.load()  # before any work: does it load?
     # What an earlier command with this output has left in the folder is used and tidied up.
     several = len(files) > 1 or job.parts.exists()
     results: list[FileResult] = []
     try:
-        with Outputs(job, predictor, listeners, frame_listener) as outputs:
+        with PredictionOutputs(job, predictor, listeners, frame_listener) as outputs:
             if several:
                 for result in _predict_several(files, job, predictor, outputs, jobs, progress):
                     results.append(result)
@@ -199,7 +199,7 @@ def predict_files(
     return results
 
 
-class Outputs:
+class PredictionOutputs:
     """Postprocesses rows as they come, and takes them to every output.
 
     To be used in a ``with`` statement: the files are whole or not there.
@@ -218,19 +218,22 @@ class Outputs:
         listeners: Sequence[Listener] = (),
         frame_listener: FrameListener | None = None,
     ) -> None:
-        self._job, self._form, self.frame_listener = job, job.form, frame_listener
+        self._job, self.frame_listener = job, frame_listener
+        self._postprocessing = job.postprocessing
         self._tasks = [task.with_thresholds(predictor.thresholds) for task in predictor.tasks]
         self._listeners = list(listeners)
         self._problem: TriaffectError | None = None
         self._files = ExitStack()
-        self._schema = postprocess_schema(predictor.schema, self._form, self._tasks)
+        self._schema = postprocess_schema(predictor.schema, self._postprocessing, self._tasks)
         self._table = self._files.enter_context(TableWriter(job.output, self._schema))
         self._summary: TableWriter | None = None
-        if self._form.summary:
+        if self._postprocessing.summary:
             schema = summary_schema(self._tasks)
-            self._summary = self._files.enter_context(TableWriter(self._form.summary, schema))
+            self._summary = self._files.enter_context(
+                TableWriter(self._postprocessing.summary, schema)
+            )
 
-    def __enter__(self) -> Outputs:
+    def __enter__(self) -> PredictionOutputs:
         """Return the outputs."""
         return self
 
@@ -258,9 +261,9 @@ class Outputs:
             path: The input.
         """
         summary = ClipSummary(self._tasks)
-        form = replace(self._form, columns=None)  # listeners know our own names
-        for table in postprocess(self._observed(rows, path, summary), form, self._tasks):
-            columns = self._form.columns
+        postprocessing = replace(self._postprocessing, columns=None)  # listeners know our own names
+        for table in postprocess(self._observed(rows, path, summary), postprocessing, self._tasks):
+            columns = self._postprocessing.columns
             self._table.append(rename_columns(table, columns, self._tasks) if columns else table)
             for listener in tuple(self._listeners):
                 self._call(listener, table, path)
@@ -294,9 +297,9 @@ class Outputs:
         The table of interrupted work is a partial one, without a summary.
         """
         job = self._job
-        options = {"device": job.device, **asdict(job.options), **self._form.options()}
+        options = {"device": job.device, **asdict(job.options), **self._postprocessing.options()}
         metadata = describe_run(job.model, options, self._tasks, problems(results))
-        notes = {"columns": column_notes(self._schema, self._form, self._tasks)}
+        notes = {"columns": column_notes(self._schema, self._postprocessing, self._tasks)}
         self._table.metadata = {**metadata, **notes}
         is_partial = any(result.stopped for result in results)
         if is_partial:
@@ -327,7 +330,7 @@ class FileRows:
     predictor: Predictor
     job: PredictionJob
     path: Path
-    progress: Progress = _ignore
+    progress: BatchProgress = _ignore
     is_cancelled: Callable[[], bool] | None = None
     open_with: FrameListener | None = None
     problem: str = ""
@@ -387,7 +390,11 @@ def _clock(seconds: float) -> str:
 
 
 def _predict_one(
-    path: Path, job: PredictionJob, predictor: Predictor, outputs: Outputs, progress: Progress
+    path: Path,
+    job: PredictionJob,
+    predictor: Predictor,
+    outputs: PredictionOutputs,
+    progress: BatchProgress,
 ) -> FileResult:
     """Predict a single input straight into the outputs."""
     rows = FileRows(predictor, job, path, progress, open_with=outputs.frame_listener)
@@ -411,9 +418,9 @@ def _predict_several(
     files: Sequence[Path],
     job: PredictionJob,
     predictor: Predictor,
-    outputs: Outputs,
+    outputs: PredictionOutputs,
     jobs: int,
-    progress: Progress,
+    progress: BatchProgress,
 ) -> Generator[FileResult]:
     """Predict files into parts, and take each finished one's rows to the outputs, in order.
 
@@ -448,7 +455,7 @@ def _keep_parts(
         results.append(result or FileResult(path, stopped=State.NOT_STARTED))
     if not any(result.rows for result in results):
         return Interrupted(None, results)
-    with Outputs(job, predictor) as outputs:
+    with PredictionOutputs(job, predictor) as outputs:
         for result in (result for result in results if result.rows):
             part = job.part(result.path)
             outputs.add(_rows(_begun_path(part) if result.stopped else part), result.path)
@@ -492,7 +499,7 @@ class _Worker:
         is_cancelled: Callable[[], bool],
         *,
         predictor: Predictor | None = None,
-        progress: Progress = _ignore,
+        progress: BatchProgress = _ignore,
         done: int = 0,
     ) -> None:
         self._job, self._is_cancelled = job, is_cancelled

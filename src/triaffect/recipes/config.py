@@ -29,7 +29,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class About(_Strict):
+class RecipeNotes(_Strict):
     """What a reader of the recipe should know before running it."""
 
     title: str
@@ -276,7 +276,7 @@ class Recipe(_Strict):
     """
 
     name: str
-    about: About
+    about: RecipeNotes
     tasks: tuple[str, ...] = ("VA", "EXPR", "AU")
     data: DataSpec
     net: Annotated[SerializeAsAny[NetworkSpec], BeforeValidator(_read_net)]

@@ -49,7 +49,7 @@ _READABLE = 360
 """Pixels of the shorter side from which on words can be read."""
 
 _FRAMES_BEHIND = 60
-"""About how many frames are decoded before the rows of the first of them come."""
+"""RecipeNotes how many frames are decoded before the rows of the first of them come."""
 
 _MOST_BYTES = 2**29
 """Memory for such frames: enough for 1920 by 1080 pixels. Larger ones are decoded again."""
@@ -61,7 +61,7 @@ class Annotator:
     To be used in a ``with`` statement; a copy is whole or not there.
 
     Args:
-        place: An ``.mp4`` (or, for a picture, ``.png``) for one input, else a folder, made if
+        output_path: An ``.mp4`` (or, for a picture, ``.png``) for one input, else a folder, made if
             it is not there, for ``NAME.annotated.mp4``.
         files: All inputs.
         thresholds: From which probability on a unit is active, by column; 0.5 for one not named.
@@ -75,15 +75,15 @@ class Annotator:
 
     def __init__(
         self,
-        place: Path,
+        output_path: Path,
         files: Sequence[Path],
         thresholds: Mapping[str, float] = MappingProxyType({}),
         images_rate: float | None = None,
         tasks: Sequence[Task] = TASKS,
     ) -> None:
-        self._place, self._images_rate = place, images_rate
+        self._output_path, self._images_rate = output_path, images_rate
         self._read = partial(Drawn.of_row, tasks=tasks, thresholds=thresholds)
-        self._single = place.suffix.lower() in (VIDEO, PICTURE) and not place.is_dir()
+        self._single = output_path.suffix.lower() in (VIDEO, PICTURE) and not output_path.is_dir()
         self._check(files)
         self._used: set[str] = set()
         self._stack = ExitStack()
@@ -140,11 +140,11 @@ class Annotator:
             self._end()
             self._of, self._copy = path, self._begin(path)
         if self._copy:
-            with _disk_errors(self._place):
+            with _disk_errors(self._output_path):
                 self._copy.add(table)
 
     def _end(self) -> None:
-        with _disk_errors(self._place), self._stack:
+        with _disk_errors(self._output_path), self._stack:
             if self._copy:
                 self._copy.finish()
         self._of = self._copy = None
@@ -154,17 +154,21 @@ class Annotator:
             got = "a camera, whose frames are gone by then"
             raise TableError("a file to draw on", got, where="--annotate")
         if not self._single:
-            if self._place.suffix:
+            if self._output_path.suffix:
                 expected = f"a name that ends in {VIDEO} or {PICTURE}, or a folder"
-                if not self._place.is_dir():
-                    raise TableError(expected, f"'{self._place.suffix}'", where=self._place)
-            make_folder(self._place)
+                if not self._output_path.is_dir():
+                    raise TableError(
+                        expected, f"'{self._output_path.suffix}'", where=self._output_path
+                    )
+            make_folder(self._output_path)
             return
-        check_output(self._place)
+        check_output(self._output_path)
         if len(files) != 1:
-            raise TableError("a folder for several inputs", "a file's name", where=self._place)
-        if self._place.exists() and self._place.samefile(files[0]):
-            raise TableError("another file", "the input itself", where=self._place)
+            raise TableError(
+                "a folder for several inputs", "a file's name", where=self._output_path
+            )
+        if self._output_path.exists() and self._output_path.samefile(files[0]):
+            raise TableError("another file", "the input itself", where=self._output_path)
 
     def _check_suffix(self, expected: str) -> None:
         """See that the name of the copy fits what the only input is.
@@ -172,9 +176,9 @@ class Annotator:
         Raises:
             TableError: It does not.
         """
-        if self._single and self._place.suffix.lower() != expected:
+        if self._single and self._output_path.suffix.lower() != expected:
             words = f"a name that ends in {expected or 'nothing: a sound'}"
-            raise TableError(words, f"'{self._place.suffix}'", where=self._place)
+            raise TableError(words, f"'{self._output_path.suffix}'", where=self._output_path)
 
     def _begin(self, path: Path) -> _Copy | None:
         """Begin the copy of a file, on the frames that prediction decodes if it shares them."""
@@ -212,12 +216,12 @@ class Annotator:
     def _copy_path(self, stem: str, suffix: str) -> Path:
         """Where a copy goes: in a folder, under a name that no other input has."""
         if self._single:
-            return self._place
+            return self._output_path
         name, number = f"{stem}.annotated{suffix}", 2
         while name in self._used:
             name, number = f"{stem}-{number}.annotated{suffix}", number + 1
         self._used.add(name)
-        return self._place / name
+        return self._output_path / name
 
 
 class _Copy:
@@ -264,18 +268,18 @@ def _drawn_on(rgb: NDArray[np.uint8], faces: Sequence[Drawn]) -> NDArray[np.uint
 
 
 @contextmanager
-def _picture(place: Path) -> Iterator[Add]:
+def _picture(output_path: Path) -> Iterator[Add]:
     def add(time_s: float, rgb: NDArray[np.uint8]) -> None:
         del time_s
         _, coded = cv2.imencode(PICTURE, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-        with replace_file(place) as temporary:
+        with replace_file(output_path) as temporary:
             temporary.write_bytes(coded.tobytes())
 
     yield add
 
 
 @contextmanager
-def _disk_errors(place: Path) -> Iterator[None]:
+def _disk_errors(output_path: Path) -> Iterator[None]:
     """Turn what keeps a copy from being written into an error of one line."""
     try:
         yield
@@ -284,7 +288,7 @@ def _disk_errors(place: Path) -> Iterator[None]:
     except (OSError, FFmpegError) as error:
         got = getattr(error, "strerror", None) or str(error)
         remedy = "make room or allow it, then run the same command again"
-        raise DiskError("a copy that can be written", got, remedy, where=place) from error
+        raise DiskError("a copy that can be written", got, remedy, where=output_path) from error
 
 
 def annotate_table(

@@ -56,7 +56,7 @@ class Grid:
             for each in self._series:
                 each.coarsen()
 
-    def places(self, times_s: NDArray[np.float64]) -> IntArray:
+    def segments(self, times_s: NDArray[np.float64]) -> IntArray:
         """Number of the stretch of each time, shape (N,)."""
         return np.floor(times_s / self.step_s).astype(np.int64)
 
@@ -80,24 +80,24 @@ class Series:
         self._sums, self._counts = np.zeros((0, width)), np.zeros((0, width), np.int64)
 
     def add(
-        self, places: IntArray, values: NDArray[np.float64], marks: NDArray[np.float64]
+        self, segments: IntArray, values: NDArray[np.float64], marks: NDArray[np.float64]
     ) -> None:
         """Add rows in order of time.
 
         Args:
-            places: Stretch of each row, ascending, none before the last one added, shape (N,).
+            segments: Stretch of each row, ascending, none before the last one added, shape (N,).
             values: NaN where blank, shape (N, width).
             marks: Time and box of each row, shape (N, 5).
         """
         if not len(self.rows):
-            self.first = int(places[0])
-        self._grow(int(places[-1]) - self.first + 1)
-        starts = np.flatnonzero(np.diff(places, prepend=places[0] - 1))
-        at = places[starts] - self.first
+            self.first = int(segments[0])
+        self._grow(int(segments[-1]) - self.first + 1)
+        starts = np.flatnonzero(np.diff(segments, prepend=segments[0] - 1))
+        at = segments[starts] - self.first
         new = self.rows[at] == 0
         self.marks[at[new]] = marks[starts[new]]
         there = ~np.isnan(values)
-        self.rows[at] += np.diff(np.append(starts, len(places)))
+        self.rows[at] += np.diff(np.append(starts, len(segments)))
         self._sums[at] += np.add.reduceat(np.where(there, values, 0), starts)
         self._counts[at] += np.add.reduceat(there, starts, dtype=np.int64)
 
@@ -128,12 +128,12 @@ class Series:
             values: NDArray[np.float64] = self._sums / self._counts
         return values
 
-    def on(self, places: IntArray, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def on(self, segments: IntArray, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """What a value for each stretch, (B, …), is at other places (P,); NaN outside, (P, …)."""
-        found = np.full((len(places), *values.shape[1:]), np.nan)
-        inside = (places >= self.first) & (places < self.first + len(self.rows))
-        found[inside] = values[places[inside] - self.first]
-        return found
+        result = np.full((len(segments), *values.shape[1:]), np.nan)
+        inside = (segments >= self.first) & (segments < self.first + len(self.rows))
+        result[inside] = values[segments[inside] - self.first]
+        return result
 
 
 _NAMED = 3
@@ -257,22 +257,22 @@ class Clip:
             self._start_s = float(times_s[0])
         self.end_s = float(times_s[-1])
         self._grid.reach(self._start_s, self.end_s)
-        places = self._grid.places(times_s)
+        segments = self._grid.segments(times_s)
         marks = np.column_stack([times_s, *(_numbers(table, name) for name in _BOX)])
-        self._add_frames(table, places, marks)
+        self._add_frames(table, segments, marks)
         values = np.column_stack([_numbers(table, name) for name in self.columns])
         faces = np.nan_to_num(_numbers(table, "face_id"), nan=NO_FACE).astype(np.int64)
         here = set(faces.tolist())
         for face in sorted(here):
             own = faces == face
-            self._person(face).series.add(places[own], values[own], marks[own])
+            self._person(face).series.add(segments[own], values[own], marks[own])
             self.people[face].count += int(own.sum())
             self.people[face].is_predicted |= not np.isnan(values[own]).all()
         self.summary.add(table)
         self._names |= here
         self._forget_brief(here)
 
-    def _add_frames(self, table: pa.Table, places: IntArray, marks: NDArray[np.float64]) -> None:
+    def _add_frames(self, table: pa.Table, segments: IntArray, marks: NDArray[np.float64]) -> None:
         frame = _numbers(table, "frame").astype(np.int64)
         new = np.diff(frame, prepend=self._last) != 0
         self._last = int(frame[-1])
@@ -280,7 +280,7 @@ class Clip:
             return
         seen = [_numbers(table, name)[new] for name in ("voice_heard", "face_seen")]
         values = np.column_stack([marks[new, 0], *seen])
-        self._all.add(places[new], values, marks[new])
+        self._all.add(segments[new], values, marks[new])
         self.frames += int(new.sum())
 
     def _person(self, face: int) -> Person:
@@ -302,36 +302,36 @@ class Clip:
         seen = [face for face in self.people if face != NO_FACE]
         longest = sorted(seen, key=lambda face: -self.people[face].count)[:MOST_FACES]
         nobody = self.people.get(NO_FACE)
-        heard = nobody is not None and (nobody.is_predicted or not longest)
-        return sorted(longest) + ([NO_FACE] if heard else [])
+        has_voice_row = nobody is not None and (nobody.is_predicted or not longest)
+        return sorted(longest) + ([NO_FACE] if has_voice_row else [])
 
-    def places(self) -> IntArray:
+    def segments(self) -> IntArray:
         """Stretches in which there is a frame, shape (P,)."""
         return np.flatnonzero(self._all.rows) + self._all.first
 
-    def frames_of(self, places: IntArray) -> NDArray[np.float64]:
+    def frames_of(self, segments: IntArray) -> NDArray[np.float64]:
         """Frames of each stretch, shape (P,)."""
-        return self._all.on(places, self._all.rows.astype(np.float64))
+        return self._all.on(segments, self._all.rows.astype(np.float64))
 
-    def times_s(self, places: IntArray) -> NDArray[np.float64]:
+    def times_s(self, segments: IntArray) -> NDArray[np.float64]:
         """Mean time of the frames of each stretch, shape (P,)."""
-        return self._all.on(places, self._all.means())[:, _TIME]
+        return self._all.on(segments, self._all.means())[:, _TIME]
 
-    def voice(self, places: IntArray) -> NDArray[np.float64]:
+    def voice(self, segments: IntArray) -> NDArray[np.float64]:
         """Share of each stretch's frames with a voice, shape (P,)."""
-        return self._all.on(places, self._all.means())[:, _VOICE]
+        return self._all.on(segments, self._all.means())[:, _VOICE]
 
-    def moments_s(self, places: IntArray) -> NDArray[np.float64]:
+    def moments_s(self, segments: IntArray) -> NDArray[np.float64]:
         """Time of the first frame of each stretch, shape (P,)."""
-        return self._all.on(places, self._all.marks)[:, 0]
+        return self._all.on(segments, self._all.marks)[:, 0]
 
-    def seen(self, face: int, places: IntArray) -> NDArray[np.float64]:
+    def seen(self, face: int, segments: IntArray) -> NDArray[np.float64]:
         """Share of each stretch's frames with a row of somebody, shape (P,)."""
         series = self.people[face].series
         shares: NDArray[np.float64] = np.nan_to_num(
-            series.on(places, series.rows.astype(np.float64))
+            series.on(segments, series.rows.astype(np.float64))
         )
-        return shares / self.frames_of(places)
+        return shares / self.frames_of(segments)
 
 
 def _numbers(table: pa.Table, column: str) -> NDArray[np.float64]:

@@ -197,13 +197,13 @@ class _Page:
             wide, high = pen.size([words])
             above = _Rect(edges.x, edges.y - high, wide, high)
             below = replace(above, y=edges.y + edges.high)
-            place = self._free([above, below])
-            if place:
+            rectangle = self._free([above, below])
+            if rectangle:
                 break
         else:
-            place = above.inside(self._rgb)
-        pen.words(words, place, _DARK, _colour(face))
-        self._taken.append(place)
+            rectangle = above.inside(self._rgb)
+        pen.words(words, rectangle, _DARK, _colour(face))
+        self._taken.append(rectangle)
 
     def panel(self, face: Drawn, edges: _Rect) -> None:
         """Circumplex and active units beside the box, or below or above it."""
@@ -214,12 +214,14 @@ class _Page:
         for units in (face.units, [name.split()[0] for name in face.units], ()):
             wide, high = pen.size(units)
             wide, high = max(wide, 2 * radius), high + 2 * radius + pen.pad
-            places = self._around(edges, wide, high, 2 * pen.pad)
-            place = self._free(places)
-            if place:
-                self._taken.append(place)
-                pen.circumplex(face, (place.x + radius, place.y + radius), radius, _colour(face))
-                pen.lines(units, place.x, place.y + 2 * radius + pen.pad)
+            candidates = self._around(edges, wide, high, 2 * pen.pad)
+            rectangle = self._free(candidates)
+            if rectangle:
+                self._taken.append(rectangle)
+                pen.circumplex(
+                    face, (rectangle.x + radius, rectangle.y + radius), radius, _colour(face)
+                )
+                pen.lines(units, rectangle.x, rectangle.y + 2 * radius + pen.pad)
                 return
 
     def voice(self, face: Drawn) -> None:
@@ -242,18 +244,18 @@ class _Page:
             _Rect(edges.x, edges.y - gap - high, wide, high),
         ]
 
-    def _free(self, places: Sequence[_Rect]) -> _Rect | None:
+    def _free(self, candidates: Sequence[_Rect]) -> _Rect | None:
         """The place, moved into the frame, that covers least; None if all cover too much.
 
         That is too much of itself, or of anything smaller, such as the label of the same face.
         """
         best, least = None, math.inf
-        for place in (each.inside(self._rgb) for each in places):
-            shared = [place.shared(other) for other in self._taken]
-            allowed = [_COVERED * min(place.area, other.area) for other in self._taken]
+        for rectangle in (each.inside(self._rgb) for each in candidates):
+            shared = [rectangle.shared(other) for other in self._taken]
+            allowed = [_COVERED * min(rectangle.area, other.area) for other in self._taken]
             fits = all(one <= most for one, most in zip(shared, allowed, strict=True))
-            if fits and sum(shared) <= _COVERED * place.area and sum(shared) < least:
-                best, least = place, sum(shared)
+            if fits and sum(shared) <= _COVERED * rectangle.area and sum(shared) < least:
+                best, least = rectangle, sum(shared)
         return best
 
 
@@ -279,18 +281,18 @@ class _Pen:
     def lines(self, lines: Sequence[str], x: int, y: int) -> None:
         """Write light lines on a darkened ground."""
         for words in lines:
-            place = _Rect(x, y, *self.size([words]))
-            self.words(words, place, _LIGHT, None)
-            y += place.high
+            rectangle = _Rect(x, y, *self.size([words]))
+            self.words(words, rectangle, _LIGHT, None)
+            y += rectangle.high
 
-    def words(self, words: str, place: _Rect, colour: _Colour, ground: _Colour | None) -> None:
+    def words(self, words: str, rectangle: _Rect, colour: _Colour, ground: _Colour | None) -> None:
         """Write one line."""
         if ground is None:
-            self._darken(place)
+            self._darken(rectangle)
         else:
-            corner = (place.x + place.wide, place.y + place.high - 1)
-            cv2.rectangle(self._rgb, (place.x, place.y), corner, ground, -1)
-        at = (place.x + self.pad, place.y + self.line - self.line // 8)
+            corner = (rectangle.x + rectangle.wide, rectangle.y + rectangle.high - 1)
+            cv2.rectangle(self._rgb, (rectangle.x, rectangle.y), corner, ground, -1)
+        at = (rectangle.x + self.pad, rectangle.y + self.line - self.line // 8)
         cv2.putText(self._rgb, words, at, _FONT, self._scale, colour, self.stroke, cv2.LINE_AA)
 
     def circumplex(
@@ -313,15 +315,17 @@ class _Pen:
         cv2.circle(self._rgb, at, dot + self.stroke, _DARK, -1, cv2.LINE_AA)
         cv2.circle(self._rgb, at, dot, colour, -1, cv2.LINE_AA)
 
-    def _darken(self, place: _Rect, radius: int = 0) -> None:
+    def _darken(self, rectangle: _Rect, radius: int = 0) -> None:
         """Darken a rectangle, or the circle in it."""
-        left, top = max(0, place.x), max(0, place.y)
-        ground = self._rgb[top : place.y + place.high, left : place.x + place.wide]
+        left, top = max(0, rectangle.x), max(0, rectangle.y)
+        ground = self._rgb[top : rectangle.y + rectangle.high, left : rectangle.x + rectangle.wide]
         if not ground.size:
             return
         dark = (ground * (1 - _BLEND)).astype(np.uint8)
         if radius:
             mask = np.zeros(ground.shape[:2], np.uint8)
-            cv2.circle(mask, (place.x - left + radius, place.y - top + radius), radius, 1, -1)
+            cv2.circle(
+                mask, (rectangle.x - left + radius, rectangle.y - top + radius), radius, 1, -1
+            )
             dark[mask == 0] = ground[mask == 0]
         ground[:] = dark

@@ -75,7 +75,7 @@ def section(clip: Clip, number: int) -> str:
     parts = [
         f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}">',
         f"<h2>{html.escape(clip.name)}</h2>",
-        f"<p>{html.escape(_about(clip))}</p>",
+        f"<p>{html.escape(_describe_clip(clip))}</p>",
         f'<div class="card">{_table(head, rows)}<p class="note">{_HOW_SUMMED}</p></div>',
         '<div class="view"></div></section>',
     ]
@@ -106,25 +106,27 @@ def _label(face: int) -> str:
     return "No face" if face == NO_FACE else f"Face {face}"
 
 
-def _about(clip: Clip) -> str:
+def _describe_clip(clip: Clip) -> str:
     _, frames, end, _, face, voice = overview_row(clip)
     faces = {0: "no face was seen", 1: "1 face"}.get(clip.faces, f"{clip.faces} faces")
     if clip.frames == 1:
         return f"A single frame; {faces}."
     seen = f", one at least in {face} of the time" if clip.faces else ""
-    heard = f"a voice in {voice} of the time" if clip.summary.voice_share else "no voice was heard"
-    told = [f"{frames} frames until {end} s; {faces}{seen}; {heard}. {_point(clip)}"]
+    voice_text = (
+        f"a voice in {voice} of the time" if clip.summary.voice_share else "no voice was heard"
+    )
+    sentences = [f"{frames} frames until {end} s; {faces}{seen}; {voice_text}. {_point(clip)}"]
     if clip.faces > MOST_FACES:
-        told.append(f"{clip.faces - MOST_FACES} faces seen more briefly are not drawn.")
+        sentences.append(f"{clip.faces - MOST_FACES} faces seen more briefly are not drawn.")
     nobody = clip.people.get(NO_FACE)
     if nobody and nobody.is_predicted:
-        told.append("Frames without a face are judged by the voice alone, whoever speaks.")
-    return " ".join(told)
+        sentences.append("Frames without a face are judged by the voice alone, whoever speaks.")
+    return " ".join(sentences)
 
 
 def _point(clip: Clip) -> str:
     """What a point of a panel is."""
-    frames = clip.frames_of(clip.places())
+    frames = clip.frames_of(clip.segments())
     if frames.max() <= 1:
         return "A point is one frame."
     return f"A point is the mean over {clip.step_s:g} s (up to {frames.max():.0f} frames)."
@@ -135,29 +137,29 @@ def data(clip: Clip, pictures: Thumbnails) -> str:
 
     Values and shares are in thousandths, null where there is none; times are in seconds.
     """
-    places = clip.places()
+    segments = clip.segments()
     return to_json(
         {
-            "times": np.round(clip.times_s(places), 3).tolist(),
-            "voice": _thousandths(clip.voice(places)),
+            "times": np.round(clip.times_s(segments), 3).tolist(),
+            "voice": _thousandths(clip.voice(segments)),
             "panels": panels(clip.tasks),
             "thumbs": pictures.clip,
-            "people": [_person(clip, face, places, pictures) for face in clip.shown()],
+            "people": [_person(clip, face, segments, pictures) for face in clip.shown()],
         }
     )
 
 
 def _person(
-    clip: Clip, face: int, places: NDArray[np.int64], pictures: Thumbnails
+    clip: Clip, face: int, segments: NDArray[np.int64], pictures: Thumbnails
 ) -> dict[str, Any]:
     series = clip.people[face].series
-    values = [_thousandths(column) for column in series.on(places, series.means()).T]
+    values = [_thousandths(column) for column in series.on(segments, series.means()).T]
     width = sum(task.width for task in clip.tasks)
     return {
         "label": _label(face),
         "face": face != NO_FACE,
         "share": round(float(clip.summary.row(face)["clip_share"] or 0), 3),
-        "seen": _thousandths(clip.seen(face, places)),
+        "seen": _thousandths(clip.seen(face, segments)),
         "values": values[:width],
         "smooth": values[width:],
         "thumbs": pictures.faces.get(face, []),
@@ -218,11 +220,11 @@ class Clips:
         name = table.column("clip")[0].as_py()
         if self._clip is None or (self._clip.name, self._source) != (name, source):
             self._close()
-            self._clip = Clip(name, self._known(table), table.column_names)
+            self._clip = Clip(name, self._tasks_of(table), table.column_names)
             self._source = source
         self._clip.add(table)
 
-    def _known(self, table: pa.Table) -> list[Task]:
+    def _tasks_of(self, table: pa.Table) -> list[Task]:
         there = set(table.column_names)
         return [task for task in self._tasks if there.issuperset(task.columns)]
 
@@ -283,7 +285,7 @@ class PredictionPage:
         """The page about the clips added so far."""
         page = Page("Predictions", MEANING)
         if self._model:
-            page.paragraph(_about_prediction(self._model, self._tasks))
+            page.paragraph(_describe_model(self._model, self._tasks))
         self._clips.put_on(page)
         return page
 
@@ -321,17 +323,17 @@ def write_table_page(table: pd.DataFrame, output: str | Path, thumbnails: bool =
     page.write(output)
 
 
-def _about_prediction(model: Manifest, tasks: Sequence[Task]) -> str:
+def _describe_model(model: Manifest, tasks: Sequence[Task]) -> str:
     origins = {
         task.label: model.label_origins[task.key].replace("+", " and ")
         for task in tasks
         if task.key in model.label_origins
     }
     named = ", ".join(f"{name} from {origin} labels" for name, origin in origins.items())
-    learnt = f" It learnt {named}." if named else ""
+    origins_text = f" Trained on {named}." if named else ""
     return (
         f"Model {model.name}, version {model.version}; licence: {model.licence}. "
-        f"Written by triaffect {__version__}.{learnt}"
+        f"Written by triaffect {__version__}.{origins_text}"
     )
 
 

@@ -32,7 +32,7 @@ _QUALITY = 72
 
 
 @dataclass
-class Wanted:
+class ThumbnailMoments:
     """Moments to take pictures of.
 
     Attributes:
@@ -64,28 +64,28 @@ def thumbnails(clip: Clip, source: Path) -> Thumbnails:
         clip: What was seen in it, and when.
         source: The file.
     """
-    wanted, taken = _wanted(clip), Thumbnails()
-    for frame in _frames(source, wanted, single=clip.frames == 1):
-        time_s = _nearest(frame.time_s, wanted.clip | wanted.boxes.keys())
-        if time_s in wanted.clip:
+    moments, taken = _choose_moments(clip), Thumbnails()
+    for frame in _frames(source, moments, single=clip.frames == 1):
+        time_s = _nearest(frame.time_s, moments.clip | moments.boxes.keys())
+        if time_s in moments.clip:
             taken.clip.append(_picture(frame, _small(frame.rgb)))
-        for face, box in wanted.boxes.get(time_s, {}).items():
+        for face, box in moments.boxes.get(time_s, {}).items():
             taken.faces.setdefault(face, []).append(_picture(frame, _cut(frame.rgb, box)))
     return taken
 
 
-def _wanted(clip: Clip) -> Wanted:
+def _choose_moments(clip: Clip) -> ThumbnailMoments:
     """Moments spread evenly; a face's are the clip's where it is there, as far as they go."""
-    wanted, places = Wanted(), clip.places()
-    moments_s = clip.moments_s(places)
-    wanted.clip = set(moments_s[_spread(len(places), OF_CLIP)].tolist())
+    moments, segments = ThumbnailMoments(), clip.segments()
+    moments_s = clip.moments_s(segments)
+    moments.clip = set(moments_s[_spread(len(segments), OF_CLIP)].tolist())
     for face in clip.shown():
         if face == NO_FACE:
             continue
-        marks = clip.people[face].series.on(places, clip.people[face].series.marks)
-        for time_s, *box in _chosen(marks[~np.isnan(marks).any(axis=1)], wanted.clip):
-            wanted.boxes.setdefault(float(time_s), {})[face] = np.array(box)
-    return wanted
+        marks = clip.people[face].series.on(segments, clip.people[face].series.marks)
+        for time_s, *box in _chosen(marks[~np.isnan(marks).any(axis=1)], moments.clip):
+            moments.boxes.setdefault(float(time_s), {})[face] = np.array(box)
+    return moments
 
 
 def _chosen(marks: NDArray[np.float64], times_s: set[float]) -> NDArray[np.float64]:
@@ -101,13 +101,13 @@ def _spread(count: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
-def _frames(source: Path, wanted: Wanted, single: bool) -> Iterator[Frame]:
+def _frames(source: Path, moments: ThumbnailMoments, single: bool) -> Iterator[Frame]:
     """The frames of the moments, as far as they can be decoded; maybe those of a picture."""
     try:
         if single:
             yield from islice(probe(source).frames(), 1)
         else:
-            yield from FramesAt(source, wanted.clip | wanted.boxes.keys())
+            yield from FramesAt(source, moments.clip | moments.boxes.keys())
     except (MediaError, FFmpegError, OSError):
         return  # moved, or broken: the page does without
 

@@ -20,7 +20,7 @@ from triaffect.synthetic.splat import Dots
 from triaffect.synthetic.view import View
 
 GRID_STEPS = (1.9, -1.9)
-"""About how far apart coarse points lie on the front of the face, mm."""
+"""RecipeNotes how far apart coarse points lie on the front of the face, mm."""
 _UPSAMPLE = np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]], np.float32)
 
 

@@ -121,7 +121,7 @@ def _chin_raise(x: Array, y: Array, shape: Shape) -> Field:
     return 0.0, 4.0 * chin, 2.0 * chin - 0.5 * dimples
 
 
-def _stretch_lips(x: Array, y: Array, shape: Shape) -> Field:
+def _lip_stretcher(x: Array, y: Array, shape: Shape) -> Field:
     corner = bells(x, y, 28, shape.mouth_y - 3, 12, 12)
     return 5.0 * corner, -1.0 * corner, -1.5 * corner
 
@@ -161,7 +161,7 @@ _FIELDS: dict[int, Callable[[Array, Array, Shape], Field]] = {
     12: _corner_pull,
     15: _corner_depress,
     17: _chin_raise,
-    20: _stretch_lips,
+    20: _lip_stretcher,
     23: _lip_tighten,
     24: _lip_press,
 }

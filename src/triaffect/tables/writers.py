@@ -175,15 +175,15 @@ class TableWriter:
     ) -> None:
         """Put the table where it goes, or throw it away after an error."""
         text = None if self.metadata is None else json.dumps(self.metadata, ensure_ascii=False)
-        is_kept = error is None and not self._is_discarded
+        is_written = error is None and not self._is_discarded
         try:
             with disk_errors(self.path):
                 try:
-                    if is_kept:
+                    if is_written:
                         self._flush()
                 finally:
                     self._file.close(text)
-                if is_kept:
+                if is_written:
                     sync_file(self._temporary)
                     # Before the table: without room for its description there is to be no table.
                     if self.metadata is not None and self.path.suffix.lower() != ".parquet":

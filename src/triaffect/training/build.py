@@ -19,8 +19,7 @@ from triaffect.features.store import FeatureStore
 from triaffect.losses.adversarial import Adversary
 from triaffect.losses.distillation import Distillation
 from triaffect.losses.objective import Objective, Supervised
-from triaffect.models.base import NetworkShape, find_network
-from triaffect.models.default import Standardise
+from triaffect.models.base import NetworkShape, Standardise, find_network
 from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe, Stage
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task

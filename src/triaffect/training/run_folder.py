@@ -401,7 +401,7 @@ def exclusive_lock(root: Path) -> Iterator[None]:
     make_folder(root)
     in_use = RunError(
         "a run folder that nobody is writing to", "one in use",
-        "wait for the other process, or choose another --out", where=root,
+        "wait for the other process, or choose another --output", where=root,
     )  # fmt: skip
     with lock_folder(root, in_use):
         yield
@@ -410,7 +410,9 @@ def exclusive_lock(root: Path) -> Iterator[None]:
 def _check_folder(folder: RunFolder) -> None:
     """See that a folder holds a run, or nothing but what a start leaves that was killed."""
     if folder.root.is_file():
-        raise RunError("a folder for the run", "a file", "choose another --out", where=folder.root)
+        raise RunError(
+            "a folder for the run", "a file", "choose another --output", where=folder.root
+        )
     if not folder.root.is_dir() or folder.description.exists():
         return
     started = {folder.root / LOCK, folder.initial, temporary_path(folder.initial)}
@@ -513,7 +515,7 @@ def _check_same(old: RunDescription, new: RunDescription, root: Path) -> None:
             raise RunError(
                 f"the run's own {key} {before!s:.16}",
                 f"{now!s:.16}",
-                "resume with what it was begun with, or choose another --out",
+                "resume with what it was begun with, or choose another --output",
                 where=root,
             )
 

@@ -44,7 +44,7 @@ def cover(crops: Tensor, rng: np.random.Generator) -> Tensor:
 
 def glasses(count: int, side: int, rng: np.random.Generator) -> Tensor:
     """Two dark ellipses over the eyes, and what joins them, bool (count, side, side)."""
-    x, y = _places(side)
+    x, y = _pixel_centers(side)
     y = y - EYES_Y - _each(rng, count, -0.03, 0.03)
     wide, high = _each(rng, count, 0.11, 0.17), _each(rng, count, 0.07, 0.13)
     lenses = [((x - eye) / wide).square() + (y / high).square() < 1 for eye in EYES_X]
@@ -54,7 +54,7 @@ def glasses(count: int, side: int, rng: np.random.Generator) -> Tensor:
 
 def mask(count: int, side: int, rng: np.random.Generator) -> Tensor:
     """All below the nose's bridge, narrower towards the chin, bool (count, side, side)."""
-    x, y = _places(side)
+    x, y = _pixel_centers(side)
     below = y - NOSE_Y + _each(rng, count, 0, 0.12)
     half = _each(rng, count, 0.3, 0.42) - 0.35 * below.clamp(min=0).square()
     return (below > 0) & ((x - 0.5).abs() < half)
@@ -62,13 +62,13 @@ def mask(count: int, side: int, rng: np.random.Generator) -> Tensor:
 
 def bar(count: int, side: int, rng: np.random.Generator) -> Tensor:
     """A stripe from edge to edge at any angle, bool (count, side, side)."""
-    x, y = _places(side)
+    x, y = _pixel_centers(side)
     angle = _each(rng, count, 0, math.pi)
     across = (x - 0.5) * angle.cos() + (y - 0.5) * angle.sin()
     return (across - _each(rng, count, -0.45, 0.45)).abs() < _each(rng, count, 0.02, 0.08)
 
 
-def _places(side: int) -> tuple[Tensor, Tensor]:
+def _pixel_centers(side: int) -> tuple[Tensor, Tensor]:
     """Middle of each pixel as a share of the side: x (1, 1, side) and y (1, side, 1)."""
     at = (torch.arange(side) + 0.5) / side
     return at[None, None, :], at[None, :, None]

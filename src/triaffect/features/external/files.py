@@ -59,25 +59,25 @@ class RawRows:
     track: NDArray[np.int64] | None = None
 
 
-def read_rows(path: Path, wanted: Sequence[str]) -> RawRows:
+def read_rows(path: Path, patterns: Sequence[str]) -> RawRows:
     """Read the file of one source.
 
     Args:
         path: An array (T, D) in NumPy's format, never one of Python objects, or a table.
-        wanted: Names and patterns of a table's columns; empty for every number of a Parquet
+        patterns: Names and patterns of a table's columns; empty for every number of a Parquet
             table.
 
     Raises:
         TableError: It is broken, of another shape or type, or lacks what was asked for.
     """
     if path.suffix.lower() == ARRAY:
-        return _read_array(path, wanted)
-    return rows_of(read_table(path), wanted, path)
+        return _read_array(path, patterns)
+    return rows_of(read_table(path), patterns, path)
 
 
-def _read_array(path: Path, wanted: Sequence[str]) -> RawRows:
+def _read_array(path: Path, patterns: Sequence[str]) -> RawRows:
     expected = "an array of numbers, shape (rows, values)"
-    if wanted:
+    if patterns:
         raise TableError("a table to choose columns from", "an array", where=path)
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -147,18 +147,18 @@ def _csv_chunks(path: Path, columns: Sequence[str] | None) -> Iterator[pd.DataFr
             yield part.rename(columns=str.strip)
 
 
-def rows_of(table: pd.DataFrame, wanted: Sequence[str], path: Path) -> RawRows:
+def rows_of(table: pd.DataFrame, patterns: Sequence[str], path: Path) -> RawRows:
     """Values, times and faces of a table's rows.
 
     Args:
         table: The rows of one source.
-        wanted: As for `read_rows`.
+        patterns: As for `read_rows`.
         path: The file, for messages.
 
     Raises:
         TableError: A column is missing or is not numbers, or there is no row.
     """
-    columns = _chosen(table, wanted, path)
+    columns = _chosen(table, patterns, path)
     if not len(table):
         raise TableError("at least one row", "none", where=path)
     blocks = {name: _block(table, name, path) for name in columns}
@@ -179,10 +179,10 @@ def rows_of(table: pd.DataFrame, wanted: Sequence[str], path: Path) -> RawRows:
     )
 
 
-def _chosen(table: pd.DataFrame, wanted: Sequence[str], path: Path) -> tuple[str, ...]:
+def _chosen(table: pd.DataFrame, patterns: Sequence[str], path: Path) -> tuple[str, ...]:
     """Names of the columns asked for, in the order asked; a pattern's in the table's order."""
     free = [str(name) for name in table.columns if name not in _KEYS]
-    if not wanted:
+    if not patterns:
         if path.suffix.lower() == CSV:
             remedy = "name them, or patterns such as 'AU*_r', with --columns"
             raise TableError("to be told which columns of a CSV file", "none", remedy, where=path)
@@ -192,14 +192,14 @@ def _chosen(table: pd.DataFrame, wanted: Sequence[str], path: Path) -> tuple[str
         if not numbers:
             raise TableError("a column of numbers", ", ".join(table.columns) or "none", where=path)
         return tuple(numbers)
-    found: dict[str, None] = {}
-    for name in wanted:
+    chosen: dict[str, None] = {}
+    for name in patterns:
         matching = [name] if name in table.columns else fnmatch.filter(free, name)
         if not matching:
             got = ", ".join(free[:8]) + (" …" if len(free) > 8 else "")  # noqa: PLR2004
             raise TableError(f"a column {name}", got or "none", "check --columns", where=path)
-        found |= dict.fromkeys(matching)
-    return tuple(found)
+        chosen |= dict.fromkeys(matching)
+    return tuple(chosen)
 
 
 def _has_lists(table: pd.DataFrame, column: str) -> bool:
@@ -290,23 +290,23 @@ def match_names(names: Sequence[str], sources: Sequence[str]) -> Matches:
         for rank, spelling in enumerate(_spellings(source)):
             meant += [{} for _ in range(rank + 1 - len(meant))]
             meant[rank].setdefault(spelling, []).append(source)
-    found = Matches()
+    matches = Matches()
     claims: dict[str, list[str]] = {}
     for name in names:
         fitting = next((rank[name] for rank in meant if name in rank), [])
         if not fitting:
-            found.unused.append(name)
+            matches.unused.append(name)
         elif len(fitting) > 1:
             several = ", ".join(fitting[:3])
-            found.mistakes[name] = f"fits several sources ({several}): use the whole id"
+            matches.mistakes[name] = f"fits several sources ({several}): use the whole id"
         else:
             claims.setdefault(fitting[0], []).append(name)
     for source, claiming in claims.items():
         if len(claiming) == 1:
-            found.files[source] = claiming[0]
+            matches.files[source] = claiming[0]
         else:
-            found.mistakes[source] = "several files or names: " + ", ".join(claiming)
-    return found
+            matches.mistakes[source] = "several files or names: " + ", ".join(claiming)
+    return matches
 
 
 def _spellings(source: str) -> list[str]:
@@ -328,10 +328,10 @@ def files_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
     files: dict[str, Path] = {}
     mistakes: dict[str, str] = {}
     root = folder.resolve()
-    for place, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(name for name in (*folders, *names) if not name.startswith(".")):
-            path = Path(place, name)
+            path = Path(parent, name)
             inside = path.relative_to(folder).as_posix()
             if path.is_symlink() and not path.resolve().is_relative_to(root):
                 mistakes[inside] = "a link that leads out of the folder is not followed"

@@ -264,10 +264,10 @@ def read_spec(folder: Path) -> ExternalSpec:
     except (OSError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
         raise StoreError("a stream's description", got, _REMEDY, where=file) from error
-    form = content.pop("format", None) if isinstance(content, dict) else None
-    if form != FORMAT:
+    version = content.pop("format", None) if isinstance(content, dict) else None
+    if version != FORMAT:
         expected = f"a stream's description of format {FORMAT}"
-        raise StoreError(expected, f"format {form!r}", _REMEDY, where=file)
+        raise StoreError(expected, f"format {version!r}", _REMEDY, where=file)
     content.pop("versions", None)
     return parse_record(ExternalSpec, content, StoreError, _REMEDY, file)
 

@@ -78,7 +78,7 @@ def stream_spec(
     name: str,
     rate: float | None,
     offset_s: float = 0.0,
-    wanted: tuple[str, ...] = (),
+    patterns: tuple[str, ...] = (),
     dtype: str = DTYPES[0],
     any_face: bool = False,
 ) -> ExternalSpec:
@@ -88,7 +88,7 @@ def stream_spec(
         name: Its name.
         rate: Rows a second; None for a row a frame.
         offset_s: Added to the time of every row.
-        wanted: Names and patterns of the columns of tables; empty for all.
+        patterns: Names and patterns of the columns of tables; empty for all.
         dtype: "float32" or "float16".
         any_face: Pass over numbers of faces: rows count for every face of their source.
 
@@ -101,7 +101,7 @@ def stream_spec(
         raise StoreError("seconds", f"{offset_s:g}", where="--offset")
     if dtype not in DTYPES:
         raise StoreError(" or ".join(DTYPES), repr(dtype), where="--dtype")
-    return ExternalSpec(name, 0, dtype, rate, offset_s, wanted, (), any_face)
+    return ExternalSpec(name, 0, dtype, rate, offset_s, patterns, (), any_face)
 
 
 def join(
@@ -128,8 +128,8 @@ def join(
     by_id = {entry.source: entry for entry in store.entries}
     if not by_id:
         raise StoreError("a store with sources", "an empty one", where=store.path)
-    found = _in_folder if features.is_dir() else _in_table
-    count, parts = found(features, spec, list(by_id), report)
+    list_parts = _in_folder if features.is_dir() else _in_table
+    count, parts = list_parts(features, spec, list(by_id), report)
     with ExternalWriter(store.path, spec, replace_all) as writer:
         for done, part in enumerate(parts, 1):
             try:

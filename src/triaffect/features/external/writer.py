@@ -225,11 +225,11 @@ def _checked(there: ExternalSpec, requested: ExternalSpec, where: Path) -> Exter
         ("rate", "rate"), ("offset_s", "offset"), ("dtype", "number type"),
         ("wanted", "columns"), ("any_face", "use of face numbers"),
     ):  # fmt: skip
-        had, wanted = getattr(there, name), getattr(requested, name)
-        if had != wanted:
+        had, requested_value = getattr(there, name), getattr(requested, name)
+        if had != requested_value:
             raise StoreError(
                 f"the {word} of the stream that is there, {_describe(name, had)}",
-                _describe(name, wanted),
+                _describe(name, requested_value),
                 "give the same options, another --name, or --replace",
                 where=where,
             )

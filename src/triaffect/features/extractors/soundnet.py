@@ -292,17 +292,17 @@ class SoundNet:
         due = self._segments.complete()
         number, start = next(due)
         remainders = np.unique(_starts(self._segments) % EVERY_2)
-        heard = _Signal(self._blocks, self.layout, remainders, self.share)
+        signal = _Signal(self._blocks, self.layout, remainders, self.share)
         for piece in chain(_pieces(chunks, round(PIECE_S * RATE)), [np.zeros(SLACK, np.float32)]):
-            heard.hear(piece)
+            signal.hear(piece)
             numbers, starts = [], []
-            while start + self.layout.samples + SLACK <= heard.wave.end:
+            while start + self.layout.samples + SLACK <= signal.wave.end:
                 numbers.append(number)
                 starts.append(start)
                 number, start = next(due)
             if starts:
-                yield from zip(numbers, heard.windows(starts), strict=True)
-            heard.forget(start)
+                yield from zip(numbers, signal.windows(starts), strict=True)
+            signal.forget(start)
 
 
 def best_share(window: Window) -> int:
@@ -386,12 +386,12 @@ class _Signal:
             self.wave.drop(start)
             return
         self.wave.drop(min(start, self._pooled.end * EVERY_1 - PAD_1))
-        heard = start // EVERY_1
+        first_column = start // EVERY_1
         if self._share == BOTH:
             at = self._second.end + self._unpooled.shape[-1]
-            heard = min(heard, STRIDE * at - PAD_2)
+            first_column = min(first_column, STRIDE * at - PAD_2)
             self._second.drop(start // EVERY_2)
-        self._pooled.drop(heard)
+        self._pooled.drop(first_column)
 
     def _extend_first(self) -> None:
         """The first pool at every place that can be heard, for each remainder by 16."""
@@ -435,7 +435,7 @@ class _Signal:
     def windows(self, starts: list[int]) -> FloatArray:
         """What the second pool gives for windows, (N, 32, R)."""
         if self._share == PLAIN or not np.isin(np.array(starts) % EVERY_2, self._by_32).all():
-            return np.concatenate([self._alone(start) for start in starts])
+            return np.concatenate([self._window_maps(start) for start in starts])
         before, behind = self._ends(starts)
         if self._share == FIRST:
             layout = self._layout
@@ -449,7 +449,7 @@ class _Signal:
             return np.concatenate([pool(self._blocks.second(row)) for row in rows])
         return self._between(starts, before, behind)
 
-    def _alone(self, start: int) -> FloatArray:
+    def _window_maps(self, start: int) -> FloatArray:
         """What the second pool gives for a window of which nothing is known, (1, 32, R)."""
         wave = self.wave.part(start, start + self._layout.samples)
         pooled = pool(self._blocks.first(np.pad(wave, PAD_1)[None]))
