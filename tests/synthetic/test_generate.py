@@ -9,7 +9,7 @@ import pytest
 
 from tests.synthetic.conftest import PLAN
 from triaffect.corpora.base import open_corpus
-from triaffect.errors import TriaffectError
+from triaffect.errors import DiskError, TriaffectError
 from triaffect.media.audio import read_sound
 from triaffect.media.video import VideoFrames
 from triaffect.synthetic import generate as generating
@@ -148,6 +148,6 @@ def test_nothing_is_left_of_a_corpus_that_failed(
         raise OSError("no space left")
 
     monkeypatch.setattr(generating, "write_annotations", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(DiskError, match=r"corpus: .*no space left; make room"):
         generate(tmp_path / "corpus", Plan(people=3, seconds=0.2))
     assert list(tmp_path.iterdir()) == []
