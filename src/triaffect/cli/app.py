@@ -12,14 +12,13 @@ from triaffect.cli._shared import add_command
 from triaffect.cli.compare import COMPARE_EXAMPLES, COMPARE_RENAMED, compare
 from triaffect.cli.corpus import corpus_app
 from triaffect.cli.demo import DEMO_EXAMPLES, DEMO_RENAMED, demo
-from triaffect.cli.evaluate import EVALUATE_EXAMPLES, evaluate
+from triaffect.cli.evaluate import EVALUATE_EXAMPLES, evaluate, scores_app
 from triaffect.cli.extract import EXAMPLES as EXTRACT_EXAMPLES
 from triaffect.cli.extract import RENAMED as EXTRACT_RENAMED
 from triaffect.cli.extract import extract
 from triaffect.cli.join import EXAMPLES as JOIN_EXAMPLES
 from triaffect.cli.join import join
 from triaffect.cli.predict import EXAMPLES, RENAMED, predict
-from triaffect.cli.scores import scores_app
 from triaffect.cli.submit import CHECK_EXAMPLES, SUBMIT_EXAMPLES, submit, submit_check
 from triaffect.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from triaffect.cli.train import OLD_VALUES, train

@@ -49,6 +49,8 @@ _INPUT, _FACES, _TABLE, _EXTRAS = "Input", "Faces", "Table", "Extras"
 
 _LONGEST_S = 3600.0
 
+_AGAIN = "the same command tries those that failed again, and computes no others"
+
 
 class Program(StrEnum):
     """Programs whose column names a table can have."""
@@ -241,8 +243,8 @@ def predict(
     check_outputs(output, postprocessing)
     if report:
         check_output(report)
-    reading = InputOptions(images_as_video, seconds)
-    job = PredictionJob(output, model_folder(model), device, options, postprocessing, reading)
+    inputs_as = InputOptions(images_as_video, seconds)
+    job = PredictionJob(output, model_folder(model), device, options, postprocessing, inputs_as)
     predictor = job.load()
     page = PredictionPage(model=predictor.manifest, pictures=not no_thumbnails) if report else None
     annotator = annotate and Annotator(annotate, files, predictor.thresholds, images_as_video)
@@ -251,15 +253,10 @@ def predict(
     failed = _report_results(results)
     if page and report:
         page.write(report)
-    described = output.with_name(f"{output.name}.meta.json")
-    name_outputs(
-        _describe_table(results, output),
-        described if output.suffix.lower() != ".parquet" else None,
-        *(summary, report, annotate),
-    )
+    metadata = [] if output.suffix == ".parquet" else [output.with_name(f"{output.name}.meta.json")]
+    name_outputs(_describe_table(results, output), *metadata, summary, report, annotate)
     if failed:
-        again = "the same command tries those that failed again, and computes no others"
-        note(f"finished files are kept in {job.parts}: {again}")
+        note(f"finished files are kept in {job.parts}: {_AGAIN}")
         raise typer.Exit(1)
 
 
