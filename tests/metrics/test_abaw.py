@@ -366,7 +366,7 @@ def test_per_batch_score_flatters_constant_outputs():
 
 def test_finding_a_task():
     assert task("VA") is VALENCE_AROUSAL
-    assert task("PAIN", ALL_TASKS) is PAIN
+    assert task("tests.tasks.toy:PAIN") is PAIN
     with pytest.raises(TriaffectError, match="did you mean EXPR"):
         task("EXP")
     with pytest.raises(TriaffectError, match="one of the tasks VA, EXPR, AU"):
