@@ -27,7 +27,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 demo: $(READY) ## Synthetic corpus to a trained student, its scores, and a page to look at
-	$(BIN)/triaffect demo --outputput runs/demo
+	$(BIN)/triaffect demo --output runs/demo
 
 bench: $(READY) ## Speed on this machine, into benchmarks/results; at the end one table of it
 	$(BIN)/python benchmarks/bench.py load --json benchmarks/results/load.json
