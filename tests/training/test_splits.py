@@ -235,7 +235,7 @@ def test_runs_are_compared_on_people_whom_none_of_them_learnt_from(store, swappe
     assert not errors
     assert set(store.moments.dictionary_column("source")[common.moments]) == {"made/v00"}
     entries += find_entries([str(plain.root)], store, tmp_path / "runs", [0])
-    with pytest.raises(StoreError, match="that all entries can be asked about"):
+    with pytest.raises(StoreError, match="that all entries have inputs for"):
         common_rows(entries, store, "test")
 
 
