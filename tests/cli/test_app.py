@@ -126,18 +126,18 @@ def test_old_spellings_are_accepted_with_a_warning_and_not_listed(monkeypatch, c
         typer.echo(f"{output} {precision}")
 
     program = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
-    modern = {"renamed": {"--output": "--output"}, "old_values": {"--precision": {"bf16": "x"}}}
+    modern = {"renamed": {"--out": "--output"}, "old_values": {"--precision": {"bf16": "x"}}}
     add_command(program, show, examples=["show -o a"], **modern)
     monkeypatch.setattr(cli, "app", program)
     for words, printed in (
-        (["--output", "a"], "a \n"),
+        (["--out", "a"], "a \n"),
         (["--out=a", "--precision", "bf16"], "a x\n"),
         (["--out=bf16", "--precision=bf16"], "bf16 x\n"),
     ):
         code, out, err = run(monkeypatch, capfd, *words)
         assert (code, out) == (0, printed)
         assert err == "triaffect: warning: --out is now --output\n"
-    assert run(monkeypatch, capfd, "-o", "a", "--precision", "--output")[1:] != ("a --out\n", "")
+    assert run(monkeypatch, capfd, "-o", "a", "--precision", "--out")[1:] != ("a --out\n", "")
     _, out, _ = run(monkeypatch, capfd, "-h")
     assert "--out " not in out
     assert "show -o a" in out
