@@ -40,7 +40,7 @@ def convert(
         typer.Option(
             "--output",
             "-o",
-            "--output",
+            "--out",
             help="A .safetensors file, or a folder for several.",
             show_default=False,
         ),
@@ -93,7 +93,7 @@ def paper(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", "--output", help="The model folder to write.", show_default=False
+            "--output", "-o", "--out", help="The model folder to write.", show_default=False
         ),
     ],
     face: Annotated[
