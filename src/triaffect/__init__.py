@@ -77,9 +77,6 @@ _EXPORTS = {
 }
 """Module of each class, which is imported when the class is first used."""
 
-_SYSTEM_LIBRARIES = ("libGL.so", "libglib-", "libgthread-")
-"""What opencv needs of the system, unless it is the headless one; bare servers lack it."""
-
 
 def predict(
     media: MediaInput | Iterable[MediaInput],
@@ -409,11 +406,10 @@ def _load(name: str) -> Any:  # noqa: ANN401 - modules are loaded late, the type
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        if any(library in str(error) for library in _SYSTEM_LIBRARIES):
-            from triaffect.errors import TriaffectError  # noqa: PLC0415 - lazily, as all else
+        from triaffect.errors import explain_missing_library  # noqa: PLC0415 - as all else
 
-            remedy = "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
-            raise TriaffectError("libGL and glib for opencv", str(error), remedy) from error
+        if (explained := explain_missing_library(error)) is not None:
+            raise explained from error
         raise
 
 

@@ -70,3 +70,14 @@ class TableError(TriaffectError):
 
 class PluginError(TriaffectError):
     """A task, network or corpus of another package that is missing or fails on import."""
+
+
+def explain_missing_library(error: ImportError) -> TriaffectError | None:
+    """Say what to install where opencv lacks a library of the system; None for another error.
+
+    The headless build, which triaffect depends on, needs none; opencv-python in its place does.
+    """
+    if not any(library in str(error) for library in ("libGL.so", "libglib-", "libgthread-")):
+        return None
+    remedy = "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
+    return TriaffectError("libGL and glib for opencv", str(error), remedy)

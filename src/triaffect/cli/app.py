@@ -23,14 +23,11 @@ from triaffect.cli.submit import CHECK_EXAMPLES, SUBMIT_EXAMPLES, submit, submit
 from triaffect.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from triaffect.cli.train import OLD_VALUES, train
 from triaffect.cli.train import RENAMED as TRAIN_RENAMED
-from triaffect.errors import TriaffectError
+from triaffect.errors import TriaffectError, explain_missing_library
 from triaffect.version import __version__
 
 _INTERRUPTED = 130
 """What typer makes of Ctrl-C: the shell's code for a program that was ended by it."""
-
-_SYSTEM_LIBRARIES = ("libGL.so", "libglib-", "libgthread-")
-"""What opencv needs of the system; bare servers lack it."""
 
 _EXTRAS = {
     **dict.fromkeys(["torch", "onnx", "onnxscript", "safetensors"], ("training", "train")),
@@ -111,9 +108,8 @@ def main() -> None:
 
 def _explain_missing(error: ImportError) -> str | None:
     """One line for a package or system library that is not installed; None for another error."""
-    if any(library in str(error) for library in _SYSTEM_LIBRARIES):
-        remedy = "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
-        return f": opencv needs libGL and glib, got {error}; {remedy}"
+    if (explained := explain_missing_library(error)) is not None:
+        return f": {explained}"
     package = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or package not in _EXTRAS:
         return None
