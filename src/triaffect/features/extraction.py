@@ -31,7 +31,12 @@ from triaffect.features.extraction_worker import (
     spilled_voices,
 )
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
-from triaffect.features.extractors.registry import NONE, face_extractor, voice_extractor
+from triaffect.features.extractors.registry import (
+    NONE,
+    SHIPPED,
+    face_extractor,
+    voice_extractor,
+)
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.model_folder import copy_part
 from triaffect.features.store import EXTRACTORS
@@ -114,7 +119,8 @@ def extract(
     with StoreWriter.create_or_resume(store_path, face_spec, voice_spec, tasks) as writer:
         for part, extractor in zip(("face", "voice"), extractors, strict=True):
             if isinstance(extractor, OnnxFace | OnnxVoice):
-                copy_part(extractor.folder, part, store_path / EXTRACTORS / part)
+                folder, copy = extractor.folder, store_path / EXTRACTORS / part
+                copy_part(folder, part, copy, may_lack_weights=folder.path == SHIPPED)
         todo = _jobs(_missing(corpus, limit, writer, report), face)
         settings = ExtractionSettings(corpus, face, voice, store_path / PENDING)
         shutil.rmtree(settings.pending, ignore_errors=True)

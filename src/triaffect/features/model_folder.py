@@ -413,10 +413,17 @@ def write_model_folder(
     return ModelFolder(path, filled)
 
 
-def copy_part(folder: ModelFolder, part: str, path: Path) -> ModelFolder:
-    """Copy one network ("face" or "voice") to a folder of its own.
+def copy_part(
+    folder: ModelFolder, part: str, path: Path, *, may_lack_weights: bool = False
+) -> ModelFolder:
+    """Copy one network ("face" or "voice") to a folder of its own, with its weights to train on.
 
-    The weights to train on come along where they are: an installed package has none.
+    Args:
+        folder: Where from.
+        part: Which network.
+        path: The new folder.
+        may_lack_weights: Leave weights to train on out where they are missing, as in an
+            installed package.
 
     Raises:
         ModelError: If the folder has no such network or a file of it changed.
@@ -425,7 +432,7 @@ def copy_part(folder: ModelFolder, part: str, path: Path) -> ModelFolder:
     files: dict[str, bytes | Path] = {
         name: folder.file(name)
         for name in folder.manifest.files
-        if Path(name).stem == part and (folder.path / name).is_file()
+        if Path(name).stem == part and (not may_lack_weights or (folder.path / name).is_file())
     }
     if part == "voice":
         files |= {path.name: path for path in folder.blocks()}
