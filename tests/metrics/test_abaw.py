@@ -20,7 +20,7 @@ from triaffect.metrics.abaw import (
     score_targets,
     statistics_of,
 )
-from triaffect.tasks import metrics
+from triaffect.tasks import metrics, registry
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.metrics import concordance, pair_sums
@@ -364,7 +364,8 @@ def test_per_batch_score_flatters_constant_outputs():
     assert per_batch_score(truth, said, batches).official["P_MTL"] > 0.2
 
 
-def test_finding_a_task():
+def test_finding_a_task(monkeypatch):
+    monkeypatch.setattr(registry, "_loaded", {})  # what is loaded stays for the whole process
     assert task("VA") is VALENCE_AROUSAL
     assert task("tests.tasks.toy:PAIN") is PAIN
     with pytest.raises(TriaffectError, match="did you mean EXPR"):
