@@ -14,7 +14,9 @@ MARKED_FILES = {
     "slow": [
         "benchmarks/test_bench.py",
         "cli/test_demo.py",
+        "cli/test_join.py",
         "prediction/test_invariance.py",
+        "prediction/test_segment.py",
         "synthetic/test_generate.py",
         "tools/*",
     ],
@@ -23,6 +25,8 @@ MARKED_FILES = {
         "cli/test_submit.py",
         "cli/test_train*.py",
         "evaluation/test_comparison.py",
+        "models/test_attention.py",
+        "models/test_mirror.py",
         "training/test_device.py",
         "training/test_external_*.py",
         "training/test_held_out.py",

@@ -147,6 +147,7 @@ def test_a_broken_source_is_told_and_the_others_are_done(corpus, tmp_path, what,
     assert (report.added, store.failures) == (1, {})
 
 
+@pytest.mark.kill
 def test_a_source_that_kills_its_process_is_told_and_the_others_are_done(corpus, tmp_path):
     corpus.broken["b"] = "crash"
     store, report = run(corpus, tmp_path / "s", workers=2)
@@ -243,6 +244,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_keeps_what_was_finished(tmp_path, workers):
     root = write_pictures(tmp_path / "corpus", [f"v{k:02d}" for k in range(12)])
