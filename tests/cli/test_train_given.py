@@ -88,7 +88,7 @@ def mistakes(place):
     both = ["--set=data.refit=true", "--set=data.held_out=0.1"]
     yield command(place, "light_face", "x", *both), "set held_out to 0"
     store = ["--store", place / "store", "--output", place / "runs"]
-    yield ["compare", student, *store], "train it with 'train --init' or 'train --teacher'"
+    yield ["compare", student, *store], "train it with 'train --teacher'"
 
 
 def test_mistakes_end_in_one_line_and_code_2(place):
