@@ -93,7 +93,9 @@ def test_blocks_are_checked(voice, tmp_path):
     for blocks in ([], ["voice.first.onnx"], ["a", 3], ["../x.onnx", "b"]):
         told["parts"]["voice"]["blocks"] = blocks
         description.write_text(json.dumps(told))
-        with pytest.raises(ModelError, match=r"2 file names for blocks|blocks\.1: a valid string|plain file"):
+        with pytest.raises(
+            ModelError, match=r"2 file names for blocks|blocks\.1: a valid string|plain file"
+        ):
             load_model_folder(copy)
 
 
