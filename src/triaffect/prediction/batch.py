@@ -67,6 +67,9 @@ from triaffect.version import __version__
 _ROWS_AT_ONCE = 4096
 """Rows of a finished file that are held at a time."""
 
+_PROBLEM_SUFFIX = ".txt"
+"""Beside a part, a file that says what was lost of a broken input."""
+
 _ALMOST = 0.999
 """The largest share of a file before all of its rows are written."""
 
@@ -86,10 +89,20 @@ class FrameListener(Protocol):
     """What takes rows as they are predicted, and the frames that they are of."""
 
     def open(self, source: MediaFile | FrameSource, options: Options) -> None:
-        """Prepare for the rows of an input that is about to be read."""
+        """Prepare for the rows of an input that is about to be read.
+
+        Args:
+            source: The input; its frames can be read beside the prediction.
+            options: Those of the prediction, such as where it starts and ends.
+        """
 
     def add(self, table: pa.Table, path: Path) -> None:
-        """Take the next rows of a file, opened before or not."""
+        """Take the next rows of a file, opened before or not.
+
+        Args:
+            table: Rows as predicted, before any postprocessing.
+            path: The input that they are of.
+        """
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,9 @@ class PredictionJob:
     def load(self) -> Predictor:
         """Load the model.
 
+        Returns:
+            A predictor with the job's options; each process has its own.
+
         Raises:
             ModelError: The model or the device does not work.
         """
@@ -132,7 +148,15 @@ class PredictionJob:
         return f"{__version__} {self.device} {model} {self.options}"
 
     def part(self, path: Path) -> Path:
-        """Where the rows of a finished file are kept."""
+        """Return where the rows of a finished file are stored.
+
+        Args:
+            path: The input.
+
+        Returns:
+            A path that changes with the input's size and time of change, the model, the device,
+            the options and the version.
+        """
         name = f"{self._identity}\n{path}\n{path.absolute()}\n{self.inputs.state(path)}"
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         return self.parts / f"{digest[:32]}.parquet"
@@ -259,6 +283,9 @@ class PredictionOutputs:
         Args:
             rows: As predicted.
             path: The input.
+
+        Raises:
+            TriaffectError: What computing the rows raises, or an output cannot be written.
         """
         summary = ClipSummary(self._tasks)
         postprocessing = replace(self._postprocessing, columns=None)  # listeners know our own names
@@ -295,6 +322,9 @@ class PredictionOutputs:
         """Describe the table by what became of the inputs; without any that can be read, drop it.
 
         The table of interrupted work is a partial one, without a summary.
+
+        Args:
+            results: What became of each input, in order.
         """
         job = self._job
         options = {"device": job.device, **asdict(job.options), **self._postprocessing.options()}
@@ -369,17 +399,15 @@ class FileRows:
                         if self.is_cancelled and self.is_cancelled():
                             raise Cancelled
                         yield table
-                        self._show(table["time_s"][-1].as_py(), source.duration_s)
+                        at_s, duration_s = table["time_s"][-1].as_py(), source.duration_s
+                        share = min(_ALMOST, at_s / duration_s) if duration_s else 0.0
+                        of = f" of {_clock(duration_s)}" if duration_s else ""
+                        self.progress(share, f"{self.path.name}, {_clock(at_s)}{of}")
         except (TriaffectError, Cancelled):
             raise
         except Exception as error:  # a decoder's surprise must not end a night's work
             got = f"{type(error).__name__}: {error}"
             raise MediaError("a file that can be read", got, where=self.path) from error
-
-    def _show(self, at_s: float, duration_s: float | None) -> None:
-        share = min(_ALMOST, at_s / duration_s) if duration_s else 0.0
-        of = f" of {_clock(duration_s)}" if duration_s else ""
-        self.progress(share, f"{self.path.name}, {_clock(at_s)}{of}")
 
 
 def _clock(seconds: float) -> str:
@@ -467,7 +495,7 @@ def _finished_part(job: PredictionJob, path: Path) -> FileResult | None:
     part = job.part(path)
     if not part.exists():
         return None
-    note = _problem_path(part)
+    note = part.with_suffix(_PROBLEM_SUFFIX)
     problem = note.read_text("utf-8") if note.exists() else ""
     return FileResult(path, pyarrow.parquet.read_metadata(part).num_rows, problem=problem)
 
@@ -475,11 +503,6 @@ def _finished_part(job: PredictionJob, path: Path) -> FileResult | None:
 def _begun_path(part: Path) -> Path:
     """Where the rows of a file are until it is finished."""
     return part.with_suffix(".begun.parquet")
-
-
-def _problem_path(part: Path) -> Path:
-    """Where it is noted what was lost of a broken file."""
-    return part.with_suffix(".txt")
 
 
 class _Worker:
@@ -519,32 +542,25 @@ class _Worker:
             lambda share, message: self._progress(done + share, message),
             self._is_cancelled,
         )
+        part = self._job.part(path)
+        begun, schema = _begun_path(part), self._predictor.schema
         try:
-            count = self._write(rows)
+            with closing(iter(rows)) as tables, TableWriter(begun, schema) as writer:
+                try:
+                    for table in tables:
+                        writer.append(table)
+                except KeyboardInterrupt as error:  # what there is so far is a whole file
+                    rows.stopped = error
+            if rows.stopped:
+                raise rows.stopped
+            if rows.problem:
+                write_text(part.with_suffix(_PROBLEM_SUFFIX), rows.problem)
+            begun.replace(part)
         except (ModelError, DiskError, Cancelled):
             raise
         except TriaffectError as error:
             return FileResult(path, error=error)
-        return FileResult(path, count, problem=rows.problem)
-
-    def _write(self, rows: FileRows) -> int:
-        """Write a file's part; of one that is interrupted, what there is so far."""
-        part = self._job.part(rows.path)
-        with (
-            closing(iter(rows)) as tables,
-            TableWriter(_begun_path(part), self._predictor.schema) as writer,
-        ):
-            try:
-                for table in tables:
-                    writer.append(table)
-            except KeyboardInterrupt as error:
-                rows.stopped = error
-        if rows.stopped:
-            raise rows.stopped
-        if rows.problem:
-            write_text(_problem_path(part), rows.problem)
-        _begun_path(part).replace(part)
-        return writer.rows
+        return FileResult(path, writer.rows, problem=rows.problem)
 
 
 def _died(path: Path) -> FileResult:

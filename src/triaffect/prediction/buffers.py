@@ -37,7 +37,12 @@ class FaceMemory:
         return 0.0 if self._window.causal else float(self._reach[1])
 
     def add(self, instants: Instants, crops: NDArray[np.uint8]) -> None:
-        """Add crops (M, 112, 112, 3): those of the rows that have a face, in order of time."""
+        """Add the faces of the next frames.
+
+        Args:
+            instants: N rows in order of time, M of them with a face.
+            crops: RGB crops of those with a face, shape (M, 112, 112, 3), uint8.
+        """
         has_face = instants.track != NO_FACE
         self._timeline.append(instants.track[has_face], instants.time_s[has_face], crops)
 
@@ -72,21 +77,15 @@ class VoiceMemory:
         self._timeline = MemoryTimeline(dim + 1)  # the last column: whether a voice is active
 
     def at(self, at_s: NDArray[np.float64]) -> tuple[FloatArray, BoolArray]:
-        """Take the voice of moments at ascending times, shape (N,).
+        """Take the voice of moments; as much of the stream is read as they need.
+
+        Args:
+            at_s: Times in seconds, ascending, shape (N,), N at least 1.
 
         Returns:
             Rows, zero where no voice is active, shape (N, dim), and presence, shape (N,).
         """
-        self._pull(float(at_s[-1]) + self._window.hop_s)
-        values = self._timeline.take(self._timeline.voices(at_s, self._window))
-        active = values[:, -1] > 0
-        return np.where(active[:, None], values[:, :-1], np.float32(0)), active
-
-    def forget(self, before_s: float) -> None:
-        """Drop what no moment from this time on can look at."""
-        self._timeline.forget(before_s - 2 * self._window.hop_s)
-
-    def _pull(self, until_s: float) -> None:
+        until_s = float(at_s[-1]) + self._window.hop_s
         while not self._is_over and self._timeline.end_s < until_s:
             rows = next(self._rows, None)
             if rows is None:
@@ -95,3 +94,10 @@ class VoiceMemory:
             tracks = np.full(len(rows.times_s), ANY_TRACK)
             values = np.column_stack([rows.values.astype(np.float32), rows.active])
             self._timeline.append(tracks, rows.times_s, values)
+        values = self._timeline.take(self._timeline.voices(at_s, self._window))
+        active = values[:, -1] > 0
+        return np.where(active[:, None], values[:, :-1], np.float32(0)), active
+
+    def forget(self, before_s: float) -> None:
+        """Drop what no moment from this time on can look at."""
+        self._timeline.forget(before_s - 2 * self._window.hop_s)

@@ -42,9 +42,8 @@ class Fusion:
         assert isinstance(part, FusionPart)  # noqa: S101 - else there were no network
         self.part = part
         self.tasks = _tasks_of(folder, tasks)
-        self._check_dimensions(folder)
         self._keys = [task.key for task in self.tasks]
-        self._check_names()
+        self._check_fit(folder)
 
     def __call__(
         self,
@@ -91,7 +90,8 @@ class Fusion:
             expected = f"a network that takes {shapes}"
             raise ModelError(expected, first_line(error), where=self._path) from error
 
-    def _check_dimensions(self, folder: ModelFolder) -> None:
+    def _check_fit(self, folder: ModelFolder) -> None:
+        """Check that widths of vectors and names of inputs and outputs fit together."""
         face, voice = folder.manifest.face, folder.manifest.voice
         available = [("face", face.dim if face else 0), ("voice", voice.dim if voice else 0)]
         taken = [("face", self.part.face_dim), ("voice", self.part.voice_dim)]
@@ -100,7 +100,6 @@ class Fusion:
                 expected = f"{name} vectors of {wants}"
                 raise ModelError(expected, f"a {name} network that gives {has}", where=folder.path)
 
-    def _check_names(self) -> None:
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = {node.name for node in self._session.get_outputs()}
         for name, offered in [(n, inputs) for n in _INPUTS] + [(k, outputs) for k in self._keys]:

@@ -30,6 +30,13 @@ class InputOptions:
     def open(self, path: Path) -> Iterator[MediaFile | FrameSource]:
         """Open one input.
 
+        Args:
+            path: A file, a folder of pictures if `images_rate` is set, or ``webcam:0``. Ctrl-C
+                ends what is read of a webcam, and nothing else.
+
+        Yields:
+            The source, open while the ``with`` statement runs.
+
         Raises:
             MediaError: It cannot be read.
         """
@@ -45,7 +52,14 @@ class InputOptions:
             yield probe(path)
 
     def state(self, path: Path) -> str:
-        """Sizes and times of change, by which an input is seen to be still the same."""
+        """Describe an input so that a change of it shows.
+
+        Args:
+            path: The input; it need not exist.
+
+        Returns:
+            Size and time of change in nanoseconds; of a folder of pictures, those of each.
+        """
         if self.images_rate is not None and path.is_dir():
             states = [f"{image.name} {_state(image)}" for image in pictures_in(path)]
             return "\n".join([f"{self.images_rate} pictures/s", *states])
@@ -66,6 +80,9 @@ def _state(path: Path) -> str:
 
 def check_only_webcam(files: list[Path]) -> None:
     """Check that a webcam is the only input: nobody watches it while a file is read.
+
+    Args:
+        files: Every input of a command.
 
     Raises:
         MediaError: It is not.

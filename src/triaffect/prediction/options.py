@@ -92,10 +92,26 @@ class Options:
             values[_OLD_NAMES[old]] = value
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        self._check_ranges()
+        _check("stride_s", self.stride_s, above=0.0)
+        _check("detection_interval_s", self.detection_interval_s, least=0.0)
+        _check("min_face_px", self.min_face_px, least=0.0)
+        _check("max_faces", self.max_faces, least=1)
+        _check("start", self.start_s, least=0.0)
+        _check("end", self.end_s, above=self.start_s or 0.0)
 
     def changed(self, keywords: OptionKeywords) -> Options:
         """Return the options with some of them replaced.
+
+        >>> options = Options(max_faces=1).changed({"start": "1:30", "end": 100})
+        >>> options.max_faces, options.start_s, options.end_s
+        (1, 90.0, 100.0)
+
+        Args:
+            keywords: Options by name; ``start`` and ``end`` as seconds, or text such as
+                ``"1:30"``, None for the file's beginning and end.
+
+        Returns:
+            New options; these stay as they are.
 
         Raises:
             TriaffectError: A value is out of its range.
@@ -109,19 +125,22 @@ class Options:
         return replace(self, **values)
 
     def select_rows(self, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Select the moments (N,) from the start on and before the end."""
+        """Select the moments from the start on and before the end.
+
+        >>> import numpy as np
+        >>> Options(start_s=1, end_s=2).select_rows(np.array([0.5, 1.0, 1.5, 2.0])).tolist()
+        [False, True, True, False]
+
+        Args:
+            time_s: Times in seconds, shape (N,).
+
+        Returns:
+            Which of them get rows, shape (N,), bool.
+        """
         selected = time_s >= (self.start_s or 0.0) - _SLACK_S
         if self.start_s is None:
             selected[:] = True  # also a frame that is shown before time 0
         return selected & (time_s < (math.inf if self.end_s is None else self.end_s - _SLACK_S))
-
-    def _check_ranges(self) -> None:
-        _check("stride_s", self.stride_s, above=0.0)
-        _check("detection_interval_s", self.detection_interval_s, least=0.0)
-        _check("min_face_px", self.min_face_px, least=0.0)
-        _check("max_faces", self.max_faces, least=1)
-        _check("start", self.start_s, least=0.0)
-        _check("end", self.end_s, above=self.start_s or 0.0)
 
 
 class OptionKeywords(TypedDict, total=False):

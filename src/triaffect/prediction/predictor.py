@@ -39,7 +39,7 @@ from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
-from triaffect.media.images import ArrayFrames, FrameReader, FrameSource
+from triaffect.media.images import ArrayFrames, FrameSource
 from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import Frame
 from triaffect.prediction.buffers import FaceMemory, VoiceMemory
@@ -139,6 +139,12 @@ class Predictor:
     def with_options(self, options: Options) -> Predictor:
         """Return a predictor with the same networks, which are not loaded again.
 
+        Args:
+            options: Options of its predictions, where a call names no others.
+
+        Returns:
+            The other predictor; this one keeps its options.
+
         Raises:
             ModelError: Sound is left out of a model that cannot do without.
         """
@@ -151,7 +157,18 @@ class Predictor:
         media: MediaInput | Iterable[MediaInput],
         **options: Unpack[OptionKeywords],
     ) -> pd.DataFrame:
-        """Predict, as `predict` does."""
+        """Predict videos, pictures or sounds, as `predict` does.
+
+        Args:
+            media: One input or many, as `triaffect.predict` takes them.
+            options: As those of `predict`.
+
+        Returns:
+            The prediction table, a row for each frame and face.
+
+        Raises:
+            TriaffectError: As `predict`.
+        """
         return self.predict(media, **options)
 
     def predict(
@@ -218,7 +235,15 @@ class Predictor:
         return self.with_options(self.options.changed(keywords)) if keywords else self
 
     def frames(self, frames: TimedFrames, clip: str = "frames") -> Generator[pd.DataFrame]:
-        """Predict frames; use `stream` instead, this name is of 0.1.0."""
+        """Predict frames; use `stream` instead, this name is of 0.1.0.
+
+        Args:
+            frames: Time in seconds and RGB pixels (uint8, (height, width, 3)) of each.
+            clip: What the table calls them.
+
+        Yields:
+            Successive parts of the table, without ``attrs``.
+        """
         message = "Predictor.frames(frames) is now Predictor.stream(frames)"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         with closing(self.item_tables(FrameInput(clip, frames))) as tables:
@@ -226,9 +251,20 @@ class Predictor:
                 yield to_pandas(table)
 
     def item_tables(self, item: Path | FrameInput | ByteInput) -> Generator[pa.Table]:
-        """Predict one input, as Arrow tables; internal."""
+        """Predict one input, as Arrow tables.
+
+        Args:
+            item: What `list_items` lists; bytes are written to a temporary file first.
+
+        Yields:
+            Successive parts of the table, of the predictor's schema.
+
+        Raises:
+            MediaError: The input cannot be read.
+        """
         if isinstance(item, FrameInput):
-            yield from self.watch(ArrayFrames(item.frames, item.name), item.name)
+            footage = ArrayFrames(item.frames, item.name)
+            yield from self.predict_source(FrameSource(footage, item.name))
         elif isinstance(item, ByteInput):
             with item.saved() as path:
                 for table in self.tables(path):
@@ -238,23 +274,46 @@ class Predictor:
             with DEFAULT_INPUTS.open(item) as source:
                 yield from self.predict_source(source)
 
-    def watch(self, footage: FrameReader, clip: str | Path) -> Generator[pa.Table]:
-        """Like `frames`, of a folder of pictures or a camera, as Arrow tables."""
-        yield from self.predict_source(FrameSource(footage, clip))
-
     def tables(self, path: str | Path) -> Generator[pa.Table]:
-        """Like `stream`, as Arrow tables."""
+        """Predict a file, as Arrow tables.
+
+        Args:
+            path: A video, picture or sound.
+
+        Yields:
+            Successive parts of the table, of the predictor's schema.
+
+        Raises:
+            MediaError: The file cannot be read.
+        """
         yield from self.predict_source(probe(path))
 
     def predict_source(self, source: MediaFile | FrameSource) -> Generator[pa.Table]:
-        """Like `stream`, of an open source, as Arrow tables."""
+        """Predict an open source, as Arrow tables, in memory that does not grow with its length.
+
+        Args:
+            source: A file, a folder of pictures, a webcam, or frames in memory.
+
+        Yields:
+            Successive parts of the table, of the predictor's schema; of a source that is broken
+            or cut off, what could be decoded, and then a `PartialMediaWarning`.
+
+        Raises:
+            MediaError: It cannot be read, or no row lies between the start and the end, or it
+                is a sound and sound is left out, or a shorter one than the model's window.
+        """
         count = 0
         if source.kind is SourceKind.SOUND:
             parts = self._from_sound(source)
         else:
             has_sound = source.has_sound and self.options.sound
-            voice = self._voice_memory(self._voice_rows(source) if has_sound else ())
-            parts = self._from_frames(source.path, self._frames_of(source), voice)
+            rows = self._voice_rows(source) if has_sound else ()
+            voice = VoiceMemory(rows, self._voice_window, self._fusion.part.voice_dim)
+            frames = source.frames(self._read_from_s)
+            if self.options.end_s is not None:
+                needed_s = self.options.end_s + self._face_memory().look_ahead_s
+                frames = takewhile(lambda frame: frame.time_s <= needed_s, frames)
+            parts = self._from_frames(source.path, frames, voice)
         with closing(parts) as tables:
             for table in tables:
                 count += len(table)
@@ -263,7 +322,9 @@ class Predictor:
             lasts = "" if source.duration_s is None else f" of {source.duration_s:.2f} s"
             got = f"a file{lasts} without a row there"
             raise MediaError("a start and end within the file", got, where=source.path)
-        _warn_of(source.problem, source.path)
+        if source.problem:
+            message = f"{source.path}: {source.problem}; there are rows for what could be decoded"
+            warnings.warn(message, PartialMediaWarning, stacklevel=2)
 
     @property
     def _read_from_s(self) -> float:
@@ -271,13 +332,6 @@ class Predictor:
         start_s, window = self.options.start_s or 0.0, self._voice_window
         lead_s = max(self._fusion.part.window.span_s, window.span_s) + 2 * window.hop_s
         return max(0.0, start_s - max(_LEAD_S, lead_s))
-
-    def _frames_of(self, source: MediaFile | FrameSource) -> Iterable[Frame]:
-        frames, end_s = source.frames(self._read_from_s), self.options.end_s
-        if end_s is None:
-            return frames
-        needed_s = end_s + self._face_memory().look_ahead_s
-        return takewhile(lambda frame: frame.time_s <= needed_s, frames)
 
     def _from_frames(
         self, path: str | Path, frames: Iterable[Frame], voice: VoiceMemory
@@ -288,8 +342,9 @@ class Predictor:
             while group := list(islice(stream, FRAMES_AT_ONCE)):
                 instants = Instants.concat([_instants_of(frame) for frame in group])
                 faces.add(instants, np.concatenate([frame.crops for frame in group]))
-                now_s = float(instants.time_s[-1])
-                waiting = Instants.concat([waiting, self._select(instants, stride)])
+                time_s, now_s = instants.time_s, float(instants.time_s[-1])
+                selected = stride.select(time_s) & self.options.select_rows(time_s)
+                waiting = Instants.concat([waiting, instants[selected]])
                 complete_s = now_s - faces.look_ahead_s
                 count = int(np.searchsorted(waiting.time_s, complete_s, side="right"))
                 if count:
@@ -301,10 +356,6 @@ class Predictor:
                 voice.forget(oldest_s)
         if len(waiting):
             yield self._fuse(path, waiting, faces, *voice.at(waiting.time_s))
-
-    def _select(self, instants: Instants, stride: RowStride) -> Instants:
-        time_s = instants.time_s
-        return instants[stride.select(time_s) & self.options.select_rows(time_s)]
 
     def _face_memory(self) -> FaceMemory:
         return FaceMemory(self._fusion.part.window, self._face, self._fusion.part.face_dim)
@@ -357,9 +408,6 @@ class Predictor:
         for rows in VoiceStream(self._voice, chunks):
             yield replace(rows, times_s=rows.times_s + skipped) if skipped else rows
 
-    def _voice_memory(self, rows: Iterable[VoiceRows] = ()) -> VoiceMemory:
-        return VoiceMemory(rows, self._voice_window, self._fusion.part.voice_dim)
-
 
 def _instants_of(frame: FrameFaces) -> Instants:
     """A row for each face of a frame; one row for a frame without a face."""
@@ -386,7 +434,18 @@ class RowStride:
         self._last = -1
 
     def select(self, time_s: NDArray[np.float64]) -> BoolArray:
-        """Which of the next rows (N,) to take; their times ascend, and are equal in a frame."""
+        """Select those of the next rows that get predictions.
+
+        >>> RowStride(0.2).select(np.array([0.0, 0.1, 0.2, 0.3, 0.4])).tolist()
+        [True, False, True, False, True]
+
+        Args:
+            time_s: Ascending times in seconds, shape (N,), equal for the rows of a frame; they
+                go on where those of the call before ended.
+
+        Returns:
+            Which rows to take, shape (N,), bool.
+        """
         if self._stride_s is None or not len(time_s):
             return np.ones(len(time_s), np.bool_)
         at_s, frame = np.unique(time_s, return_inverse=True)
@@ -396,14 +455,15 @@ class RowStride:
         return np.asarray((step > before)[frame], np.bool_)
 
 
-def _warn_of(problem: str | None, clip: str | Path) -> None:
-    if problem:
-        message = f"{clip}: {problem}; there are rows for what could be decoded"
-        warnings.warn(message, PartialMediaWarning, stacklevel=3)
-
-
 def model_folder(path: str | Path | None) -> Path:
-    """The model folder meant: one that was given, a run's, or the one that comes with the package.
+    """Find the model folder that a path stands for.
+
+    Args:
+        path: A model folder, or a run that has one; None for the weights that come with the
+            package.
+
+    Returns:
+        The model folder; that it is complete is checked when it is loaded.
 
     Raises:
         ModelError: None was given, and the package came without; or it is of a run whose
@@ -415,8 +475,7 @@ def model_folder(path: str | Path | None) -> Path:
     folder = SHIPPED if path is None else Path(path)
     if (folder / "model" / DESCRIPTION).is_file():
         folder = folder / "model"
-    streams = streams_of_run(folder)
-    if streams:
+    if streams := streams_of_run(folder):
         raise ModelError(
             "a model that needs a video alone",
             f"a run whose network also reads external features ({', '.join(streams)})",
@@ -437,6 +496,9 @@ def load(
         device: "cpu" or "cuda".
         options: Options of its predictions, where a call names no others.
 
+    Returns:
+        The predictor; call it with a path.
+
     Raises:
         ModelError: It is missing, damaged or incomplete, the device is not there, or it cannot
             do without sound.
@@ -446,6 +508,13 @@ def load(
 
 def load_cached(path: str | Path | None = None, device: str = CPU) -> Predictor:
     """Load a model once, however often it is used; one that changed is loaded again.
+
+    Args:
+        path: As that of `load`.
+        device: "cpu" or "cuda".
+
+    Returns:
+        The predictor; the last four are cached, by folder, device and hash of ``model.json``.
 
     Raises:
         ModelError: As `load`.

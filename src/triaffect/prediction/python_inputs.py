@@ -26,7 +26,11 @@ class BinaryFile(Protocol):
     """A file that was opened for reading in binary mode."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read bytes."""
+        """Read bytes.
+
+        Args:
+            size: How many at most; -1 for all.
+        """
 
 
 TimedFrames: TypeAlias = "Iterable[tuple[float, NDArray[np.uint8]]]"
@@ -70,6 +74,10 @@ class ByteInput:
     def saved(self) -> Iterator[Path]:
         """Save it as a temporary file: decoders look back and forth, and read sound beside frames.
 
+        Yields:
+            The file, there while the ``with`` statement runs. A `MediaError` that names it is
+            raised again with the input's own name.
+
         Raises:
             MediaError: The file object gives no bytes.
         """
@@ -100,6 +108,9 @@ Item: TypeAlias = "Path | FrameInput | ByteInput | TriaffectError"
 
 def list_items(media: Any) -> list[Item]:  # noqa: ANN401 - anything a user may try
     """List the inputs that an argument stands for.
+
+    >>> [item.name for item in list_items([b"RIFF", np.zeros((4, 4, 3), np.uint8)])]
+    ['bytes[0]', 'array[1]']
 
     Args:
         media: One input, or a list, tuple or iterator of inputs. A folder or a pattern such as
@@ -190,6 +201,13 @@ def _picture(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:
 
 
 def paths_of(items: Sequence[Item]) -> list[Path] | None:
-    """The items as paths; None if one of them is not a file on the disk."""
+    """Return inputs as paths, for processes that share them.
+
+    Args:
+        items: As `list_items` lists them.
+
+    Returns:
+        Their paths in order; None if one of them is not a path.
+    """
     paths = [item for item in items if isinstance(item, Path)]
     return paths if len(paths) == len(items) else None
