@@ -29,7 +29,7 @@ TEMPLATE_SIZE = 112
 
 
 def similarity(landmarks: FloatArray, size: int = TEMPLATE_SIZE) -> NDArray[np.float64]:
-    """The least-squares similarity from landmarks to the template.
+    """Fit the least-squares similarity from landmarks to the template.
 
     As complex numbers a similarity is w = a·z + b, so the best one is a linear regression.
 
@@ -42,6 +42,9 @@ def similarity(landmarks: FloatArray, size: int = TEMPLATE_SIZE) -> NDArray[np.f
 
     Raises:
         ValueError: The landmarks all coincide, or are not finite.
+
+    >>> (similarity(2 * TEMPLATE + 1).round(2) + 0.0).tolist()
+    [[0.5, 0.0, -0.5], [0.0, 0.5, -0.5]]
     """
     # pixel centres lie at half-integers of the area that a pixel covers
     target = (TEMPLATE.astype(np.float64) + 0.5) * (size / TEMPLATE_SIZE) - 0.5
@@ -85,7 +88,7 @@ def align(
 def _shrunk(
     rgb: NDArray[np.uint8], matrix: NDArray[np.float64], size: int, shrink: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The part of the picture that the crop needs, averaged down to about its resolution."""
+    """Return the part of the picture that the crop needs, shrunk to about its resolution."""
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ inverse.T
     limit = np.array(rgb.shape[1::-1])

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +41,9 @@ def open_detector(folder: Path = WEIGHTS) -> onnxruntime.InferenceSession:
 
     Args:
         folder: Holds ``detector.onnx``, and its SHA-256 in ``detector.json``.
+
+    Returns:
+        The session; the module describes its input and outputs.
 
     Raises:
         ModelError: A file is missing or not the one that was shipped.
@@ -89,7 +92,7 @@ class Region:
 
     @staticmethod
     def whole(shape: tuple[int, ...]) -> Region:
-        """All of an input of shape (…, H, W)."""
+        """Return the region that is all of an input of shape (…, H, W)."""
         return Region(0, 0, shape[-1], shape[-2])
 
     @property
@@ -98,7 +101,11 @@ class Region:
         return (self.right - self.left) * (self.bottom - self.top)
 
     def joined(self, other: Region) -> Region:
-        """The least region around both."""
+        """Return the least region around both.
+
+        >>> Region(0, 0, 64, 32).joined(Region(32, 64, 96, 128))
+        Region(left=0, top=0, right=96, bottom=128)
+        """
         return Region(
             min(self.left, other.left),
             min(self.top, other.top),
@@ -107,15 +114,18 @@ class Region:
         )
 
     def of(self, blob: NDArray[Any]) -> NDArray[Any]:
-        """Cut it out of an input (…, H, W)."""
+        """Return a view of this part of an input (…, H, W)."""
         return blob[..., self.top : self.bottom, self.left : self.right]
 
     def shows(self, boxes: FloatArray, shape: tuple[int, ...]) -> BoolArray:
-        """Which boxes (N, 4) it does not cut off; what the picture itself cuts off counts as shown.
+        """Find the boxes that it does not cut off; what the picture cuts off counts as shown.
 
         Args:
-            boxes: x, y, width, height in pixels of the input.
+            boxes: x, y, width, height in pixels of the input, shape (N, 4).
             shape: Shape (…, H, W) of the whole input.
+
+        Returns:
+            Shape (N,): True where at least 85 % of the box's area lies in the region.
         """
         low = np.array([self.left or -np.inf, self.top or -np.inf])
         high = np.array([self.right, self.bottom], np.float64)
@@ -126,15 +136,18 @@ class Region:
 
 
 def regions(boxes: FloatArray, shape: tuple[int, ...]) -> list[Region]:
-    """The parts of a detector's input in which to look for faces that were in boxes.
+    """Choose the parts of a detector's input in which to look for faces that were in boxes.
 
     Args:
         boxes: x, y, width, height in pixels of the input, shape (N, 4).
         shape: Shape (…, H, W) of the input, H and W multiples of 32.
 
     Returns:
-        Parts that together cover every box's surroundings; the whole input if they are
-        nearly all of it.
+        Parts that together cover every box's surroundings, no two of which would be smaller as
+        one; the whole input if they are nearly all of it.
+
+    >>> regions(np.array([[100, 100, 40, 40]], np.float32), (1, 3, 384, 640))
+    [Region(left=64, top=64, right=192, bottom=192)]
     """
     limit = np.array(shape[:-3:-1])
     centre, size = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]
@@ -142,25 +155,15 @@ def regions(boxes: FloatArray, shape: tuple[int, ...]) -> list[Region]:
     low = np.clip(np.floor((centre - reach) / MULTIPLE) * MULTIPLE, 0, limit - MULTIPLE)
     high = np.clip(np.ceil((centre + reach) / MULTIPLE) * MULTIPLE, low + MULTIPLE, limit)
     edges = np.concatenate([low, high], axis=1).astype(int).tolist()
-    parts = _merged(Region(*each) for each in edges)
+    parts: list[Region] = []
+    for left, top, right, bottom in edges:
+        grown = Region(left, top, right, bottom)
+        while smaller := [p for p in parts if p.joined(grown).area <= p.area + grown.area]:
+            parts.remove(smaller[0])
+            grown = grown.joined(smaller[0])
+        parts.append(grown)
     whole = Region.whole(shape)
     return parts if sum(part.area for part in parts) < _WORTH * whole.area else [whole]
-
-
-def _merged(parts: Iterable[Region]) -> list[Region]:
-    """Parts of which no two would be smaller as one."""
-    merged: list[Region] = []
-    for part in parts:
-        grown = part
-        while near := next((each for each in merged if _better_joined(grown, each)), None):
-            merged.remove(near)
-            grown = grown.joined(near)
-        merged.append(grown)
-    return merged
-
-
-def _better_joined(one: Region, other: Region) -> bool:
-    return one.joined(other).area <= one.area + other.area
 
 
 _STRIDE = 4
@@ -189,12 +192,12 @@ class Detections:
         return len(self.confidence)
 
     def take(self, rows: NDArray[np.intp]) -> Detections:
-        """Some of the faces, in the order asked for."""
+        """Select faces by number, shape (n,), in that order."""
         return Detections(self.boxes[rows], self.landmarks[rows], self.confidence[rows])
 
     @staticmethod
     def concat(parts: Sequence[Detections]) -> Detections:
-        """The faces of all parts, the surest first."""
+        """Join the faces of at least one part, the surest first; equally sure ones keep order."""
         every = Detections(
             np.concatenate([part.boxes for part in parts]),
             np.concatenate([part.landmarks for part in parts]),
@@ -210,7 +213,15 @@ class FaceDetector(Protocol):
         """Find the faces of an RGB picture, uint8, shape (height, width, 3)."""
 
     def around(self, rgb: NDArray[np.uint8], boxes: FloatArray) -> Detections:
-        """Find those that are near boxes (N, 4): the same ones, and maybe others, for less."""
+        """Find the faces near boxes, at less cost than searching all of the picture.
+
+        Args:
+            rgb: The picture, uint8, shape (height, width, 3).
+            boxes: x, y, width, height in pixels of the picture, shape (N, 4).
+
+        Returns:
+            The faces that the whole search would find there, and maybe others.
+        """
 
 
 SMALL_PX = 160
@@ -242,6 +253,7 @@ class CenterFace:
 
     Raises:
         ModelError: The network's file is missing or damaged.
+        ValueError: The size is no multiple of 32.
     """
 
     def __init__(
@@ -258,62 +270,68 @@ class CenterFace:
 
     def __call__(self, rgb: NDArray[np.uint8]) -> Detections:
         """Find the faces of an RGB picture, uint8, shape (height, width, 3)."""
-        if self._may_be_crop(rgb):
+        longer_side = max(rgb.shape[:2])
+        if self.size is None and longer_side <= SMALL_PX:
             surest = alignable(self._search(rgb, CROP_DETECTION_SIZE, CROP_THRESHOLD))
-            longer_side = max(rgb.shape[:2])
             if len(surest) and surest.boxes[0, 2:].max() >= CROP_SHARE * longer_side:
                 return surest.take(np.zeros(1, np.intp))
-        return self._search(rgb, self.size, self.threshold)
+        return self._search(rgb, self.size or usual_size(longer_side), self.threshold)
 
     def around(self, rgb: NDArray[np.uint8], boxes: FloatArray) -> Detections:
-        """Find the faces near where some were, x, y, width, height in pixels, shape (N, 4).
+        """Find the faces near where some were.
 
         The network sees the same pixels, at the same size, as when it sees the whole picture,
         but only around the boxes (`triaffect.faces.detection`).
+
+        Args:
+            rgb: The picture, uint8, shape (height, width, 3).
+            boxes: x, y, width, height in pixels of the picture, shape (N, 4).
+
+        Returns:
+            The faces of at least the confidence `again`, the surest first.
         """
-        if self._may_be_crop(rgb):
+        longer_side = max(rgb.shape[:2])
+        if self.size is None and longer_side <= SMALL_PX:
             return self(rgb)
-        blob, zoom = fitted(rgb, self.size or usual_size(max(rgb.shape[:2])))
+        blob, zoom = fitted(rgb, self.size or usual_size(longer_side))
         near = regions(boxes * np.tile(zoom, 2), blob.shape)
-        return self._suppress([self._within(blob, region, self.again) for region in near], zoom)
+        return self._detect(blob, zoom, near, self.again)
 
-    def _may_be_crop(self, rgb: NDArray[np.uint8]) -> bool:
-        return self.size is None and max(rgb.shape[:2]) <= SMALL_PX
+    def _search(self, rgb: NDArray[np.uint8], size: int, threshold: float) -> Detections:
+        """Find the faces of the whole picture, its longer side brought to a size."""
+        blob, zoom = fitted(rgb, size)
+        return self._detect(blob, zoom, [Region.whole(blob.shape)], threshold)
 
-    def _search(self, rgb: NDArray[np.uint8], size: int | None, threshold: float) -> Detections:
-        """Faces of the whole picture, its longer side brought to a size."""
-        blob, zoom = fitted(rgb, size or usual_size(max(rgb.shape[:2])))
-        return self._suppress([self._within(blob, Region.whole(blob.shape), threshold)], zoom)
-
-    def _within(self, blob: FloatArray, region: Region, threshold: float) -> Detections:
-        """Faces of a part of the network's input, in its pixels, that the part shows whole."""
-        heat, scale, offset, landmarks = self.maps(np.ascontiguousarray(region.of(blob)))
-        faces = decoded(heat[0, 0], scale[0], offset[0], landmarks[0], threshold)
-        corner = np.array([region.left, region.top], np.float32)
-        boxes = faces.boxes + np.pad(corner, (0, 2))
-        moved = Detections(boxes, faces.landmarks + corner, faces.confidence)
-        return moved.take(np.flatnonzero(region.shows(boxes, blob.shape)))
-
-    def _suppress(self, parts: Sequence[Detections], zoom: FloatArray) -> Detections:
-        """One detection a face, in pixels of the picture."""
-        faces = Detections.concat(parts)
-        selected = faces.take(suppressed(faces.boxes, self.overlap))
+    def _detect(
+        self, blob: FloatArray, zoom: FloatArray, parts: Sequence[Region], threshold: float
+    ) -> Detections:
+        """Find the faces that parts of the network's input show whole, in the picture's pixels."""
+        shown = []
+        for part in parts:
+            maps = self._session.run(None, {INPUT: np.ascontiguousarray(part.of(blob))})
+            heat, scale, offset, landmarks = maps
+            faces = decoded(heat[0, 0], scale[0], offset[0], landmarks[0], threshold)
+            corner = np.array([part.left, part.top], np.float32)
+            boxes = faces.boxes + np.pad(corner, (0, 2))
+            moved = Detections(boxes, faces.landmarks + corner, faces.confidence)
+            shown.append(moved.take(np.flatnonzero(part.shows(boxes, blob.shape))))
+        every = Detections.concat(shown)
+        selected = every.take(suppressed(every.boxes, self.overlap))
         xy = np.float32(1) / zoom
         return Detections(
             selected.boxes * np.tile(xy, 2), selected.landmarks * xy, selected.confidence
         )
 
-    def maps(self, blob: FloatArray) -> list[FloatArray]:
-        """Run the network: heat, scale, offset, landmarks as the module describes them."""
-        maps: list[FloatArray] = self._session.run(None, {INPUT: blob})
-        return maps
-
 
 def usual_size(longer_side: int) -> int:
-    """A quarter of a picture's longer side, but at least 320 and at most 640 pixels.
+    """Choose the size at which a picture is searched: a quarter of its longer side.
 
-    So a face is found from about 68 pixels of height up in a full HD frame, in smaller frames
-    from 5 % of the longer side. A quarter loses no face whose 112-pixel crop is worth having.
+    It is a multiple of 32, at least 320 and at most 640 pixels. So a face is found from about 68
+    pixels of height up in a full HD frame, in smaller frames from 5 % of the longer side. A
+    quarter loses no face whose 112-pixel crop is worth having.
+
+    >>> usual_size(640), usual_size(1920), usual_size(3840)
+    (320, 480, 640)
     """
     quarter = -(-longer_side // (4 * MULTIPLE)) * MULTIPLE
     return min(max(quarter, 320), 640)
@@ -321,6 +339,10 @@ def usual_size(longer_side: int) -> int:
 
 def fitted(rgb: NDArray[np.uint8], size: int) -> tuple[FloatArray, FloatArray]:
     """Resize the longer side to `size` and pad with black at the right or bottom.
+
+    Args:
+        rgb: The picture, uint8, shape (height, width, 3).
+        size: Pixels of its longer side, before H and W are padded to multiples of 32.
 
     Returns:
         The network's input (1, 3, H, W), and the factors that x and y were multiplied by, (2,).
@@ -350,6 +372,9 @@ def decoded(
         offset: Shape (2, h, w).
         landmarks: Shape (10, h, w).
         threshold: Least confidence.
+
+    Returns:
+        A face for each cell of at least that confidence, so that several may be of one person.
     """
     rows, columns = np.nonzero(heat >= threshold)
     confidence = heat[rows, columns]
@@ -366,13 +391,24 @@ def decoded(
 
 
 def alignable(faces: Detections) -> Detections:
-    """The detections whose landmarks are distinct points; noise can give others."""
+    """Select the detections whose landmarks are distinct points; noise can give others."""
     spread = np.ptp(faces.landmarks, axis=1).max(axis=1) if len(faces) else np.empty(0)
     return faces.take(np.flatnonzero(spread > _LEAST_SPREAD_PX))  # False for NaN as well
 
 
 def suppressed(boxes: FloatArray, overlap: float) -> NDArray[np.intp]:
-    """Which boxes, surest first, no surer kept one overlaps by more than `overlap`."""
+    """Select one box of those that overlap (non-maximum suppression).
+
+    Args:
+        boxes: x, y, width, height, the surest first, shape (N, 4).
+        overlap: Largest intersection over union with a surer selected box.
+
+    Returns:
+        Ascending numbers of the selected boxes.
+
+    >>> suppressed(np.array([[0, 0, 10, 10], [1, 0, 10, 10], [20, 0, 10, 10]], "f4"), 0.3).tolist()
+    [0, 2]
+    """
     selected: list[int] = []
     rest = np.arange(len(boxes))
     while len(rest):
@@ -382,7 +418,7 @@ def suppressed(boxes: FloatArray, overlap: float) -> NDArray[np.intp]:
 
 
 def iou(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Intersection over union of every pair of boxes.
+    """Compute the intersection over union of every pair of boxes.
 
     Args:
         one: x, y, width, height, shape (N, 4).
@@ -390,6 +426,9 @@ def iou(one: FloatArray, other: FloatArray) -> FloatArray:
 
     Returns:
         Shape (N, M), in [0, 1].
+
+    >>> iou(np.array([[0.0, 0.0, 2.0, 2.0]]), np.array([[0.0, 0.0, 2.0, 1.0]])).tolist()
+    [[0.5]]
     """
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])

@@ -38,13 +38,17 @@ have a pitch of 0 on average; z is ICT-FaceKit's mean face."""
 
 
 def head_pose(landmarks: FloatArray) -> _FloatRows:
-    """Yaw, pitch and roll of faces.
+    """Estimate yaw, pitch and roll of faces.
 
     Args:
         landmarks: Five points each, in pixels, ordered as in `HEAD`, shape (N, 5, 2).
 
     Returns:
         Degrees, shape (N, 3); NaN where the landmarks are.
+
+    >>> frontal = 2 * HEAD[None, :, :2] + 100
+    >>> (head_pose(frontal).round(6) + 0.0).tolist()
+    [[0.0, 0.0, 0.0]]
     """
     angles = np.full((len(landmarks), 3), np.nan)
     finite = np.isfinite(landmarks).all(axis=(1, 2))

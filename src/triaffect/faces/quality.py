@@ -16,16 +16,21 @@ _FLAT = 1.0
 
 
 def sharpness(crops: NDArray[np.uint8]) -> FloatArray:
-    """Natural logarithm of the variance of the Laplacian over that of the gray levels.
+    """Measure the sharpness of faces by the Laplacian of their gray levels.
 
-    The ratio does not depend on brightness and contrast. A face that is small in its picture is
-    enlarged when it is aligned, and so counts as blurred too. Noise counts as sharp.
+    It is the natural logarithm of the variance of the Laplacian over that of the gray levels, both
+    of the crop's inner 72×72 pixels. The ratio does not depend on brightness and contrast. A face
+    that is small in its picture is enlarged when it is aligned, and so counts as blurred too.
+    Noise counts as sharp.
 
     Args:
         crops: Aligned faces, RGB, shape (N, 112, 112, 3).
 
     Returns:
-        Shape (N,).
+        Shape (N,), float32; larger is sharper.
+
+    >>> sharpness(np.full((1, 112, 112, 3), 128, np.uint8)).astype(float).round(2).tolist()
+    [-6.91]
     """
     values = np.empty(len(crops), np.float32)
     for number, crop in enumerate(crops):

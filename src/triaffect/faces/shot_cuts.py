@@ -39,7 +39,7 @@ _Gray = NDArray[np.uint8]
 
 
 class CutFinder:
-    """Tells, frame by frame, whether another shot begins."""
+    """Tells, frame by frame, whether another shot begins; call it with every frame in turn."""
 
     def __init__(self) -> None:
         self._before: _Gray | None = None
@@ -57,8 +57,12 @@ class CutFinder:
             Whether it is the first of a shot; never for the first frame of all.
         """
         picture, before, since_s = small(rgb), self._before, time_s - self._time_s
-        if before is not None and since_s < _BLINK_S and _is_blind(picture, before):
-            return False
+        if before is not None and since_s < _BLINK_S:
+            # a flash makes nothing darker; it and blackness hide what was there before
+            change = picture.astype(np.int16) - before
+            is_flash = (change > _BRIGHTER).mean() > _MUCH and (change < -_DARKER).mean() < _LITTLE
+            if is_flash or picture.std() < _FLAT:
+                return False
         self._before, self._time_s = picture, time_s
         if before is None:
             return False
@@ -70,7 +74,14 @@ class CutFinder:
 
 
 def small(rgb: NDArray[np.uint8]) -> _Gray:
-    """Gray levels of a picture brought to 32×24, shape (24, 32): means of 4×4 or more samples."""
+    """Shrink a picture to 32×24 gray levels, means of 4×4 or more samples.
+
+    Args:
+        rgb: The picture, uint8, shape (height, width, 3).
+
+    Returns:
+        Gray levels, uint8, shape (24, 32).
+    """
     step = max(1, min(rgb.shape[0] // (4 * _HEIGHT), rgb.shape[1] // (4 * _WIDTH)))
     samples = np.ascontiguousarray(rgb[::step, ::step])
     tiny = cv2.resize(samples, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
@@ -78,19 +89,21 @@ def small(rgb: NDArray[np.uint8]) -> _Gray:
 
 
 def unlikeness(one: _Gray, other: _Gray) -> float:
-    """One minus the correlation of two small pictures, the best over small shifts; 0 to 2."""
-    if _is_flat(one) or _is_flat(other):
-        return float(_is_flat(one) != _is_flat(other))
+    """Compute one minus the correlation of two pictures, the best over small shifts.
+
+    Args:
+        one: Gray levels, shape (24, 32).
+        other: Likewise.
+
+    Returns:
+        0 (alike) to 2; of two that show nothing 0, of one that does and one that does not 1.
+
+    >>> slope = np.tile(np.arange(32, dtype=np.uint8), (24, 1))
+    >>> round(unlikeness(slope, 2 * slope), 3)
+    0.0
+    """
+    one_is_flat, other_is_flat = one.std() < _FLAT, other.std() < _FLAT
+    if one_is_flat or other_is_flat:
+        return float(one_is_flat != other_is_flat)
     inner = other[_SHIFT_Y:-_SHIFT_Y, _SHIFT_X:-_SHIFT_X]
     return 1 - float(cv2.matchTemplate(one, inner, cv2.TM_CCOEFF_NORMED).max())
-
-
-def _is_flat(picture: _Gray) -> bool:
-    return float(picture.std()) < _FLAT
-
-
-def _is_blind(picture: _Gray, before: _Gray) -> bool:
-    """Whether blackness or a flash, which makes nothing darker, hides what was there before."""
-    change = picture.astype(np.int16) - before
-    flash = (change > _BRIGHTER).mean() > _MUCH and (change < -_DARKER).mean() < _LITTLE
-    return _is_flat(picture) or bool(flash)

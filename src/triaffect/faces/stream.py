@@ -88,7 +88,14 @@ class FaceStream:
             yield FrameFaces(frame.index, frame.time_s, detections, tracks, crops)
 
     def follow_prefetched(self, frames: Iterable[Frame]) -> Generator[FrameFaces]:
-        """Like `follow`; decoding and detecting each run ahead in a thread of their own."""
+        """Do as `follow`, with decoding and detecting each ahead in a thread of its own.
+
+        Args:
+            frames: Frames of one source, their times rising.
+
+        Yields:
+            The same faces, in the same order.
+        """
         with (
             closing(prefetch(frames, _FRAMES_WAITING)) as decoded,
             closing(prefetch(self.follow(decoded), _FACES_WAITING)) as faces,
@@ -103,6 +110,9 @@ class FaceStream:
             assume_face: A small picture without a detection is taken whole, as the crop of the
                 face that its corpus says it shows; its box is then all of it, without landmarks
                 and with confidence 0.
+
+        Returns:
+            Its faces, numbered from 0, as frame 0 at 0 s.
         """
         (faces,) = self.follow([Frame(0, 0.0, rgb)])
         if len(faces.crops) or not assume_face or max(rgb.shape[:2]) > SMALL_PX:
@@ -114,7 +124,14 @@ class FaceStream:
 
 
 def resize_crop(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bring the crop of a face to the size of an aligned one, shape (112, 112, 3)."""
+    """Bring the crop of a face to the size of an aligned one.
+
+    Args:
+        rgb: The crop, uint8, shape (height, width, 3).
+
+    Returns:
+        Uint8, shape (112, 112, 3): shrunk by averaging, or enlarged bilinearly.
+    """
     if rgb.shape[:2] == (TEMPLATE_SIZE, TEMPLATE_SIZE):
         return rgb
     method = cv2.INTER_AREA if min(rgb.shape[:2]) > TEMPLATE_SIZE else cv2.INTER_LINEAR

@@ -94,84 +94,63 @@ class Tracker:
         if time_s <= self._time_s:
             raise ValueError(f"a frame after {self._time_s:g} s expected, got {time_s:g} s")
         self._time_s = time_s
-        self._tracks = [t for t in self._tracks if self._since_s(t) <= self.gap_s + _SLACK_S]
-        positions = _positions(detections)
+        tracks = [t for t in self._tracks if time_s - t.seen_s <= self.gap_s + _SLACK_S]
+        since_s = [time_s - track.seen_s for track in tracks]
+        expected = [
+            track.position + _COAST_S * (1 - np.exp(-unseen_s / _COAST_S)) * track.speed
+            for track, unseen_s in zip(tracks, since_s, strict=True)
+        ]
+        boxes = detections.boxes.astype(np.float64)
+        log_size = np.log(np.sqrt(np.maximum(boxes[:, 2] * boxes[:, 3], 1e-6)))
+        centre = boxes[:, :2] + boxes[:, 2:] / 2
+        positions = np.concatenate([centre, log_size[:, None]], axis=1)
         ids = np.full(len(positions), -1, np.int64)
-        for row, column in self._matches(positions):
-            track = self._tracks[row]
-            self._follow(track, positions[column])
+        for row, column in self._matches(expected, since_s, positions):
+            track, surprise = tracks[row], positions[column] - expected[row]
+            memory_s = np.array([_POSITION_MEMORY_S, _SPEED_MEMORY_S])
+            position_gain, speed_gain = 1 - np.exp(-since_s[row] / memory_s)
+            track.speed = track.speed + speed_gain * surprise / since_s[row]
+            track.position = expected[row] + position_gain * surprise
+            track.seen_s = time_s
             ids[column] = track.track_id
         for column in np.flatnonzero(ids < 0).tolist():
-            ids[column] = self._start(positions[column])
+            ids[column] = self._next_id
+            tracks.append(_TrackState(self._next_id, time_s, positions[column], np.zeros(3)))
+            self._next_id += 1
+        self._tracks = tracks
         return ids
 
-    def _since_s(self, track: _TrackState) -> float:
-        return self._time_s - track.seen_s
-
-    def _expected(self, track: _TrackState) -> _Floats:
-        moving_s = _COAST_S * (1 - np.exp(-self._since_s(track) / _COAST_S))
-        position: _Floats = track.position + moving_s * track.speed
-        return position
-
-    def _follow(self, track: _TrackState, seen: _Floats) -> None:
-        expected, since_s = self._expected(track), self._since_s(track)
-        surprise = seen - expected
-        memory_s = np.array([_POSITION_MEMORY_S, _SPEED_MEMORY_S])
-        position_gain, speed_gain = 1 - np.exp(-since_s / memory_s)
-        track.speed = track.speed + speed_gain * surprise / since_s
-        track.position = expected + position_gain * surprise
-        track.seen_s = self._time_s
-
-    def _matches(self, positions: _Floats) -> list[tuple[int, int]]:
-        """Pairs of (track, face) that belong together."""
-        expected = np.array([self._expected(t) for t in self._tracks]).reshape(-1, 3)
-        since_s = np.array([self._since_s(t) for t in self._tracks])
-        unlike = misfit(expected, positions)
-        allowed = unlike < (_MISFIT_AT_ONCE + _MISFIT_PER_S * since_s)[:, None]
+    def _matches(
+        self, expected: list[_Floats], since_s: list[float], positions: _Floats
+    ) -> list[tuple[int, int]]:
+        """Pair the tracks, where they are expected, with the faces at positions (M, 3)."""
+        # What does not fit: distance in face sizes, plus the logarithm of the ratio of sizes.
+        where = np.array(expected).reshape(-1, 3)
+        difference = where[:, None] - positions[None]
+        size = np.exp((where[:, None, 2] + positions[None, :, 2]) / 2)
+        distance = np.hypot(difference[..., 0], difference[..., 1]) / size
+        unlike = distance + np.abs(difference[..., 2])
+        allowed = unlike < (_MISFIT_AT_ONCE + _MISFIT_PER_S * np.array(since_s))[:, None]
         # One prize for every pair, or a long unseen track, allowed more, would win the prize.
         prize = _MISFIT_AT_ONCE + _MISFIT_PER_S * self.gap_s
         cost = np.where(allowed, unlike - prize, 0)
         return [(i, j) for i, j in least_assignment(cost) if allowed[i, j]]
 
-    def _start(self, position: _Floats) -> int:
-        self._tracks.append(_TrackState(self._next_id, self._time_s, position, np.zeros(3)))
-        self._next_id += 1
-        return self._next_id - 1
-
-
-def _positions(detections: Detections) -> _Floats:
-    """Centre x, centre y, logarithm of size of each box, shape (N, 3)."""
-    boxes = detections.boxes.astype(np.float64)
-    size = np.sqrt(np.maximum(boxes[:, 2] * boxes[:, 3], 1e-6))
-    centre = boxes[:, :2] + boxes[:, 2:] / 2
-    return np.concatenate([centre, np.log(size)[:, None]], axis=1)
-
-
-def misfit(one: _Floats, other: _Floats) -> _Floats:
-    """Distance in face sizes plus the logarithm of the ratio of sizes, for every pair.
-
-    Args:
-        one: Centre x, centre y, logarithm of size, shape (N, 3).
-        other: Likewise, shape (M, 3).
-
-    Returns:
-        Shape (N, M), 0 where two are equal.
-    """
-    difference = one[:, None] - other[None]
-    size = np.exp((one[:, None, 2] + other[None, :, 2]) / 2)
-    distance = np.hypot(difference[..., 0], difference[..., 1]) / size
-    result: _Floats = distance + np.abs(difference[..., 2])
-    return result
-
 
 def least_assignment(cost: _Floats) -> list[tuple[int, int]]:
-    """Pairs (row, column), as many as the shorter side has, of least total cost.
+    """Pair rows with columns, as many as the shorter side has, at least total cost.
 
     The Hungarian method: rows are added one at a time, each along the cheapest path that
     reassigns the earlier ones.
 
     Args:
         cost: Finite costs, shape (N, M).
+
+    Returns:
+        The pairs, in order of their rows.
+
+    >>> least_assignment(np.array([[1.0, 2.0], [1.0, 9.0]]))
+    [(0, 1), (1, 0)]
     """
     if cost.shape[0] > cost.shape[1]:
         return sorted((i, j) for j, i in least_assignment(cost.T))
@@ -209,7 +188,18 @@ _ROUNDING_S = 1e-3
 
 
 def period(time_s: NDArray[np.float64], length_s: float) -> IntArray:
-    """Number the periods of so many seconds that moments lie in, from 0."""
+    """Number the periods that moments lie in, from 0.
+
+    Args:
+        time_s: Moments in seconds, any shape.
+        length_s: Seconds of a period.
+
+    Returns:
+        Numbers of the same shape; a moment up to 1 ms before a period's start belongs to it.
+
+    >>> period(np.array([0.0, 0.1, 0.1996, 0.2]), 0.2).tolist()
+    [0, 0, 1, 1]
+    """
     number: IntArray = np.floor((time_s + _ROUNDING_S) / length_s).astype(np.int64)
     return number
 

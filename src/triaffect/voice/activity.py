@@ -51,27 +51,42 @@ MOST = 4.0
 
 
 def describe(spectra: FloatArray) -> FloatArray:
-    """Numbers by which a voice is known.
+    """Describe stretches by the numbers that tell a voice from other sounds; see the module.
 
     Args:
         spectra: Log-mel spectra, shape (N, 100, 64).
 
     Returns:
-        Finite numbers that do not depend on level, shape (N, F).
+        Finite numbers that do not depend on level, shape (N, 55): the 42 powers, the spectrum's
+        5 coefficients, and the 8 of the loud rows, float32.
+
+    >>> spectra = np.random.default_rng(0).normal(-8, 2, (3, 100, 64)).astype(np.float32)
+    >>> describe(spectra).shape
+    (3, 55)
+    >>> bool(np.allclose(describe(spectra), describe(spectra - 2), atol=1e-3))
+    True
     """
     loudest = spectra.max(axis=(1, 2), keepdims=True)
     level = np.maximum(spectra - loudest, np.float32(-_RANGE))
-    return np.concatenate([_ripples(level), _course(level)], axis=1)
+    ripples = _ALONG_TIME @ (level @ _ALONG_BANDS)
+    power = np.add.reduceat(ripples * ripples, _CHANGES[:-1], axis=1)
+    power = np.add.reduceat(power, _RIPPLES[:-1], axis=2) / _SIZES
+    pooled = np.log(power + _LEAST).reshape(len(level), _SIZES.size)
+    color = ripples[:, 0, 1:_COLOURS]
+    return np.concatenate([pooled, color, _describe_course(level)], axis=1)
 
 
 def voice_scores(spectra: FloatArray) -> FloatArray:
-    """How surely stretches hold a voice: log odds, `NOTHING` for silence.
+    """Judge how surely stretches hold a voice: log odds, `NOTHING` for silence.
 
     Args:
         spectra: Log-mel spectra, shape (N, 100, 64).
 
     Returns:
-        Shape (N,); above 0 it is rather a voice.
+        Shape (N,), float32; above 0 it is rather a voice.
+
+    >>> voice_scores(np.full((1, ROWS, BANDS), FLOOR, np.float32)).tolist()
+    [-20.0]
     """
     net = _network()
     standard = np.clip((describe(spectra) - net["mean"]) / net["spread"], -MOST, MOST)
@@ -93,7 +108,14 @@ class Seconds:
         self._held = np.full((ROWS - HOP_ROWS, BANDS), FLOOR, np.float32)
 
     def push(self, chunk: FloatArray) -> Iterator[FloatArray]:
-        """Take samples (N,) at 16,000 a second; yield the stretches (n, 100, 64) they complete."""
+        """Take the next samples and yield the stretches that they complete.
+
+        Args:
+            chunk: Mono at 16,000 samples/s in [-1, 1], shape (samples,).
+
+        Yields:
+            Log-mel spectra, shape (n, 100, 64).
+        """
         for rows in self._spectrum.push(chunk):
             yield self._cut(rows)
 
@@ -111,18 +133,8 @@ class Seconds:
         return np.stack(whole) if whole else np.empty((0, ROWS, BANDS), np.float32)
 
 
-def _ripples(level: FloatArray) -> FloatArray:
-    """Power of the cosine transform, pooled, and the mean spectrum's colour: (N, 42 + 5)."""
-    both = _ALONG_TIME @ (level @ _ALONG_BANDS)
-    power = np.add.reduceat(both * both, _CHANGES[:-1], axis=1)
-    power = np.add.reduceat(power, _RIPPLES[:-1], axis=2) / _SIZES
-    colour = both[:, 0, 1:_COLOURS]
-    pooled = np.log(power + _LEAST).reshape(len(level), _SIZES.size)
-    return np.concatenate([pooled, colour], axis=1)
-
-
-def _course(level: FloatArray) -> FloatArray:
-    """What the loud rows are like and how they follow each other: (N, 8)."""
+def _describe_course(level: FloatArray) -> FloatArray:
+    """Describe what the loud rows are like and how they follow each other: (N, 8)."""
     loud = level.max(axis=2)
     active = loud > -_ACTIVE
     share = active.mean(axis=1)

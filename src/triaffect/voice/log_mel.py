@@ -38,19 +38,26 @@ _NEED = (_BLOCK - 1) * _HOP + _FRAME
 
 
 def log_mel(sound: FloatArray) -> FloatArray:
-    """Log-mel spectrum of a whole sound.
+    """Compute the log-mel spectrum of a whole sound.
 
     Args:
         sound: Mono at 16,000 samples/s in [-1, 1], shape (samples,).
 
     Returns:
-        Shape (ceil(samples / 160), 64).
+        Shape (ceil(samples / 160), 64), float32; row i stands for 10·i to 10·(i + 1) ms.
+
+    >>> silence = log_mel(np.zeros(1601, np.float32))
+    >>> silence.shape, silence.max().round(4) == np.float32(FLOOR).round(4)
+    ((11, 64), np.True_)
     """
     return np.concatenate([np.empty((0, BANDS), np.float32), *log_mel_stream([sound])])
 
 
 def log_mel_stream(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    """Log-mel spectrum of a sound that comes in chunks of any size, in bounded memory.
+    """Compute the log-mel spectrum of a sound that comes in chunks, in bounded memory.
+
+    Args:
+        chunks: Mono at 16,000 samples/s in [-1, 1], shape (samples,) each, of any size.
 
     Yields:
         Consecutive rows, shape (T, 64); together equal to `log_mel` of the joined chunks.
@@ -62,7 +69,7 @@ def log_mel_stream(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
 
 
 class LogMel:
-    """Log-mel spectrum of a sound that is pushed chunk by chunk, for one who watches it go by.
+    """Computes the log-mel spectrum of a sound that is pushed chunk by chunk.
 
     Blocks of rows are cut at the same places whatever the chunks: 100 rows each, the last fewer.
     """
@@ -72,7 +79,14 @@ class LogMel:
         self._samples = self._rows = 0
 
     def push(self, chunk: FloatArray) -> Iterator[FloatArray]:
-        """Take samples (N,); yield the blocks, shape (100, 64), that they complete."""
+        """Take the next samples and yield the rows that they complete.
+
+        Args:
+            chunk: Mono at 16,000 samples/s in [-1, 1], shape (samples,).
+
+        Yields:
+            Blocks of rows, shape (100, 64), float32.
+        """
         self._samples += len(chunk)
         self._held = np.concatenate([self._held, chunk])
         while len(self._held) >= _NEED:
@@ -85,21 +99,17 @@ class LogMel:
             yield self._next()[:left]
 
     def _next(self) -> FloatArray:
-        block = _block(self._held[:_NEED])
+        """Compute the next block of rows, shape (100, 64), and let its samples go."""
+        frames = np.lib.stride_tricks.sliding_window_view(self._held[:_NEED], _FRAME)[::_HOP]
+        spectrum = np.fft.rfft(frames * _HANN, _FFT)
+        power = spectrum.real**2 + spectrum.imag**2
         self._held = self._held[_BLOCK * _HOP :]
         self._rows += _BLOCK
-        return block
-
-
-def _block(sound: FloatArray) -> FloatArray:
-    frames = np.lib.stride_tricks.sliding_window_view(sound, _FRAME)[::_HOP]
-    spectrum = np.fft.rfft(frames * _HANN, _FFT)
-    power = spectrum.real**2 + spectrum.imag**2
-    return np.log(power @ _TRIANGLES + np.float32(_OFFSET))
+        return np.log(power @ _TRIANGLES + np.float32(_OFFSET))
 
 
 def _triangles() -> FloatArray:
-    """Weight of each of the FFT's 257 powers in each band, shape (257, 64)."""
+    """Compute the weight of each of the FFT's 257 powers in each band, shape (257, 64)."""
     low, high = 2595 * np.log10(1 + np.array([_LOWEST_HZ, _HIGHEST_HZ]) / 700)
     edges_hz = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
     bins_hz = np.arange(_FFT // 2 + 1) * (RATE / _FFT)

@@ -71,24 +71,25 @@ class VoiceRows(FeatureSeries):
         return VoiceRows(self.values[rows], self.times_s[rows], self.active[rows])
 
 
+@dataclass(frozen=True)
 class VoiceStream:
     """Runs a voice network over one sound, remembering no more than a window of it.
 
     Iterating yields `VoiceRows` in order of time, as soon as their sound has arrived.
 
-    Args:
+    Attributes:
         network: The network.
         chunks: The sound in chunks of any size, mono at the network's rate.
     """
 
-    def __init__(self, network: VoiceNetwork, chunks: Iterable[FloatArray]) -> None:
-        self._network, self._chunks = network, chunks
+    network: VoiceNetwork
+    chunks: Iterable[FloatArray]
 
     def __iter__(self) -> Iterator[VoiceRows]:
         """Yield the rows."""
-        window, activity = self._network.spec.window, VoiceActivity(self._network.spec.rate)
+        window, activity = self.network.spec.window, VoiceActivity(self.network.spec.rate)
         assert window is not None  # noqa: S101 - every voice extractor has one
-        for series in self._network.stream(activity.watch(self._chunks)):
+        for series in self.network.stream(activity.watch(self.chunks)):
             active = activity.active(series.times_s, window)
             yield VoiceRows(series.values, series.times_s, active)
             if len(series.times_s):
@@ -110,7 +111,14 @@ class VoiceActivity:
         self._likeness = _Likeness() if rate == RATE else None
 
     def watch(self, chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        """Pass chunks of any size on, noting what they sound like."""
+        """Pass a sound on, noting what it sounds like.
+
+        Args:
+            chunks: Mono in [-1, 1], shape (samples,) each, of any size.
+
+        Yields:
+            The same chunks, each after it has been noted.
+        """
         for chunk in chunks:
             self._loudness.add(chunk)
             if self._likeness:
@@ -121,13 +129,21 @@ class VoiceActivity:
             self._likeness.end()
 
     def active(self, time_s: NDArray[np.float64], window: Window) -> BoolArray:
-        """Say whether a voice sounds in the windows of moments (N,) whose sound has passed."""
+        """Judge whether a voice sounds in the windows of moments.
+
+        Args:
+            time_s: The moments in seconds, shape (N,); the sound of their windows has passed.
+            window: Its span, which ends at the moment if it is causal, else has it in its middle.
+
+        Returns:
+            Shape (N,).
+        """
         start_s = time_s - (window.span_s if window.causal else window.span_s / 2)
         loud = self._loudness.active(start_s, window.span_s)
         return loud & self._likeness.active(start_s, window.span_s) if self._likeness else loud
 
     def forget(self, before_s: float) -> None:
-        """Drop what lies before this time."""
+        """Drop what lies before this time; no later window may reach there."""
         self._loudness.forget(before_s)
         if self._likeness:
             self._likeness.forget(before_s)
