@@ -28,8 +28,9 @@ from triaffect.corpora.aff_wild2_files import (
     read_image_labels,
 )
 from triaffect.corpora.aff_wild2_layout import find_layout
-from triaffect.corpora.frame_clock import FrameClock, even_clock
+from triaffect.corpora.frame_clock import FrameClock
 from triaffect.corpora.rows import (
+    DEFAULT_RATE,
     MULTI_TASK_SET,
     Key,
     TaskLabels,
@@ -39,6 +40,7 @@ from triaffect.corpora.rows import (
 )
 from triaffect.errors import AnnotationError, MediaError
 from triaffect.media.probe import read_image
+from triaffect.media.video import VideoFrames
 from triaffect.tasks.expression import EXPRESSION, one_hot
 from triaffect.types import (
     IntArray,
@@ -81,25 +83,40 @@ class AffWild2:
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Whether the folder holds crops or annotation files."""
-        return root.is_dir() and find_layout(root).has_any
+        """Return whether a folder holds crops or annotation files of this form."""
+        if not root.is_dir():
+            return False
+        layout = find_layout(root)
+        return bool(layout.crops or layout.single or layout.multi)
 
     def sources(self) -> list[Source]:
         """List the videos that have crops or labels, sorted by id."""
         names = self._layout.crops.keys() | self._layout.single.keys()
         for multi in self._multi.values():
             names |= multi.names
-        return [self._source(name) for name in sorted(names)]
+        sources = []
+        for name in sorted(names):
+            images, raw = self._layout.crops.get(name), self._layout.raw_video(name)
+            source_id = f"{self.name}/{name}"
+            sources.append(Source(source_id, SourceKind.IMAGES, images, video=raw, sound=raw))
+        return sources
 
     def moments(self, source: Source) -> Moments:
-        """Labels of one video in all its label sets, up to the end of its raw video.
+        """Read the labels of one video in all its label sets, up to the end of its raw video.
+
+        Args:
+            source: One of `sources`.
+
+        Returns:
+            A row for each labeled frame of each label set; a frame that has labels in several
+            sets has a row in each.
 
         Raises:
             AnnotationError: A file of this video is wrong, or a line of a multi-task file
                 that names it.
             MediaError: Its raw video is there but cannot be read.
         """
-        name, clock = self._name(source), self.clock(source)
+        name, clock = source.source_id.removeprefix(f"{self.name}/"), self.clock(source)
         parts = []
         for (key, split), path in self._layout.single.get(name, {}).items():
             file_format = SINGLE_TASK_FORMATS[key]
@@ -115,15 +132,29 @@ class AffWild2:
         return join_moments(parts)
 
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield 0-based frame number and crop (H, W, 3); a broken crop is as if not there."""
-        for number, path in _numbered_images(source.images):
+        """Yield the crops of one video in order; a broken one is left out, with a log line.
+
+        Args:
+            source: One of `sources`.
+
+        Yields:
+            0-based frame number, and RGB pixels, uint8, shape (H, W, 3). Of two files with the
+            same number, which may be written with any number of digits, the first counts.
+        """
+        images: dict[int, Path] = {}
+        for path in sorted(source.images.iterdir()) if source.images else []:
+            if _IMAGE.fullmatch(path.name) and int(path.stem) > 0:
+                first = images.setdefault(int(path.stem), path)
+                if first != path:
+                    _LOG.warning("left out: %s, the image is there as %s", path, first.name)
+        for number, path in sorted(images.items()):
             try:
                 yield number - 1, read_image(path)
             except MediaError as error:
                 _LOG.warning("left out: %s", error)
 
     def frame_rate(self, source: Source) -> float:
-        """Average frames/s of the raw video; 30 where there is none.
+        """Return the average frames/s of the raw video; 30 where there is none.
 
         Raises:
             MediaError: There is one, but it cannot be read.
@@ -131,25 +162,20 @@ class AffWild2:
         return source_frame_rate(source)
 
     def clock(self, source: Source) -> FrameClock:
-        """Frames at that rate, from the first of the raw video on.
+        """Return the clock of frames at that rate, from the first of the raw video on.
 
         Raises:
             MediaError: The raw video cannot be read.
         """
-        return even_clock(source)
+        if source.video is None:
+            return FrameClock(DEFAULT_RATE)
+        info = VideoFrames(source.video).info
+        return FrameClock(info.frame_rate, info.start_s, length_s=info.duration_s)
 
     def problems(self) -> list[AnnotationError]:
         """List what is there twice, and of each file the first wrong line that names no video."""
         lines = [problem for multi in self._multi.values() if (problem := multi.problem(""))]
         return self._layout.problems + lines
-
-    def _source(self, name: str) -> Source:
-        raw = self._layout.raw_video(name)
-        images = self._layout.crops.get(name)
-        return Source(f"{self.name}/{name}", SourceKind.IMAGES, images, video=raw, sound=raw)
-
-    def _name(self, source: Source) -> str:
-        return source.source_id.removeprefix(f"{self.name}/")
 
     @cached_property
     def _multi(self) -> Mapping[Split, _MultiTaskFile]:
@@ -169,6 +195,16 @@ class AffWild2:
         if clock.length_s is not None:  # an average rate may be a little off at the end
             labeled &= clock.times(frames) < clock.length_s + END_SLACK_S
         frames, labels = frames[labeled], labels.take(labeled)
+        columns = np.array(file_format.tasks)
+        by_task = {
+            key: TaskLabels(labels.values[:, columns == key], labels.valid[:, columns == key])
+            for key in dict.fromkeys(file_format.tasks)
+        }
+        if EXPRESSION.key in by_task:  # one number in the file, a distribution in the table
+            number = by_task[EXPRESSION.key]
+            classes = one_hot(number.values[:, 0].astype(np.int64))
+            valid = np.repeat(number.valid, EXPRESSION.width, axis=1)
+            by_task[EXPRESSION.key] = TaskLabels(classes, valid)
         keys: dict[str, Key] = {
             "source": f"{self.name}/{name}",
             "person": f"{self.name}/{name}",
@@ -178,7 +214,7 @@ class AffWild2:
             "split": split,
             "label_set": label_set,
         }
-        return build_moments(len(frames), keys, _by_task(file_format, labels), self._origin)
+        return build_moments(len(frames), keys, by_task, self._origin)
 
 
 class _MultiTaskFile:
@@ -192,7 +228,10 @@ class _MultiTaskFile:
         try:
             self._lines = read_image_labels(path)
         except AnnotationError as unreadable:
-            self._lines = ImageLabels.nothing_but(unreadable)
+            none = np.empty(0, np.int64)
+            labels = TaskLabels.from_nan(np.empty((0, len(MULTI_TASK_FORMAT.values)), np.float32))
+            problems = [("", unreadable)]
+            self._lines = ImageLabels(np.empty(0, np.object_), none, none, labels, problems)
         self._problems: defaultdict[str, list[AnnotationError]] = defaultdict(list)
         for video, error in self._lines.problems:
             self._problems[video].append(error)
@@ -234,30 +273,3 @@ class _MultiTaskFile:
                 where=f"{self._path}:{self._lines.line[rows[row]]}",
             )
         return unique, chosen
-
-
-def _numbered_images(folder: Path | None) -> Iterator[tuple[int, Path]]:
-    """Images of a folder by their 1-based number, of any number of digits, in its order."""
-    paths = sorted(folder.iterdir()) if folder else []
-    images: dict[int, Path] = {}
-    for path in paths:
-        if _IMAGE.fullmatch(path.name) and int(path.stem) > 0:
-            first = images.setdefault(int(path.stem), path)
-            if first != path:
-                _LOG.warning("left out: %s, the image is there as %s", path, first.name)
-    yield from sorted(images.items())
-
-
-def _by_task(file_format: FileFormat, labels: TaskLabels) -> dict[str, TaskLabels]:
-    """A file's numbers by task; expression becomes a distribution."""
-    keys = np.array(file_format.tasks)
-    split = {
-        key: TaskLabels(labels.values[:, keys == key], labels.valid[:, keys == key])
-        for key in dict.fromkeys(file_format.tasks)
-    }
-    if EXPRESSION.key in split:
-        number = split[EXPRESSION.key]
-        classes = one_hot(number.values[:, 0].astype(np.int64))
-        valid = np.repeat(number.valid, EXPRESSION.width, axis=1)
-        split[EXPRESSION.key] = TaskLabels(classes, valid)
-    return split

@@ -85,12 +85,6 @@ class FileFormat:
         return ["image"] * self.has_image + [each.name for each in self.values]
 
 
-def _joined(header: str, *formats: FileFormat) -> FileFormat:
-    values = tuple(each for file_format in formats for each in file_format.values)
-    tasks = tuple(key for file_format in formats for key in file_format.tasks)
-    return FileFormat(header, values, tasks, has_image=True)
-
-
 _unit = partial(ValueRule, missing=-1, low=0, high=1, whole=True)
 _VA = FileFormat(
     "valence,arousal",
@@ -108,7 +102,12 @@ _AU = FileFormat(
     (ACTION_UNITS.key,) * len(ACTION_UNITS.columns),
 )
 SINGLE_TASK_FORMATS = {VALENCE_AROUSAL.key: _VA, EXPRESSION.key: _EXPR, ACTION_UNITS.key: _AU}
-MULTI_TASK_FORMAT = _joined("image,valence,arousal,expression,aus", _VA, _EXPR, _AU)
+MULTI_TASK_FORMAT = FileFormat(
+    "image,valence,arousal,expression,aus",
+    _VA.values + _EXPR.values + _AU.values,
+    _VA.tasks + _EXPR.tasks + _AU.tasks,
+    has_image=True,
+)
 
 
 class ImageLabels(NamedTuple):
@@ -128,13 +127,6 @@ class ImageLabels(NamedTuple):
     labels: TaskLabels
     problems: list[tuple[str, AnnotationError]]
 
-    @staticmethod
-    def nothing_but(error: AnnotationError) -> ImageLabels:
-        """No lines, and one problem that names no video."""
-        none = np.empty(0, np.int64)
-        labels = TaskLabels.from_nan(np.empty((0, len(MULTI_TASK_FORMAT.values)), np.float32))
-        return ImageLabels(np.empty(0, np.object_), none, none, labels, [("", error)])
-
 
 class _Lines(NamedTuple):
     labels: TaskLabels
@@ -144,6 +136,10 @@ class _Lines(NamedTuple):
 
 def read_frames(path: Path, file_format: FileFormat) -> TaskLabels:
     """Read a single-task file, in which data line n is frame n - 1.
+
+    Args:
+        path: The file.
+        file_format: One of `SINGLE_TASK_FORMATS`.
 
     Returns:
         The numbers of each frame and which of them are annotated, shape (frames, K).
@@ -160,6 +156,12 @@ def read_frames(path: Path, file_format: FileFormat) -> TaskLabels:
 
 def read_image_labels(path: Path) -> ImageLabels:
     """Read a multi-task file, whose lines name a video and an image of it.
+
+    Args:
+        path: The file, of the form `MULTI_TASK_FORMAT`.
+
+    Returns:
+        The lines that are right, in the file's order; the same image may be named twice.
 
     Raises:
         AnnotationError: The file has no right header, is empty or is not text. Single wrong
@@ -185,6 +187,12 @@ def read_test_list(path: Path) -> list[str]:
 
     A trailing comma is allowed. A first line is a header if it begins with "image" and is none.
 
+    Args:
+        path: The file.
+
+    Returns:
+        Each image as ``video/number.jpg``, as written there.
+
     Raises:
         AnnotationError: The file is empty or not text, or a line is not an image of a video.
     """
@@ -203,7 +211,11 @@ def read_test_list(path: Path) -> list[str]:
 
 
 def blame_first(errors: Sequence[AnnotationError]) -> AnnotationError:
-    """The first of a file's errors, telling how many follow."""
+    """Return the first of a file's errors, with a remedy that says how many follow.
+
+    Args:
+        errors: Of one file, in the order of its lines; at least one.
+    """
     first = errors[0]
     if len(errors) == 1:
         return first
@@ -297,36 +309,27 @@ def _numbers(fields: list[str], file_format: FileFormat) -> list[float]:
     """The numbers of a line; NaN for what is none, and for a whole line of another length."""
     if len(fields) != len(file_format.names):
         return [math.nan] * len(file_format.values)
-    return [_number(field) for field in fields[file_format.has_image :]]
+    texts = [field.strip(_BLANKS) for field in fields[file_format.has_image :]]
+    return [float(text) if _NUMBER.fullmatch(text) else math.nan for text in texts]
 
 
 def _mistake(
     fields: list[str], file_format: FileFormat, column: int, where: str
 ) -> AnnotationError:
-    if len(fields) != len(file_format.names):
-        expected = f"{_values(len(file_format.names))} ({', '.join(file_format.names)})"
-        return AnnotationError(expected, _count(fields, file_format), where=where)
-    got = _shown(fields[file_format.has_image + column].strip(_BLANKS))
-    return AnnotationError(str(file_format.values[column]), got, where=where)
+    """Say what is wrong with a line: how many values it has, or the one in that column."""
+    names = file_format.names
+    if len(fields) == len(names):
+        got = _shown(fields[file_format.has_image + column].strip(_BLANKS))
+        return AnnotationError(str(file_format.values[column]), got, where=where)
+    needed, count = (f"{n} value{'' if n == 1 else 's'}" for n in (len(names), len(fields)))
+    units = len(fields) - len(names) + file_format.tasks.count(ACTION_UNITS.key)
+    got = count if any(fields) else "a blank line"
+    got += f" ({units} action units)" if units > len(ACTION_UNITS.columns) else ""
+    return AnnotationError(f"{needed} ({', '.join(names)})", got, where=where)
 
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
-
-
-def _count(fields: list[str], file_format: FileFormat) -> str:
-    got = _values(len(fields)) if any(fields) else "a blank line"
-    units = len(fields) - len(file_format.names) + file_format.tasks.count(ACTION_UNITS.key)
-    return f"{got} ({units} action units)" if units > len(ACTION_UNITS.columns) else got
-
-
-def _values(count: int) -> str:
-    return f"{count} value" if count == 1 else f"{count} values"
-
-
-def _number(field: str) -> float:
-    text = field.strip(_BLANKS)
-    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def _split_images(images: pa.Array) -> tuple[NDArray[np.object_], IntArray]:

@@ -72,13 +72,19 @@ class Layout:
     multi: dict[Split, Path] = field(default_factory=dict)
     problems: list[AnnotationError] = field(default_factory=list)
 
-    @property
-    def has_any(self) -> bool:
-        """Whether there is anything to read."""
-        return bool(self.crops or self.single or self.multi)
-
     def raw_video(self, name: str) -> Path | None:
-        """The raw video behind a name; the two people of a twin video share theirs."""
+        """Find the raw video behind a name; the two people of a twin video share theirs.
+
+        Args:
+            name: Name of a source: a video's, maybe with one of `TWIN_SUFFIXES`.
+
+        Returns:
+            Its file; None if there is none.
+
+        Examples:
+            >>> Layout(raw={"a": Path("a.mp4")}).raw_video("a_left").name
+            'a.mp4'
+        """
         for suffix in ("", *TWIN_SUFFIXES):
             if name.endswith(suffix) and (path := self.raw.get(name.removesuffix(suffix))):
                 return path
@@ -86,7 +92,15 @@ class Layout:
 
 
 def find_layout(root: Path) -> Layout:
-    """List the files of an Aff-Wild2 folder."""
+    """List the files of an Aff-Wild2 folder; none of them is opened.
+
+    Args:
+        root: The corpus's folder, or its folder of crops.
+
+    Returns:
+        What is there, empty where nothing is. Of files and folders that are there twice, the first
+        is listed, and each other one is among the problems.
+    """
     layout = Layout()
     if root.name.startswith(CROPS_PREFIX):
         _add_crops(layout, root)
@@ -97,9 +111,10 @@ def find_layout(root: Path) -> Layout:
         for folder in _folders(base, CROPS_PREFIX):
             _add_crops(layout, folder)
         for folder in [base, *_folders(base, VIDEO_FOLDERS)]:
-            _add_raw_videos(layout, folder)
-        _add_single_task_files(layout, base)
-        _add_multi_task_files(layout, base)
+            for path in _visible(folder):
+                if path.suffix.lower() in VIDEO_SUFFIXES:
+                    _add(layout, layout.raw, path.stem, path)
+        _add_annotations(layout, base)
     return layout
 
 
@@ -119,21 +134,13 @@ def _add_crops(layout: Layout, folder: Path) -> None:
         _add(layout, layout.crops, each.name, each)
 
 
-def _add_raw_videos(layout: Layout, folder: Path) -> None:
-    for path in _visible(folder):
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            _add(layout, layout.raw, path.stem, path)
-
-
-def _add_single_task_files(layout: Layout, base: Path) -> None:
+def _add_annotations(layout: Layout, base: Path) -> None:
+    """Add the single-task files and the multi-task files of one folder."""
     for challenge, key in CHALLENGES.items():
         for folder, split in SPLIT_FOLDERS.items():
             for path in _visible(base / challenge / folder):
                 if path.suffix.lower() == ".txt":
                     _add(layout, layout.single.setdefault(path.stem, {}), (key, split), path)
-
-
-def _add_multi_task_files(layout: Layout, base: Path) -> None:
     for name, split in MULTI_TASK_FILES.items():
         for path in (base / name, base / MULTI_TASK_FOLDER / name):
             if path.is_file():

@@ -41,7 +41,14 @@ class Corpus(Protocol):
         """List the sources, sorted by id."""
 
     def moments(self, source: Source) -> Moments:
-        """Labels of one source, in all label sets.
+        """Read the labels of one source, in all label sets.
+
+        Args:
+            source: One of `sources`.
+
+        Returns:
+            A row a moment and label set, as `triaffect.corpora.rows.build_moments` makes them;
+            no rows where nothing is labeled.
 
         Raises:
             AnnotationError: A label file of this source is wrong; ``where`` is ``file:line``.
@@ -49,17 +56,17 @@ class Corpus(Protocol):
         """
 
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield 0-based frame number and RGB image (H, W, 3); nothing where there are none."""
+        """Yield 0-based frame number and RGB image (H, W, 3), uint8; nothing without images."""
 
     def frame_rate(self, source: Source) -> float:
-        """Frames/s of the source's frame numbers.
+        """Return the frames/s of the source's frame numbers.
 
         Raises:
             MediaError: The video that would tell cannot be read.
         """
 
     def clock(self, source: Source) -> FrameClock:
-        """Which frame is shown when.
+        """Return the clock of the source: which frame is shown when.
 
         Raises:
             MediaError: The video that would tell cannot be read.
@@ -70,9 +77,13 @@ class Corpus(Protocol):
 
 
 def is_stills(corpus: Corpus, source: Source) -> bool:
-    """Whether a source is a set of unrelated pictures, in no order.
+    """Return whether a source is a set of unrelated pictures, in no order.
 
     Pictures that no video binds together and that are still to be aligned are no sequence.
+
+    Args:
+        corpus: Whose source it is.
+        source: One of its sources.
     """
     return source.kind is SourceKind.IMAGES and source.video is None and not corpus.aligned
 
@@ -125,6 +136,12 @@ def find_reader(name: str) -> Any:  # noqa: ANN401 - a class that makes a Corpus
 
     It is made from the corpus's path; ``description`` states what it reads, and the class method
     ``recognizes(root)`` returns whether a path is of that form.
+
+    Args:
+        name: Name of an entry point, or a dotted path such as ``"my_module:MyCorpus"``.
+
+    Returns:
+        The class.
 
     Raises:
         PluginError: It is missing, fails on import, or lacks one of these.

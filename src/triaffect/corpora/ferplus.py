@@ -26,7 +26,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.corpora.frame_clock import FrameClock
+from triaffect.corpora.frame_clock import EvenlyNumbered
 from triaffect.corpora.rows import DEFAULT_RATE, MEANING, Key, TaskLabels, build_moments, fold_votes
 from triaffect.errors import AnnotationError
 from triaffect.tasks.expression import EXPRESSION
@@ -50,7 +50,7 @@ class FerPlusArrays(NamedTuple):
     split: NDArray[np.str_]
 
 
-class FerPlus:
+class FerPlus(EvenlyNumbered):
     """Reader of FER+.
 
     Args:
@@ -68,7 +68,7 @@ class FerPlus:
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Whether this is the array file or its folder."""
+        """Return whether a path is the array file, or its folder."""
         path = _array_file(root)
         return path.name == FILE_NAME and path.is_file()
 
@@ -77,7 +77,14 @@ class FerPlus:
         return [self._source]
 
     def moments(self, source: Source) -> Moments:
-        """Vote distributions of all rows that show an expression.
+        """Read the vote distributions of all rows that show an expression.
+
+        Args:
+            source: The one of `sources`.
+
+        Returns:
+            A row an image, whose frame is its row in the file; the ``p_`` columns are shares of
+            the votes.
 
         Raises:
             AnnotationError: The file lacks an array, or one has the wrong shape.
@@ -94,7 +101,7 @@ class FerPlus:
             "split": split[rows],
             "label_set": EXPRESSION.key,
         }
-        amounts = expression_votes(votes[rows], self._vote_columns)
+        amounts = expression_votes(votes[rows], self._arrays.vote_columns.tolist())
         labels = TaskLabels.from_nan(amounts / amounts.sum(1, keepdims=True))
         return build_moments(len(rows), keys, {EXPRESSION.key: labels}, LabelOrigin.HUMAN)
 
@@ -105,26 +112,9 @@ class FerPlus:
         for row in np.flatnonzero(self._split_and_keep[1]):
             yield int(row), np.repeat(images[row][:, :, None], 3, axis=2)
 
-    def frame_rate(self, source: Source) -> float:
-        """Frames/s that turn a row number into a time; only the numbering's sake."""
-        del source
-        return DEFAULT_RATE
-
-    def clock(self, source: Source) -> FrameClock:
-        """The clock of that numbering."""
-        return FrameClock(self.frame_rate(source))
-
-    def problems(self) -> list[AnnotationError]:
-        """List nothing: the file is the one source's."""
-        return []
-
     @cached_property
     def _arrays(self) -> FerPlusArrays:
         return read_arrays(self._path)
-
-    @property
-    def _vote_columns(self) -> list[str]:
-        return [str(name) for name in self._arrays.vote_columns]
 
     @cached_property
     def _digests(self) -> NDArray[np.uint64]:
@@ -138,13 +128,15 @@ class FerPlus:
     @cached_property
     def _split_and_keep(self) -> tuple[NDArray[np.str_], BoolArray]:
         """Split of each row and whether it is used, shapes (N,)."""
-        arrays = self._arrays
+        arrays, columns = self._arrays, self._arrays.vote_columns.tolist()
         test = arrays.split == _TEST_SPLIT
         validation = self._digests % VALIDATION_ONE_IN == 0
         split = np.where(validation, Split.VALIDATION, Split.TRAIN)
         split = np.where(test, Split.TEST, split)
         repeats_test = ~test & np.isin(self._digests, self._digests[test])
-        return split, _shows_expression(arrays.votes, self._vote_columns) & ~repeats_test
+        best = expression_votes(arrays.votes, columns).max(1)
+        none = arrays.votes[:, [columns.index(name) for name in NO_EXPRESSION]].max(1)
+        return split, (best > 0) & (best >= none) & ~repeats_test
 
 
 def _array_file(root: Path) -> Path:
@@ -152,21 +144,31 @@ def _array_file(root: Path) -> Path:
 
 
 def expression_votes(votes: NDArray[np.integer], columns: list[str]) -> FloatArray:
-    """Votes (N, 10) added up by the expression they mean, shape (N, 8); no others count."""
+    """Add up votes by the expression they mean; those for "unknown" and "NF" do not count.
+
+    Args:
+        votes: Number of votes, shape (N, 10).
+        columns: The file's name of each of the ten columns.
+
+    Returns:
+        Votes by expression, in the order of the task's columns, shape (N, 8).
+
+    Examples:
+        >>> expression_votes(np.array([[7, 2, 1]]), ["happiness", "contempt", "unknown"])
+        array([[0., 0., 0., 0., 7., 0., 0., 2.]], dtype=float32)
+    """
     named = [k for k, name in enumerate(columns) if name not in NO_EXPRESSION]
     return fold_votes(votes[:, named], [columns[k] for k in named])
 
 
-def _shows_expression(votes: NDArray[np.uint8], columns: list[str]) -> BoolArray:
-    """Whether an expression has votes, and no fewer than "unknown" or "not a face"."""
-    best = expression_votes(votes, columns).max(1)
-    none = votes[:, [columns.index(name) for name in NO_EXPRESSION]].max(1)
-    shows: BoolArray = (best > 0) & (best >= none)
-    return shows
-
-
 def read_arrays(path: Path) -> FerPlusArrays:
-    """Read the file.
+    """Read the array file whole; nothing pickled in it is run.
+
+    Args:
+        path: ``ferplus.npz``.
+
+    Returns:
+        Its four arrays, checked against each other.
 
     Raises:
         AnnotationError: It lacks an array, or one has the wrong shape or unknown names.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.corpora.rows import DEFAULT_RATE
+from triaffect.errors import AnnotationError
 from triaffect.media.frames_at import frame_times
-from triaffect.media.video import VideoFrames
 from triaffect.types import IntArray, Source
 
 _TIE = 1e-6
@@ -39,13 +39,37 @@ class FrameClock:
         return float(self.times_s[-1]) + 1 / self.rate
 
     def times(self, frames: IntArray) -> NDArray[np.float64]:
-        """Time of each frame, shape (N,); single times, where known, are known of all of them."""
+        """Compute when frames are shown.
+
+        Args:
+            frames: 0-based numbers, shape (N,); below F where the video tells single times, which
+                it then tells of all its frames.
+
+        Returns:
+            Seconds from the start of the source, shape (N,).
+
+        Examples:
+            >>> FrameClock(25.0).times(np.array([0, 5])).tolist()
+            [0.0, 0.2]
+        """
         if len(self.times_s):
             return np.asarray(self.times_s[frames], np.float64)
         return np.asarray(self.start_s + frames / self.rate, np.float64)
 
     def frames(self, times_s: NDArray[np.float64]) -> IntArray:
-        """The frame shown nearest to each time, shape (N,); none before the first."""
+        """Find the frame shown nearest to each time; the later of two that are as near.
+
+        Args:
+            times_s: Seconds from the start of the source, shape (N,).
+
+        Returns:
+            0-based numbers, shape (N,); 0 for a time before the first frame. Where no single
+            times are known, there is no last frame.
+
+        Examples:
+            >>> FrameClock(25.0).frames(np.array([-1.0, 0.21])).tolist()
+            [0, 5]
+        """
         if len(self.times_s):
             middles = (self.times_s[1:] + self.times_s[:-1]) / 2
             return np.searchsorted(middles, times_s + _TIE, "right").astype(np.int64)
@@ -53,7 +77,14 @@ class FrameClock:
         return np.maximum(frames, 0).astype(np.int64)
 
     def is_shown(self, times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether there is a picture at each time, give or take one frame, shape (N,)."""
+        """Return whether there is a picture at each time, give or take one frame.
+
+        Args:
+            times_s: Seconds from the start of the source, shape (N,).
+
+        Returns:
+            Shape (N,), bool; where no single times are known, any time after the start has one.
+        """
         shown = times_s > self.start_s - 1 / self.rate
         if len(self.times_s):
             shown &= times_s < self.end_s + 1 / self.rate
@@ -61,10 +92,16 @@ class FrameClock:
 
 
 def video_clock(video: Path) -> FrameClock:
-    """The clock of a video's own time stamps.
+    """Make the clock of a video's own time stamps.
+
+    Args:
+        video: The file; it is decoded where its packets do not tell the times.
+
+    Returns:
+        The clock; its rate is the average from the first frame to the last.
 
     Raises:
-        MediaError: It cannot be read.
+        MediaError: The video cannot be read.
     """
     times_s = frame_times(video)
     span_s = float(times_s[-1] - times_s[0])
@@ -72,13 +109,23 @@ def video_clock(video: Path) -> FrameClock:
     return FrameClock(rate, float(times_s[0]), times_s)
 
 
-def even_clock(source: Source) -> FrameClock:
-    """The clock of frames at a video's average rate; at `DEFAULT_RATE` where there is none.
+class EvenlyNumbered:
+    """What corpora share whose frame numbers only count their moments or pictures.
 
-    Raises:
-        MediaError: The source has a video, but that cannot be read.
+    No video tells when these are, so they are counted at `DEFAULT_RATE`, and every file belongs
+    to its source.
     """
-    if source.video is None:
+
+    def frame_rate(self, source: Source) -> float:
+        """Return the frames/s of the numbering, the same for every source."""
+        del source
+        return DEFAULT_RATE
+
+    def clock(self, source: Source) -> FrameClock:
+        """Return the clock of that numbering, from time 0 on, for every source."""
+        del source
         return FrameClock(DEFAULT_RATE)
-    info = VideoFrames(source.video).info
-    return FrameClock(info.frame_rate, info.start_s, length_s=info.duration_s)
+
+    def problems(self) -> list[AnnotationError]:
+        """List nothing: what is wrong with a file is its source's."""
+        return []

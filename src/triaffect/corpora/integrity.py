@@ -44,7 +44,7 @@ from triaffect.media.frames_at import SampledFrames
 from triaffect.media.probe import read_image
 from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
-from triaffect.types import CORPUS_SPLITS, BoolArray, Moments, Source, SourceKind, Split, Targets
+from triaffect.types import CORPUS_SPLITS, Moments, Source, SourceKind
 
 _ARRAY_SUFFIX = ".npz"
 """A file with an array of pictures."""
@@ -75,13 +75,13 @@ class ColumnSums:
         return max(self.squares / self.count - self.mean**2, 0) ** 0.5 if self.count else self.mean
 
     def add(self, labeled: NDArray[np.float64]) -> None:
-        """Add annotated values."""
+        """Add annotated values, shape (N,)."""
         self.count += len(labeled)
         self.total += float(labeled.sum())
         self.squares += float((labeled**2).sum())
 
     def to_json(self) -> dict[str, float]:
-        """Count, mean and deviation; there must be a value."""
+        """Return count, mean and deviation, rounded to six decimals; there must be a value."""
         mean, deviation = round(self.mean, 6), round(self.deviation, 6)
         return {"count": self.count, "mean": mean, "deviation": deviation}
 
@@ -128,7 +128,7 @@ class LabelReport:
     @property
     def shared_people(self) -> dict[str, list[str]]:
         """Splits of the people who occur in more than one."""
-        return _in_several_splits(self.people)
+        return {name: sorted(its) for name, its in sorted(self.people.items()) if len(its) > 1}
 
     @property
     def alike_people(self) -> list[list[str]]:
@@ -141,7 +141,7 @@ class LabelReport:
     @property
     def shared_videos(self) -> dict[str, list[str]]:
         """Splits of the videos that occur in more than one."""
-        return _in_several_splits(self.videos)
+        return {name: sorted(its) for name, its in sorted(self.videos.items()) if len(its) > 1}
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -169,10 +169,6 @@ class LabelReport:
         }
 
 
-def _in_several_splits(splits: dict[str, set[str]]) -> dict[str, list[str]]:
-    return {name: sorted(its) for name, its in sorted(splits.items()) if len(its) > 1}
-
-
 def _group_by_split(values: Mapping[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:
     """Values by name and split, without those that are nothing."""
     grouped: defaultdict[str, dict[str, Any]] = defaultdict(dict)
@@ -193,11 +189,20 @@ def check_labels(
         corpus: The corpus.
         progress: Called after each source: sources done, sources in all, its id.
         tasks: The tasks whose labels are counted; None for all that are available.
+
+    Returns:
+        What the labels hold. A source whose labels cannot be read is counted with its media alone,
+        and what is wrong with it is among the errors.
     """
     tasks = tasks or available_tasks()
     report = LabelReport(errors=list(corpus.problems()))
     sources = corpus.sources()
-    videos = name_videos({each.source_id: _video_file(corpus, each) for each in sources})
+    files: dict[str, str | None] = {}
+    for source in sources:  # the file with its sound, or else its picture
+        paths = (path for path in (source.sound, source.video, source.images) if path is not None)
+        is_video = not is_stills(corpus, source)
+        files[source.source_id] = str(next(paths, source.source_id)) if is_video else None
+    videos = name_videos(files)
     for done, source in enumerate(sources, 1):
         _count_media(report, corpus, source)
         try:
@@ -211,15 +216,8 @@ def check_labels(
     return report
 
 
-def _video_file(corpus: Corpus, source: Source) -> str | None:
-    """Return the file with a source's sound, or else its picture; None for single pictures."""
-    if is_stills(corpus, source):
-        return None
-    files = (path for path in (source.sound, source.video, source.images) if path is not None)
-    return str(next(files, source.source_id))
-
-
 def _count_media(report: LabelReport, corpus: Corpus, source: Source) -> None:
+    """Count a source by its kind, and list it if its main file, or its sound, is not there."""
     report.sources[source.kind] += 1
     main = {
         SourceKind.IMAGES: source.images,
@@ -227,17 +225,14 @@ def _count_media(report: LabelReport, corpus: Corpus, source: Source) -> None:
         SourceKind.SOUND: source.sound,
     }[source.kind]
     moves = source.kind is not SourceKind.SOUND and not is_stills(corpus, source)
-    if not _exists(main):
+    if main is None or not main.exists():
         report.without_media.append(source.source_id)
-    elif moves and not _exists(source.sound):
+    elif moves and (source.sound is None or not source.sound.exists()):
         report.without_sound.append(source.source_id)
 
 
-def _exists(path: Path | None) -> bool:
-    return path is not None and path.exists()
-
-
 def _count_rows(report: LabelReport, moments: Moments, video: str | None) -> None:
+    """Count rows by label set and split, and note the splits of people and video."""
     table = moments.table
     for row in table.group_by(["label_set", "split"]).aggregate([([], "count_all")]).to_pylist():
         report.rows[row["label_set"], row["split"]] += row["count_all"]
@@ -249,31 +244,27 @@ def _count_rows(report: LabelReport, moments: Moments, video: str | None) -> Non
 
 
 def _count_labels(report: LabelReport, moments: Moments, tasks: Sequence[Task]) -> None:
+    """Count annotated rows and sum up label columns, by split."""
     targets = {task.key: moments.targets(task.key, task.columns) for task in tasks}
     for split in CORPUS_SPLITS:
         mine = pc.equal(moments.table["split"], split).to_numpy()
         for task in tasks:
-            _count_task(report, task, targets[task.key], mine, split)
+            valid = targets[task.key].valid[mine]
+            values = targets[task.key].values[mine].astype(np.float64)
+            report.annotated[task.key, split] += int(valid.any(1).sum())
+            report.complete[task.key, split] += int(valid.all(1).sum())
+            for k, column in enumerate(task.columns):
+                report.columns[column, split].add(values[valid[:, k], k])
+            if task.exclusive:
+                likeliest = np.bincount(values[valid.all(1)].argmax(1), minlength=task.width)
+                for column, count in zip(task.columns, likeliest, strict=True):
+                    report.classes[column, split] += int(count)
         labeled = [targets[task.key].valid[mine].any(1) for task in tasks]
         codes = np.sum([has << k for k, has in enumerate(labeled)], axis=0)
         for code, count in enumerate(np.bincount(codes)):
             if count:
                 keys = tuple(task.key for k, task in enumerate(tasks) if code >> k & 1)
                 report.together[keys, split] += int(count)
-
-
-def _count_task(
-    report: LabelReport, task: Task, targets: Targets, mine: BoolArray, split: Split
-) -> None:
-    valid, values = targets.valid[mine], targets.values[mine].astype(np.float64)
-    report.annotated[task.key, split] += int(valid.any(1).sum())
-    report.complete[task.key, split] += int(valid.all(1).sum())
-    for k, column in enumerate(task.columns):
-        report.columns[column, split].add(values[valid[:, k], k])
-    if task.exclusive:
-        likeliest = np.bincount(values[valid.all(1)].argmax(1), minlength=task.width)
-        for column, count in zip(task.columns, likeliest, strict=True):
-            report.classes[column, split] += int(count)
 
 
 SMALL_FACE_PX = 32
@@ -453,9 +444,20 @@ def check_media(
         jobs: Processes.
         face_sources: In how many sources at most, spread evenly, faces are looked for.
         progress: Called after each source: sources done, sources in all, its id.
+
+    Returns:
+        What was found out, over all sources.
+
+    Raises:
+        TriaffectError: No process can be started.
     """
     sources = corpus.sources()
-    shows = [k for k, source in enumerate(sources) if _has_faces_to_find(corpus, source)]
+    shows = []
+    for k, source in enumerate(sources):
+        picture = source.video if source.kind is SourceKind.VIDEO else source.images
+        is_aligned = source.kind is SourceKind.IMAGES and corpus.aligned
+        if not is_aligned and picture is not None and picture.exists():
+            shows.append(k)
     chosen = set(pick_evenly(shows, face_sources))
     todo = [MediaJob(source, k in chosen) for k, source in enumerate(sources)]
     report = MediaReport()
@@ -467,16 +469,15 @@ def check_media(
 
 
 def pick_evenly(items: Sequence[_Item], count: int) -> list[_Item]:
-    """Pick so many of the items at most, spread evenly."""
+    """Pick so many of the items at most, spread evenly.
+
+    Examples:
+        >>> pick_evenly("abcdefgh", 2), pick_evenly("ab", 3)
+        (['c', 'g'], ['a', 'b'])
+    """
     if len(items) <= count:
         return list(items)
     return [items[int((k + 0.5) / count * len(items))] for k in range(count)]
-
-
-def _has_faces_to_find(corpus: Corpus, source: Source) -> bool:
-    if source.kind is SourceKind.IMAGES:
-        return not corpus.aligned and source.images is not None and source.images.exists()
-    return source.kind is SourceKind.VIDEO and source.video is not None and source.video.exists()
 
 
 def _died(job: MediaJob) -> SourceFindings:
@@ -505,7 +506,13 @@ class MediaChecker:
         before = len(findings.broken)
         if source.video is not None and source.video.exists():
             with findings.collect_errors():
-                self._video(source.video, job, findings)
+                frames = SampledFrames(source.video, FRAMES if job.faces else 1)
+                for frame in frames:
+                    if source.kind is SourceKind.VIDEO:
+                        self._measure(frame.rgb, job, findings)
+                if frames.problem:
+                    got, remedy = frames.problem, "copy it again"
+                    raise MediaError("a whole video", got, remedy, where=source.video)
         readable = len(findings.broken) == before or source.sound != source.video
         if source.sound is not None and source.sound.exists() and readable:
             with findings.collect_errors():
@@ -513,32 +520,27 @@ class MediaChecker:
         return findings
 
     def _pictures(self, path: Path, job: MediaJob, findings: SourceFindings) -> None:
+        """Check some pictures of an array, of a folder, or the one that the path is."""
         if path.suffix == _ARRAY_SUFFIX:
-            for rgb in self._of_array(job.source):
-                self._measure(rgb, job, findings)
+            total = sum(1 for _ in self._corpus.images(job.source))
+            chosen = set(pick_evenly(range(total), ARRAY_PICTURES))
+            for number, (_, rgb) in enumerate(self._corpus.images(job.source)):
+                if number in chosen:
+                    self._measure(rgb, job, findings)
             return
-        files = pick_evenly(_picture_files(path), PICTURES)
+        files = [path]
+        if path.is_dir():
+            suffixes = PICTURE_SUFFIXES
+            visible = (file for file in path.iterdir() if not file.name.startswith("."))
+            files = sorted(file for file in visible if file.suffix.lower() in suffixes)
         if not files:
             findings.searched += 1  # a folder without a crop: none has a face
-        for file in files:
+        for file in pick_evenly(files, PICTURES):
             with findings.collect_errors():
                 self._measure(_whole_picture(file), job, findings)
 
-    def _of_array(self, source: Source) -> Iterator[_CheckedPicture]:
-        total = sum(1 for _ in self._corpus.images(source))
-        chosen = set(pick_evenly(range(total), ARRAY_PICTURES))
-        pictures = enumerate(self._corpus.images(source))
-        return (rgb for number, (_, rgb) in pictures if number in chosen)
-
-    def _video(self, path: Path, job: MediaJob, findings: SourceFindings) -> None:
-        frames = SampledFrames(path, FRAMES if job.faces else 1)
-        for frame in frames:
-            if job.source.kind is SourceKind.VIDEO:
-                self._measure(frame.rgb, job, findings)
-        if frames.problem:
-            raise MediaError("a whole video", frames.problem, "copy it again", where=path)
-
     def _measure(self, rgb: _CheckedPicture, job: MediaJob, findings: SourceFindings) -> None:
+        """Count a picture, and measure its largest face where faces are aligned or looked for."""
         findings.pictures += 1
         if job.source.kind is SourceKind.IMAGES and self._corpus.aligned:
             findings.searched += 1
@@ -568,14 +570,6 @@ class MediaChecker:
     @cached_property
     def _in_large(self) -> CenterFace:
         return CenterFace()
-
-
-def _picture_files(path: Path) -> list[Path]:
-    """Pictures of a folder in order, or the one picture that the path is."""
-    if not path.is_dir():
-        return [path]
-    files = (file for file in path.iterdir() if not file.name.startswith("."))
-    return sorted(file for file in files if file.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def _whole_picture(path: Path) -> _CheckedPicture:

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -97,33 +97,26 @@ def read_table(path: Path, numbers: Iterable[str], texts: Iterable[str]) -> pd.D
     return read(path, set(numbers), set(texts))
 
 
-def header_of(path: Path) -> list[str]:
-    """Names of the columns of a table that `read_table` has read."""
-    if path.suffix.lower() == PARQUET:
-        return [str(name) for name in pq.read_schema(path).names]
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        names = next(csv.reader(stream, delimiter=_separator(stream)), [])
-    return [name.strip() for name in names if name.strip()]
-
-
 def _select_columns(header: list[str], requested: set[str], path: Path) -> dict[str, int]:
     """Return the position of each requested column that the header has."""
     names = {name.lower(): name for name in requested}
-    instants: dict[str, int] = {}
-    for instant, name in enumerate(header):
+    positions: dict[str, int] = {}
+    for position, name in enumerate(header):
         column = names.get(name.strip().lower())
         if column is None:
             continue
         if column != name:
             remedy = "rename it; it would be passed over"
             raise TableError(f"a column named {column}", shown(name), remedy, where=path)
-        if column in instants:
+        if column in positions:
             raise TableError("each column once", f"{column} twice", where=path)
-        instants[column] = instant
-    return instants
+        positions[column] = position
+    return positions
 
 
 def _read_csv(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
+    """Read the requested columns of a CSV file as text; a row that ends early is blank there."""
+    cells: list[list[str]] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             separator = _separator(stream)
@@ -131,15 +124,24 @@ def _read_csv(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
             header = next(rows, [])
             if not any(name.strip() for name in header):
                 raise TableError("a CSV table in UTF-8", "no header line", where=path)
-            instants = _select_columns(header, numbers | texts, path)
-            cells = list(_cells(rows, len(header), list(instants.values()), path))
+            positions = _select_columns(header, numbers | texts, path)
+            for number, row in enumerate(rows, 1):
+                if any(cell.strip() for cell in row[len(header) :]):
+                    got = f"{len(row)}, the last of them {shown(row[-1])}"
+                    remedy = "put text with a comma in double quotes"
+                    where = f"{path}, row {number}"
+                    raise TableError(f"{len(header)} cells", got, remedy, where=where)
+                cells.append([row[k] if k < len(row) else "" for k in positions.values()])
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         remedy = "save it as 'CSV UTF-8'"
         raise TableError("a CSV table in UTF-8", _reason(error), remedy, where=path) from error
-    table = pd.DataFrame(cells, columns=list(instants), dtype=object)
-    if separator != ",":
-        for column in numbers & instants.keys():
-            table[column] = [_with_point(cell) for cell in table[column]]
+    table = pd.DataFrame(cells, columns=list(positions), dtype=object)
+    if separator != ",":  # spreadsheets write it so where the comma is the decimal sign
+        for column in numbers & positions.keys():
+            table[column] = [
+                cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
+                for cell in table[column]
+            ]
     return table
 
 
@@ -160,31 +162,15 @@ def _separator(stream: TextIO) -> str:
     return ","
 
 
-def _cells(
-    rows: Iterator[list[str]], width: int, instants: list[int], path: Path
-) -> Iterator[list[str]]:
-    """Yield the requested cells of each row; a row that ends early is blank from there."""
-    for number, row in enumerate(rows, 1):
-        if any(cell.strip() for cell in row[width:]):
-            got = f"{len(row)}, the last of them {shown(row[-1])}"
-            remedy = "put text with a comma in double quotes"
-            raise TableError(f"{width} cells", got, remedy, where=f"{path}, row {number}")
-        yield [row[instant] if instant < len(row) else "" for instant in instants]
-
-
-def _with_point(cell: str) -> str:
-    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
-
-
 def _read_parquet(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        instants = _select_columns(file.schema_arrow.names, numbers | texts, path)
-        table = file.read(list(instants))
+        names = list(_select_columns(file.schema_arrow.names, numbers | texts, path))
+        table = file.read(names)
         table.validate(full=True)
         columns = {
             name: _column(table.column(name), name in texts, f"{path}, column {name}")
-            for name in instants
+            for name in names
         }
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise TableError("a Parquet table", _reason(error), "write it again", where=path) from error
@@ -209,8 +195,22 @@ def _column(column: pa.ChunkedArray, is_text: bool, where: str) -> NDArray[np.ge
     return np.array(text.to_pylist(), object)
 
 
-def blank_rows(table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows say nothing at all, shape (rows,)."""
+_LARGEST = np.iinfo(np.int32).max
+
+
+def clips(table: pd.DataFrame, path: Path) -> dict[str, IntArray]:
+    """Find the rows of each clip; one that is blank in every column is no clip's.
+
+    Args:
+        table: The table, with a column ``clip``.
+        path: Its file; clips are named relative to its folder.
+
+    Returns:
+        By the clip's path, with slashes and without steps such as ``./``: numbers of its rows.
+
+    Raises:
+        TableError: A path is empty, absolute, or leads out of the table's folder.
+    """
     blank = np.ones(len(table), np.bool_)
     for name in table.columns:
         column = table[name]
@@ -218,18 +218,6 @@ def blank_rows(table: pd.DataFrame) -> NDArray[np.bool_]:
             blank &= column.isna().to_numpy()
         else:
             blank &= np.array([is_blank(cell) for cell in column], np.bool_)
-    return blank
-
-
-_LARGEST = np.iinfo(np.int32).max
-
-
-def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArray]:
-    """Rows of each clip by its path, relative to the table; blank rows are no clip's.
-
-    Raises:
-        TableError: A path is empty, absolute, or leads out of the table's folder.
-    """
     rows: dict[str, list[int]] = {}
     plain: dict[str, str] = {}
     names = texts(table, "clip")
@@ -247,7 +235,15 @@ def clips(table: pd.DataFrame, blank: BoolArray, path: Path) -> dict[str, IntArr
 
 
 def whole_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
-    """A column of whole numbers, NaN where blank or absent, shape (rows,).
+    """Read a column of whole numbers from 0.
+
+    Args:
+        table: The table.
+        column: Its name; it need not be there.
+        where: The file, for messages.
+
+    Returns:
+        Shape (rows,); NaN where blank or absent.
 
     Raises:
         TableError: A number that is negative, broken, or too large for 32 bits.
@@ -262,7 +258,15 @@ def whole_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.fl
 
 
 def optional_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
-    """A column of numbers from 0, NaN where blank or absent, shape (rows,).
+    """Read a column of numbers from 0.
+
+    Args:
+        table: The table.
+        column: Its name; it need not be there.
+        where: The file, for messages.
+
+    Returns:
+        Shape (rows,); NaN where blank or absent.
 
     Raises:
         TableError: A cell is no number or a negative one.
@@ -278,27 +282,22 @@ def optional_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np
     return values
 
 
-def tracks(table: pd.DataFrame, where: str) -> IntArray:
-    """Number of the face of each row; `NO_FACE` where blank, 0 without the column.
-
-    Raises:
-        TableError: A cell is no whole number from 0.
-    """
-    if "face_id" not in table.columns:
-        return np.zeros(len(table), np.int64)
-    faces = whole_numbers(table, "face_id", where)
-    return np.where(np.isnan(faces), NO_FACE, faces).astype(np.int64)
-
-
 def texts(table: pd.DataFrame, column: str) -> list[str]:
-    """A column of text without spaces around it, empty where absent."""
+    """Return a column of text without spaces around it; empty texts if it is not there."""
     if column not in table.columns:
         return [""] * len(table)
     return [text.strip() for text in table[column]]
 
 
 def splits(table: pd.DataFrame, where: str) -> list[str]:
-    """Split of each row, train where it is not said.
+    """Read the split of each row; train where the cell is blank or the column is not there.
+
+    Args:
+        table: The table.
+        where: The file, for messages.
+
+    Returns:
+        Names of splits in small letters, one a row.
 
     Raises:
         TableError: A cell names no split.
@@ -312,37 +311,19 @@ def splits(table: pd.DataFrame, where: str) -> list[str]:
     return named
 
 
-def check_instants(
-    instants: dict[str, NDArray[np.float64]], labeled: BoolArray, pictures: BoolArray, where: str
-) -> None:
-    """Make sure that labeled rows say which moment they describe, and a picture's no other than 0.
-
-    Args:
-        instants: ``frame`` and ``time_s`` of each row, NaN where blank, each of shape (rows,).
-        labeled: Which rows have a label.
-        pictures: Which rows are of a picture, whose only moment is frame 0, time 0.
-        where: The file, for messages.
-
-    Raises:
-        TableError: A row says neither, or a picture's another one.
-    """
-    for column, values in instants.items():
-        wrong = np.flatnonzero(labeled & pictures & (values > 0))
-        if len(wrong):
-            row = int(wrong[0])
-            got = f"{values[row]:g}"
-            raise TableError("0 or blank for a picture", got, where=cell(where, row, column))
-    nowhere = np.all([np.isnan(values) for values in instants.values()], axis=0)
-    wrong = np.flatnonzero(labeled & ~pictures & nowhere)
-    if len(wrong):
-        instant = f"{where}, row {int(wrong[0]) + 1}"
-        raise TableError(" or ".join(instants), "neither", "say which moment it is", where=instant)
-
-
 def votes_as_shares(table: pd.DataFrame, tasks: Sequence[Task], where: str) -> pd.DataFrame:
-    """The table with counts of votes for the expressions divided by their number.
+    """Divide counts of votes for the expressions by their number.
 
     Rows whose cells are whole numbers that add up to more than 1 are votes.
+
+    Args:
+        table: The table.
+        tasks: The tasks that are read; nothing is done if the expression is none of them.
+        where: The file, for messages.
+
+    Returns:
+        The table with distributions in place of votes; the same one if it has an ``expression``
+        column, or none of the ``p_`` columns.
 
     Raises:
         TableError: A row, or the table, has some of the columns only.
@@ -449,29 +430,36 @@ class LabelTable(OwnMedia):
         table = read_table(self._path, (*_NUMBERS, *measured), (*_TEXTS, *words))
         where = str(self._path)
         need_columns(table, ("clip",), where)
-        blank = blank_rows(table)
-        self._rows = clips(table, blank, self._path)
+        self._rows = clips(table, self._path)
         self._frames = whole_numbers(table, "frame", where)
         self._times_s = optional_numbers(table, "time_s", where)
-        self._tracks = tracks(table, where)
+        faces, faceless = whole_numbers(table, "face_id", where), 0  # the first face, if not said
+        if "face_id" in table.columns:
+            faceless = NO_FACE
+        self._tracks = np.where(np.isnan(faces), faceless, faces).astype(np.int64)
         self._splits = splits(table, where)
         self._persons = texts(table, "person")
         self._labels = _read_labels(votes_as_shares(table, tasks, where), tasks, self._path)
         self._labeled = np.any([each.valid.any(1) for each in self._labels.values()], axis=0)
-        instants = {"frame": self._frames, "time_s": self._times_s}
-        check_instants(instants, self._labeled, self._pictures(len(table)), where)
+        self._check_moments(where)
 
     @property
     def passed_over(self) -> list[str]:
-        """Columns that are neither read nor of a prediction table: perhaps labels, misspelt."""
+        """Names of columns neither read nor of a prediction table: perhaps labels, misspelt."""
         labels = {column for task in self._tasks for column in task.prediction_columns}
         columns = (task.columns for task in self._tasks)
         names = labels.union(*columns, _NUMBERS, _TEXTS, _PREDICTED)
-        return [name for name in header_of(self._path) if name not in names]
+        if self._path.suffix.lower() == PARQUET:
+            header = [str(name) for name in pq.read_schema(self._path).names]
+        else:
+            with self._path.open(encoding="utf-8-sig", newline="") as stream:
+                header = next(csv.reader(stream, delimiter=_separator(stream)), [])
+            header = [name.strip() for name in header if name.strip()]
+        return [name for name in header if name not in names]
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Whether this is a CSV or Parquet file, or a folder with one of the known names."""
+        """Return whether this is a CSV or Parquet file, or a folder with one called ``labels``."""
         path = _table_file(root)
         return path.suffix.lower() in (CSV, PARQUET) and path.is_file()
 
@@ -480,7 +468,13 @@ class LabelTable(OwnMedia):
         return [self._source(self._path.parent, clip) for clip in sorted(self._rows)]
 
     def moments(self, source: Source) -> Moments:
-        """Labels of one clip.
+        """Read the labels of one clip.
+
+        Args:
+            source: One of `sources`.
+
+        Returns:
+            Its labeled rows, in the table's order.
 
         Raises:
             AnnotationError: Frame or time is not given and the clip that would tell is not there.
@@ -493,6 +487,11 @@ class LabelTable(OwnMedia):
         labels = {key: each.take(rows) for key, each in self._labels.items()}
         frames, times_s, seen = self._instants(source, rows)
         refuse_contradictions(labels, (frames, times_s, self._tracks[rows]), rows, str(self._path))
+        sets = np.full(len(rows), MULTI_TASK_SET, dtype=object)
+        labeled = {key: each.valid.any(1) for key, each in labels.items()}
+        single = np.sum(list(labeled.values()), axis=0) == 1
+        for key, has in labeled.items():
+            sets[has & single] = key
         keys: dict[str, Key] = {
             "source": source.source_id,
             "person": [self._persons[row] or source.source_id for row in rows],
@@ -500,7 +499,7 @@ class LabelTable(OwnMedia):
             "frame": frames.astype(np.int32),
             "time_s": times_s,
             "split": [self._splits[row] for row in rows],
-            "label_set": _label_sets(labels, len(rows)),
+            "label_set": list(sets),
         }
         return build_moments(len(rows), keys, labels, LabelOrigin.HUMAN, self._tasks)
 
@@ -527,12 +526,27 @@ class LabelTable(OwnMedia):
         if clip in self._missing:
             raise self._missing[clip]
 
-    def _pictures(self, count: int) -> BoolArray:
-        """Which rows are of a picture, shape (rows,)."""
-        pictures = np.zeros(count, np.bool_)
+    def _check_moments(self, where: str) -> None:
+        """Check that labeled rows say which moment they describe, and a picture's no other than 0.
+
+        Raises:
+            TableError: A row says neither frame nor time, or a picture's another one.
+        """
+        instants = {"frame": self._frames, "time_s": self._times_s}
+        pictures = np.zeros(len(self._frames), np.bool_)
         for clip, rows in self._rows.items():
             pictures[rows] = kind_by_name(Path(clip).suffix) is SourceKind.IMAGES
-        return pictures
+        for column, values in instants.items():
+            wrong = np.flatnonzero(self._labeled & pictures & (values > 0))
+            if len(wrong):
+                row = int(wrong[0])
+                got = f"{values[row]:g}"
+                raise TableError("0 or blank for a picture", got, where=cell(where, row, column))
+        nowhere = np.isnan(self._frames) & np.isnan(self._times_s)
+        wrong = np.flatnonzero(self._labeled & ~pictures & nowhere)
+        if len(wrong):
+            at = f"{where}, row {int(wrong[0]) + 1}"
+            raise TableError(" or ".join(instants), "neither", "say which moment it is", where=at)
 
     def _instants(
         self, source: Source, rows: IntArray
@@ -546,7 +560,11 @@ class LabelTable(OwnMedia):
         if timed.all() and framed.all():
             return frames.astype(np.int64), times_s, seen
         clock = self.clock(source)
-        self._check_frames(clock, frames, rows)
+        after = np.flatnonzero(frames >= len(clock.times_s))
+        if len(after) and len(clock.times_s):
+            where = cell(str(self._path), int(rows[after[0]]), "frame")
+            expected = f"a frame of the video, from 0 to {len(clock.times_s) - 1}"
+            raise TableError(expected, f"{frames[after[0]]:g}", where=where)
         if (timed & ~framed).any():
             self._check_times(source, clock, times_s, rows)
         seen[~framed] = clock.is_shown(times_s[~framed])
@@ -554,18 +572,17 @@ class LabelTable(OwnMedia):
         times_s[~timed] = clock.times(frames[~timed].astype(np.int64))
         return frames.astype(np.int64), times_s, seen
 
-    def _check_frames(self, clock: FrameClock, frames: NDArray[np.float64], rows: IntArray) -> None:
-        after = np.flatnonzero(frames >= len(clock.times_s))
-        if len(after) and len(clock.times_s):
-            where = cell(str(self._path), int(rows[after[0]]), "frame")
-            expected = f"a frame of the video, from 0 to {len(clock.times_s) - 1}"
-            raise TableError(expected, f"{frames[after[0]]:g}", where=where)
-
     def _check_times(
         self, source: Source, clock: FrameClock, times_s: NDArray[np.float64], rows: IntArray
     ) -> None:
+        """Check that no time is long after the end of the clip, as far as its file says that."""
         self._check_there(source)
-        end_s = _end_s(source, clock)
+        path = source.video or source.sound
+        assert path is not None  # noqa: S101 - a picture has no such times
+        with open_container(path) as container:
+            end_s = duration_s(container)
+        if len(clock.times_s):
+            end_s = max(end_s or 0.0, clock.end_s)
         # The length of a sound without an index is estimated from its first seconds.
         latest_s = (end_s or np.inf) * (1 if len(clock.times_s) else 2) + _SLACK_S
         after = np.flatnonzero(times_s > latest_s)
@@ -586,15 +603,6 @@ def _table_file(root: Path) -> Path:
     return there[0] if there else root / FILE_NAMES[0]
 
 
-def _end_s(source: Source, clock: FrameClock) -> float | None:
-    """When a clip ends, as far as its file says."""
-    path = source.video or source.sound
-    assert path is not None  # noqa: S101 - a picture has no such times
-    with open_container(path) as container:
-        declared_s = duration_s(container)
-    return max(declared_s or 0.0, clock.end_s) if len(clock.times_s) else declared_s
-
-
 def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict[str, TaskLabels]:
     """Labels of all rows by task key, of the tasks that have any."""
     labels = {}
@@ -606,12 +614,3 @@ def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict
         columns = ", ".join(column for task in tasks for column in task.prediction_columns)
         raise TableError(f"a label in at least one of {columns}", "none", where=path)
     return labels
-
-
-def _label_sets(labels: dict[str, TaskLabels], rows: int) -> list[str]:
-    sets = np.full(rows, MULTI_TASK_SET, dtype=object)
-    labeled = {key: each.valid.any(1) for key, each in labels.items()}
-    single = np.sum(list(labeled.values()), axis=0) == 1
-    for key, has in labeled.items():
-        sets[has & single] = key
-    return list(sets)

@@ -49,6 +49,9 @@ class OwnMedia:
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield frame 0 and the picture of a source that is one; nothing for another.
 
+        Yields:
+            0, and RGB pixels, uint8, shape (H, W, 3).
+
         Raises:
             AnnotationError: A label file names it, and it is not there.
             MediaError: The picture cannot be read.
@@ -58,7 +61,7 @@ class OwnMedia:
             yield 0, read_image(source.images)
 
     def frame_rate(self, source: Source) -> float:
-        """Average frames/s of a video, 30 for anything else.
+        """Return the average frames/s of a video, 30 for anything else.
 
         Raises:
             AnnotationError: A label file names it, and it is not there.
@@ -68,7 +71,9 @@ class OwnMedia:
         return source_frame_rate(source)
 
     def clock(self, source: Source) -> FrameClock:
-        """Every frame's own time stamp; of what is no video, 30 frames/s.
+        """Return the clock of every frame's own time stamp; of what is no video, 30 frames/s.
+
+        The clock of a video is read once for each corpus.
 
         Raises:
             AnnotationError: A label file names it, and it is not there.
@@ -86,10 +91,10 @@ class OwnMedia:
         return []
 
     def _check_there(self, source: Source) -> None:
-        """Tell in the corpus's own words that a source's file is not there; here, in none."""
+        """Raise in the corpus's own words that a source's file is not there; here, never."""
 
     def _source(self, folder: Path, file: str) -> Source:
-        """The source that is a file of a folder."""
+        """Make the source that is a file of a folder."""
         path, source_id = folder / file, f"{self.name}/{file}"
         kind = kind_by_name(path.suffix)
         if kind is SourceKind.IMAGES:
@@ -120,7 +125,7 @@ class MediaFolder(OwnMedia):
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Whether it is a folder of media beside which lies no table, perhaps of labels."""
+        """Return whether a path is a folder of media without a table, perhaps of labels, in it."""
         if not root.is_dir():
             return False
         files = (path for path in root.iterdir() if not path.name.startswith("."))
@@ -133,7 +138,7 @@ class MediaFolder(OwnMedia):
         return [self._source(self.root, file) for file in self._files]
 
     def moments(self, source: Source) -> Moments:
-        """No rows."""
+        """Return no rows: a folder has no labels."""
         del source
         return join_moments([])
 
@@ -147,7 +152,11 @@ class MediaFolder(OwnMedia):
 
 
 def media_in(root: Path) -> Iterator[Path]:
-    """Media files in a folder and in those in it, in any order; hidden ones are none."""
+    """Yield the media files in a folder and in those in it, in any order; hidden ones are none.
+
+    Args:
+        root: The folder. What a file is, is told by its ending.
+    """
     for path in root.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
         if path.suffix.lower() in MEDIA and not hidden and path.is_file():
@@ -155,7 +164,15 @@ def media_in(root: Path) -> Iterator[Path]:
 
 
 def can_be_clip(clip: str) -> bool:
-    """Whether a path can be a file's, is relative and never climbs, on either system."""
+    """Return whether a path can be a file's, is relative and never climbs, on any system.
+
+    Args:
+        clip: A path relative to a corpus's folder, with slashes or backslashes.
+
+    Examples:
+        >>> can_be_clip("monday/a.mp4"), can_be_clip("../a.mp4"), can_be_clip("C:/a.mp4")
+        (True, False, False)
+    """
     if any(unicodedata.category(letter) in _NEVER_IN_NAMES for letter in clip):
         return False
     for kind in (PurePosixPath, PureWindowsPath):

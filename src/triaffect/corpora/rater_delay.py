@@ -8,6 +8,7 @@ both is parted, and each moved label is joined with the other labels of the fram
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -59,21 +60,28 @@ class DelayedRatings:
         return self._corpus.sources()
 
     def unmoved(self) -> list[str]:
-        """Ids of sources of unrelated pictures with labels of valence or arousal.
+        """List the sources of unrelated pictures that have labels of valence or arousal.
 
-        One whose labels cannot be read is none; extraction tells what is wrong with it.
+        Returns:
+            Their ids. One whose labels cannot be read is none; extraction tells what is wrong
+            with it.
         """
-        still = [source for source in self.sources() if is_stills(self._corpus, source)]
-        return [source.source_id for source in still if self._has_ratings(source)]
-
-    def _has_ratings(self, source: Source) -> bool:
-        try:
-            return bool(_is_rated(self._corpus.moments(source).table).any())
-        except TriaffectError:
-            return False
+        unmoved = []
+        for source in self.sources():
+            if is_stills(self._corpus, source):
+                with suppress(TriaffectError):
+                    if _is_rated(self._corpus.moments(source).table).any():
+                        unmoved.append(source.source_id)
+        return unmoved
 
     def moments(self, source: Source) -> Moments:
-        """Labels of one source, those of valence and arousal moved.
+        """Read the labels of one source, those of valence and arousal moved.
+
+        Args:
+            source: One of `sources`.
+
+        Returns:
+            The corpus's rows, as `move_ratings` moves them; unrelated pictures keep theirs.
 
         Raises:
             AnnotationError: As of the corpus.
@@ -90,11 +98,11 @@ class DelayedRatings:
         return self._corpus.images(source)
 
     def frame_rate(self, source: Source) -> float:
-        """Frames/s of the corpus's frame numbers."""
+        """Return the frames/s of the corpus's frame numbers."""
         return self._corpus.frame_rate(source)
 
     def clock(self, source: Source) -> FrameClock:
-        """The corpus's clock."""
+        """Return the corpus's clock."""
         return self._corpus.clock(source)
 
     def problems(self) -> list[AnnotationError]:
@@ -122,7 +130,13 @@ def move_ratings(moments: Moments, delay_s: float, clock: FrameClock) -> Moments
         return moments
     others = [name for name in table.column_names if name not in (*_KEYS, *_MOVED)]
     stay = _numbered(table.filter(~rated | _is_labeled(table, others)).to_pandas())
-    moved = _numbered(_earlier(table.filter(rated), delay_s, clock))
+    ratings = table.filter(rated)
+    times_s = ratings.column("time_s").to_numpy() - delay_s
+    earlier: pd.DataFrame = ratings.filter(times_s >= -_ROUNDING_S).to_pandas()
+    times_s = np.maximum(times_s[times_s >= -_ROUNDING_S], 0.0)
+    earlier["time_s"], earlier["frame"] = times_s, clock.frames(times_s).astype(np.int32)
+    earlier.loc[~clock.is_shown(times_s), "track"] = NO_FACE
+    moved = _numbered(earlier)
     if not len(stay) + len(moved):  # pandas cannot join nothing with nothing
         return Moments(table.slice(0, 0))
     joined = stay.drop(columns=list(_MOVED)).merge(
@@ -147,16 +161,6 @@ def _is_labeled(table: pa.Table, columns: Iterable[str]) -> BoolArray:
     for name in set(columns) & set(table.column_names):
         labeled |= table.column(name).is_valid().to_numpy()
     return labeled
-
-
-def _earlier(table: pa.Table, delay_s: float, clock: FrameClock) -> pd.DataFrame:
-    """Rated rows at the moment that they describe."""
-    times_s = table.column("time_s").to_numpy() - delay_s
-    rows: pd.DataFrame = table.filter(times_s >= -_ROUNDING_S).to_pandas()
-    times_s = np.maximum(times_s[times_s >= -_ROUNDING_S], 0.0)
-    rows["time_s"], rows["frame"] = times_s, clock.frames(times_s).astype(np.int32)
-    rows.loc[~clock.is_shown(times_s), "track"] = NO_FACE
-    return rows
 
 
 def _numbered(rows: pd.DataFrame) -> pd.DataFrame:

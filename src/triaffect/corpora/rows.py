@@ -67,7 +67,11 @@ def fold_votes(
         emotions: The corpus's own name of each column; all of them in `MEANING`.
 
     Returns:
-        Amounts by expression, shape (N, 8).
+        Amounts by expression, in the order of `EXPRESSIONS`, float32, shape (N, 8).
+
+    Examples:
+        >>> fold_votes(np.array([[3, 1, 1]]), ["calm", "contempt", "boredom"])
+        array([[3., 0., 0., 0., 0., 0., 0., 2.]], dtype=float32)
     """
     folded = np.zeros((len(amounts), len(EXPRESSIONS)), np.float32)
     for k, emotion in enumerate(emotions):
@@ -99,16 +103,32 @@ class TaskLabels:
 
     @staticmethod
     def from_nan(values: NDArray[np.floating]) -> TaskLabels:
-        """Read an array (N, K) in which NaN is not annotated."""
+        """Make labels from an array in which NaN is not annotated.
+
+        Args:
+            values: Shape (N, K).
+        """
         return TaskLabels(values, ~np.isnan(values))
 
     def take(self, rows: IntArray | BoolArray) -> TaskLabels:
-        """Select rows, by their numbers or by a mask."""
+        """Select rows.
+
+        Args:
+            rows: Their numbers, shape (R,), or a mask, shape (N,).
+
+        Returns:
+            Labels of the rows in that order.
+        """
         return TaskLabels(self.values[rows], self.valid[rows])
 
 
 def label_columns(tasks: Sequence[Task] = TASKS) -> dict[str, tuple[str, ...]]:
-    """Label columns of each task by its key, as `moments_schema` wants them."""
+    """Return the label columns of each task by its key, as `moments_schema` takes them.
+
+    Examples:
+        >>> label_columns(TASKS[:1])
+        {'VA': ('valence', 'arousal')}
+    """
     return {task.key: task.columns for task in tasks}
 
 
@@ -133,48 +153,51 @@ def build_moments(
         The table; a task's weight is 1 and its origin set in rows with a label of that task,
         and both are null elsewhere.
     """
-    columns = [_key_column(keys[field.name], field.type, rows) for field in KEY_COLUMNS]
+    columns: list[pa.Array] = []
+    for field in KEY_COLUMNS:
+        key = keys[field.name]
+        if isinstance(key, str | int):
+            columns.append(pa.repeat(pa.scalar(key, field.type), rows))
+        else:
+            columns.append(pa.array(key, field.type))
     for task in tasks:
-        columns += _task_columns(labels.get(task.key), task.width, rows, origin)
+        its = labels.get(task.key)
+        if its is None:
+            kinds = [pa.float32()] * (task.width + 1) + [pa.string()]
+            columns += [pa.nulls(rows, kind) for kind in kinds]
+            continue
+        if not isinstance(its, TaskLabels):
+            its = TaskLabels.from_nan(its)
+        values, missing = its.values.astype(np.float32), ~its.valid
+        columns += [pa.array(values[:, k], mask=missing[:, k]) for k in range(task.width)]
+        labeled = pa.array(its.valid.any(1))
+        for filled in (pa.scalar(1.0, pa.float32()), pa.scalar(str(origin))):  # weight and origin
+            columns.append(pc.if_else(labeled, filled, pa.scalar(None, filled.type)))
     return Moments(pa.table(columns, schema=moments_schema(label_columns(tasks))))
 
 
 def join_moments(parts: Sequence[Moments], tasks: Sequence[Task] = TASKS) -> Moments:
-    """Join tables of one source; without any, a table with all columns and no rows."""
+    """Join tables of one source.
+
+    Args:
+        parts: The tables, all with the columns of the same tasks.
+        tasks: The tasks whose columns the table has if there are no parts.
+
+    Returns:
+        All their rows in order; a table without rows if there are no parts.
+    """
     if parts:
         return Moments.concat(parts)
     return Moments(moments_schema(label_columns(tasks)).empty_table())
 
 
 def source_frame_rate(source: Source) -> float:
-    """Average frames/s of a source's video, `DEFAULT_RATE` where it has none.
+    """Return the average frames/s of a source's video, `DEFAULT_RATE` where it has none.
 
     Raises:
         MediaError: It has one, but that cannot be read.
     """
     return VideoFrames(source.video).info.frame_rate if source.video else DEFAULT_RATE
-
-
-def _key_column(value: Key, kind: pa.DataType, rows: int) -> pa.Array:
-    if isinstance(value, str | int):
-        return pa.repeat(pa.scalar(value, kind), rows)
-    return pa.array(value, kind)
-
-
-def _task_columns(
-    labels: TaskLabels | NDArray[np.floating] | None, width: int, rows: int, origin: LabelOrigin
-) -> list[pa.Array]:
-    if labels is None:
-        kinds = [pa.float32()] * (width + 1) + [pa.string()]
-        return [pa.nulls(rows, kind) for kind in kinds]
-    if not isinstance(labels, TaskLabels):
-        labels = TaskLabels.from_nan(labels)
-    values, missing = labels.values.astype(np.float32), ~labels.valid
-    columns = [pa.array(values[:, k], mask=missing[:, k]) for k in range(width)]
-    labeled = pa.array(labels.valid.any(1))
-    weight = pc.if_else(labeled, pa.scalar(1.0, pa.float32()), pa.scalar(None, pa.float32()))
-    origins = pc.if_else(labeled, pa.scalar(str(origin)), pa.scalar(None, pa.string()))
-    return [*columns, weight, origins]
 
 
 def name_videos(files: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -187,6 +210,10 @@ def name_videos(files: Mapping[str, str | None]) -> dict[str, str | None]:
     Returns:
         By id: the source itself, or joined by "+" all that share its file, such as the two
         people of a twin video; None for single pictures.
+
+    Examples:
+        >>> name_videos({"a_left": "a.mp4", "a_right": "a.mp4", "b": None})
+        {'a_left': 'a_left + a_right', 'a_right': 'a_left + a_right', 'b': None}
     """
     sharing: defaultdict[str, list[str]] = defaultdict(list)
     for source, file in files.items():
