@@ -14,16 +14,36 @@ from torch import Tensor
 
 from triaffect.tasks.task import Task
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
-from triaffect.types import Batch, BoolArray, DictionaryColumn, IntArray, Moments, Split, Targets
+from triaffect.types import Batch, DictionaryColumn, IntArray, Moments, Split, Targets
 
 
 def uniform(rng: np.random.Generator, count: int, low: float, high: float) -> Tensor:
-    """One number for each row, shape (count,) float32."""
+    """Draw a number in [low, high) for each row.
+
+    Args:
+        rng: Source of the random numbers.
+        count: How many rows.
+        low: Least number.
+        high: End of the range.
+
+    Returns:
+        Shape (count,), float32.
+    """
     return torch.from_numpy(rng.uniform(low, high, count).astype(np.float32))
 
 
 def stripe(rng: np.random.Generator, count: int, length: int, share: float) -> Tensor:
-    """One run of hidden places in each row, of at most ``share``, shape (count, length) bool."""
+    """Draw one run of hidden positions in each row.
+
+    Args:
+        rng: Source of the random numbers.
+        count: How many rows.
+        length: Positions in a row.
+        share: Largest part of a row that a run covers, in [0, 1].
+
+    Returns:
+        True where hidden, shape (count, length), bool.
+    """
     width = (uniform(rng, count, 0, share) * length)[:, None]
     start = (uniform(rng, count, 0, 1)[:, None]) * (length - width)
     position = torch.arange(length)[None]
@@ -31,7 +51,16 @@ def stripe(rng: np.random.Generator, count: int, length: int, share: float) -> T
 
 
 def some(rng: np.random.Generator, count: int, share: float) -> Tensor:
-    """Numbers of the rows drawn, each with this chance, shape (drawn,)."""
+    """Draw some rows.
+
+    Args:
+        rng: Source of the random numbers.
+        count: How many rows there are.
+        share: Chance of each to be drawn, in [0, 1].
+
+    Returns:
+        Ascending row numbers, shape (drawn,), int64.
+    """
     return torch.from_numpy(np.flatnonzero(rng.random(count) < share))
 
 
@@ -64,9 +93,14 @@ class Rows:
         return len(self.moments)
 
     def where(self, split: str, label_sets: Sequence[str]) -> IntArray:
-        """Row numbers of one split that belong to any of these annotation sets.
+        """Find the rows of one split that belong to any of some annotation sets.
 
-        A set may be narrowed to one corpus, as in ``"ravdess/EXPR"``.
+        Args:
+            split: ``train``, ``validation`` or ``test``.
+            label_sets: The sets; one may be narrowed to one corpus, as in ``"ravdess/EXPR"``.
+
+        Returns:
+            Ascending row numbers.
         """
         selected = self.label_set.isin(label_sets)
         for narrow in (name for name in label_sets if "/" in name):
@@ -76,12 +110,19 @@ class Rows:
 
 
 class Samples(Protocol):
-    """Rows and their inputs."""
+    """Rows with their labels, and the inputs of a network that are made of them when needed."""
 
     rows: Rows
 
     def inputs(self, rows: IntArray) -> InputArrays:
-        """Input arrays of these rows by name, rows first."""
+        """Make the input arrays of rows.
+
+        Args:
+            rows: Row numbers in `rows`, shape (N,).
+
+        Returns:
+            Arrays (N, …) by the name of the network's input.
+        """
 
 
 def label_rows(
@@ -92,7 +133,7 @@ def label_rows(
     unlabelled: bool = False,
     drop_minus_one: bool = False,
 ) -> Rows:
-    """Rows with at least one label and the inputs that the network needs.
+    """Select the rows with at least one label and the inputs that the network needs.
 
     Args:
         moments: All moments of a store.
@@ -102,6 +143,9 @@ def label_rows(
             rows only with every column of every task.
         unlabelled: Keep rows without any label too.
         drop_minus_one: Leave out rows of the VA set whose valence or arousal is exactly -1.
+
+    Returns:
+        The rows in the order of the moments; a row's corpus is the first part of its source's id.
     """
     label_set = moments.dictionary_column("label_set")
     labelled = {task.key: moments.labeled(task.columns) for task in tasks}
@@ -110,40 +154,25 @@ def label_rows(
         whole = {key: every for key, (_, every) in labelled.items()}
         all_whole = np.all(list(whole.values()), axis=0)
         keep &= np.select([label_set == key for key in whole], list(whole.values()), all_whole)
-    if drop_minus_one:
-        keep &= ~((label_set == VALENCE_AROUSAL.key) & _lowest_is_minus_one(moments, tasks))
+    if drop_minus_one and VALENCE_AROUSAL.key in labelled:
+        values = moments.targets(VALENCE_AROUSAL.key, VALENCE_AROUSAL.columns).values
+        keep &= ~((label_set == VALENCE_AROUSAL.key) & (values.min(1) == -1))
     rows = np.flatnonzero(keep)
+    sources = moments.dictionary_column("source")
+    corpora = [name.partition("/")[0] for name in sources.values]
+    different = list(dict.fromkeys(corpora))
+    codes = np.array([different.index(name) for name in corpora], np.int64)
+    targets = {}
+    for task in tasks:  # no more than one task's labels are held twice meanwhile
+        every_row = moments.targets(task.key, task.columns)
+        targets[task.key] = every_row if len(rows) == len(every_row) else take(every_row, rows)
     return Rows(
         moments=rows,
         split=moments.dictionary_column("split").take(rows),
         label_set=label_set.take(rows),
-        corpus=_corpora(moments).take(rows),
-        targets={task.key: _targets(moments, task, rows) for task in tasks},
+        corpus=DictionaryColumn.from_codes(different, codes[sources.codes]).take(rows),
+        targets=targets,
     )
-
-
-def _targets(moments: Moments, task: Task, rows: IntArray) -> Targets:
-    """Labels of the kept rows; no more than one task's are held twice meanwhile."""
-    targets = moments.targets(task.key, task.columns)
-    return targets if len(rows) == len(targets) else take(targets, rows)
-
-
-def _lowest_is_minus_one(moments: Moments, tasks: Sequence[Task]) -> BoolArray:
-    """Which rows' lower one of valence and arousal is exactly -1; none without that task."""
-    if VALENCE_AROUSAL.key not in [task.key for task in tasks]:
-        return np.zeros(len(moments), np.bool_)
-    targets = moments.targets(VALENCE_AROUSAL.key, VALENCE_AROUSAL.columns)
-    lowest: BoolArray = targets.values.min(1) == -1
-    return lowest
-
-
-def _corpora(moments: Moments) -> DictionaryColumn:
-    """Corpus of each moment: the first part of its source's id."""
-    sources = moments.dictionary_column("source")
-    names = [name.partition("/")[0] for name in sources.values]
-    different = list(dict.fromkeys(names))
-    codes = np.array([different.index(name) for name in names], np.int64)
-    return DictionaryColumn.from_codes(different, codes[sources.codes])
 
 
 def balanced(rows: Rows, keys: Sequence[str]) -> Rows:
@@ -152,6 +181,9 @@ def balanced(rows: Rows, keys: Sequence[str]) -> Rows:
     Args:
         rows: Rows of all splits; frequencies are those of the training rows.
         keys: Tasks of exclusive classes; their weights average 1 over the training rows.
+
+    Returns:
+        The same rows with other weights; a class rarer than `RAREST` weighs as that one.
     """
     changed = dict(rows.targets)
     for key in keys:
@@ -169,7 +201,7 @@ def balanced(rows: Rows, keys: Sequence[str]) -> Rows:
 
 
 def take(targets: Targets, rows: IntArray) -> Targets:
-    """Labels of some rows."""
+    """Select the labels of rows by number, shape (n,), in that order."""
     return Targets(targets.values[rows], targets.valid[rows], targets.weight[rows])
 
 
@@ -186,7 +218,15 @@ class EpochPlan:
     rows: Mapping[str, IntArray]
 
     def updates(self, kinds: Sequence[str], start: int = 0) -> Iterator[tuple[int, str, IntArray]]:
-        """Iteration, kind and rows of each update, from iteration ``start`` on."""
+        """List the updates in their order.
+
+        Args:
+            kinds: Kinds of update of an iteration, in their order; those without rows are none.
+            start: First iteration.
+
+        Yields:
+            Iteration, kind and row numbers of the batch.
+        """
         for iteration in range(start, self.iterations):
             for kind in kinds:
                 if kind in self.rows:
@@ -212,6 +252,13 @@ def plan_epoch(
         min_batch: Rows a batch, at least.
         seed: Numbers that decide the order: run seed, stage, epoch.
         iterations: Do so many iterations instead of going once through the largest pool.
+
+    Returns:
+        The plan; the same arguments always give the same one.
+
+    >>> plan = plan_epoch({"VA": np.arange(5), "EXPR": np.arange(2)}, 2, 1, [0])
+    >>> plan.iterations, {kind: rows.shape for kind, rows in plan.rows.items()}
+    (3, {'VA': (3, 1), 'EXPR': (3, 1)})
     """
     filled = {kind: rows for kind, rows in pools.items() if len(rows)}
     largest = max((len(rows) for rows in filled.values()), default=0)
@@ -229,6 +276,15 @@ def plan_epoch(
 
 
 def make_batch(samples: Samples, kind: str, rows: IntArray) -> Batch:
-    """Inputs and labels of some rows."""
+    """Put inputs and labels of some rows together.
+
+    Args:
+        samples: Where they come from.
+        kind: What the batch is for, as in `EpochPlan`.
+        rows: Row numbers in ``samples.rows``, shape (N,).
+
+    Returns:
+        Arrays (N, …) in the order of `rows`.
+    """
     targets = {key: take(t, rows) for key, t in samples.rows.targets.items()}
     return Batch(kind, samples.inputs(rows), targets, rows)

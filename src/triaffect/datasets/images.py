@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triaffect.datasets.batches import InputArrays, Rows, label_rows
 from triaffect.datasets.windows import by_source, frame_rows, require_extractor
@@ -31,22 +30,19 @@ class CropSamples:
         require_extractor(store.face_spec.name if store.face_spec else "none", "gray64", "face")
         self._store = store
         moments = store.moments
-        frame = moments.column("frame").astype(np.int64)
-        track = moments.column("track").astype(np.int64)
+        # one sortable number for a track and a frame
+        needed = (moments.column("track").astype(np.int64) << 32) + moments.column("frame").astype(
+            np.int64
+        )
+        stored = (store.face_track.astype(np.int64) << 32) + store.face_frame
         self._face_row = np.full(len(moments), -1, np.int64)
         for source, here in by_source(store, store.moments):
             start, stop = store.entries[source].face
-            key = _track_frame(store.face_track[start:stop], store.face_frame[start:stop])
-            rows = frame_rows(key, _track_frame(track[here], frame[here]))
+            rows = frame_rows(stored[start:stop], needed[here])
             self._face_row[here] = np.where(rows >= 0, rows + start, -1)
         self.rows: Rows = label_rows(moments, self._face_row >= 0, tasks, drop_partial)
 
     def inputs(self, rows: IntArray) -> InputArrays:
-        """``crop`` (N, 64, 64) uint8."""
+        """Return ``crop``, gray levels (N, 64, 64) uint8, of rows by number, shape (N,)."""
         crops = self._store.face[self._face_row[self.rows.moments[rows]]]
         return {"crop": np.asarray(crops).reshape(-1, CROP_SIDE, CROP_SIDE)}
-
-
-def _track_frame(track: NDArray[np.generic], frame: NDArray[np.generic]) -> IntArray:
-    """One sortable number for a track and a frame."""
-    return (track.astype(np.int64) << 32) + frame.astype(np.int64)

@@ -46,7 +46,10 @@ class LogmelSamples:
         self.rows: Rows = label_rows(moments, has_sound, tasks, drop_partial)
 
     def inputs(self, numbers: IntArray) -> InputArrays:
-        """``logmel`` (N, T, 64) float32, padded with silence beyond the sound's ends."""
+        """Cut ``logmel`` (N, T, 64) out of the stored spectra, for rows by number, shape (N,).
+
+        It is float32 log power, padded with silence beyond the sound's ends.
+        """
         moments = self.rows.moments[numbers]
         rows = self._first[moments, None] + np.arange(self._length)
         start, stop = self._range[moments].T

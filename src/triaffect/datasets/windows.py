@@ -10,9 +10,8 @@ and a sound track would change what is read from a face.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,14 +23,13 @@ from triaffect.datasets.batches import InputArrays, Rows, label_rows
 from triaffect.errors import StoreError
 from triaffect.features.external.format import ExternalStream
 from triaffect.features.store import FeatureStore
-from triaffect.features.timeline import Timeline
 from triaffect.models.base import extra_input, extra_presence
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, IntArray, Moments, RowNumbers, Split, Window
 
 
 def gather(values: NDArray[Any], rows: RowNumbers) -> FloatArray:
-    """Rows of a stream as float32, zeros where there is none.
+    """Gather rows of a stream as float32, zeros where there is none.
 
     Args:
         values: Memory-mapped rows, shape (R, D).
@@ -39,25 +37,21 @@ def gather(values: NDArray[Any], rows: RowNumbers) -> FloatArray:
 
     Returns:
         A new array of the shape of ``rows`` and D.
+
+    >>> gather(np.array([[1, 2], [3, 4]], np.uint8), np.array([1, -1])).tolist()
+    [[3.0, 4.0], [0.0, 0.0]]
     """
     shape, flat = (*rows.shape, values.shape[1]), rows.reshape(-1)
     if not values.size:
         return np.zeros(shape, np.float32)
     missing = flat < 0
-    taken = as_float32(np.asarray(values).take(np.where(missing, 0, flat), axis=0))
+    taken = np.asarray(values).take(np.where(missing, 0, flat), axis=0)
+    if taken.dtype == np.float16:  # PyTorch widens it many times faster, to the same numbers
+        taken = torch.from_numpy(taken).float().numpy()
+    taken = taken.astype(np.float32, copy=False)
     if missing.any():
         taken[missing] = 0
     return taken.reshape(shape)
-
-
-def as_float32(values: NDArray[Any]) -> FloatArray:
-    """The same numbers as float32.
-
-    PyTorch widens half precision many times faster than NumPy, to the same numbers.
-    """
-    if values.dtype == np.float16:
-        return torch.from_numpy(values).float().numpy()
-    return values.astype(np.float32, copy=False)
 
 
 _HALF_FRAME = 0.5
@@ -78,87 +72,50 @@ class WindowLookup:
     single_task_offset: int = 0
 
 
-@dataclass(frozen=True)
-class _Instants:
-    """Where moments are: frame, what is added to it, time and track, each of length N."""
-
-    frame: IntArray
-    offset: IntArray
-    time_s: NDArray[np.float64]
-    track: NDArray[np.int32]
-
-    @staticmethod
-    def of(moments: Moments, single_task_offset: int = 0) -> _Instants:
-        single_task = moments.dictionary_column("label_set") != MULTI_TASK_SET
-        return _Instants(
-            moments.column("frame").astype(np.int64),
-            single_task.astype(np.int64) * single_task_offset,
-            moments.column("time_s").astype(np.float64, copy=False),
-            moments.column("track").astype(np.int32, copy=False),
-        )
-
-    def __getitem__(self, rows: IntArray) -> _Instants:
-        return _Instants(self.frame[rows], self.offset[rows], self.time_s[rows], self.track[rows])
-
-
-@dataclass(frozen=True)
-class _Stream:
-    """Rows that windows are filled from.
-
-    Attributes:
-        timeline: Makes the timeline of the source with an ordinal, timed in seconds or in frames.
-        has_frames: Whether the frames of a source's rows are known.
-        count: Rows of all sources.
-    """
-
-    timeline: Callable[[int, bool], Timeline]
-    has_frames: Callable[[str], bool]
-    count: int
-
-
-def face_windows(store: FeatureStore, moments: Moments, spec: WindowLookup) -> RowNumbers:
-    """Row of every window position's face vector, -1 where absent, shape (N, W)."""
-    stream = _Stream(store.face_timeline, lambda _: True, len(store.face))
-    return _windows(store, stream, moments, spec)
-
-
-def external_windows(
-    store: FeatureStore, stream: ExternalStream, moments: Moments, spec: WindowLookup
-) -> RowNumbers:
-    """Row of every window position in an external stream, -1 where absent, shape (N, W).
-
-    As for faces, a position is filled by the row nearest in time within half a hop; a window
-    in frames takes the very frame, where the stream knows the frames of its rows.
-    """
-    timeline = partial(_external_timeline, store, stream)
-    return _windows(store, _Stream(timeline, stream.has_frames, len(stream.values)), moments, spec)
-
-
-def _external_timeline(
-    store: FeatureStore, stream: ExternalStream, source: int, in_frames: bool
-) -> Timeline:
-    return stream.timeline(store.sources[source], in_frames)
-
-
 def external_rows(store: FeatureStore, stream: ExternalStream, moments: Moments) -> RowNumbers:
-    """Row of an external stream nearest to each moment, at most a period away; shape (N,).
+    """Find the row of an external stream nearest to each moment, at most a period away.
 
-    A picture of a set of stills has the row of its own frame. -1 where there is none.
+    A picture of a set of stills has the row of its own frame.
+
+    Args:
+        store: The store that the stream belongs to.
+        stream: The stream.
+        moments: Moments of sources of the store.
+
+    Returns:
+        Row numbers, -1 where there is none, shape (N,).
+
+    Raises:
+        StoreError: A moment is of a source that the store does not have.
     """
-    instants, result = _Instants.of(moments), absent((len(moments),), len(stream.values))
+    track = moments.column("track").astype(np.int32, copy=False)
+    frame = moments.column("frame").astype(np.float64)
+    time_s = moments.column("time_s").astype(np.float64, copy=False)
+    result = absent((len(moments),), len(stream.values))
     for source, here in by_source(store, moments):
-        entry, at = store.entries[source], instants[here]
+        entry = store.entries[source]
         timeline = stream.timeline(entry.source, in_frames=entry.stills)
         if entry.stills:
-            result[here] = timeline.nearest(at.track, at.frame.astype(np.float64), 0.0)
+            result[here] = timeline.nearest(track[here], frame[here], 0.0)
         else:
             period_s = stream.spec.period_s(entry.frame_rate)
-            result[here] = timeline.nearest(at.track, at.time_s, period_s)
+            result[here] = timeline.nearest(track[here], time_s[here], period_s)
     return result
 
 
 def stored_voices(store: FeatureStore, moments: Moments) -> RowNumbers:
-    """Row of each moment's voice vector in the store, -1 where absent, shape (N,)."""
+    """Find the row of each moment's voice vector in the store.
+
+    Args:
+        store: The store.
+        moments: Moments of sources of the store.
+
+    Returns:
+        Row numbers, -1 where there is no voice, shape (N,).
+
+    Raises:
+        StoreError: A moment is of a source that the store does not have.
+    """
     result = absent((len(moments),), len(store.voice))
     window = store.voice_spec.window if store.voice_spec else None
     if window is not None:
@@ -168,32 +125,70 @@ def stored_voices(store: FeatureStore, moments: Moments) -> RowNumbers:
     return result
 
 
-def _windows(
-    store: FeatureStore, stream: _Stream, moments: Moments, spec: WindowLookup
+def stream_windows(
+    store: FeatureStore, moments: Moments, lookup: WindowLookup, stream: ExternalStream | None
 ) -> RowNumbers:
-    instants, window = _Instants.of(moments, spec.single_task_offset), spec.window
-    result = absent((len(moments), len(window.offsets_s())), stream.count)
+    """Find the row of every window position of moments.
+
+    A position is filled by the row nearest in time within half a hop; a window in frames takes
+    the very frame, where the stream knows the frames of its rows. A picture of a set of stills
+    fills the last position.
+
+    Args:
+        store: The store.
+        moments: Moments of sources of the store.
+        lookup: The window, of W positions.
+        stream: Whose rows; None for the store's own faces.
+
+    Returns:
+        Row numbers, -1 where absent, shape (N, W).
+
+    Raises:
+        StoreError: A moment is of a source that the store does not have.
+    """
+    window = lookup.window
+    track = moments.column("track").astype(np.int32, copy=False)
+    time_s = moments.column("time_s").astype(np.float64, copy=False)
+    is_single_task = moments.dictionary_column("label_set") != MULTI_TASK_SET
+    offset = is_single_task.astype(np.int64) * lookup.single_task_offset
+    frame = (moments.column("frame").astype(np.int64) + offset).astype(np.float64)
+    rows = len(store.face) if stream is None else len(stream.values)
+    result = absent((len(moments), len(window.offsets_s())), rows)
     for source, here in by_source(store, moments):
-        entry, at = store.entries[source], instants[here]
-        in_frames = entry.stills or (spec.in_frames and stream.has_frames(entry.source))
-        timeline = stream.timeline(source, in_frames)
-        frame = (at.frame + at.offset).astype(np.float64)
+        entry = store.entries[source]
+        has_frames = stream is None or stream.has_frames(entry.source)
+        in_frames = entry.stills or (lookup.in_frames and has_frames)
+        if stream is None:
+            timeline = store.face_timeline(source, in_frames)
+        else:
+            timeline = stream.timeline(entry.source, in_frames)
         if entry.stills:
-            result[here, -1] = timeline.nearest(at.track, frame, 0.0)
+            result[here, -1] = timeline.nearest(track[here], frame[here], 0.0)
         elif in_frames:
-            result[here] = timeline.window_rows(at.track, frame, window, _HALF_FRAME)
-        elif spec.in_frames:
+            result[here] = timeline.window_rows(track[here], frame[here], window, _HALF_FRAME)
+        elif lookup.in_frames:
             rate = entry.frame_rate
             seconds = Window(window.span_s / rate, window.hop_s / rate, window.causal)
-            time_s = at.time_s + at.offset / rate
-            result[here] = timeline.window_rows(at.track, time_s, seconds)
+            shifted_s = time_s[here] + offset[here] / rate
+            result[here] = timeline.window_rows(track[here], shifted_s, seconds)
         else:
-            result[here] = timeline.window_rows(at.track, at.time_s, window)
+            result[here] = timeline.window_rows(track[here], time_s[here], window)
     return result
 
 
 def by_source(store: FeatureStore, moments: Moments) -> Iterator[tuple[int, IntArray]]:
-    """Ordinal of each source that has moments, and the rows of those moments."""
+    """Group moments by their sources.
+
+    Args:
+        store: The store.
+        moments: Moments of sources of the store.
+
+    Yields:
+        Ordinal in the store of each source that has moments, and the numbers of those moments.
+
+    Raises:
+        StoreError: A moment is of a source that the store does not have.
+    """
     if not len(moments):
         return
     ordinals = {name: ordinal for ordinal, name in enumerate(store.sources)}
@@ -207,14 +202,33 @@ def by_source(store: FeatureStore, moments: Moments) -> Iterator[tuple[int, IntA
 
 
 def absent(shape: tuple[int, ...], rows: int) -> RowNumbers:
-    """Row numbers that are all -1, of the smallest of two types that can count the rows."""
+    """Make row numbers that are all -1, of the smallest of two types that can count the rows.
+
+    Args:
+        shape: Their shape.
+        rows: How many rows there are to be numbered.
+
+    Returns:
+        int32, or int64 for more than 2³¹ - 1 rows.
+    """
     if rows <= np.iinfo(np.int32).max:
         return np.full(shape, -1, np.int32)
     return np.full(shape, -1, np.int64)
 
 
 def frame_rows(frames: NDArray[np.generic], requested: IntArray) -> IntArray:
-    """Row of each requested frame number in a sorted column; -1 where it is missing."""
+    """Look frame numbers up in a sorted column.
+
+    Args:
+        frames: Ascending frame numbers, shape (M,).
+        requested: Frame numbers, shape (N,).
+
+    Returns:
+        The row of each requested one, -1 where it is missing, shape (N,).
+
+    >>> frame_rows(np.array([0, 2, 5]), np.array([2, 3])).tolist()
+    [1, -1]
+    """
     if not len(frames):
         return np.full(len(requested), -1, np.int64)
     rows = np.searchsorted(frames, requested).clip(0, len(frames) - 1)
@@ -223,6 +237,11 @@ def frame_rows(frames: NDArray[np.generic], requested: IntArray) -> IntArray:
 
 def require_extractor(got: str, expected: str, modality: str) -> None:
     """See that a store was made with an extractor.
+
+    Args:
+        got: Name of the store's extractor.
+        expected: Name of the one that is needed.
+        modality: "face" or "voice", for the message.
 
     Raises:
         StoreError: It was made with another.
@@ -264,29 +283,16 @@ def as_video(
     speakers = training & ~silent & ~has_face.any(1)
     spoken = still & (rng.random(len(rows)) < SPOKEN)
     agreeing = spoken & (rng.random(len(rows)) < AGREEING)
-    voices = voice_row[speakers]
-    for label in _labels(rows, tasks):
-        _speak(voice_row, agreeing & label, voice_row[speakers & label], rng)
-    _speak(voice_row, spoken & ~agreeing, voices, rng)
+    choices = [(spoken & ~agreeing, voice_row[speakers])]
+    if exclusive := next((task for task in tasks if task.exclusive), None):
+        targets = rows.targets[exclusive.key]
+        label = np.where(targets.valid.all(1), targets.values.argmax(1), -1)
+        same = [label == number for number in range(exclusive.width)]
+        choices = [(agreeing & each, voice_row[speakers & each]) for each in same] + choices
+    for pictures, voices in choices:
+        if len(voices):
+            voice_row[pictures] = rng.choice(voices, int(pictures.sum()))
     return face_rows, voice_row
-
-
-def _speak(
-    voice_row: RowNumbers, rows: BoolArray, voices: RowNumbers, rng: np.random.Generator
-) -> None:
-    """Give each of some rows one of the voices, if there are any."""
-    if len(voices):
-        voice_row[rows] = rng.choice(voices, int(rows.sum()))
-
-
-def _labels(rows: Rows, tasks: Sequence[Task]) -> list[np.ndarray]:
-    """For each class of the first task with exclusive ones, which rows are of it."""
-    for task in tasks:
-        if task.exclusive:
-            targets = rows.targets[task.key]
-            named = np.where(targets.valid.all(1), targets.values.argmax(1), -1)
-            return [named == label for label in range(task.width)]
-    return []
 
 
 @dataclass(frozen=True)
@@ -323,6 +329,9 @@ class WindowSamples:
         drop_minus_one: See `label_rows`.
         moments: Rows to take in place of the store's own labelled ones; they need no labels.
         streams: Where the vectors come from, if not all from the store's own extractors.
+
+    Raises:
+        StoreError: A stream was not joined, or moments are of other sources than the store's.
     """
 
     def __init__(
@@ -341,9 +350,16 @@ class WindowSamples:
         streams: Streams = OWN,
     ) -> None:
         selected = store.moments if moments is None else moments
-        spec = WindowLookup(window, in_frames, single_task_frame_offset)
-        self._face, faces = _faces(store, streams.face, selected, spec)
-        self._voice, voices = _voices(store, streams.voice, selected)
+        lookup = WindowLookup(window, in_frames, single_task_frame_offset)
+        face = None if streams.face == OWN.face else store.external(streams.face)
+        voice = None if streams.voice == OWN.voice else store.external(streams.voice)
+        self._face = store.face if face is None else face.values
+        self._voice = store.voice if voice is None else voice.values
+        faces = stream_windows(store, selected, lookup, face)
+        if voice is None:
+            voices = stored_voices(store, selected)
+        else:
+            voices = external_rows(store, voice, selected)
         extra = {name: store.external(name) for name in streams.extra}
         self._extra = {name: stream.values for name, stream in extra.items()}
         extras = {name: external_rows(store, stream, selected) for name, stream in extra.items()}
@@ -353,21 +369,25 @@ class WindowSamples:
         self.rows: Rows = label_rows(
             selected, usable, tasks, drop_partial, moments is not None, drop_minus_one
         )
-        self._face_rows, self._voice_row = (
-            _select_rows(faces, self.rows),
-            _select_rows(voices, self.rows),
-        )
-        self._extra_row = {name: _select_rows(rows, self.rows) for name, rows in extras.items()}
+        # a slice copies nothing
+        used = slice(None) if len(self.rows) == len(selected) else self.rows.moments
+        self._face_rows, self._voice_row = faces[used], voices[used]
+        self._extra_row = {name: rows[used] for name, rows in extras.items()}
         if stills_as_video:
             self._face_rows, self._voice_row = as_video(
                 self.rows, self._face_rows, self._voice_row, tasks
             )
 
     def inputs(self, rows: IntArray) -> InputArrays:
-        """``face`` (N, W, Df), ``face_present`` (N, W), ``voice`` (N, Dv), ``voice_present`` (N,).
+        """Gather the input arrays of rows.
 
-        And of each further stream ``extra.<name>`` (N, D) and ``extra.<name>.present`` (N,). What
-        is absent is zero there; the presence says so.
+        Args:
+            rows: Row numbers, shape (N,).
+
+        Returns:
+            ``face`` (N, W, Df), ``face_present`` (N, W), ``voice`` (N, Dv), ``voice_present``
+            (N,), and of each further stream ``extra.<name>`` (N, D) and ``extra.<name>.present``
+            (N,). What is absent is zero there; the presence says so.
         """
         names = ("face", "face_present", "voice", "voice_present")
         arrays: InputArrays = dict(zip(names, self.arrays(rows), strict=True))
@@ -378,7 +398,7 @@ class WindowSamples:
         return arrays
 
     def arrays(self, rows: IntArray) -> tuple[FloatArray, BoolArray, FloatArray, BoolArray]:
-        """The first four arrays of `inputs`."""
+        """Gather the first four arrays of `inputs`, in the order in which that names them."""
         face_rows, voice_row = self._face_rows[rows], self._voice_row[rows]
         return (
             gather(self._face, face_rows),
@@ -386,28 +406,3 @@ class WindowSamples:
             gather(self._voice, voice_row),
             voice_row >= 0,
         )
-
-
-def _faces(
-    store: FeatureStore, name: str, moments: Moments, spec: WindowLookup
-) -> tuple[NDArray[np.generic], RowNumbers]:
-    """Rows that fill windows, and which of them each moment sees."""
-    if name == OWN.face:
-        return store.face, face_windows(store, moments, spec)
-    stream = store.external(name)
-    return stream.values, external_windows(store, stream, moments, spec)
-
-
-def _voices(
-    store: FeatureStore, name: str, moments: Moments
-) -> tuple[NDArray[np.generic], RowNumbers]:
-    """Rows of voice vectors, and which of them each moment has."""
-    if name == OWN.voice:
-        return store.voice, stored_voices(store, moments)
-    stream = store.external(name)
-    return stream.values, external_rows(store, stream, moments)
-
-
-def _select_rows(numbers: RowNumbers, rows: Rows) -> RowNumbers:
-    """Those of the rows that are there; no copy if all are."""
-    return numbers if len(rows) == len(numbers) else numbers[rows.moments]

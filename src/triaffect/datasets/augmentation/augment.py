@@ -60,12 +60,23 @@ def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
     moved[bad] = compress(moved[bad], rng)
     moved = moved.clamp_(0, 255)
     drawn = torch.from_numpy(rng.random(count) < HIDDEN)[:, None, None]
-    hidden = _block(rng, count, side, side) & drawn
+    hidden_rows, hidden_columns = (
+        stripe(rng, count, 2 * side, MASK_SHARE)[:, :side] for _ in range(2)
+    )
+    hidden = hidden_rows[:, :, None] & hidden_columns[:, None, :] & drawn
     return torch.where(hidden, moved.mean((1, 2), keepdim=True), moved)
 
 
 def vary_speaker(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Vary tempo, time, height of the voice, and size of the speaker, of spectra (N, T, B)."""
+    """Vary tempo, time, height of the voice, and size of the speaker.
+
+    Args:
+        logmel: Log power, shape (N, T, B), float32.
+        rng: Source of the random numbers.
+
+    Returns:
+        Spectra of the same shape, resampled bilinearly; the edges are continued.
+    """
     count = len(logmel)
     tempo, size = 1 + uniform(rng, count, -TEMPO, TEMPO), 1 + uniform(rng, count, -SIZE, SIZE)
     later = uniform(rng, count, -LATER, LATER) * 2
@@ -78,7 +89,15 @@ def vary_speaker(logmel: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def vary_gain(logmel: Tensor, rng: np.random.Generator) -> Tensor:
-    """Make every spectrum (N, T, B) louder or quieter as a whole."""
+    """Make every spectrum louder or quieter as a whole, by at most `GAIN_LOG`.
+
+    Args:
+        logmel: Log power, shape (N, T, B), float32.
+        rng: Source of the random numbers.
+
+    Returns:
+        Log power of the same shape.
+    """
     return logmel + uniform(rng, len(logmel), -GAIN_LOG, GAIN_LOG)[:, None, None]
 
 
@@ -124,7 +143,7 @@ def vary_logmel(
 
 
 def _move(crops: Tensor, rng: np.random.Generator) -> Tensor:
-    """Random similarity and mirror image of maps (N, 1, H, W)."""
+    """Turn, scale, shift and at times mirror maps (N, 1, H, W) at random."""
     count = len(crops)
     angle = torch.deg2rad(uniform(rng, count, -ROTATION_DEG, ROTATION_DEG))
     scale = 1 + uniform(rng, count, -SCALE, SCALE)
@@ -137,11 +156,3 @@ def _move(crops: Tensor, rng: np.random.Generator) -> Tensor:
     ]
     grid = F.affine_grid(torch.stack(rows, 1), list(crops.shape), align_corners=False)
     return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
-
-
-def _block(rng: np.random.Generator, count: int, height: int, width: int) -> Tensor:
-    """One hidden rectangle in each map, shape (count, height, width)."""
-    return (
-        stripe(rng, count, 2 * height, MASK_SHARE)[:, :height, None]
-        & stripe(rng, count, 2 * width, MASK_SHARE)[:, None, :width]
-    )

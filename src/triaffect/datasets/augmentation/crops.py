@@ -43,7 +43,7 @@ def cover(crops: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def glasses(count: int, side: int, rng: np.random.Generator) -> Tensor:
-    """Two dark ellipses over the eyes, and what joins them, bool (count, side, side)."""
+    """Draw two ellipses over the eyes, and what joins them, bool (count, side, side)."""
     x, y = _pixel_centers(side)
     y = y - EYES_Y - _each(rng, count, -0.03, 0.03)
     wide, high = _each(rng, count, 0.11, 0.17), _each(rng, count, 0.07, 0.13)
@@ -53,7 +53,7 @@ def glasses(count: int, side: int, rng: np.random.Generator) -> Tensor:
 
 
 def mask(count: int, side: int, rng: np.random.Generator) -> Tensor:
-    """All below the nose's bridge, narrower towards the chin, bool (count, side, side)."""
+    """Draw all below the nose's bridge, narrower towards the chin, bool (count, side, side)."""
     x, y = _pixel_centers(side)
     below = y - NOSE_Y + _each(rng, count, 0, 0.12)
     half = _each(rng, count, 0.3, 0.42) - 0.35 * below.clamp(min=0).square()
@@ -61,7 +61,7 @@ def mask(count: int, side: int, rng: np.random.Generator) -> Tensor:
 
 
 def bar(count: int, side: int, rng: np.random.Generator) -> Tensor:
-    """A stripe from edge to edge at any angle, bool (count, side, side)."""
+    """Draw a stripe from edge to edge at any angle, bool (count, side, side)."""
     x, y = _pixel_centers(side)
     angle = _each(rng, count, 0, math.pi)
     across = (x - 0.5) * angle.cos() + (y - 0.5) * angle.sin()
@@ -69,7 +69,7 @@ def bar(count: int, side: int, rng: np.random.Generator) -> Tensor:
 
 
 def _pixel_centers(side: int) -> tuple[Tensor, Tensor]:
-    """Middle of each pixel as a share of the side: x (1, 1, side) and y (1, side, 1)."""
+    """Return the middle of each pixel as a share of the side: x (1, 1, side), y (1, side, 1)."""
     at = (torch.arange(side) + 0.5) / side
     return at[None, None, :], at[None, :, None]
 
@@ -120,7 +120,12 @@ def light(crops: Tensor, rng: np.random.Generator) -> Tensor:
     gain = torch.where(kind > 1 - BLOWN_OUT, uniform(rng, count, 1.2, 2.2), gain)
     levels = (crops / 255).clamp_(1e-3, 1).pow_(gamma).mul_(255 * gain[:, None, None])
     rows = some(rng, count, SIDE_LIGHT)
-    levels[rows] *= _slope(len(rows), crops.shape[-1], rng)
+    # side light: brightness, around 1, grows from one side of the crop to the other
+    angle = uniform(rng, len(rows), 0, 2 * math.pi)[:, None, None]
+    strength = uniform(rng, len(rows), 0.2, 0.9)[:, None, None]
+    at = torch.linspace(-1, 1, crops.shape[-1])
+    along = angle.cos() * at[None, None, :] + angle.sin() * at[None, :, None]
+    levels[rows] *= (1 + strength * along).clamp_(min=0.05)
     return levels.clamp_(0, 255)
 
 
@@ -130,6 +135,9 @@ def blur(crops: Tensor, rng: np.random.Generator) -> Tensor:
     Args:
         crops: Gray levels, shape (N, H, H), float32.
         rng: Where the random numbers come from.
+
+    Returns:
+        Gray levels of the same shape; `crops` itself if none is drawn.
     """
     count = len(crops)
     rows = some(rng, count, BLURRED + MOVING)
@@ -151,6 +159,10 @@ def compress(crops: Tensor, rng: np.random.Generator) -> Tensor:
     Args:
         crops: Gray levels, shape (N, H, H), float32, H a multiple of 8.
         rng: Where the random numbers come from.
+
+    Returns:
+        Gray levels of the same shape, which may lie a little outside [0, 255]; `crops` itself if
+        none is drawn.
     """
     count, side = len(crops), crops.shape[-1]
     rows = some(rng, count, COMPRESSED)
@@ -162,7 +174,9 @@ def compress(crops: Tensor, rng: np.random.Generator) -> Tensor:
     down, across = rng.integers(0, BLOCK, 2).tolist()  # where in the picture the crop was
     moved = crops[rows].roll((down, across), (1, 2)) - MIDDLE
     blocks = moved.reshape(-1, side // BLOCK, BLOCK, side // BLOCK, BLOCK).transpose(2, 3)
-    waves = _cosines()
+    at = torch.arange(BLOCK, dtype=torch.float32)  # the orthonormal cosine transform of 8 numbers
+    waves = torch.cos(math.pi / BLOCK * at[:, None] * (at[None, :] + 0.5)) * math.sqrt(2 / BLOCK)
+    waves[0] /= math.sqrt(2)
     spectrum = waves @ blocks @ waves.T
     rounded = waves.T @ ((spectrum / step).round_() * step) @ waves
     compressed = crops.clone()
@@ -171,26 +185,9 @@ def compress(crops: Tensor, rng: np.random.Generator) -> Tensor:
     return compressed
 
 
-def _slope(count: int, side: int, rng: np.random.Generator) -> Tensor:
-    """Brightness that grows from one side to the other, around 1, shape (count, side, side)."""
-    angle = uniform(rng, count, 0, 2 * math.pi)[:, None, None]
-    strength = uniform(rng, count, 0.2, 0.9)[:, None, None]
-    at = torch.linspace(-1, 1, side)
-    along = angle.cos() * at[None, None, :] + angle.sin() * at[None, :, None]
-    return (1 + strength * along).clamp_(min=0.05)
-
-
 def _smear(sigma: Tensor, side: int) -> Tensor:
-    """Matrices that average neighbours by a Gaussian, rows adding to 1, shape (N, side, side)."""
+    """Make matrices (N, side, side) that average neighbors by a Gaussian, rows adding to 1."""
     at = torch.arange(side, dtype=torch.float32)
     apart = (at[:, None] - at[None, :]).square()
     kernel = torch.exp(-apart / (2 * sigma.square()[:, None, None]))
     return kernel / kernel.sum(2, keepdim=True)
-
-
-def _cosines() -> Tensor:
-    """The orthonormal cosine transform of 8 numbers, shape (8, 8)."""
-    at = torch.arange(BLOCK, dtype=torch.float32)
-    waves = torch.cos(math.pi / BLOCK * at[:, None] * (at[None, :] + 0.5)) * math.sqrt(2 / BLOCK)
-    waves[0] /= math.sqrt(2)
-    return waves

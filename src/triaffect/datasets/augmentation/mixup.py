@@ -59,18 +59,37 @@ def mix_spectra(
 def _mix(
     inputs: Tensor, targets: Mapping[str, Targets], rng: np.random.Generator, join: _Join
 ) -> tuple[Tensor, dict[str, Targets]]:
-    """Blend all rows with their partners, or join parts of both."""
+    """Blend all rows with their partners, or join parts of both.
+
+    Labels are weighted by the share and by their row's weight, the weights by the share alone.
+    """
     partner = partners(targets, rng)
     share = float(rng.beta(1.0, 1.0))
     if rng.random() < 0.5:  # noqa: PLR2004
         mixed = torch.lerp(inputs[partner], inputs, share)
     else:
         mixed, share = join(inputs, partner, share, rng)
-    return mixed, {key: _mixed(each, partner, share) for key, each in targets.items()}
+    labels = {}
+    for key, each in targets.items():
+        own, other = share * each.weight, (1 - share) * each.weight[partner]
+        weight = own + other
+        part = np.where(weight > 0, own / np.where(weight > 0, weight, 1), share)[:, None]
+        values = part * each.values + (1 - part) * each.values[partner]
+        mixed_values = np.where(each.valid, values, each.values).astype(np.float32)
+        labels[key] = Targets(mixed_values, each.valid, weight.astype(np.float32))
+    return mixed, labels
 
 
 def partners(targets: Mapping[str, Targets], rng: np.random.Generator) -> IntArray:
-    """For each row a random one, itself at times, with labels of the same outputs, shape (N,)."""
+    """Draw for each row a random partner, itself at times, with labels of the same outputs.
+
+    Args:
+        targets: Labels by task key, of N rows.
+        rng: Where the random numbers come from.
+
+    Returns:
+        Row numbers, a permutation, shape (N,).
+    """
     valid = np.concatenate([each.valid for each in targets.values()], axis=1)
     kind = np.unique(valid, axis=0, return_inverse=True)[1].reshape(-1)
     partner = np.arange(len(kind))
@@ -83,7 +102,7 @@ def partners(targets: Mapping[str, Targets], rng: np.random.Generator) -> IntArr
 def _paste(
     crops: Tensor, partner: IntArray, share: float, rng: np.random.Generator
 ) -> tuple[Tensor, float]:
-    """Crops with a square of their partners, and what share of each is its own."""
+    """Paste a square of their partners into crops; return what share of each is its own too."""
     height = crops.shape[-1]
     side = int(height * math.sqrt(1 - share))
     top, left = rng.integers(0, height - side + 1, 2).tolist()
@@ -96,20 +115,10 @@ def _paste(
 def _splice(
     logmel: Tensor, partner: IntArray, share: float, rng: np.random.Generator
 ) -> tuple[Tensor, float]:
-    """Spectra with a stretch of time of their partners, and what share of each is its own."""
+    """Put a stretch of time of their partners into spectra; return the own share of each too."""
     length = logmel.shape[1]
     other = int(length * (1 - share))
     start = int(rng.integers(0, length - other + 1))
     mixed = logmel.clone()
     mixed[:, start : start + other] = logmel[partner, start : start + other]
     return mixed, 1 - other / length
-
-
-def _mixed(targets: Targets, partner: IntArray, share: float) -> Targets:
-    """Values weighted by share and row weight; the weights by share."""
-    own, other = share * targets.weight, (1 - share) * targets.weight[partner]
-    weight = own + other
-    part = np.where(weight > 0, own / np.where(weight > 0, weight, 1), share)[:, None]
-    values = part * targets.values + (1 - part) * targets.values[partner]
-    mixed = np.where(targets.valid, values, targets.values)
-    return Targets(mixed.astype(np.float32), targets.valid, weight.astype(np.float32))

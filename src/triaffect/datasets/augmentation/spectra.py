@@ -9,7 +9,6 @@ Every function changes a share of the spectra, drawn first; the others stay as t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -29,8 +28,6 @@ DECAY_60_DB = math.log(1e6)
 TOP_BAND_OF_TELEPHONE, LOWEST_BAND_OF_TELEPHONE = (42, 50), (0, 8)
 """Where a telephone's band ends (3 to 4 kHz) and begins (up to 300 Hz), of 64 bands."""
 
-Power = Tensor
-
 
 def room(logmel: Tensor, rng: np.random.Generator, *, share: float = ECHOING) -> Tensor:
     """Let some spectra echo: a tail that falls by 60 dB within 0.15 to 0.9 s.
@@ -39,6 +36,9 @@ def room(logmel: Tensor, rng: np.random.Generator, *, share: float = ECHOING) ->
         logmel: Shape (N, T, B), float32.
         rng: Source of the random numbers.
         share: Chance of a spectrum to be changed, in [0, 1].
+
+    Returns:
+        Spectra of the same shape; `logmel` itself if none is drawn.
     """
     rows = some(rng, len(logmel), share)
     if not len(rows):
@@ -49,7 +49,10 @@ def room(logmel: Tensor, rng: np.random.Generator, *, share: float = ECHOING) ->
     fall = torch.exp(-DECAY_60_DB / ROWS_PER_S * ago / seconds[:, None, None])
     tail = torch.where(ago > 0, fall, 0)
     tail = tail / tail.sum(2, keepdim=True).clamp(min=1) * strength.exp()[:, None, None]
-    return _change_power(logmel, rows, lambda power: power + tail @ power)
+    power = (logmel[rows].exp() - FLOOR).clamp(min=0)
+    echoing = logmel.clone()
+    echoing[rows] = (power + tail @ power + FLOOR).log()
+    return echoing
 
 
 def noise(logmel: Tensor, rng: np.random.Generator, *, share: float = NOISY) -> Tensor:
@@ -57,6 +60,14 @@ def noise(logmel: Tensor, rng: np.random.Generator, *, share: float = NOISY) -> 
 
     The noise has any color, steady or swelling; a third of the times it is another spectrum of
     the batch, backwards, as people who talk elsewhere in the room.
+
+    Args:
+        logmel: Shape (N, T, B), float32.
+        rng: Source of the random numbers.
+        share: Chance of a spectrum to be changed, in [0, 1].
+
+    Returns:
+        Spectra of the same shape; `logmel` itself if none is drawn.
     """
     rows = some(rng, len(logmel), share)
     if not len(rows):
@@ -66,16 +77,24 @@ def noise(logmel: Tensor, rng: np.random.Generator, *, share: float = NOISY) -> 
     talk = torch.from_numpy(rng.random(len(rows)) < 1 / 3)[:, None, None]
     made = torch.where(talk, others, made)
     below = (10 ** (-uniform(rng, len(rows), 0, 30) / 10))[:, None, None]
-
-    def add(power: Power) -> Power:
-        level = power.mean((1, 2), keepdim=True) / made.mean((1, 2), keepdim=True).clamp(min=FLOOR)
-        return power + made * level * below
-
-    return _change_power(logmel, rows, add)
+    power = (logmel[rows].exp() - FLOOR).clamp(min=0)
+    level = power.mean((1, 2), keepdim=True) / made.mean((1, 2), keepdim=True).clamp(min=FLOOR)
+    noisy = logmel.clone()
+    noisy[rows] = (power + made * level * below + FLOOR).log()
+    return noisy
 
 
 def microphone(logmel: Tensor, rng: np.random.Generator, *, share: float = NARROW) -> Tensor:
-    """Color every spectrum a little, and cut a share of them down to a telephone's band."""
+    """Color every spectrum a little, and cut a share of them down to a telephone's band.
+
+    Args:
+        logmel: Shape (N, T, B), float32.
+        rng: Source of the random numbers.
+        share: Chance of a spectrum to be narrowed, in [0, 1].
+
+    Returns:
+        Spectra of the same shape, none below the front end's floor.
+    """
     count, _, bands = logmel.shape
     points = torch.from_numpy(rng.normal(0, 0.4, (count, 1, 6)).astype(np.float32))
     curve = F.interpolate(points, bands, mode="linear", align_corners=True)
@@ -91,7 +110,16 @@ def microphone(logmel: Tensor, rng: np.random.Generator, *, share: float = NARRO
 
 
 def clip(logmel: Tensor, rng: np.random.Generator, *, share: float = CLIPPED) -> Tensor:
-    """Overload some spectra: the loudest rows lose height, and gain overtones everywhere."""
+    """Overload some spectra: the loudest rows lose height, and gain overtones everywhere.
+
+    Args:
+        logmel: Shape (N, T, B), float32.
+        rng: Source of the random numbers.
+        share: Chance of a spectrum to be changed, in [0, 1].
+
+    Returns:
+        Spectra of the same shape; `logmel` itself if none is drawn.
+    """
     rows = some(rng, len(logmel), share)
     if not len(rows):
         return logmel
@@ -106,7 +134,16 @@ def clip(logmel: Tensor, rng: np.random.Generator, *, share: float = CLIPPED) ->
 
 
 def codec(logmel: Tensor, rng: np.random.Generator, *, share: float = CODED) -> Tensor:
-    """Drop of some spectra what louder bands of the same moment hide, and round the rest."""
+    """Drop of some spectra what louder bands of the same moment hide, and round the rest.
+
+    Args:
+        logmel: Shape (N, T, B), float32.
+        rng: Source of the random numbers.
+        share: Chance of a spectrum to be changed, in [0, 1].
+
+    Returns:
+        Spectra of the same shape; `logmel` itself if none is drawn.
+    """
     rows = some(rng, len(logmel), share)
     if not len(rows):
         return logmel
@@ -120,15 +157,7 @@ def codec(logmel: Tensor, rng: np.random.Generator, *, share: float = CODED) -> 
     return coded
 
 
-def _change_power(logmel: Tensor, rows: Tensor, change: Callable[[Power], Power]) -> Tensor:
-    """Return the spectra with the power of these rows changed."""
-    changed = logmel.clone()
-    power = (logmel[rows].exp() - FLOOR).clamp(min=0)
-    changed[rows] = (change(power) + FLOOR).log()
-    return changed
-
-
-def _colored_noise(count: int, like: Tensor, rng: np.random.Generator) -> Power:
+def _colored_noise(count: int, like: Tensor, rng: np.random.Generator) -> Tensor:
     """Make noise of random color and steadiness around a power of 1."""
     _, length, bands = like.shape
     tilt = uniform(rng, count, -4, 2)[:, None, None] * torch.linspace(-1, 1, bands)
