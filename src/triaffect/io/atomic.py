@@ -51,6 +51,9 @@ def check_output(path: Path) -> Path:
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn an error of the system into one line that names the file.
 
+    Args:
+        path: The file that is written in the ``with`` statement.
+
     Raises:
         DiskError: The disk is full, read-only or fails, or it is not allowed.
     """
@@ -100,6 +103,10 @@ def replace_file(path: Path, *, unlocked: bool = False) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text whole or not at all; a missing folder is made.
 
+    Args:
+        path: The file; what is there is replaced.
+        text: Its content, written as UTF-8.
+
     Raises:
         DiskError: It cannot be written.
     """
@@ -111,6 +118,10 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - anything JSON can hold
     """Write indented JSON whole or not at all; a missing folder is made.
 
+    Args:
+        path: The file; what is there is replaced.
+        content: Anything that `json.dumps` takes.
+
     Raises:
         DiskError: It cannot be written.
     """
@@ -119,6 +130,9 @@ def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - anything JSO
 
 def make_folder(path: Path) -> None:
     """Make a folder, and those it is in, so that a power cut leaves them.
+
+    Args:
+        path: The folder; nothing is done if it is there.
 
     Raises:
         DiskError: It cannot be made.
@@ -158,7 +172,9 @@ def replace_folder(path: Path) -> Iterator[Path]:
         try:
             temporary.mkdir()
             yield temporary
-            _sync_tree(temporary)
+            for each in temporary.rglob("*"):
+                sync_folder(each) if each.is_dir() else sync_file(each)
+            sync_folder(temporary)
             if not _have_same_files(temporary, path):
                 _swap_folders(temporary, old, path)
         finally:
@@ -168,6 +184,7 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
 
 def _have_same_files(one: Path, other: Path) -> bool:
+    """Compare the files of two folders, and of those in them, by name and content."""
     first, second = (
         {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
         for folder in (one, other)
@@ -189,12 +206,6 @@ def _swap_folders(temporary: Path, old: Path, path: Path) -> None:
             old.replace(path)
         raise
     sync_folder(path.parent)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        sync_folder(path) if path.is_dir() else sync_file(path)
-    sync_folder(folder)
 
 
 def sync_file(path: Path) -> None:

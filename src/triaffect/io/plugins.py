@@ -40,7 +40,12 @@ class Plugin:
         return self.path.partition(":")[0]
 
     def to_json(self) -> dict[str, str]:
-        """As plain values, without those that are empty."""
+        """Return the attributes as plain values, without those that are empty.
+
+        Examples:
+            >>> Plugin("my_module:ENGAGEMENT").to_json()
+            {'path': 'my_module:ENGAGEMENT'}
+        """
         return {name: value for name, value in asdict(self).items() if value}
 
     def load(self, what: str) -> Any:  # noqa: ANN401 - an object of any type
@@ -48,6 +53,9 @@ class Plugin:
 
         Args:
             what: The object in words, for an error, such as ``"task ENG"``.
+
+        Returns:
+            What the path names; its type is for the caller to check.
 
         Raises:
             PluginError: There is no such module, it fails on import, or lacks the name.
@@ -73,6 +81,7 @@ class Plugin:
 
 
 def _failed_import(plugin: Plugin, expected: str, error: Exception) -> PluginError:
+    """Say that a module is there and fails on import; whatever it raised, in one line."""
     got = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
     remedy = f"mend {plugin.package or plugin.module}, which fails on import"
     return PluginError(expected, got, remedy)
@@ -86,7 +95,12 @@ def find_plugin(group: str, name: str) -> Plugin | None:
         name: Name of an entry point, or module and name with a colon between them.
 
     Returns:
-        Where it comes from; None if no installed package offers that name.
+        Where it comes from; None if no installed package offers that name. A dotted path always
+        has a result, and nothing is imported: `Plugin.load` tells whether the module is there.
+
+    Examples:
+        >>> find_plugin("triaffect.tasks", "my_module:ENGAGEMENT")
+        Plugin(path='my_module:ENGAGEMENT', package='', version='')
     """
     if ":" in name:
         packages = _distributions().get(name.partition(":")[0].partition(".")[0], [])

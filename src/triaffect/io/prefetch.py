@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+
+_Message = tuple[Any] | BaseException | None
+"""An item in a tuple, what was raised instead of the next one, or None at the end."""
 
 _POLL_S = 0.05
 """How long a thread waits for room before it looks whether its items are still needed."""
@@ -27,56 +30,55 @@ def prefetch(items: Iterable[Item], most: int) -> Generator[Item]:
         items: Iterated over in the thread.
         most: How many may wait to be taken; memory does not grow beyond them.
 
+    Yields:
+        Each item, in order.
+
     Raises:
         Exception: Whatever `items` raises, after the items before it.
+
+    Examples:
+        >>> list(prefetch(range(3), most=2))
+        [0, 1, 2]
     """
-    producer = _Producer(items, most)
-    producer.thread.start()
+    queue: Queue[_Message] = Queue(most)
+    stopped = Event()
+    # A daemon: a consumer that is never closed must not keep the interpreter from ending.
+    arguments = (items, queue, stopped)
+    thread = Thread(target=_produce, args=arguments, name="triaffect-prefetch", daemon=True)
+    thread.start()
     try:
-        yield from producer.results()
+        while (message := queue.get()) is not None:
+            if isinstance(message, BaseException):
+                raise message
+            yield message[0]
     finally:
-        producer.stop()
+        stopped.set()
+        thread.join()
 
 
-class _Producer(Generic[Item]):
-    def __init__(self, items: Iterable[Item], most: int) -> None:
-        self._items = items
-        self._queue: Queue[tuple[Item] | BaseException | None] = Queue(most)
-        self._stopped = Event()
-        # A daemon: a consumer that is never closed must not keep the interpreter from ending.
-        self.thread = Thread(target=self._run, name="triaffect-prefetch", daemon=True)
-
-    def results(self) -> Generator[Item]:
-        while (got := self._queue.get()) is not None:
-            if isinstance(got, BaseException):
-                raise got
-            yield got[0]
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.thread.join()
-
-    def _run(self) -> None:
-        end: BaseException | None = None
-        iterator = iter(self._items)
+def _produce(items: Iterable[Any], queue: Queue[_Message], stopped: Event) -> None:
+    """Put each item into the queue, and at last what ended them; runs in the thread."""
+    end: BaseException | None = None
+    iterator = iter(items)
+    try:
         try:
-            try:
-                for item in iterator:
-                    if not self._put((item,)):
-                        break
-            finally:
-                if isinstance(iterator, Generator):
-                    iterator.close()
-        except BaseException as error:
-            end = error
-        self._put(end)
+            for item in iterator:
+                if not _put((item,), queue, stopped):
+                    break
+        finally:
+            if isinstance(iterator, Generator):
+                iterator.close()
+    except BaseException as error:
+        end = error
+    _put(end, queue, stopped)
 
-    def _put(self, item: tuple[Item] | BaseException | None) -> bool:
-        """Wait for room; return False if no more items are needed."""
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(item, timeout=_POLL_S)
-            except Full:
-                continue
-            return True
-        return False
+
+def _put(message: _Message, queue: Queue[_Message], stopped: Event) -> bool:
+    """Wait for room; return False if no more items are needed."""
+    while not stopped.is_set():
+        try:
+            queue.put(message, timeout=_POLL_S)
+        except Full:
+            continue
+        return True
+    return False

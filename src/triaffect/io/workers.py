@@ -29,7 +29,7 @@ class Cancelled(Exception):  # noqa: N818 - a request, not an error
 
 
 def count_cores() -> int:
-    """Return how many processor cores this process may use."""
+    """Return how many processor cores this process may use; at least 1."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -53,9 +53,15 @@ class WorkerPool(Generic[Item, Result]):
     def results(self, items: Sequence[Item], processes: int) -> Generator[Result]:
         """Yield results in the order of the items; close the iterator to stop early.
 
+        An item whose process died is tried once more, in a process of its own, before `died` makes
+        its result: another item computed beside it may have been the cause.
+
         Args:
             items: The items.
             processes: How many processes; with 1 the work is done in this one.
+
+        Yields:
+            One result an item.
 
         Raises:
             TriaffectError: No process can be started.
@@ -78,6 +84,7 @@ class WorkerPool(Generic[Item, Result]):
                 done += 1
 
     def _in_pool(self, items: Sequence[Item], processes: int) -> Generator[Result]:
+        """Yield results in the order of the items, a few of which are handed out at a time."""
         with _pool(self, min(processes, len(items))) as pool:
             waiting: deque[Future[Result]] = deque()
             for item in items:
@@ -88,11 +95,12 @@ class WorkerPool(Generic[Item, Result]):
                 yield waiting.popleft().result()
 
     def _retry(self, item: Item) -> Result:
+        """Compute one result in a process of its own; make one of `died` if it dies again."""
         from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415 - slow to import
 
         with _pool(self, 1) as pool:
             try:
-                pool.submit(_ready).result()
+                pool.submit(os.getpid).result()  # that it returns shows that a process works
             except BrokenProcessPool as error:
                 remedy = "use one job, or call this under 'if __name__ == \"__main__\":'"
                 raise TriaffectError("a worker process", "it ends at once", remedy) from error
@@ -105,18 +113,28 @@ class WorkerPool(Generic[Item, Result]):
 
 @contextmanager
 def _pool(workers: WorkerPool[Any, Any], processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Start processes whose libraries use one thread each, which is fastest; end them at last."""
     import multiprocessing  # noqa: PLC0415 - slow to import
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
 
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    with _single_threaded_children():
+    # What libraries read when they load; children get it with this process's environment.
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
         pool = ProcessPoolExecutor(processes, context, _start, (workers, stop))
         try:
             yield pool
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 _functions: list[Callable[[Any], Any]] = []
@@ -139,24 +157,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _ready() -> None:
-    """Do nothing; that it returns shows that a process works."""
-
-
 def _run(item: Any) -> Any:  # noqa: ANN401 - any item and its result
     return _functions[0](item)
-
-
-@contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Set what libraries in a child read when they load; one thread each is fastest."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

@@ -55,7 +55,7 @@ def sound_chunks(
 
     Args:
         path: A video or sound file.
-        rate: Waveform per second wanted.
+        rate: Samples per second wanted.
         problems: Gets what was wrong with a broken or cut-off sound, once it was read to its end.
 
     Returns:
@@ -70,7 +70,14 @@ def sound_chunks(
 
 
 def read_sound(path: str | Path, rate: int) -> Waveform:
-    """Read the whole sound of a file into one array, shape (samples,); empty if it has none.
+    """Read the whole sound of a file into one array.
+
+    Args:
+        path: A video or sound file.
+        rate: Samples per second wanted.
+
+    Returns:
+        Mono samples in [-1, 1], float32, shape (samples,); empty if the file has no sound.
 
     Raises:
         MediaError: It cannot be opened.
@@ -116,13 +123,25 @@ class OpenSound:
         return first is not None
 
     def chunks(self, rate: int) -> Iterator[Waveform]:
-        """Yield the sound a second at a time, at a rate in samples per second."""
-        samples = 0
+        """Yield the sound a second at a time; the file is closed then.
+
+        Args:
+            rate: Samples per second.
+
+        Yields:
+            Samples in [-1, 1], float32, shape (rate,), the last ones fewer.
+        """
+        samples, held = 0, np.empty(0, np.float32)
         with self._container:
-            for chunk in _regrouped(_resampled(self._parts, self._rate, rate), rate):
-                samples += len(chunk)
-                yield chunk
-            length_s = samples / rate
+            for part in _resampled(self._parts, self._rate, rate):
+                held = np.concatenate([held, np.clip(part, -1, 1)])
+                while len(held) >= rate:
+                    samples += rate
+                    yield held[:rate].copy()
+                    held = held[rate:]
+            if len(held):
+                yield held
+            length_s = (samples + len(held)) / rate
             declared_s = _declared_s(self._path, self._container, self._stream)
             if not self.problems and declared_s is not None and declared_s - length_s > _CUT_S:
                 self.problems.append(
@@ -164,6 +183,7 @@ def _decoded(
 def _frames(
     container: InputContainer, stream: AudioStream, problems: list[str]
 ) -> Iterator[av.AudioFrame]:
+    """Yield what decodes, and note at the end how much did not."""
     parts, broken, ended = packets(container, stream), 0, ""
     while True:
         try:
@@ -204,6 +224,7 @@ def _on_clock(
 
 
 def _resampled(parts: Iterator[Waveform], native: int, rate: int) -> Iterator[Waveform]:
+    """Change the rate of a sound; its parts change their lengths and bounds."""
     if native == rate:
         yield from parts
         return
@@ -215,14 +236,3 @@ def _resampled(parts: Iterator[Waveform], native: int, rate: int) -> Iterator[Wa
             yield np.asarray(out.to_ndarray()[0], np.float32)
     for out in resampler.resample(None):
         yield np.asarray(out.to_ndarray()[0], np.float32)
-
-
-def _regrouped(parts: Iterator[Waveform], size: int) -> Iterator[Waveform]:
-    held = np.empty(0, np.float32)
-    for part in parts:
-        held = np.concatenate([held, np.clip(part, -1, 1)])
-        while len(held) >= size:
-            yield held[:size].copy()
-            held = held[size:]
-    if len(held):
-        yield held

@@ -33,6 +33,12 @@ _REMEDY = "check that it is a complete video, image or sound file"
 def check_file(path: Path) -> Path:
     """Check that there is a file with something in it.
 
+    Args:
+        path: The file.
+
+    Returns:
+        The same path.
+
     Raises:
         MediaError: No such file, a folder, or zero bytes.
     """
@@ -49,6 +55,9 @@ def check_file(path: Path) -> Path:
 def open_container(path: Path) -> InputContainer:
     """Open a file for reading; nothing but the file itself is read.
 
+    Args:
+        path: The file; what it is, is told by its content.
+
     Returns:
         The open file, to be used in a ``with`` statement; it is also closed when nothing
         refers to it any more.
@@ -61,7 +70,11 @@ def open_container(path: Path) -> InputContainer:
     name = str(path.absolute())
     options = {"protocol_whitelist": "file"}
     try:
-        _refuse_list(path)
+        with path.open("rb") as file:
+            start = file.read(64).lstrip(b"\xef\xbb\xbf \r\n")
+        if start.startswith(_LIST_STARTS):
+            got = "a text that may list other files"
+            raise MediaError("a media file", got, _REMEDY, where=path)
         container = av.open(name, "r", options=options, metadata_errors="replace")
     except (FFmpegError, OSError, ValueError) as error:
         got = str(getattr(error, "strerror", None) or error)
@@ -71,13 +84,6 @@ def open_container(path: Path) -> InputContainer:
         container.close()
         raise MediaError("a media file", got, _REMEDY, where=path)
     return container
-
-
-def _refuse_list(path: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(64).lstrip(b"\xef\xbb\xbf \r\n")
-    if start.startswith(_LIST_STARTS):
-        raise MediaError("a media file", "a text that may list other files", _REMEDY, where=path)
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
@@ -90,7 +96,11 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def needed_video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Return the first moving picture of a file.
+    """Return the first moving picture of a file, as `video_stream` does.
+
+    Args:
+        container: The open file.
+        path: Its path, for the message.
 
     Raises:
         MediaError: There is none; the message names ``path``.
@@ -115,6 +125,10 @@ def packets(container: InputContainer, stream: _Stream) -> Iterator[av.Packet[_S
 
     PyAV knows the streams that were there at the start, and stumbles over a packet of another,
     which recordings of broadcasts and damaged files have; reading goes on after it.
+
+    Args:
+        container: The open file; it is read from where it stands.
+        stream: One of its streams.
 
     Raises:
         FFmpegError: The file cannot be read further.
@@ -141,6 +155,10 @@ def stream_duration_s(container: InputContainer, stream: VideoStream | AudioStre
     """Return how long the file declares one stream to last, in seconds; None if it does not.
 
     Matroska declares when it ends, on a clock that need not begin at 0.
+
+    Args:
+        container: The open file.
+        stream: One of its streams.
     """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)

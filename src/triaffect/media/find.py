@@ -27,7 +27,15 @@ MEDIA = PICTURES | SOUNDS | frozenset(f".{name}" for name in _VIDEOS.split())
 
 
 def kind_by_name(suffix: str) -> SourceKind:
-    """What a file with this ending is; a video if it is none of those that are known."""
+    """Tell what a file is by its ending; a video if it is none of those that are known.
+
+    Args:
+        suffix: The ending with its dot, in capitals or not.
+
+    Examples:
+        >>> kind_by_name(".JPG").value, kind_by_name(".mp4").value
+        ('images', 'video')
+    """
     if suffix.lower() in PICTURES:
         return SourceKind.IMAGES
     return SourceKind.SOUND if suffix.lower() in SOUNDS else SourceKind.VIDEO
@@ -63,47 +71,67 @@ def find_media(inputs: Sequence[Path], images_as_video: bool = False) -> list[Pa
 
 
 def webcam_number(path: Path) -> int | None:
-    """Return the number of the webcam named ``webcam:0``; None if this is something else."""
+    """Return the number of the webcam named ``webcam:0``; None if this is something else.
+
+    Args:
+        path: What a user gave as input; a file of such a name, if there is one, is meant itself.
+
+    Examples:
+        >>> webcam_number(Path("webcam:1")), webcam_number(Path("clip.mp4"))
+        (1, None)
+    """
     match = _WEBCAM.fullmatch(str(path))
     return int(match[1]) if match and not path.exists() else None
 
 
 def natural(path: Path) -> list[list[tuple[str, int]]]:
-    """A key that sorts names as people do: numbers in them by value, whatever the case."""
-    return [[*_words(part), (part, 0)] for part in path.parts]
+    """Make a key that sorts names as people do: numbers in them by value, whatever the case.
+
+    Args:
+        path: A path; its parts are compared one after another.
+
+    Examples:
+        >>> names = [Path("clip 10.png"), Path("Clip 2.png"), Path("clip 1.png")]
+        >>> [str(path) for path in sorted(names, key=natural)]
+        ['clip 1.png', 'Clip 2.png', 'clip 10.png']
+    """
+    key = []
+    for part in path.parts:
+        pieces = re.split(r"([0-9]+)", part.casefold())
+        numbers = [*(int(piece) for piece in pieces[1::2]), -1]
+        key.append([*zip(pieces[::2], numbers, strict=True), (part, 0)])
+    return key
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures that lie in a folder itself, in natural order."""
+    """List the pictures that lie in a folder itself, in natural order; hidden ones are none.
+
+    Args:
+        folder: The folder; those in it are not looked into.
+    """
     names = (path.name for path in folder.iterdir())
     return sorted(_visible(folder, names, PICTURES), key=natural)
 
 
-def _words(name: str) -> list[tuple[str, int]]:
-    pieces = re.split(r"([0-9]+)", name.casefold())
-    numbers = [int(piece) for piece in pieces[1::2]]
-    return list(zip(pieces[::2], [*numbers, -1], strict=True))
-
-
 def _matches(pattern: Path) -> list[Path]:
+    """List the media files and folders that a pattern matches; itself if it is none."""
     if os.path.lexists(pattern) or not _PATTERN.search(str(pattern)):
         return [pattern]
+    matches = set()
     try:
-        every = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
-        shown = {path for path in every if not _is_hidden(path, pattern)}
+        for path in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))):
+            hidden = [part for part in path.parts if part.startswith(".")]
+            if set(hidden) <= {*pattern.parts} and (path.suffix.lower() in MEDIA or path.is_dir()):
+                matches.add(path)
     except ValueError as error:
         raise MediaError("a pattern such as clips/**/*.mp4", str(error), where=pattern) from error
-    matches = [path for path in shown if path.suffix.lower() in MEDIA or path.is_dir()]
     if not matches:
         raise MediaError("a pattern that matches media files", "none", where=pattern)
     return sorted(matches, key=natural)
 
 
-def _is_hidden(path: Path, pattern: Path) -> bool:
-    return any(part.startswith(".") and part not in pattern.parts for part in path.parts)
-
-
 def _inside(path: Path, images_as_video: bool) -> Iterable[Path]:
+    """List the media files of a folder and of those in it; the path itself if it is a file."""
     if not path.is_dir():
         return [path]
     inside: list[Path] = []
@@ -119,6 +147,7 @@ def _inside(path: Path, images_as_video: bool) -> Iterable[Path]:
 
 
 def _visible(folder: Path, names: Iterable[str], suffixes: frozenset[str]) -> Iterator[Path]:
+    """Yield the paths of names that have one of the endings; of hidden ones and folders none."""
     for name in names:
         path = folder / name
         if not name.startswith(".") and path.suffix.lower() in suffixes and not path.is_dir():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
@@ -41,10 +40,13 @@ _SHOWS_EVERY_PACKET = frozenset(
 
 
 def frame_times(path: str | Path) -> NDArray[np.float64]:
-    """Time of every frame of a video: what `VideoFrames` yields, without the pictures.
+    """List the time of every frame of a video: what `VideoFrames` yields, without the pictures.
 
     Time stamps are listed where a file gives each picture its own; any other file (a transport
     stream, an AVI, one that starts in the middle of a scene) is decoded.
+
+    Args:
+        path: The video.
 
     Returns:
         Seconds from the start of the file, rising, shape (frames,). Element k belongs to the
@@ -55,8 +57,13 @@ def frame_times(path: str | Path) -> NDArray[np.float64]:
     """
     path = Path(path)
     with open_container(path) as container:
-        times = _list_times(container, needed_video_stream(container, path))
-    return _decode_times(path) if times is None else times
+        listed = _list_times(container, needed_video_stream(container, path))
+    if listed is not None:
+        return listed
+    frames = [(frame.index, frame.time_s) for frame in VideoFrames(path, max_size=16)]
+    index, times = np.array(frames).T
+    every: NDArray[np.float64] = np.interp(np.arange(index[-1] + 1), index, times)
+    return every
 
 
 def _list_times(container: InputContainer, stream: VideoStream) -> NDArray[np.float64] | None:
@@ -65,41 +72,23 @@ def _list_times(container: InputContainer, stream: VideoStream) -> NDArray[np.fl
         return None
     if stream.codec_context.name not in _SHOWS_EVERY_PACKET:
         return None
-    stamps = _read_stamps(container, stream)
-    if stamps is None or not stamps or stamps[0].pts != min(stamp.pts for stamp in stamps):
-        return None  # what is shown before the first whole picture is the decoder's secret
-    times = RisingTimes(container, stream)
-    shown = sorted(stamp.pts for stamp in stamps if not stamp.hidden)
-    return np.array([times.next_s(pts, stream.time_base) for pts in shown])
-
-
-class _Stamp(NamedTuple):
-    """Time stamp of a packet, and whether an edit list hides its picture."""
-
-    pts: int
-    hidden: bool
-
-
-def _read_stamps(container: InputContainer, stream: VideoStream) -> list[_Stamp] | None:
-    """Return those of every packet, in the order stored; None if one is damaged or has none."""
-    stamps: list[_Stamp] = []
+    stamps: list[int] = []
+    shown: list[int] = []  # those whose pictures no edit list hides
     try:
         for packet in packets(container, stream):
             if not packet.size:
                 continue  # the one that ends the stream
             if packet.pts is None or packet.is_corrupt or not (stamps or packet.is_keyframe):
                 return None
-            stamps.append(_Stamp(packet.pts, packet.is_discard))
+            stamps.append(packet.pts)
+            if not packet.is_discard:
+                shown.append(packet.pts)
     except FFmpegError:
         return None
-    return stamps
-
-
-def _decode_times(path: Path) -> NDArray[np.float64]:
-    frames = [(frame.index, frame.time_s) for frame in VideoFrames(path, max_size=16)]
-    index, times = np.array(frames).T
-    every: NDArray[np.float64] = np.interp(np.arange(index[-1] + 1), index, times)
-    return every
+    if not stamps or stamps[0] != min(stamps):
+        return None  # what is shown before the first whole picture is the decoder's secret
+    times = RisingTimes(container, stream)
+    return np.array([times.next_s(stamp, stream.time_base) for stamp in sorted(shown)])
 
 
 _MOST_DECODED = 600
@@ -196,16 +185,14 @@ class FramesAt:
         half_s = 0.5 / stream_rate(cursor.stream)
         with cursor.container:
             for at_s in self._times_s:
-                if self._go(cursor, at_s - _EXACT_S) and abs(cursor.time_s - at_s) <= half_s:
+                from_s = at_s - _EXACT_S
+                reached = cursor.picture is not None and cursor.time_s >= from_s
+                if not reached:
+                    near = cursor.time_s <= from_s <= cursor.time_s + _NEAR_S
+                    reached = (near or cursor.seek(from_s)) and cursor.decode_to(from_s)
+                if reached and abs(cursor.time_s - at_s) <= half_s:
                     yield cursor.frame()
             self.problem = cursor.decoder.problem
-
-    def _go(self, cursor: _Cursor, from_s: float) -> bool:
-        """Go to the first frame at or after a time, which lies at or after the one before."""
-        if cursor.picture is not None and cursor.time_s >= from_s:
-            return True
-        near = cursor.time_s <= from_s <= cursor.time_s + _NEAR_S
-        return (near or cursor.seek(from_s)) and cursor.decode_to(from_s)
 
 
 class SampledFrames:

@@ -97,7 +97,11 @@ class FrameSource:
         self.kind, self.has_sound = SourceKind.VIDEO, False
 
     def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
-        """Yield the frames from a time on, in order."""
+        """Yield the frames from a time on, in order.
+
+        Args:
+            from_s: The time in seconds; at 0 or before, frames of any time are yielded.
+        """
         for frame in self._reader:
             if frame.time_s >= from_s or from_s <= 0:
                 yield frame
@@ -108,7 +112,7 @@ class FrameSource:
         return self._reader.problem
 
     def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
-        """Yield nothing."""
+        """Yield nothing, at any rate in samples per second: there is no sound."""
         del rate
         return iter(())
 
@@ -138,22 +142,17 @@ class ArrayFrames:
         Raises:
             MediaError: There is none, the times do not rise, or pixels are of another kind.
         """
-        last_s, index = -math.inf, -1
+        last_s, index, channels = -math.inf, -1, 3
         for index, (time_s, rgb) in enumerate(self._frames):
             where = f"{self._name}, frame {index}"
             if not (math.isfinite(time_s) and time_s > last_s):
                 expected = f"a time later than {last_s:g} s"
                 raise MediaError(expected, f"{time_s:g} s", where=where)
-            yield Frame(index, (last_s := float(time_s)), _checked(rgb, where))
+            last_s, pixels = float(time_s), np.asarray(rgb)
+            kind, shape = pixels.dtype, pixels.shape
+            if kind != np.uint8 or shape[2:] != (channels,) or not pixels.size:
+                expected = "RGB pixels, uint8 of shape (height, width, 3)"
+                raise MediaError(expected, f"{kind} of shape {shape}", where=where)
+            yield Frame(index, last_s, np.ascontiguousarray(pixels, np.uint8))
         if index < 0:
             raise MediaError("at least one frame", "none", where=self._name)
-
-
-def _checked(rgb: NDArray[np.generic], where: str) -> NDArray[np.uint8]:
-    pixels = np.asarray(rgb)
-    kind, shape = pixels.dtype, pixels.shape
-    channels = 3
-    if kind != np.uint8 or len(shape) != channels or shape[2] != channels or not pixels.size:
-        expected = "RGB pixels, uint8 of shape (height, width, 3)"
-        raise MediaError(expected, f"{kind} of shape {shape}", where=where)
-    return np.ascontiguousarray(pixels, np.uint8)

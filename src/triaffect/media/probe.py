@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from av.container import InputContainer
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
@@ -67,6 +66,9 @@ class MediaFile:
     def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
         """Yield the frames of a video from a time on, or the one of a picture; a sound has none.
 
+        Args:
+            from_s: Time in seconds from the start of the file; a picture has time 0.
+
         Raises:
             MediaError: The file cannot be read again.
         """
@@ -113,6 +115,13 @@ class MediaFile:
 def probe(path: str | Path) -> MediaFile:
     """Open a file and find out what it is by its content; its name counts for nothing.
 
+    Args:
+        path: The file.
+
+    Returns:
+        The file, open for its first reading. A picture, or a video of one frame without sound,
+        is ``images``; a file with a moving picture is ``video``; one with sound alone ``sound``.
+
     Raises:
         MediaError: No such file, a folder, zero bytes, not media, or nothing in it decodes.
 
@@ -122,10 +131,13 @@ def probe(path: str | Path) -> MediaFile:
     path = Path(path)
     container = open_container(path)
     has_sound = audio_stream(container) is not None
-    if _is_still(container):
+    name, stream = container.format.name, video_stream(container)
+    # a GIF or WebP may move; AVIF and HEIC pictures come as videos of one frame
+    is_one_frame = stream is not None and stream.frames == 1 and not container.streams.audio
+    if name == "image2" or name.endswith("_pipe") or is_one_frame:
         container.close()
         return MediaFile(path, SourceKind.IMAGES, rgb=read_image(path), duration_s=0.0)
-    if video_stream(container) is not None:
+    if stream is not None:
         video = VideoFrames(path, container=container)
         return MediaFile(
             path,
@@ -142,19 +154,13 @@ def probe(path: str | Path) -> MediaFile:
     )
 
 
-def _is_still(container: InputContainer) -> bool:
-    name = container.format.name
-    if name == "image2" or name.endswith("_pipe"):
-        return True
-    stream = video_stream(container)
-    # a GIF or WebP may move; AVIF and HEIC pictures come as videos of one frame
-    return stream is not None and stream.frames == 1 and not container.streams.audio
-
-
 def picture_problem(path: str | Path) -> str | None:
-    """What is wrong with a picture that `read_image` reads; None if nothing is known to be.
+    """Tell what is wrong with a picture that `read_image` reads; None if nothing is known to be.
 
     OpenCV fills what a broken JPEG lacks with gray and says nothing; FFmpeg tells.
+
+    Args:
+        path: The picture; of another kind than JPEG nothing is known.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -173,6 +179,9 @@ def picture_problem(path: str | Path) -> str | None:
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read a picture upright, as its EXIF orientation says.
+
+    Args:
+        path: The picture; of one that moves, its first frame is read.
 
     Returns:
         RGB, uint8, shape (height, width, 3); transparency is dropped, gray is repeated.

@@ -99,11 +99,14 @@ class RisingTimes:
         self.last_s = -self.step_s
 
     def next_s(self, stamp: int | None, unit_s: Fraction | None) -> float:
-        """Seconds from the start of the file to the next frame.
+        """Compute when the next frame is shown.
 
         Args:
             stamp: Its time stamp; None if it has none.
             unit_s: Unit of the stamp in seconds.
+
+        Returns:
+            Seconds from the start of the file, later than the last result.
         """
         shown = self.last_s + self.step_s
         if stamp is not None and unit_s is not None:
@@ -111,11 +114,6 @@ class RisingTimes:
         # A file whose clock stands still or runs back still gets rising times.
         self.last_s = shown if shown > self.last_s else self.last_s + self.step_s
         return self.last_s
-
-    @property
-    def end_s(self) -> float:
-        """Time at which the last frame ends."""
-        return self.last_s + self.step_s
 
 
 _ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "mjpeg", "vp9", "av1", "prores"})
@@ -212,6 +210,9 @@ class Decoder:
 
         Their numbers are those among all frames. Where the codec allows it, what lies before the
         second last keyframe before that time is read but not decoded.
+
+        Args:
+            from_s: The time in seconds from the start of the file.
         """
         times, count = RisingTimes(self.container, self.stream), 0
         angle, matrix = None, (1.0, 0.0, 0.0, 1.0)
@@ -227,7 +228,8 @@ class Decoder:
                 # comes by, so it is read once, not for every frame: at 1080p that is 280 MB.
                 angle, matrix = picture.rotation, display_matrix(picture)
             yield Frame(index, time_s, upright(picture, matrix, self.max_size))
-        declared_s, end_s = stream_duration_s(self.container, self.stream), times.end_s
+        declared_s = stream_duration_s(self.container, self.stream)
+        end_s = times.last_s + times.step_s  # when the last frame ends
         if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
             self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
 
@@ -235,6 +237,12 @@ class Decoder:
         """Yield frames as decoded, numbered; one that does not decode leaves its number out.
 
         Those before a time are left out as far as the codec allows.
+
+        Args:
+            from_s: The time in seconds from the start of the file.
+
+        Yields:
+            0-based number among all frames, and the frame in its own pixel format.
         """
         skipped = SkippedPackets(self.container, self.stream, from_s)
         parts, index, is_first = iter(skipped), 0, True
@@ -293,6 +301,7 @@ class VideoFrames:
         self.info = self._read_info(container or open_container(self.path))
 
     def _read_info(self, container: InputContainer) -> VideoInfo:
+        """Decode the first frame, which tells the size, and hold it for the next loop."""
         decoder = Decoder(container, needed_video_stream(container, self.path), self.max_size)
         frames = decoder.frames()
         first = next(frames, None)
@@ -324,7 +333,14 @@ class VideoFrames:
             self.problem = decoder.problem
 
     def frames_from(self, from_s: float) -> Iterator[Frame]:
-        """Yield the frames shown from a time on, numbered as among all; opens the file anew."""
+        """Yield the frames shown from a time on, numbered as among all; opens the file anew.
+
+        Args:
+            from_s: The time in seconds from the start of the file.
+
+        Raises:
+            MediaError: The file cannot be opened again.
+        """
         if self._begun is not None:
             self._begun[0].container.close()
             self._begun = None
@@ -339,7 +355,11 @@ class VideoFrames:
 
 
 def stream_rate(stream: VideoStream) -> float:
-    """Average frames/s of a stream."""
+    """Return the average frames/s of a stream; `DEFAULT_RATE` if it says none, or nonsense.
+
+    Args:
+        stream: The picture of an open file.
+    """
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     return rate if _SLOWEST <= rate <= _FASTEST else DEFAULT_RATE
 
@@ -347,7 +367,17 @@ def stream_rate(stream: VideoStream) -> float:
 def upright(
     picture: av.VideoFrame, matrix: tuple[float, float, float, float], max_size: int | None
 ) -> NDArray[np.uint8]:
-    """Convert any pixel format to RGB, shrink, and turn as the display matrix asks."""
+    """Convert any pixel format to RGB, shrink, and turn as the display matrix asks.
+
+    Args:
+        picture: A frame as decoded.
+        matrix: Factors a, b, c, d as `display_matrix` returns them; of anything between quarter
+            turns and mirrors, the nearest is taken.
+        max_size: Longest side in pixels of the result; None shrinks nothing.
+
+    Returns:
+        RGB, uint8, shape (height, width, 3).
+    """
     shrink = min(1.0, max_size / max(picture.width, picture.height)) if max_size else 1.0
     rgb: NDArray[np.generic] = picture.to_ndarray(
         format="rgb24",
@@ -356,12 +386,22 @@ def upright(
         interpolation="AREA" if shrink < 1 else "BILINEAR",
         threads=1,
     )
-    rgb = _turn(rgb, *matrix)
+    a, b, c, d = matrix
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        rgb, a, d = np.swapaxes(rgb, 0, 1), c, b
+    rgb = rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
     return np.ascontiguousarray(rgb, np.uint8)
 
 
 def display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:
-    """Factors of: shown x = a·x + c·y, shown y = b·x + d·y, up to scale and shift."""
+    """Read how a frame is to be turned and mirrored.
+
+    Args:
+        picture: A frame as decoded.
+
+    Returns:
+        Factors a, b, c, d of: shown x = a·x + c·y, shown y = b·x + d·y, up to scale and shift.
+    """
     try:
         # PyAV's own annotation says a plain dict of motion vectors.
         side_data = cast("SideDataContainer", picture.side_data)
@@ -373,10 +413,3 @@ def display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:
         return 1, 0, 0, 1
     matrix = np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32)
     return matrix[0], matrix[1], matrix[3], matrix[4]
-
-
-def _turn(rgb: NDArray[np.generic], a: float, b: float, c: float, d: float) -> NDArray[np.generic]:
-    """Apply a display matrix. Of anything between quarter turns and mirrors, the nearest."""
-    if abs(a) + abs(d) < abs(b) + abs(c):
-        rgb, a, d = np.swapaxes(rgb, 0, 1), c, b
-    return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

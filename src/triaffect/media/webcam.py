@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import Protocol
 
 import cv2
@@ -47,6 +46,12 @@ class Capture(Protocol):
 def open_webcam(number: int) -> Capture:
     """Open a camera of this machine.
 
+    Args:
+        number: Which camera, from 0.
+
+    Returns:
+        The open camera; it is for the caller to release.
+
     Raises:
         MediaError: There is none of this number, or another program has it.
     """
@@ -69,7 +74,7 @@ class WebcamFrames:
     Args:
         number: Which camera, from 0.
         seconds: When to stop; None for when told.
-        open_it: Opens the camera.
+        open_device: Opens the camera.
 
     Attributes:
         problem: After a loop: None, or that the camera stopped by itself.
@@ -103,28 +108,25 @@ class WebcamFrames:
         arguments = (self._capture, shots, self._stop)
         reader = threading.Thread(target=_read, args=arguments, daemon=True)
         reader.start()
+        start_s = None
         try:
-            yield from self._frames(shots)
+            while (shot := shots.get()) is not None:
+                number, at_s, bgr = shot
+                start_s = at_s if start_s is None else start_s
+                if self._seconds is not None and at_s - start_s >= self._seconds:
+                    return
+                rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+                yield Frame(number, at_s - start_s, rgb)
+            if start_s is None and not self._stop.is_set():
+                where = f"webcam:{self._number}"
+                raise MediaError("a camera that gives pictures", "none", where=where)
+            if not self._stop.is_set():
+                self.problem = "the camera stopped giving pictures"
         finally:
             self._stop.set()
             reader.join(_JOIN_TIMEOUT_S)
             if not reader.is_alive():
                 self._capture.release()
-
-    def _frames(self, shots: queue.Queue[_Shot | None]) -> Iterator[Frame]:
-        start_s = None
-        while (shot := shots.get()) is not None:
-            number, at_s, bgr = shot
-            start_s = at_s if start_s is None else start_s
-            if self._seconds is not None and at_s - start_s >= self._seconds:
-                return
-            rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-            yield Frame(number, at_s - start_s, rgb)
-        if start_s is None and not self._stop.is_set():
-            where = f"webcam:{self._number}"
-            raise MediaError("a camera that gives pictures", "none", where=where)
-        if not self._stop.is_set():
-            self.problem = "the camera stopped giving pictures"
 
 
 def _read(capture: Capture, shots: queue.Queue[_Shot | None], stop: threading.Event) -> None:
@@ -142,6 +144,7 @@ def _read(capture: Capture, shots: queue.Queue[_Shot | None], stop: threading.Ev
 
 
 def _replace(shots: queue.Queue[_Shot | None], shot: _Shot | None) -> None:
+    """Put a frame into a queue of one, in place of what is in it."""
     with suppress(queue.Empty):
         shots.get_nowait()
     shots.put(shot)
@@ -152,16 +155,14 @@ def call_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Let Ctrl-C call a function instead of breaking off what is being done.
 
     Elsewhere than in the main thread, which alone hears of it, nothing is changed.
+
+    Args:
+        stop: Called at each Ctrl-C within the ``with`` statement.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stop()
-
-    before = signal.signal(signal.SIGINT, on_signal)
+    before = signal.signal(signal.SIGINT, lambda *_: stop())
     try:
         yield
     finally:

@@ -58,55 +58,35 @@ def write_video(
         replace_file(Path(path), unlocked=True) as temporary,
         av.open(str(temporary), "w", format="mp4") as container,
     ):
-        video = _video_stream(container, width, height, rate)
-        track = _Sound(container, sound, sound_rate) if sound is not None else None
+        video = _add_picture(container, width, height, rate)
+        samples = np.empty(0, np.float32) if sound is None else np.asarray(sound, np.float32)
+        track = _Track(container, iter([]), sound_rate) if sound is not None else None
         for count, rgb in enumerate(chain([first], pictures)):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
             frame.pts, frame.time_base = count, video.codec_context.time_base
             container.mux(video.encode(frame))
-            if track is not None:
-                track.write_until((count + 1) / rate)
+            if track is not None:  # in step with the picture
+                track.write(samples[track.at : round((count + 1) / rate * sound_rate)])
         container.mux(video.encode(None))
         if track is not None:
+            track.write(samples[track.at :])
             track.finish()
 
 
-def _video_stream(container: OutputContainer, width: int, height: int, rate: float) -> VideoStream:
+def _add_picture(
+    container: OutputContainer, width: int, height: int, rate: float, *, timed: bool = False
+) -> VideoStream:
+    """Add the stream of the pictures, whose clock ticks once a frame; in finer units if timed."""
     exact = Fraction(rate).limit_denominator(1001)
     if "libx264" in av.codecs_available:
-        stream = container.add_stream("libx264", rate=exact, options=H264)
+        stream, unit_s = container.add_stream("libx264", rate=exact, options=H264), _UNIT_S
     else:
         stream = container.add_stream("mpeg4", rate=exact, options={"qscale": "3"})
+        unit_s = Fraction(1, 1000)  # its clock has 16 bits
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-    stream.codec_context.time_base = 1 / exact
+    stream.codec_context.time_base = unit_s if timed else 1 / exact
     stream.codec_context.thread_count = 1
     return stream
-
-
-class _Sound:
-    """The sound track, written in step with the picture."""
-
-    def __init__(self, container: OutputContainer, sound: NDArray[np.float32], rate: int) -> None:
-        self.container, self.rate, self.at = container, rate, 0
-        self.samples = np.clip(np.asarray(sound, np.float32), -1, 1)
-        self.stream: AudioStream = container.add_stream("aac", rate=rate, layout="mono")
-
-    def write_until(self, time_s: float) -> None:
-        self._write(round(time_s * self.rate))
-
-    def finish(self) -> None:
-        self._write(len(self.samples))
-        self.container.mux(self.stream.encode(None))
-
-    def _write(self, end: int) -> None:
-        part = self.samples[self.at : end]
-        if not len(part):
-            return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(part[None]), "fltp", "mono")
-        frame.sample_rate, frame.pts = self.rate, self.at
-        frame.time_base = Fraction(1, self.rate)
-        self.at += len(part)
-        self.container.mux(self.stream.encode(frame))
 
 
 _UNIT_S = Fraction(1, 90_000)
@@ -128,7 +108,7 @@ def timed_video(
 
     Args:
         path: Where to, an ``.mp4``; an existing file is replaced if all goes well.
-        rate: RecipeNotes how many frames come in a second.
+        rate: About how many frames come in a second.
         sound: Mono samples in [-1, 1], part by part, from time 0 on; None writes no sound.
         sound_rate: Samples per second.
 
@@ -145,6 +125,8 @@ def timed_video(
 
 
 class _Writer:
+    """The open file of `timed_video`: pictures, and the sound as far as they are."""
+
     def __init__(
         self,
         container: OutputContainer,
@@ -158,7 +140,8 @@ class _Writer:
 
     def add(self, time_s: float, rgb: NDArray[np.uint8]) -> None:
         if self._video is None:
-            self._video = self._stream(*rgb.shape[:2])
+            height, width = (max(_SMALLEST, n + n % 2) for n in rgb.shape[:2])
+            self._video = _add_picture(self._container, width, height, self._rate, timed=True)
         fitted = _fitted(rgb, self._video.height, self._video.width)
         frame = av.VideoFrame.from_ndarray(fitted, format="rgb24")
         frame.pts, frame.time_base = round(time_s / _UNIT_S), _UNIT_S
@@ -172,22 +155,9 @@ class _Writer:
         if self._track:
             self._track.finish()
 
-    def _stream(self, height: int, width: int) -> VideoStream:
-        rate = Fraction(self._rate).limit_denominator(1001)
-        if "libx264" in av.codecs_available:
-            stream = self._container.add_stream("libx264", rate=rate, options=H264)
-            stream.codec_context.time_base = _UNIT_S
-        else:
-            stream = self._container.add_stream("mpeg4", rate=rate, options={"qscale": "3"})
-            stream.codec_context.time_base = Fraction(1, 1000)  # its clock has 16 bits
-        stream.width, stream.height = (max(_SMALLEST, n + n % 2) for n in (width, height))
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        return stream
-
 
 def _fitted(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """A frame in a given size: shrunk if need be, its edges repeated to fill."""
+    """Fit a frame into a size: shrunk if need be, its edges repeated to fill."""
     shrink = min(1.0, height / rgb.shape[0], width / rgb.shape[1])
     if shrink < 1:
         size = (max(1, int(rgb.shape[1] * shrink)), max(1, int(rgb.shape[0] * shrink)))
@@ -200,30 +170,36 @@ def _fitted(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8
 
 
 class _Track:
-    """The sound, written as far as the picture is."""
+    """The sound of a file, written as far as the picture is.
+
+    Attributes:
+        at: Samples written so far.
+    """
 
     def __init__(
         self, container: OutputContainer, sound: Iterator[NDArray[np.float32]], rate: int
     ) -> None:
-        self._container, self._sound, self._rate, self._at = container, sound, rate, 0
+        self._container, self._sound, self._rate, self.at = container, sound, rate, 0
         self._stream: AudioStream = container.add_stream("aac", rate=rate, layout="mono")
 
     def write_until(self, time_s: float) -> None:
-        while self._at < time_s * self._rate:
+        while self.at < time_s * self._rate:
             part = next(self._sound, None)
             if part is None:
                 return
-            self._write(part)
+            self.write(part)
 
     def finish(self) -> None:
         for part in self._sound:
-            self._write(part)
+            self.write(part)
         self._container.mux(self._stream.encode(None))
 
-    def _write(self, part: NDArray[np.float32]) -> None:
+    def write(self, part: NDArray[np.float32]) -> None:
+        if not len(part):
+            return
         samples = np.ascontiguousarray(np.clip(part, -1, 1)[None], np.float32)
         frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
-        frame.sample_rate, frame.pts = self._rate, self._at
+        frame.sample_rate, frame.pts = self._rate, self.at
         frame.time_base = Fraction(1, self._rate)
-        self._at += len(part)
+        self.at += len(part)
         self._container.mux(self._stream.encode(frame))
