@@ -68,11 +68,11 @@ class ScoredRows:
     tasks: Sequence[Task]
 
     def corpora(self) -> NDArray[np.str_]:
-        """Return the corpus of each row."""
+        """Return the corpus of each row, shape (rows,)."""
         return self.samples.rows.corpus[self.rows]
 
     def sources(self) -> NDArray[np.str_]:
-        """Return the source id of each row."""
+        """Return the source id of each row, shape (rows,)."""
         moments = self.samples.rows.moments[self.rows]
         return self.store.moments.dictionary_column("source")[moments]
 
@@ -89,6 +89,9 @@ class ScoredRows:
 
         The pictures of one source may be a whole corpus of strangers; copies of one picture
         count as one person there.
+
+        Returns:
+            Numbers from 0, not all of them used, shape (rows,), int64.
         """
         source, names = self._codes("source")
         person, _ = self._codes("person")
@@ -110,6 +113,12 @@ def rows_of_split(
 ) -> ScoredRows:
     """Select the rows of a split.
 
+    Args:
+        store: The store.
+        samples: Its rows, as a network takes them.
+        name: "train", "validation" or "test".
+        tasks: What to score.
+
     Raises:
         TriaffectError: No split has that name.
         StoreError: It has no rows.
@@ -129,6 +138,10 @@ def rows_of_split(
 
 def check_run(root: Path, store: FeatureStore) -> None:
     """Check that a store holds vectors of the networks that a run's exported model has.
+
+    Args:
+        root: The run folder; nothing is checked if it has no exported model.
+        store: The store.
 
     Raises:
         StoreError: It was made with others.
@@ -155,6 +168,9 @@ def evaluate_folder(
         split: "train", "validation" or "test".
         options: What else to compute.
 
+    Returns:
+        Scores by stage; a model folder has the one stage "model".
+
     Raises:
         RunError: The folder holds no run, or an unfinished one.
         StoreError: The store has no such rows, or lacks what the networks need.
@@ -171,7 +187,17 @@ def evaluate_run(
     split: str = Split.TEST,
     options: EvaluationOptions = EvaluationOptions(),
 ) -> Evaluation:
-    """Score each stage of a finished run; see `evaluate_folder`."""
+    """Score each stage of a finished run.
+
+    Args:
+        run: The run folder.
+        store: The store.
+        split: "train", "validation" or "test".
+        options: What else to compute.
+
+    Raises:
+        TriaffectError: As `evaluate_folder`.
+    """
     check_run(run, store)
     work, stages = open_run(run, store)
     rows = rows_of_split(work.store, work.samples, split, work.tasks)
@@ -192,7 +218,17 @@ def evaluate_model(
     split: str = Split.TEST,
     options: EvaluationOptions = EvaluationOptions(),
 ) -> Evaluation:
-    """Score a model folder, run as it is shipped; see `evaluate_folder`."""
+    """Score a model folder, run with onnxruntime as it is shipped.
+
+    Args:
+        folder: The model folder.
+        store: The store, of vectors of the model's own networks.
+        split: "train", "validation" or "test".
+        options: What else to compute.
+
+    Raises:
+        TriaffectError: As `evaluate_folder`.
+    """
     model = load_model_folder(folder)
     check_networks(model, store)
     fusion = Fusion(model, TASKS)
@@ -248,6 +284,9 @@ def score_rows(rows: ScoredRows, prediction: Predictions, resampling: Resampling
         rows: The rows.
         prediction: Activated predictions for them, shape (rows, K) each.
         resampling: How often and by what seed units are resampled.
+
+    Returns:
+        The scores; a corpus of sounds has those of whole recordings too.
     """
     truth, units = truth_of(rows.samples, rows.rows), rows.units()
     corpora = rows.corpora()

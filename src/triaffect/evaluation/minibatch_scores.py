@@ -55,6 +55,9 @@ def authors_scores(
         tasks: What to score.
         seed: Of the first shuffle; the others have the seeds after it.
         batch_size: Rows a batch of the largest pool, at most.
+
+    Returns:
+        By pool a score for each of `SHUFFLES` shuffles, and the official score of the same rows.
     """
     seeds = range(seed, seed + SHUFFLES)
     plans = {each: plan_epoch(pools, batch_size, 1, (each,)) for each in seeds}
@@ -80,13 +83,30 @@ def authors_scores(
 
 
 def pools_of_run(work: TrainingContext, split: str) -> dict[str, IntArray]:
-    """Return the rows of the pools that the recipe's updates draw from, without empty ones."""
+    """Return the rows of the pools that a recipe's updates draw from, without empty ones.
+
+    Args:
+        work: The run.
+        split: "train", "validation" or "test".
+
+    Returns:
+        Indices into the samples' rows by name of the pool, shape (rows,) each.
+    """
     drawn = {name for stage in work.recipe.stages.values() for name in stage.updates}
     return {name: rows for name, rows in work.pools(split).items() if name in drawn}
 
 
 def pools_of_sets(samples: Samples, split: str, tasks: Sequence[Task]) -> dict[str, IntArray]:
-    """Return the rows of each label set, in the paper's order, without empty ones."""
+    """Return the rows of each label set, in the paper's order, without empty ones.
+
+    Args:
+        samples: The rows.
+        split: "train", "validation" or "test".
+        tasks: Each is the key of a label set; the multi-task set comes first.
+
+    Returns:
+        Indices into the samples' rows by label set, shape (rows,) each.
+    """
     names = (MULTI_TASK_SET, *(task.key for task in tasks))
     pools = {name: samples.rows.where(split, [name]) for name in names}
     return {name: rows for name, rows in pools.items() if len(rows)}

@@ -18,7 +18,11 @@ class JsonResult(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values under the names of the JSON file."""
+        """Return plain values under the names of the JSON file.
+
+        >>> Resampling(resamples=1000).to_json()["unit"]
+        'video; in sets of stills the person'
+        """
         return self.model_dump(mode="json", by_alias=True)
 
 
@@ -97,7 +101,13 @@ class RowsResult(JsonResult):
 
     @classmethod
     def of(cls, rows: int, score: Score, intervals: Intervals | None) -> Self:
-        """Put a score and its intervals together."""
+        """Combine a score and its intervals.
+
+        Args:
+            rows: Number of rows scored.
+            score: Their score.
+            intervals: Intervals of it; None if nothing was resampled.
+        """
         scores = score.to_json()
         accuracy = {
             key: each["accuracy"]

@@ -49,7 +49,7 @@ _READABLE = 360
 """Pixels of the shorter side from which on words can be read."""
 
 _FRAMES_BEHIND = 60
-"""RecipeNotes how many frames are decoded before the rows of the first of them come."""
+"""Roughly how many frames are decoded before the rows of the first of them come."""
 
 _MOST_BYTES = 2**29
 """Memory for such frames: enough for 1920 by 1080 pixels. Larger ones are decoded again."""
@@ -114,6 +114,9 @@ class Annotator:
         Args:
             source: The opened file.
             options: Of the prediction.
+
+        Raises:
+            TableError: The name of the copy does not fit what the only input is.
         """
         self._opened = self._frames = None
         if not isinstance(source, MediaFile):
@@ -146,7 +149,7 @@ class Annotator:
     def _end(self) -> None:
         with _disk_errors(self._output_path), self._stack:
             if self._copy:
-                self._copy.finish()
+                self._copy.write_frames(before=None)
         self._of = self._copy = None
 
     def _check(self, files: Sequence[Path]) -> None:
@@ -200,7 +203,7 @@ class Annotator:
             return waiting.popleft() if waiting else next(own, None)
 
         if suffix == PICTURE:
-            add = self._stack.enter_context(_picture(self._copy_path(path.stem, PICTURE)))
+            add = partial(_write_picture, self._copy_path(path.stem, PICTURE))
         else:
             sound = source.sound(_SOUND_RATE) if source.has_sound else None
             add = self._video(
@@ -241,14 +244,11 @@ class _Copy:
     def add(self, table: pa.Table) -> None:
         for number, rows in groupby(table.to_pylist(), lambda row: int(row["frame"])):
             if number != self._number:
-                self._write(number)
+                self.write_frames(before=number)
                 self._number, self._faces = number, []
             self._faces += map(self._read, rows)
 
-    def finish(self) -> None:
-        self._write(None)
-
-    def _write(self, before: int | None) -> None:
+    def write_frames(self, before: int | None) -> None:
         """Write the frames before one, with the latest rows; all that are left if it is None."""
         frame = self._waiting or self._next_frame()
         while frame is not None and (before is None or frame.index < before):
@@ -267,15 +267,11 @@ def _drawn_on(rgb: NDArray[np.uint8], faces: Sequence[Drawn]) -> NDArray[np.uint
     return picture
 
 
-@contextmanager
-def _picture(output_path: Path) -> Iterator[Add]:
-    def add(time_s: float, rgb: NDArray[np.uint8]) -> None:
-        del time_s
-        _, coded = cv2.imencode(PICTURE, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-        with replace_file(output_path) as temporary:
-            temporary.write_bytes(coded.tobytes())
-
-    yield add
+def _write_picture(output_path: Path, time_s: float, rgb: NDArray[np.uint8]) -> None:
+    del time_s  # a picture has none
+    _, coded = cv2.imencode(PICTURE, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    with replace_file(output_path) as temporary:
+        temporary.write_bytes(coded.tobytes())
 
 
 @contextmanager

@@ -8,6 +8,7 @@ without a row stay empty.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -36,28 +37,43 @@ class Grid:
         self._series: list[Series] = []
 
     def series(self, width: int) -> Series:
-        """A new, empty series on this grid.
+        """Make an empty series on this grid.
 
         Args:
             width: Values of a row.
+
+        Returns:
+            The series; it becomes coarser with the grid.
         """
         made = Series(width)
         self._series.append(made)
         return made
 
     def drop(self, series: Series) -> None:
-        """Forget a series."""
+        """Forget a series: it does not become coarser any more."""
         self._series.remove(series)
 
     def reach(self, start_s: float, end_s: float) -> None:
-        """Make stretches long enough for rows from the clip's first time to this one."""
+        """Make stretches so long that at most `MOST_BINS` lie between two times.
+
+        Args:
+            start_s: The clip's first time in seconds.
+            end_s: Its last so far.
+        """
         while end_s // self.step_s - start_s // self.step_s >= MOST_BINS:
             self.step_s *= 2
             for each in self._series:
                 each.coarsen()
 
     def segments(self, times_s: NDArray[np.float64]) -> IntArray:
-        """Number of the stretch of each time, shape (N,)."""
+        """Compute the numbers of the stretches in which times lie.
+
+        Args:
+            times_s: Seconds, shape (N,).
+
+        Returns:
+            Whole numbers from the clip's time 0 on, shape (N,), int64.
+        """
         return np.floor(times_s / self.step_s).astype(np.int64)
 
 
@@ -91,7 +107,11 @@ class Series:
         """
         if not len(self.rows):
             self.first = int(segments[0])
-        self._grow(int(segments[-1]) - self.first + 1)
+        more = max(0, int(segments[-1]) - self.first + 1 - len(self.rows))
+        self.rows = np.pad(self.rows, (0, more))
+        self.marks = np.pad(self.marks, ((0, more), (0, 0)), constant_values=np.nan)
+        self._sums = np.pad(self._sums, ((0, more), (0, 0)))
+        self._counts = np.pad(self._counts, ((0, more), (0, 0)))
         starts = np.flatnonzero(np.diff(segments, prepend=segments[0] - 1))
         at = segments[starts] - self.first
         new = self.rows[at] == 0
@@ -100,13 +120,6 @@ class Series:
         self.rows[at] += np.diff(np.append(starts, len(segments)))
         self._sums[at] += np.add.reduceat(np.where(there, values, 0), starts)
         self._counts[at] += np.add.reduceat(there, starts, dtype=np.int64)
-
-    def _grow(self, length: int) -> None:
-        more = max(0, length - len(self.rows))
-        self.rows = np.pad(self.rows, (0, more))
-        self.marks = np.pad(self.marks, ((0, more), (0, 0)), constant_values=np.nan)
-        self._sums = np.pad(self._sums, ((0, more), (0, 0)))
-        self._counts = np.pad(self._counts, ((0, more), (0, 0)))
 
     def coarsen(self) -> None:
         """Make each two stretches one."""
@@ -123,13 +136,21 @@ class Series:
         self.first //= 2
 
     def means(self) -> NDArray[np.float64]:
-        """Mean of each value over each stretch, NaN where there is none, shape (B, width)."""
+        """Return the mean of each value over each stretch, NaN for none, shape (B, width)."""
         with np.errstate(invalid="ignore"):
             values: NDArray[np.float64] = self._sums / self._counts
         return values
 
     def on(self, segments: IntArray, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What a value for each stretch, (B, …), is at other places (P,); NaN outside, (P, …)."""
+        """Look up values of stretches by their numbers.
+
+        Args:
+            segments: Numbers of stretches, shape (P,).
+            values: Values for each stretch of the series, shape (B, ...).
+
+        Returns:
+            Those of the numbers, NaN outside the series, shape (P, ...).
+        """
         result = np.full((len(segments), *values.shape[1:]), np.nan)
         inside = (segments >= self.first) & (segments < self.first + len(self.rows))
         result[inside] = values[segments[inside] - self.first]
@@ -152,34 +173,31 @@ def statistics_cells(row: SummaryRow, tasks: Sequence[Task]) -> Iterator[str]:
     """
     for task in tasks:
         if task.exclusive or task.threshold_columns:
-            shares = [_number(row[f"{part}_share"]) for part in task.part_names]
-            yield "nothing" if np.isnan(shares).all() else _most_frequent(task, np.array(shares))
+            shares = np.array([_number(row[f"{part}_share"]) for part in task.part_names])
+            order = np.argsort(-shares, kind="stable")[:_NAMED]
+            named = [(task.title(task.columns[k]), shares[k]) for k in order if shares[k] > _RARE]
+            words = ", ".join(f"{title} {percent(share)}" for title, share in named) or "none"
+            yield "nothing" if np.isnan(shares).all() else words
         else:
-            yield _means_and_deviations(task, row)
+            texts = []
+            for column in task.columns:
+                mean, deviation = (_number(row[f"{column}_{kind}"]) for kind in ("mean", "sd"))
+                if not np.isnan(mean):
+                    text = f"{round(mean, 2) + 0.0:.2f}\u00a0±\u00a0{deviation:.2f}"
+                    texts.append(f"{task.title(column)} {text}")
+            yield ", ".join(texts) or "nothing"
 
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else np.nan
 
 
-def _most_frequent(task: Task, shares: NDArray[np.float64]) -> str:
-    order = np.argsort(-shares, kind="stable")[:_NAMED]
-    named = [(task.title(task.columns[k]), shares[k]) for k in order if shares[k] > _RARE]
-    return ", ".join(f"{title} {percent(share)}" for title, share in named) or "none"
-
-
-def _means_and_deviations(task: Task, row: SummaryRow) -> str:
-    texts = []
-    for column in task.columns:
-        mean, deviation = (_number(row[f"{column}_{kind}"]) for kind in ("mean", "sd"))
-        if not np.isnan(mean):
-            text = f"{round(mean, 2) + 0.0:.2f}\u00a0±\u00a0{deviation:.2f}"
-            texts.append(f"{task.title(column)} {text}")
-    return ", ".join(texts) or "nothing"
-
-
 def percent(share: float) -> str:
-    """A share in whole per cent, which no line break takes apart."""
+    """Write a share in whole per cent, which no line break takes apart.
+
+    >>> percent(0.125).replace(chr(0xA0), " ")
+    '12 %'
+    """
     return f"{100 * share:.0f}\u00a0%"
 
 
@@ -192,10 +210,10 @@ _HELD = 64
 SMOOTH = "_smooth"
 """Ending of the columns that hold smoothed values."""
 
-_TIME, _VOICE, _FACE = range(3)
 _BOX = ("box_x", "box_y", "box_w", "box_h")
 
 
+@dataclass
 class Person:
     """One face of a clip, or what was predicted without one.
 
@@ -205,8 +223,9 @@ class Person:
         is_predicted: Whether any of them has a prediction.
     """
 
-    def __init__(self, series: Series) -> None:
-        self.series, self.count, self.is_predicted = series, 0, False
+    series: Series
+    count: int = 0
+    is_predicted: bool = False
 
 
 class Clip:
@@ -240,16 +259,20 @@ class Clip:
 
     @property
     def step_s(self) -> float:
-        """Seconds of a stretch."""
+        """Return the seconds of a stretch."""
         return self._grid.step_s
 
     @property
     def faces(self) -> int:
-        """How many faces there were."""
+        """Return how many faces there were."""
         return len(self._names - {NO_FACE})
 
     def add(self, table: pa.Table) -> None:
-        """Add the next rows, in the order of the table."""
+        """Add the next rows of the clip.
+
+        Args:
+            table: Rows in order of time, with the columns of the tasks.
+        """
         if not len(table):
             return
         times_s = _numbers(table, "time_s")
@@ -265,12 +288,19 @@ class Clip:
         here = set(faces.tolist())
         for face in sorted(here):
             own = faces == face
-            self._person(face).series.add(segments[own], values[own], marks[own])
+            if face not in self.people:
+                self.people[face] = Person(self._grid.series(len(self.columns)))
+            self.people[face].series.add(segments[own], values[own], marks[own])
             self.people[face].count += int(own.sum())
             self.people[face].is_predicted |= not np.isnan(values[own]).all()
         self.summary.add(table)
         self._names |= here
-        self._forget_brief(here)
+        # Let go of the faces that were seen most briefly and are out of sight.
+        gone = [face for face in self.people if face not in here and face != NO_FACE]
+        gone.sort(key=lambda face: self.people[face].count, reverse=True)
+        for face in gone[_HELD:]:
+            self._grid.drop(self.people.pop(face).series)
+            self.summary.faces.pop(face, None)
 
     def _add_frames(self, table: pa.Table, segments: IntArray, marks: NDArray[np.float64]) -> None:
         frame = _numbers(table, "frame").astype(np.int64)
@@ -283,22 +313,8 @@ class Clip:
         self._all.add(segments[new], values, marks[new])
         self.frames += int(new.sum())
 
-    def _person(self, face: int) -> Person:
-        if face not in self.people:
-            series = self._grid.series(len(self.columns))
-            self.people[face] = Person(series)
-        return self.people[face]
-
-    def _forget_brief(self, here: set[int]) -> None:
-        """Let go of the faces that were seen most briefly and are out of sight."""
-        gone = [face for face in self.people if face not in here and face != NO_FACE]
-        gone.sort(key=lambda face: self.people[face].count, reverse=True)
-        for face in gone[_HELD:]:
-            self._grid.drop(self.people.pop(face).series)
-            self.summary.faces.pop(face, None)
-
     def shown(self) -> list[int]:
-        """Who gets a tab: the faces seen longest by number, and at the end a voice alone."""
+        """List who gets a tab: the faces seen longest by number, and at the end a voice alone."""
         seen = [face for face in self.people if face != NO_FACE]
         longest = sorted(seen, key=lambda face: -self.people[face].count)[:MOST_FACES]
         nobody = self.people.get(NO_FACE)
@@ -306,27 +322,38 @@ class Clip:
         return sorted(longest) + ([NO_FACE] if has_voice_row else [])
 
     def segments(self) -> IntArray:
-        """Stretches in which there is a frame, shape (P,)."""
+        """Return the numbers of the stretches in which there is a frame, shape (P,)."""
         return np.flatnonzero(self._all.rows) + self._all.first
 
     def frames_of(self, segments: IntArray) -> NDArray[np.float64]:
-        """Frames of each stretch, shape (P,)."""
+        """Return how many frames each stretch has, shape (P,)."""
         return self._all.on(segments, self._all.rows.astype(np.float64))
 
-    def times_s(self, segments: IntArray) -> NDArray[np.float64]:
-        """Mean time of the frames of each stretch, shape (P,)."""
-        return self._all.on(segments, self._all.means())[:, _TIME]
+    def means_of_frames(self, segments: IntArray) -> NDArray[np.float64]:
+        """Average over the frames of each stretch.
 
-    def voice(self, segments: IntArray) -> NDArray[np.float64]:
-        """Share of each stretch's frames with a voice, shape (P,)."""
-        return self._all.on(segments, self._all.means())[:, _VOICE]
+        Args:
+            segments: Numbers of stretches, shape (P,).
+
+        Returns:
+            Mean time in seconds, share of the frames with a voice, and with a face, shape (P, 3).
+        """
+        return self._all.on(segments, self._all.means())
 
     def moments_s(self, segments: IntArray) -> NDArray[np.float64]:
-        """Time of the first frame of each stretch, shape (P,)."""
+        """Return the time of the first frame of each stretch, shape (P,)."""
         return self._all.on(segments, self._all.marks)[:, 0]
 
     def seen(self, face: int, segments: IntArray) -> NDArray[np.float64]:
-        """Share of each stretch's frames with a row of somebody, shape (P,)."""
+        """Compute the share of each stretch's frames in which somebody is.
+
+        Args:
+            face: A key of `people`.
+            segments: Numbers of stretches in which there is a frame, shape (P,).
+
+        Returns:
+            Shares, 0 where there is no row of theirs, shape (P,).
+        """
         series = self.people[face].series
         shares: NDArray[np.float64] = np.nan_to_num(
             series.on(segments, series.rows.astype(np.float64))

@@ -21,7 +21,14 @@ FEW_UNITS = 60
 
 
 def describe_comparison(comparison: Comparison) -> str:
-    """Say in a paragraph what was scored, and what stands in the tables."""
+    """Describe in a paragraph what was scored, and what stands in the tables.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        Sentences, for the page and the terminal.
+    """
     rows, resampling = comparison.rows, comparison.resampling
     sentences = [
         f"{rows:,} rows of {comparison.units:,} videos (stills: people), split {comparison.split}."
@@ -50,13 +57,30 @@ def describe_comparison(comparison: Comparison) -> str:
 
 
 def format_score(system: SystemScores, name: str) -> str:
-    """Write the mean of a score, and the standard deviation if there is one."""
+    """Write the mean of a score, and the standard deviation if there is one.
+
+    Args:
+        system: The system.
+        name: The score, one that the system has.
+
+    Returns:
+        Text such as ``0.512 ± 0.008``.
+    """
     mean, sd = system.mean[name], system.sd[name]
     return f"{mean:.3f}" + (f" ± {sd:.3f}" if sd is not None else "")
 
 
 def difference_cells(system: SystemScores, name: str, *, is_baseline: bool) -> list[str]:
-    """Write of one score: difference, its interval, star, and how many seeds are better."""
+    """Write the difference of a score: itself, its interval, star, and how many seeds are better.
+
+    Args:
+        system: The system.
+        name: The score.
+        is_baseline: Whether it is the system that the others are compared with.
+
+    Returns:
+        Four texts; empty ones where there is no difference.
+    """
     gap = (system.difference or {}).get(name)
     if gap is None:
         return ["baseline" if is_baseline else "", "", "", ""]
@@ -89,7 +113,12 @@ _HEADS = ("", "seeds", "score", "difference", "95 % interval", "", "better")
 
 
 def comparison_page(comparison: Comparison) -> Page:
-    """Make the page of a comparison."""
+    """Make the page of a comparison: plots of every score, then tables.
+
+    Args:
+        comparison: The comparison; without a system that could be scored, only what failed
+            stands on the page.
+    """
     page = Page("Comparison", describe_comparison(comparison))
     for each in comparison.failed:
         seed = "" if each.seed is None else f", seed {each.seed}"
@@ -97,7 +126,11 @@ def comparison_page(comparison: Comparison) -> Page:
     if not comparison.systems:
         return page
     page.paragraph(_HOW_TO_READ)
-    for title, names in score_sections(comparison.score_names()):
+    sections: dict[str, list[str]] = {"Official scores": []}
+    for name in comparison.score_names():
+        key, _, part = name.partition(".")
+        sections.setdefault(f"Parts of P_{key}" if part else "Official scores", []).append(name)
+    for title, names in sections.items():
         page.heading(title)
         for name in names:
             rows = list(_plot_rows(comparison, name))
@@ -107,15 +140,18 @@ def comparison_page(comparison: Comparison) -> Page:
     page.table(("", *COST_HEADS), costs)
     for name in comparison.score_names():
         page.heading(name.replace(".", ", "))
-        page.table(_HEADS, list(_table_rows(comparison, name)))
+        rows_of_systems = [
+            [
+                system,
+                str(len(each.seeds)),
+                format_score(each, name),
+                *difference_cells(each, name, is_baseline=system == comparison.baseline),
+            ]
+            for system, each in comparison.systems.items()
+            if name in each.mean
+        ]
+        page.table(_HEADS, rows_of_systems)
     return page
-
-
-def score_sections(names: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the official scores, then the parts of each, with a title."""
-    yield "Official scores", [name for name in names if "." not in name]
-    for key in dict.fromkeys(name.partition(".")[0] for name in names if "." in name):
-        yield f"Parts of P_{key}", [name for name in names if name.startswith(f"{key}.")]
 
 
 def _plot_rows(comparison: Comparison, name: str) -> Iterator[Row]:
@@ -133,10 +169,3 @@ def _plot_rows(comparison: Comparison, name: str) -> Iterator[Row]:
             None if gap is None else gap.interval,
             system == comparison.baseline,
         )
-
-
-def _table_rows(comparison: Comparison, name: str) -> Iterator[list[str]]:
-    for system, each in comparison.systems.items():
-        if name in each.mean:
-            gap = difference_cells(each, name, is_baseline=system == comparison.baseline)
-            yield [system, str(len(each.seeds)), format_score(each, name), *gap]

@@ -59,7 +59,11 @@ class Axis:
     high: float
 
     def at(self, value: float) -> float:
-        """Return the position of a number."""
+        """Return the position of a number.
+
+        >>> Axis(start=100, stop=200, low=0.0, high=1.0).at(0.25)
+        125.0
+        """
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
 
@@ -70,6 +74,9 @@ def dot_plot(title: str, rows: Sequence[Row], baseline: str) -> str:
         title: What is scored.
         rows: The systems, from top to bottom.
         baseline: What the differences are to.
+
+    Returns:
+        The element; it needs no script and no style sheet.
     """
     height = _TOP + _ROW * len(rows) + _BOTTOM
     left = _axis(_LEFT, [value for row in rows for value in row.seeds.values()])
@@ -85,7 +92,10 @@ def dot_plot(title: str, rows: Sequence[Row], baseline: str) -> str:
     for number, row in enumerate(rows):
         y = _TOP + _ROW * (number + 0.5)
         parts.append(svg_line(_LEFT[0] - 8, y, _RIGHT[1], y, _RULE, 1))
-        parts += [_name(row, y), *_dots(row, left, y), *_gap(row, right, y)]
+        weight = "600" if row.is_baseline else "400"
+        name = _short(row.name)
+        parts.append(svg_text(_LEFT[0] - 14, y + 4, name, "end", MARK, weight, row.name))
+        parts += [*_dots(row, left, y), *_gap(row, right, y)]
     label = escape(f"{title} of {len(rows)} systems", quote=True)
     style = f"display:block;min-width:640px;max-height:{height}px"
     return (
@@ -95,7 +105,19 @@ def dot_plot(title: str, rows: Sequence[Row], baseline: str) -> str:
 
 
 def ticks(low: float, high: float, most: int = _TICKS) -> list[float]:
-    """Return a few round numbers from the lowest to the highest."""
+    """Choose round numbers for an axis.
+
+    >>> ticks(0.12, 0.58)
+    [0.2, 0.3, 0.4, 0.5]
+
+    Args:
+        low: Lowest value of the axis.
+        high: Highest, above the lowest.
+        most: About how many numbers there are at most.
+
+    Returns:
+        Multiples of 1, 2 or 5 times a power of ten, ascending, within the axis.
+    """
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * each for each in (1, 2, 5, 10) if power * each >= raw)
@@ -115,11 +137,6 @@ def _grid(axis: Axis, bottom: float) -> Iterable[str]:
         x = axis.at(value)
         yield svg_line(x, _TOP - 4, x, bottom, LINE, 1)
         yield svg_text(x, bottom + 16, f"{value:g}".replace("-", "\N{MINUS SIGN}"), "middle", SOFT)
-
-
-def _name(row: Row, y: float) -> str:
-    weight = "600" if row.is_baseline else "400"
-    return svg_text(_LEFT[0] - 14, y + 4, _short(row.name), "end", MARK, weight, row.name)
 
 
 def _dots(row: Row, axis: Axis, y: float) -> Iterable[str]:
@@ -166,7 +183,16 @@ def _heading(x: float, text: str) -> str:
 
 
 def svg_line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
-    """Draw a straight line."""
+    """Draw a straight line as an SVG element.
+
+    Args:
+        x1: Left of its beginning, in pixels of the drawing.
+        y1: Top of its beginning.
+        x2: Left of its end.
+        y2: Top of its end.
+        colour: As in CSS.
+        width: In pixels.
+    """
     ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
     return f'<line {ends} stroke="{colour}" stroke-width="{width}"/>'
 
@@ -174,7 +200,17 @@ def svg_line(x1: float, y1: float, x2: float, y2: float, colour: str, width: flo
 def svg_text(
     x: float, y: float, text: str, anchor: str, colour: str, weight: str = "400", tooltip: str = ""
 ) -> str:
-    """Write a text, escaped."""
+    """Write a text as an SVG element, escaped.
+
+    Args:
+        x: Left of its anchor, in pixels of the drawing.
+        y: Top of its base line.
+        text: The text.
+        anchor: What of it lies at ``x``: "start", "middle" or "end".
+        colour: As in CSS.
+        weight: Of the font, as in CSS.
+        tooltip: Shown where one points at it; empty for none.
+    """
     title = f"<title>{escape(tooltip)}</title>" if tooltip else ""
     position = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
     return f'<text {position} fill="{colour}" font-weight="{weight}">{escape(text)}{title}</text>'

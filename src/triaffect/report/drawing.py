@@ -77,6 +77,9 @@ class Drawn:
             row: Values by column.
             tasks: What is predicted.
             thresholds: From which probability on something is present, by column; else 0.5.
+
+        Returns:
+            What is drawn of the row.
         """
         tags, units, point, axes = list[str](), list[str](), (_UNKNOWN, _UNKNOWN), ("", "")
         for task in tasks:
@@ -101,11 +104,11 @@ class Drawn:
 
     @property
     def placed(self) -> bool:
-        """Whether its place on the circumplex is known."""
+        """Tell whether its position on the circumplex is known."""
         return not math.isnan(sum(self.point))
 
     def enlarged(self, times: int) -> Drawn:
-        """The same on a frame that many times as large."""
+        """Return the same on a frame that is a whole number of times as large."""
         if self.box is None or times == 1:
             return self
         x, y, w, h = self.box
@@ -120,8 +123,8 @@ def draw(rgb: _Picture, faces: list[Drawn]) -> None:
     """Draw on a frame, in place.
 
     Args:
-        rgb: uint8, shape (height, width, 3).
-        faces: What was found in it.
+        rgb: RGB pixels, uint8, shape (height, width, 3).
+        faces: What was found in it, in pixels of this frame.
     """
     page = _Page(rgb)
     boxed = [(face, _Rect.of(face.box, rgb)) for face in faces if face.box is not None]
@@ -214,7 +217,14 @@ class _Page:
         for units in (face.units, [name.split()[0] for name in face.units], ()):
             wide, high = pen.size(units)
             wide, high = max(wide, 2 * radius), high + 2 * radius + pen.pad
-            candidates = self._around(edges, wide, high, 2 * pen.pad)
+            gap = 2 * pen.pad
+            right, below = edges.x + edges.wide + gap, edges.y + edges.high + gap
+            candidates = [
+                _Rect(right, edges.y, wide, high),
+                _Rect(edges.x - gap - wide, edges.y, wide, high),
+                _Rect(edges.x, below, wide, high),
+                _Rect(edges.x, edges.y - gap - high, wide, high),
+            ]
             rectangle = self._free(candidates)
             if rectangle:
                 self._taken.append(rectangle)
@@ -234,15 +244,6 @@ class _Page:
         pen.lines([words], pen.pad, pen.pad)
         centre = (2 * pen.pad + radius, 2 * pen.line + 3 * pen.pad + radius)
         pen.circumplex(face, centre, radius, _LIGHT)
-
-    def _around(self, edges: _Rect, wide: int, high: int, gap: int) -> list[_Rect]:
-        right, below = edges.x + edges.wide + gap, edges.y + edges.high + gap
-        return [
-            _Rect(right, edges.y, wide, high),
-            _Rect(edges.x - gap - wide, edges.y, wide, high),
-            _Rect(edges.x, below, wide, high),
-            _Rect(edges.x, edges.y - gap - high, wide, high),
-        ]
 
     def _free(self, candidates: Sequence[_Rect]) -> _Rect | None:
         """The place, moved into the frame, that covers least; None if all cover too much.

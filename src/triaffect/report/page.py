@@ -76,7 +76,12 @@ class Page:
         self._body.append(f"<p>{html.escape(text)}</p>")
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Add a table; the first column is text, the others are numbers."""
+        """Add a table.
+
+        Args:
+            header: Texts above the columns; the first column is text, the others are numbers.
+            rows: Texts of each row, as many as the header has.
+        """
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
@@ -111,8 +116,10 @@ class Page:
         self._scripts.append(code)
 
     def html(self) -> str:
-        """The whole page."""
-        allowed = " ".join(f"'sha256-{_hash(script)}'" for script in self._scripts) or "'none'"
+        """Return the whole page, with a policy that allows its own scripts alone."""
+        digests = [hashlib.sha256(script.encode()).digest() for script in self._scripts]
+        hashes = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+        allowed = " ".join(hashes) or "'none'"
         policy = (
             f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
             "img-src data: blob:"
@@ -128,7 +135,10 @@ class Page:
         return "\n".join([*parts, "</body></html>"])
 
     def write(self, path: Path) -> None:
-        """Write the page whole or not at all; an existing file is replaced.
+        """Write the page whole or not at all.
+
+        Args:
+            path: The page; an existing file is replaced.
 
         Raises:
             DiskError: It cannot be written.
@@ -138,10 +148,13 @@ class Page:
 
 
 def to_json(content: object) -> str:
-    """As JSON in which no character can end the element that holds it."""
+    """Write JSON in which no character can end the HTML element that holds it.
+
+    >>> "<" in to_json({"name": "</script>"})
+    False
+
+    Args:
+        content: What JSON can hold; no NaN and no infinity.
+    """
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

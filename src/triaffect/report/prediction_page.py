@@ -40,37 +40,62 @@ _FEW = 5
 
 
 def panels(tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """How each task is drawn, for the script."""
-    return [
-        {
-            "kind": "classes" if task.exclusive else "lines" if task.width <= _FEW else "heat",
-            "title": task.label,
-            "names": [_short(task, column) for column in task.columns],
-            "titles": [task.title(column) for column in task.columns],
-            "poles": [list(task.axis_ends.get(column, ())) for column in task.columns],
-            "range": list(task.display_range),
-            "plane": task.circumplex,
-        }
-        for task in tasks
-    ]
+    """Describe how each task is drawn, for the script.
 
+    >>> [panel["kind"] for panel in panels(TASKS)]
+    ['lines', 'classes', 'heat']
 
-def _short(task: Task, column: str) -> str:
-    """What fits beside a panel on a narrow screen: a title of one word, or the column's name."""
-    title = task.title(column)
-    return column if " " in title else title
+    Args:
+        tasks: What is drawn.
+
+    Returns:
+        For each task its kind of panel, title, short and long names of its columns, the words at
+        the ends of their axes, their range, and whether they span a plane; as JSON takes them.
+    """
+    result = []
+    for task in tasks:
+        titles = [task.title(column) for column in task.columns]
+        # Beside a panel on a narrow screen fits a title of one word, or else the column's name.
+        short = [
+            column if " " in title else title
+            for column, title in zip(task.columns, titles, strict=True)
+        ]
+        result.append(
+            {
+                "kind": "classes" if task.exclusive else "lines" if task.width <= _FEW else "heat",
+                "title": task.label,
+                "names": short,
+                "titles": titles,
+                "poles": [list(task.axis_ends.get(column, ())) for column in task.columns],
+                "range": list(task.display_range),
+                "plane": task.circumplex,
+            }
+        )
+    return result
 
 
 def overview_row(clip: Clip) -> list[str]:
-    """Cells of the clip in the table of all clips, as `OVERVIEW` heads them."""
+    """Return a clip's cells in the table of all clips, as `OVERVIEW` heads them."""
     clip.summary.finish()
     shares = [percent(share) for share in (clip.summary.face_share, clip.summary.voice_share)]
     return [clip.name, f"{clip.frames}", f"{clip.end_s:.2f}", f"{clip.faces}", *shares]
 
 
 def section(clip: Clip, number: int) -> str:
-    """The clip's part of the page, into which its script draws."""
-    rows = [_summary(clip, face) for face in clip.shown()]
+    """Write a clip's part of the page, into which its script draws.
+
+    Args:
+        clip: The clip, after its last row.
+        number: Its number on the page, from 0.
+
+    Returns:
+        An HTML element; texts of the clip are escaped in it.
+    """
+    rows = []
+    for face in clip.shown():
+        row, count = clip.summary.row(face), clip.people[face].count
+        share = percent(float(row["clip_share"] or 0))
+        rows.append([_label(face), f"{count}", share, *statistics_cells(row, clip.tasks)])
     head = ("", "frames", "of the time", *(task.label for task in clip.tasks))
     parts = [
         f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}">',
@@ -96,12 +121,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<table class="summary"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def _summary(clip: Clip, face: int) -> list[str]:
-    row, count = clip.summary.row(face), clip.people[face].count
-    share = percent(float(row["clip_share"] or 0))
-    return [_label(face), f"{count}", share, *statistics_cells(row, clip.tasks)]
-
-
 def _label(face: int) -> str:
     return "No face" if face == NO_FACE else f"Face {face}"
 
@@ -115,7 +134,13 @@ def _describe_clip(clip: Clip) -> str:
     voice_text = (
         f"a voice in {voice} of the time" if clip.summary.voice_share else "no voice was heard"
     )
-    sentences = [f"{frames} frames until {end} s; {faces}{seen}; {voice_text}. {_point(clip)}"]
+    sentences = [f"{frames} frames until {end} s; {faces}{seen}; {voice_text}."]
+    most = clip.frames_of(clip.segments()).max()
+    if most <= 1:
+        sentences.append("A point is one frame.")
+    else:
+        mean = f"the mean over {clip.step_s:g} s (up to {most:.0f} frames)"
+        sentences.append(f"A point is {mean}.")
     if clip.faces > MOST_FACES:
         sentences.append(f"{clip.faces - MOST_FACES} faces seen more briefly are not drawn.")
     nobody = clip.people.get(NO_FACE)
@@ -124,24 +149,23 @@ def _describe_clip(clip: Clip) -> str:
     return " ".join(sentences)
 
 
-def _point(clip: Clip) -> str:
-    """What a point of a panel is."""
-    frames = clip.frames_of(clip.segments())
-    if frames.max() <= 1:
-        return "A point is one frame."
-    return f"A point is the mean over {clip.step_s:g} s (up to {frames.max():.0f} frames)."
-
-
 def data(clip: Clip, pictures: Thumbnails) -> str:
-    """What is drawn of the clip, as JSON for the script.
+    """Write what is drawn of a clip, as JSON for the script.
 
-    Values and shares are in thousandths, null where there is none; times are in seconds.
+    Args:
+        clip: The clip, after its last row.
+        pictures: Small pictures of it and its faces.
+
+    Returns:
+        JSON that can stand in an HTML element. Values and shares are in thousandths, null where
+        there is none; times are in seconds.
     """
     segments = clip.segments()
+    times_s, voice, _ = clip.means_of_frames(segments).T
     return to_json(
         {
-            "times": np.round(clip.times_s(segments), 3).tolist(),
-            "voice": _thousandths(clip.voice(segments)),
+            "times": np.round(times_s, 3).tolist(),
+            "voice": _thousandths(voice),
             "panels": panels(clip.tasks),
             "thumbs": pictures.clip,
             "people": [_person(clip, face, segments, pictures) for face in clip.shown()],
@@ -220,13 +244,11 @@ class Clips:
         name = table.column("clip")[0].as_py()
         if self._clip is None or (self._clip.name, self._source) != (name, source):
             self._close()
-            self._clip = Clip(name, self._tasks_of(table), table.column_names)
+            there = set(table.column_names)
+            tasks = [task for task in self._tasks if there.issuperset(task.columns)]
+            self._clip = Clip(name, tasks, table.column_names)
             self._source = source
         self._clip.add(table)
-
-    def _tasks_of(self, table: pa.Table) -> list[Task]:
-        there = set(table.column_names)
-        return [task for task in self._tasks if there.issuperset(task.columns)]
 
     def _close(self) -> None:
         """Keep what is shown of the clip that has ended."""
@@ -242,7 +264,11 @@ class Clips:
         self._clip = None
 
     def put_on(self, page: Page) -> None:
-        """Put the clips added so far on a page: a table of all, and one at a time to look at."""
+        """Put the clips added so far on a page: a table of all, and one at a time to look at.
+
+        Args:
+            page: Gets them at its end.
+        """
         self._close()
         if self._shows_people:
             page.paragraph(_FACES)
@@ -278,11 +304,16 @@ class PredictionPage:
         self._clips = Clips([task.with_thresholds(thresholds) for task in tasks], pictures)
 
     def add(self, table: pa.Table, source: Path | None = None) -> None:
-        """Add the next rows of a clip; see `Clips.add`."""
+        """Add the next rows; those of a clip must follow each other, in order of time.
+
+        Args:
+            table: Rows of one clip.
+            source: Its file, to take pictures from; None takes none.
+        """
         self._clips.add(table, source)
 
     def page(self) -> Page:
-        """The page about the clips added so far."""
+        """Return the page about the clips added so far."""
         page = Page("Predictions", MEANING)
         if self._model:
             page.paragraph(_describe_model(self._model, self._tasks))
@@ -290,7 +321,14 @@ class PredictionPage:
         return page
 
     def write(self, path: Path) -> None:
-        """Write the page; an existing file is replaced."""
+        """Write the page about the clips added so far.
+
+        Args:
+            path: The page; an existing file is replaced.
+
+        Raises:
+            DiskError: It cannot be written.
+        """
         self.page().write(path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -63,10 +63,14 @@ def thumbnails(clip: Clip, source: Path) -> Thumbnails:
     Args:
         clip: What was seen in it, and when.
         source: The file.
+
+    Returns:
+        JPEG pictures; as few as the file has frames.
     """
     moments, taken = _choose_moments(clip), Thumbnails()
     for frame in _frames(source, moments, single=clip.frames == 1):
-        time_s = _nearest(frame.time_s, moments.clip | moments.boxes.keys())
+        times_s = moments.clip | moments.boxes.keys()
+        time_s = min(times_s, key=lambda each, at_s=frame.time_s: abs(each - at_s))
         if time_s in moments.clip:
             taken.clip.append(_picture(frame, _small(frame.rgb)))
         for face, box in moments.boxes.get(time_s, {}).items():
@@ -110,10 +114,6 @@ def _frames(source: Path, moments: ThumbnailMoments, single: bool) -> Iterator[F
             yield from FramesAt(source, moments.clip | moments.boxes.keys())
     except (MediaError, FFmpegError, OSError):
         return  # moved, or broken: the page does without
-
-
-def _nearest(time_s: float, times_s: Iterable[float]) -> float:
-    return min(times_s, key=lambda each: abs(each - time_s))
 
 
 def _small(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

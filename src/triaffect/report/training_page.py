@@ -47,7 +47,7 @@ def training_page(
     predictions: pd.DataFrame | None,
     tasks: Sequence[Task] = TASKS,
 ) -> str:
-    """The page of a run as HTML.
+    """Write the page of a run as HTML.
 
     Args:
         summary: Scores as ``{name: {"official": {"P_VA": …}}}`` for each stage and for chance,
@@ -83,7 +83,17 @@ def training_page(
 
 
 def score_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table of official scores."""
+    """Write the table of official scores.
+
+    >>> score_rows({"student": {"official": {"P_VA": 0.5}}, "seconds": {"train": 1.0}})
+    (['', 'P_VA'], [['student', '0.500']])
+
+    Args:
+        summary: As that of `training_page`; entries without official scores are left out.
+
+    Returns:
+        Its header, and a row of texts for each stage.
+    """
     scores = {
         name: entry["official"]
         for name, entry in summary.items()
@@ -140,7 +150,10 @@ def line_plot(
         x: Epochs, ascending.
         series: By name, a value for each epoch; None where there is none.
         colors: Of the series, in order.
-        low: The vertical axis begins here at the latest.
+        low: The vertical axis begins here at the latest; None lets it follow the values.
+
+    Returns:
+        The element; texts are escaped in it.
     """
     named = list(zip(series.items(), itertools.cycle(colors), strict=False))
     numbers = [v for values in series.values() for v in values if v is not None]

@@ -8,6 +8,7 @@ in particular, the new columns are blank; so they are for a face that is not see
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from triaffect.tables.schema import (
     Times,
     Values,
     faces_of,
-    number_columns,
+    round_numbers,
     rows_by_face,
     split_segments,
     times_of,
@@ -31,7 +32,18 @@ LEAST_S, MOST_S = 0.1, 600.0
 
 
 def baseline_columns(tasks: Sequence[Task]) -> tuple[str, ...]:
-    """Columns that have a neutral: all but classes of which one is right."""
+    """List the columns that have a neutral: all but classes of which one is right.
+
+    >>> from triaffect.tasks.registry import TASKS
+    >>> baseline_columns(TASKS[:2])  # valence and arousal; classes of expression have none
+    ('valence', 'arousal')
+
+    Args:
+        tasks: Whose columns a table has.
+
+    Returns:
+        Their names, in the order of the tasks.
+    """
     return tuple(name for task in tasks if not task.exclusive for name in task.columns)
 
 
@@ -60,36 +72,35 @@ def subtract_baseline(
                 if face != NO_FACE and len(seen):
                     own = faces.setdefault(face, _FaceBaseline(times[seen[0]] + seconds))
                     above[seen] = own.above(times[seen], values[seen])
-            names = [name + SUFFIX for name in columns]
-            yield with_columns(table, number_columns(names, above))
+            added = zip(columns, above.T, strict=True)
+            yield with_columns(table, {name + SUFFIX: round_numbers(own) for name, own in added})
 
 
+@dataclass
 class _FaceBaseline:
     """One face's neutral.
 
-    Args:
+    Attributes:
         until_s: The last moment that belongs to it.
+        beginning: Values until then; emptied once the neutral is computed.
+        neutral: Median of each column's valid values, NaN where there is none, shape (K,).
     """
 
-    def __init__(self, until_s: float) -> None:
-        self._until_s = until_s
-        self._beginning: list[Values] = []
-        self._neutral: Values | None = None
+    until_s: float
+    beginning: list[Values] = field(default_factory=list)
+    neutral: Values | None = None
 
     def above(self, time_s: Times, values: Values) -> Values:
         """Take in moments (N,) and their values (N, K); their distance, NaN if unknown."""
-        late = time_s > self._until_s
-        if self._neutral is None:
-            self._beginning.append(values[~late])
+        late = time_s > self.until_s
+        if self.neutral is None:
+            self.beginning.append(values[~late])
             if late.any():
-                self._neutral = _medians(np.concatenate(self._beginning))
-                self._beginning.clear()
-        if self._neutral is None:
+                columns = np.concatenate(self.beginning).T
+                valid = [column[~np.isnan(column)] for column in columns]
+                medians = [np.median(column) if len(column) else np.nan for column in valid]
+                self.neutral = np.array(medians)
+                self.beginning.clear()
+        if self.neutral is None:
             return np.full_like(values, np.nan)
-        return np.where(late[:, None], values - self._neutral, np.nan)
-
-
-def _medians(values: Values) -> Values:
-    """Median of each column's valid values, NaN where there is none, (N, K) to (K,)."""
-    valid = [column[~np.isnan(column)] for column in values.T]
-    return np.array([np.median(column) if len(column) else np.nan for column in valid])
+        return np.where(late[:, None], values - self.neutral, np.nan)

@@ -7,32 +7,19 @@ and what is left out and why. A column of ours that a table lacks leaves theirs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from triaffect.errors import TableError
 from triaffect.tables.schema import values_of
 from triaffect.tasks.task import Task
 
 _LANDMARKS = (("nose", 30), ("mouth_left", 48), ("mouth_right", 54))
 """Ours, and its number among the 68 points of iBUG that both programs give. Eyes have six points
 each there and none in the middle."""
-
-
-def _same(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return values
-
-
-def _from_one(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.add(values.cast(pa.int64()), 1)
-
-
-def _zero_or_one(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return values.cast(pa.int64())
 
 
 @dataclass(frozen=True)
@@ -42,13 +29,14 @@ class Column:
     Attributes:
         name: Its name there.
         ours: Ours that means the same.
-        how: Brings ours into its form.
+        first_number: Theirs is a whole number that starts here where ours starts at 0 or false;
+            None if theirs is the same as ours.
         note: What that changes, in words.
     """
 
     name: str
     ours: str
-    how: Callable[[pa.ChunkedArray], pa.ChunkedArray] = _same
+    first_number: int | None = None
     note: str = ""
 
 
@@ -83,11 +71,11 @@ PROGRAMS = {
     "openface": OtherProgram(
         "OpenFace 2",
         (
-            Column("frame", "frame", _from_one, "counted from 1"),
+            Column("frame", "frame", 1, "counted from 1"),
             Column("face_id", "face_id"),
             Column("timestamp", "time_s"),
             Column("confidence", "detection"),
-            Column("success", "face_seen", _zero_or_one, "1 or 0"),
+            Column("success", "face_seen", 0, "1 or 0"),
             *_points(),
         ),
         (),
@@ -111,24 +99,17 @@ PROGRAMS = {
 """By the program_key that asks for it."""
 
 
-def check_program(program_key: str) -> str:
-    """Make sure that a program is known.
-
-    Raises:
-        TableError: It is not.
-    """
-    if program_key not in PROGRAMS:
-        raise TableError(f"one of {', '.join(PROGRAMS)}", repr(program_key), where="columns")
-    return program_key
-
-
 def rename_columns(table: pa.Table, program_key: str, tasks: Sequence[Task]) -> pa.Table:
-    """The rows under another program's column names.
+    """Return the rows under another program's column names.
 
     Args:
         table: A prediction table, or a part of one.
         program_key: A key of `PROGRAMS`.
         tasks: Whose columns it has, with the thresholds from which one counts as present.
+
+    Returns:
+        As many rows, in order; of ours, only what the program has a column for, or its user
+        cannot do without.
     """
     program = PROGRAMS[program_key]
     columns_out = _other_columns(table, program.before)
@@ -139,7 +120,19 @@ def rename_columns(table: pa.Table, program_key: str, tasks: Sequence[Task]) -> 
 
 
 def describe_columns(program_key: str, tasks: Sequence[Task]) -> dict[str, str]:
-    """Of what each column with a name of theirs is made, and how."""
+    """Describe of what each column with a name of theirs is made, and how.
+
+    >>> from triaffect.tasks.registry import TASKS
+    >>> describe_columns("openface", TASKS)["frame"]
+    "OpenFace 2's; our frame, counted from 1"
+
+    Args:
+        program_key: A key of `PROGRAMS`.
+        tasks: Whose columns the table has, with their thresholds.
+
+    Returns:
+        Text by the program's column name.
+    """
     program = PROGRAMS[program_key]
     notes = {
         column.name: f"{program.name}'s; our {column.ours}" + (column.note and f", {column.note}")
@@ -156,8 +149,14 @@ def describe_columns(program_key: str, tasks: Sequence[Task]) -> dict[str, str]:
 def _other_columns(
     table: pa.Table, columns: Sequence[Column]
 ) -> dict[str, pa.ChunkedArray | pa.Array]:
-    there = set(table.column_names)
-    return {c.name: c.how(table[c.ours]) for c in columns if c.ours in there}
+    result = {}
+    for column in columns:
+        if column.ours in table.column_names:
+            values = table[column.ours]
+            if column.first_number is not None:
+                values = pc.add(values.cast(pa.int64()), column.first_number)
+            result[column.name] = values
+    return result
 
 
 def _of_task(

@@ -110,7 +110,7 @@ class TableMetadata(_Record):
 def describe_run(
     model: Path, options: Mapping[str, Any], tasks: Sequence[Task], missing: Sequence[Any]
 ) -> dict[str, Any]:
-    """Metadata of a table of predictions, but for its columns, as JSON takes them.
+    """Describe how a table of predictions was made, but for its columns.
 
     Args:
         model: The model folder.
@@ -118,6 +118,12 @@ def describe_run(
         tasks: What was predicted, with the thresholds from which a column counts as present.
         missing: The inputs that are not wholly in the table, as
             `triaffect.tables.results.problems` lists them.
+
+    Returns:
+        The fields of `TableMetadata` but ``columns``, as JSON takes them.
+
+    Raises:
+        ModelError: The model's description is missing or damaged.
     """
     metadata = TableMetadata(
         tool="triaffect",
@@ -135,6 +141,9 @@ def read_metadata(table: Path) -> TableMetadata:
 
     Args:
         table: The table: a Parquet file, or one with its ``.meta.json`` beside it.
+
+    Returns:
+        What was written with the table; an unknown key in it counts as damage.
 
     Raises:
         TableError: It has none, or they are damaged.
@@ -155,7 +164,13 @@ def read_metadata(table: Path) -> TableMetadata:
 
 
 def describe_model(model: Path) -> dict[str, Any]:
-    """Name, version, hash, licence and label origins of the model in a folder.
+    """Read name, version, hash, licence and label origins of the model in a folder.
+
+    Args:
+        model: The model folder; only its ``model.json`` is read.
+
+    Returns:
+        The fields of `ModelMetadata`, as JSON takes them.
 
     Raises:
         ModelError: Its description is missing or damaged.
@@ -172,20 +187,17 @@ def describe_model(model: Path) -> dict[str, Any]:
 
 
 def column_notes(schema: pa.Schema, steps: Postprocessing, tasks: Sequence[Task]) -> dict[str, str]:
-    """What each column means, by name; one without a note is left out."""
-    notes = _NOTES | _task_notes(tasks)
-    if steps.columns:
-        notes |= describe_columns(steps.columns, tasks)
-    how = f"smoothed, {steps.smooth}"
-    above = f"minus the median of the face's first {steps.baseline_s or 0:g} s"
-    for name in tuple(notes):
-        notes[name + smoothing.SUFFIX] = f"{name} {how}"
-        notes[name + baseline.SUFFIX] = f"{name} {above}"
-    return {name: notes[name] for name in schema.names if name in notes}
+    """Describe what each column of a table means.
 
+    Args:
+        schema: Schema of the table as it is written.
+        steps: How it was postprocessed: the source of smoothed, relative and renamed columns.
+        tasks: What was predicted, with the thresholds from which a column counts as present.
 
-def _task_notes(tasks: Sequence[Task]) -> dict[str, str]:
-    notes = {}
+    Returns:
+        Text by column name; a column without a note is left out.
+    """
+    notes = dict(_NOTES)
     for task in tasks:
         low, high = task.display_range
         for name in task.prediction_columns:
@@ -197,4 +209,11 @@ def _task_notes(tasks: Sequence[Task]) -> dict[str, str]:
         for name, level in task.present_from.items():
             text = f"probability that it is present, no intensity; present from {level:g} on"
             notes[name] = text
-    return notes
+    if steps.columns:
+        notes |= describe_columns(steps.columns, tasks)
+    how = f"smoothed, {steps.smooth}"
+    above = f"minus the median of the face's first {steps.baseline_s or 0:g} s"
+    for name in tuple(notes):
+        notes[name + smoothing.SUFFIX] = f"{name} {how}"
+        notes[name + baseline.SUFFIX] = f"{name} {above}"
+    return {name: notes[name] for name in schema.names if name in notes}

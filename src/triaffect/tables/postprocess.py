@@ -17,7 +17,7 @@ import pyarrow as pa
 from triaffect.errors import TableError
 from triaffect.io.durations import parse_duration
 from triaffect.tables import baseline as face_baseline
-from triaffect.tables.interop import check_program, rename_columns
+from triaffect.tables.interop import PROGRAMS, rename_columns
 from triaffect.tables.schema import tasks_in, to_pandas
 from triaffect.tables.smoothing import OFF, Smoothing, smooth_fields, smooth_parts
 from triaffect.tables.summary import summarize_parts, summary_schema
@@ -52,15 +52,31 @@ class Postprocessing:
     ) -> Postprocessing:
         """Parse the steps as a user writes them.
 
+        >>> Postprocessing.parse("causal:0.4s", baseline="10 s").options()
+        {'smooth': 'causal:0.4s', 'baseline_s': 10.0, 'columns': 'triaffect'}
+
+        Args:
+            smooth: As `Smoothing.parse` reads it.
+            baseline: Seconds of a face's beginning that are its neutral, 0.1 to 600, as number
+                or text; None to compare nothing.
+            columns: The program whose column names are taken; None for our own.
+            summary: Where to write a row for each clip and face; None for nowhere.
+
+        Returns:
+            The steps.
+
         Raises:
             TableError: One of them cannot be, or they do not go together.
         """
-        steps = Postprocessing(
-            Smoothing.parse(smooth),
-            None if baseline is None else read_baseline(baseline),
-            None if columns is None else check_program(columns),
-            summary,
-        )
+        smoothing, baseline_s = Smoothing.parse(smooth), None
+        if baseline is not None:
+            least_s, most_s = face_baseline.LEAST_S, face_baseline.MOST_S
+            baseline_s = parse_duration(
+                baseline, "baseline", least_s=least_s, most_s=most_s, error=TableError
+            )
+        if columns is not None and columns not in PROGRAMS:
+            raise TableError(f"one of {', '.join(PROGRAMS)}", repr(columns), where="columns")
+        steps = Postprocessing(smoothing, baseline_s, columns, summary)
         if steps.columns and (steps.smooth != OFF or steps.baseline_s is not None):
             expected = "raw numbers under another program's column names"
             got, remedy = "smoothing or a baseline too", "ask for them in a table of its own"
@@ -68,7 +84,7 @@ class Postprocessing:
         return steps
 
     def options(self) -> dict[str, Any]:
-        """Options of the table itself, for its metadata."""
+        """Return the options of the table itself, as its metadata hold them."""
         return {
             "smooth": str(self.smooth),
             "baseline_s": self.baseline_s,
@@ -80,21 +96,6 @@ PLAIN = Postprocessing()
 """The table as it was predicted."""
 
 
-def read_baseline(text: str | float) -> float:
-    """Seconds of a face's beginning that are its neutral.
-
-    Raises:
-        TableError: It is no length of time from 0.1 s to 600 s.
-    """
-    return parse_duration(
-        text,
-        "baseline",
-        least_s=face_baseline.LEAST_S,
-        most_s=face_baseline.MOST_S,
-        error=TableError,
-    )
-
-
 def postprocess(
     tables: Iterable[pa.Table], steps: Postprocessing, tasks: Sequence[Task]
 ) -> Iterator[pa.Table]:
@@ -104,6 +105,9 @@ def postprocess(
         tables: Its parts, clip by clip and rising in time.
         steps: The steps.
         tasks: Whose columns it has, with the thresholds from which one counts as present.
+
+    Yields:
+        The same rows in order, with the columns of `postprocess_schema`.
     """
     tables = smooth_parts(tables, steps.smooth, tasks)
     if steps.baseline_s is not None:
@@ -115,7 +119,16 @@ def postprocess(
 def postprocess_schema(
     schema: pa.Schema, steps: Postprocessing, tasks: Sequence[Task]
 ) -> pa.Schema:
-    """Arrow schema of a post-processed table, from the schema of its rows as predicted."""
+    """Compute the Arrow schema of a post-processed table.
+
+    Args:
+        schema: Schema of its rows as predicted.
+        steps: The steps.
+        tasks: Whose columns it has, with their thresholds.
+
+    Returns:
+        The schema of what `postprocess` yields.
+    """
     if steps.columns:
         return rename_columns(schema.empty_table(), steps.columns, tasks).schema
     fields = list(schema)
@@ -129,6 +142,10 @@ def postprocess_schema(
 
 def check_outputs(output: Path, steps: Postprocessing) -> None:
     """Make sure, before any work is done, that the table and its summary can be written.
+
+    Args:
+        output: The table; its folder is made.
+        steps: The steps, with the summary.
 
     Raises:
         TableError: One of them names no table format, or both are the same file.
@@ -153,7 +170,11 @@ def postprocess_frame(
     Args:
         table: The table, clip by clip and rising in time.
         steps: The steps; a summary is not written.
-        thresholds: Probability from which an action unit counts as present, by column.
+        thresholds: Probability from which an action unit counts as present, by column; None for
+            those of the tasks.
+
+    Returns:
+        A new table with the same ``attrs``; the table itself if there is nothing to do.
 
     Raises:
         TableError: It is no prediction table.
@@ -161,7 +182,7 @@ def postprocess_frame(
     if steps == PLAIN:
         return table
     tasks = _tasks_of(table, _NEEDED, thresholds)
-    result = _frame(postprocess([_arrow(table)], steps, tasks))
+    result = to_pandas(pa.concat_tables(postprocess([_arrow(table)], steps, tasks)))
     result.attrs.update(table.attrs)
     return result
 
@@ -173,14 +194,20 @@ def summarize_frame(
 
     Args:
         table: The table, clip by clip and rising in time.
-        thresholds: Probability from which an action unit counts as present, by column.
+        thresholds: Probability from which an action unit counts as present, by column; None for
+            those of the tasks.
+
+    Returns:
+        A table with the columns of `triaffect.tables.summary.summary_schema`, and the same
+        ``attrs``.
 
     Raises:
         TableError: It is no prediction table.
     """
     tasks = _tasks_of(table, (*_NEEDED, *_SUMMED), thresholds)
     none = summary_schema(tasks).empty_table()
-    result = _frame([none, *summarize_parts([_arrow(table)], tasks)])
+    parts = summarize_parts([_arrow(table)], tasks)
+    result = to_pandas(pa.concat_tables([none, *parts]))
     result.attrs.update(table.attrs)
     return result
 
@@ -198,7 +225,3 @@ def _tasks_of(
 
 def _arrow(table: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata()
-
-
-def _frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
-    return to_pandas(pa.concat_tables(tables))

@@ -64,17 +64,37 @@ class Interrupted(KeyboardInterrupt):
 
 
 def partial_name(output: Path) -> Path:
-    """Where the rows of interrupted work are: ``t.partial.csv`` beside ``t.csv``."""
+    """Return where the rows of interrupted work are, beside the table.
+
+    >>> partial_name(Path("t.csv")).name
+    't.partial.csv'
+
+    Args:
+        output: The table.
+    """
     return output.with_name(f"{output.stem}.partial{output.suffix}")
 
 
 def meta_name(output: Path) -> Path:
-    """The file that describes a table: ``t.csv.meta.json`` beside ``t.csv``."""
+    """Return the path of the file that describes a table, beside it.
+
+    >>> meta_name(Path("t.csv")).name
+    't.csv.meta.json'
+
+    Args:
+        output: The table.
+    """
     return output.with_name(output.name + ".meta.json")
 
 
 def problems(results: Sequence[FileResult]) -> list[dict[str, Any]]:
-    """The inputs that are not wholly in the table, for JSON.
+    """List the inputs that are not wholly in the table, for JSON.
+
+    >>> problems([FileResult(Path("a.mp4"), 10), FileResult(Path("b.mp4"), 3, problem="cut off")])
+    [{'clip': 'b.mp4', 'state': 'partial', 'rows': 3, 'problem': 'cut off'}]
+
+    Args:
+        results: What became of each input.
 
     Returns:
         For each its ``clip``, ``state`` (as `State`), ``rows`` in the table, and ``problem`` in

@@ -66,7 +66,7 @@ class Instants:
         return len(self.frame)
 
     def __getitem__(self, rows: slice | BoolArray) -> Instants:
-        """Some of the rows."""
+        """Return some of the rows: a slice, or those where a mask of shape (N,) is true."""
         return Instants(*(values[rows] for values in self._columns()))
 
     def _columns(self) -> tuple[NDArray[Any], ...]:
@@ -74,7 +74,15 @@ class Instants:
 
     @staticmethod
     def faceless(frame: IntArray, time_s: NDArray[np.float64]) -> Instants:
-        """Rows of frames (N,) in which no face is."""
+        """Return rows of frames in which no face is.
+
+        Args:
+            frame: 0-based frame numbers, shape (N,).
+            time_s: Seconds from the start, shape (N,).
+
+        Returns:
+            A row for each, without a track, its numbers NaN.
+        """
         n = len(frame)
         blank = np.full((n, 5, 2), np.nan, np.float32)
         none, box = blank[:, 0, 0], blank.reshape(n, 10)[:, :4]
@@ -82,13 +90,28 @@ class Instants:
 
     @staticmethod
     def concat(parts: Sequence[Instants]) -> Instants:
-        """Join rows in order."""
+        """Join rows.
+
+        Args:
+            parts: At least one; their rows stay in order.
+        """
         columns = zip(*(part._columns() for part in parts), strict=True)
         return Instants(*(np.concatenate(values) for values in columns))
 
 
 def table_schema(tasks: Sequence[Task]) -> pa.Schema:
-    """Arrow schema of the prediction table for these tasks."""
+    """Compute the Arrow schema of the prediction table.
+
+    >>> from triaffect.tasks.registry import TASKS
+    >>> table_schema(TASKS[:1]).names[-4:]
+    ['valence', 'arousal', 'face_seen', 'voice_heard']
+
+    Args:
+        tasks: What is predicted, in the order of the columns.
+
+    Returns:
+        Keys, box, landmarks, pose and quality of the face, columns of the tasks, flags.
+    """
     columns = [*_KEYS, *(pa.field(name, pa.float64()) for name in FACE_COLUMNS)]
     for task in tasks:
         blank = task.decode(np.full((1, task.width), np.nan))
@@ -99,7 +122,15 @@ def table_schema(tasks: Sequence[Task]) -> pa.Schema:
 
 
 def printable(path: object) -> str:
-    """A path as text that any file can hold: bytes of its name that are no text are marked."""
+    """Return a path as text that any file can hold.
+
+    >>> printable("caf" + chr(0xDCE9)) == "caf" + chr(0xFFFD)
+    True
+
+    Args:
+        path: The path. Bytes of it that are no text are surrogates, as Python gives them; each
+            becomes U+FFFD.
+    """
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -110,7 +141,7 @@ def build_table(
     voice_active: BoolArray,
     tasks: Sequence[Task],
 ) -> pa.Table:
-    """Put rows together.
+    """Build a prediction table.
 
     Args:
         clip: The path as the user gave it.
@@ -118,14 +149,23 @@ def build_table(
         predictions: Activated predictions by task key, shape (N, K); a NaN row is blank.
         voice_active: Whether a voice sounds around each row, shape (N,).
         tasks: Whose columns to write, in order.
+
+    Returns:
+        N rows with the columns of `table_schema`, numbers rounded as in every file.
     """
-    face_seen = instants.track != NO_FACE
+    face_seen, n, box = instants.track != NO_FACE, len(instants), instants.box
+    pixels = [*zip(_BOX, box.T, strict=True)]
+    pixels += zip(_LANDMARKS, instants.landmarks.reshape(n, -1).T, strict=True)
+    pixels += [("face_px", box[:, 2:].min(axis=1)), ("sharpness", instants.sharpness)]
+    degrees = zip(_POSE, head_pose(instants.landmarks).T, strict=True)
     columns: dict[str, pa.Array] = {
-        "clip": pa.array([printable(clip)] * len(instants), pa.string()),
+        "clip": pa.array([printable(clip)] * n, pa.string()),
         "frame": pa.array(instants.frame),
-        "time_s": _numbers(instants.time_s),
+        "time_s": round_numbers(instants.time_s),
         "face_id": pa.array(instants.track, mask=~face_seen),
-        **_face_columns(instants),
+        "detection": round_numbers(instants.detection),
+        **{name: round_numbers(values, _PIXEL_DIGITS) for name, values in pixels},
+        **{name: round_numbers(values, _DEGREE_DIGITS) for name, values in degrees},
         "face_seen": pa.array(face_seen),
         "voice_heard": pa.array(voice_active),
     }
@@ -135,40 +175,49 @@ def build_table(
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _face_columns(instants: Instants) -> dict[str, pa.Array]:
-    box, n = instants.box, len(instants)
-    pixels = [*zip(_BOX, box.T, strict=True)]
-    pixels += zip(_LANDMARKS, instants.landmarks.reshape(n, -1).T, strict=True)
-    pixels.append(("face_px", box[:, 2:].min(axis=1)))
-    columns = {name: _numbers(values, _PIXEL_DIGITS) for name, values in pixels}
-    for name, values in zip(_POSE, head_pose(instants.landmarks).T, strict=True):
-        columns[name] = _numbers(values, _DEGREE_DIGITS)
-    columns["detection"] = _numbers(instants.detection)
-    columns["sharpness"] = _numbers(instants.sharpness, _PIXEL_DIGITS)
-    return columns
-
-
 def task_columns(task: Task, prediction: NDArray[np.floating]) -> dict[str, pa.Array]:
-    """A task's columns from activated predictions (N, K), rounded; a NaN row is blank."""
+    """Compute a task's columns.
+
+    Args:
+        task: The task.
+        prediction: Activated predictions, shape (N, K); a NaN row is blank.
+
+    Returns:
+        N values by column name: rounded numbers, or the name of a class as text.
+    """
     return {
-        name: pa.array(values, pa.string()) if values.dtype == object else _numbers(values)
+        name: pa.array(values, pa.string()) if values.dtype == object else round_numbers(values)
         for name, values in task.decode(prediction).items()
     }
 
 
-def number_columns(names: Sequence[str], values: NDArray[np.floating]) -> dict[str, pa.Array]:
-    """Columns of numbers (N, K) by name, rounded, blank where NaN."""
-    return {name: _numbers(column) for name, column in zip(names, values.T, strict=True)}
-
-
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """The table for a user: blank numbers NaN, ``face_id`` a nullable integer."""
+    """Convert a table for a user.
+
+    Args:
+        table: A prediction table, or a summary of one.
+
+    Returns:
+        The same rows: blank numbers NaN, ``face_id`` a nullable integer.
+    """
     frame: pd.DataFrame = table.to_pandas()
     frame["face_id"] = frame["face_id"].astype("Int64")
     return frame
 
 
-def _numbers(values: NDArray[np.generic], digits: int = _DIGITS) -> pa.Array:
+def round_numbers(values: NDArray[np.generic], digits: int = _DIGITS) -> pa.Array:
+    """Round a column of numbers as every table has them.
+
+    >>> round_numbers(np.array([0.12345678, np.nan, -0.0])).to_pylist()
+    [0.123457, None, 0.0]
+
+    Args:
+        values: Numbers, NaN where blank, shape (N,).
+        digits: Decimal digits that stay.
+
+    Returns:
+        N numbers as float64, null where blank.
+    """
     rounded = np.round(values.astype(np.float64), digits) + 0.0  # -0.0 becomes 0.0
     return pa.array(rounded, pa.float64(), from_pandas=True)
 
@@ -178,9 +227,18 @@ Values = NDArray[np.float64]
 
 
 def split_segments(tables: Iterable[pa.Table]) -> Iterator[Iterator[pa.Table]]:
-    """Parts of a table, grouped into segments of one clip over which time does not fall.
+    """Split a table that comes in parts into segments of one clip over which time does not fall.
 
-    Each segment must be read to its end before the next is asked for.
+    >>> clips, times = ["a", "a", "a", "b"], [0.0, 1.0, 0.5, 0.6]
+    >>> table = pa.table({"clip": clips, "time_s": times})
+    >>> [[len(part) for part in segment] for segment in split_segments([table[:1], table[1:]])]
+    [[1, 1], [1], [1]]
+
+    Args:
+        tables: Parts of a table with the columns ``clip`` and ``time_s``.
+
+    Yields:
+        The parts of each segment. It must be read to its end before the next is taken.
     """
     for _, parts in groupby(_numbered(tables), key=itemgetter(0)):
         yield (part for _, part in parts)
@@ -204,19 +262,27 @@ def _numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
 
 
 def times_of(table: pa.Table) -> Times:
-    """Seconds from the start, shape (N,)."""
+    """Return the times of a table's rows in seconds from the start, shape (N,), float64."""
     times: Times = table["time_s"].to_numpy().astype(np.float64)
     return times
 
 
 def faces_of(table: pa.Table) -> IntArray:
-    """Number of the face, `NO_FACE` for none, shape (N,)."""
+    """Return the numbers of the faces of a table's rows, `NO_FACE` for none, shape (N,), int64."""
     faces: IntArray = table["face_id"].cast(pa.int64()).fill_null(NO_FACE).to_numpy()
     return faces
 
 
 def values_of(table: pa.Table, columns: Sequence[str]) -> Values:
-    """Columns of numbers, NaN where blank, shape (N, K)."""
+    """Return columns of numbers, or of flags as 0 and 1.
+
+    Args:
+        table: N rows.
+        columns: K names.
+
+    Returns:
+        Their values, NaN where blank, shape (N, K), float64.
+    """
     values = np.empty((len(table), len(columns)))
     for k, name in enumerate(columns):
         values[:, k] = table[name].cast(pa.float64()).to_numpy()
@@ -224,14 +290,32 @@ def values_of(table: pa.Table, columns: Sequence[str]) -> Values:
 
 
 def rows_by_face(faces: IntArray) -> Iterator[tuple[int, IntArray]]:
-    """Each face, or `NO_FACE`, with the numbers of its rows in order."""
+    """Group rows by face.
+
+    >>> [(face, rows.tolist()) for face, rows in rows_by_face(np.array([1, 0, 1]))]
+    [(0, [1]), (1, [0, 2])]
+
+    Args:
+        faces: Number of each row's face, or `NO_FACE`, shape (N,).
+
+    Yields:
+        Each face in ascending order, with the numbers of its rows in order.
+    """
     order = np.argsort(faces, kind="stable")
     unique, starts = np.unique(faces[order], return_index=True)
     yield from zip(unique.tolist(), np.split(order, starts[1:]), strict=True)
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
-    """The table with columns put at its end; those of the same names give way."""
+    """Put columns at the end of a table.
+
+    Args:
+        table: N rows; its own columns of the same names are left out.
+        columns: N values by name.
+
+    Returns:
+        The longer table.
+    """
     result = table.drop_columns([name for name in table.column_names if name in columns])
     for name, values in columns.items():
         result = result.append_column(name, values)
@@ -239,5 +323,17 @@ def with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
 
 
 def tasks_in(names: Sequence[str], tasks: Sequence[Task]) -> tuple[Task, ...]:
-    """The tasks of which a table has every column."""
+    """Select the tasks of which a table has every column.
+
+    >>> from triaffect.tasks.registry import TASKS
+    >>> [task.key for task in tasks_in(["clip", "valence", "arousal"], TASKS)]
+    ['VA']
+
+    Args:
+        names: Names of the table's columns.
+        tasks: Tasks to choose from.
+
+    Returns:
+        Those of them, in their order.
+    """
     return tuple(task for task in tasks if set(task.prediction_columns) <= set(names))

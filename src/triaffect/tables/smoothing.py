@@ -72,7 +72,13 @@ class Smoothing:
 
     @staticmethod
     def parse(text: str) -> Smoothing:
-        """Read ``off``, ``causal``, ``centred``, the last two maybe with ``:0.4s``.
+        """Parse smoothing as a user writes it.
+
+        >>> str(Smoothing.parse("causal")), str(Smoothing.parse("centred:1s"))
+        ('causal:0.3s', 'centred:1s')
+
+        Args:
+            text: ``off``, ``causal`` or ``centred``, the last two maybe with ``:0.4s``.
 
         Raises:
             TableError: It is none of them, or the time is none from 0.01 s to 60 s.
@@ -122,7 +128,15 @@ def smooth_parts(
 
 
 def smooth_fields(schema: pa.Schema, tasks: Sequence[Task]) -> list[pa.Field]:
-    """Fields that `smooth_parts` adds to a table of a schema."""
+    """List the fields that `smooth_parts` adds to a table.
+
+    Args:
+        schema: Schema of the table as predicted.
+        tasks: Whose columns are smoothed.
+
+    Returns:
+        A field for each column of the tasks, of its type, with `SUFFIX`.
+    """
     names = (name for task in tasks for name in task.prediction_columns)
     return [schema.field(name).with_name(name + SUFFIX) for name in names]
 
@@ -140,7 +154,19 @@ class CausalMean:
         self._mean, self._last_s = np.zeros(width), np.full(width, -np.inf)
 
     def add(self, time_s: float, values: Values) -> Values:
-        """Take in the values (K,) of a moment; the means there (K,), NaN where one is NaN."""
+        """Take in the values of the next moment.
+
+        >>> mean = CausalMean(1, constant_s=0.5)
+        >>> [mean.add(t, np.array([t])).round(3).item() for t in (0.0, 0.5, 1.0)]
+        [0.0, 0.316, 0.748]
+
+        Args:
+            time_s: The moment in seconds, later than those before.
+            values: Values, NaN where blank, shape (K,).
+
+        Returns:
+            The means there, NaN where the value is, shape (K,).
+        """
         passed = time_s - self._last_s
         share = np.where(passed > self._gap_s, 1.0, -np.expm1(-passed / self._constant_s))
         mean: Values = self._mean + share * (values - self._mean)
@@ -150,12 +176,16 @@ class CausalMean:
         return mean
 
     def is_over(self, now_s: float) -> bool:
-        """Whether values from now on start afresh anyhow."""
+        """Tell whether values from a time in seconds on start afresh anyhow."""
         return bool((now_s - self._last_s > self._gap_s).all())
 
 
 def centred_means(at_s: Times, time_s: Times, values: Values, width_s: float) -> Values:
-    """Means under a raised cosine around given moments.
+    """Compute means under a raised cosine around moments.
+
+    >>> time_s = np.array([0.0, 0.5, 1.0])
+    >>> centred_means(time_s[1:2], time_s, np.array([[0.0], [1.0], [0.0]]), width_s=1.0)
+    array([[0.5]])
 
     Args:
         at_s: The moments, shape (M,), some of those of the values.
@@ -178,10 +208,20 @@ def centred_means(at_s: Times, time_s: Times, values: Values, width_s: float) ->
 
 
 def stands_for_s(time_s: Times, most_s: float) -> Times:
-    """Seconds that each value stands for: half way to both neighbours.
+    """Compute the seconds that each value stands for: half way to both neighbours.
 
     A neighbour more than ``most_s`` away is none; then the other side's half counts twice, and
-    without any neighbour it is ``most_s``. Shape (N,) to (N,).
+    without any neighbour it is ``most_s``.
+
+    >>> stands_for_s(np.array([0.0, 1.0, 3.0, 9.0]), most_s=4.0).tolist()
+    [1.0, 1.5, 2.0, 4.0]
+
+    Args:
+        time_s: Moments of the values in seconds, ascending, shape (N,).
+        most_s: Seconds to the farthest neighbour.
+
+    Returns:
+        Seconds, above 0, shape (N,).
     """
     step = np.append(np.diff(time_s), np.inf)
     after, before = step, np.append(np.inf, step[:-1])

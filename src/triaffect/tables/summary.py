@@ -9,7 +9,7 @@ bin's width: 0.005 for what goes from -1 to 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from triaffect.tables.schema import (
     values_of,
 )
 from triaffect.tasks.task import Task
-from triaffect.types import NO_FACE, BoolArray
+from triaffect.types import NO_FACE
 
 BINS = 400
 PERCENTILES = (5, 50, 95)
@@ -45,7 +45,19 @@ SummaryRow = dict[str, str | float | int | None]
 
 
 def summary_schema(tasks: Sequence[Task]) -> pa.Schema:
-    """Arrow schema of the summary for these tasks."""
+    """Compute the Arrow schema of a summary.
+
+    >>> from triaffect.tasks.registry import TASKS
+    >>> summary_schema(TASKS[:1]).names[-5:]
+    ['arousal_mean', 'arousal_sd', 'arousal_p5', 'arousal_p50', 'arousal_p95']
+
+    Args:
+        tasks: What is summed up.
+
+    Returns:
+        Keys, times and shares, then of each task the statistics of its columns: mean, deviation
+        and percentiles of values, the share of the time of classes and of what is present.
+    """
     names = [name for task in tasks for name in _tally_of(task).names]
     return pa.schema([*_KEYS, *(pa.field(name, pa.float64()) for name in names)])
 
@@ -89,7 +101,11 @@ class ClipSummary:
         self._last_s = 0.0
 
     def add(self, table: pa.Table) -> None:
-        """Take in the next rows, in order of time; they may be cut within a moment."""
+        """Take in the next rows of the clip.
+
+        Args:
+            table: Rows as predicted, in order of time; it may end within a moment.
+        """
         if self._waiting is not None:
             table = pa.concat_tables([self._waiting, table])
         moments, moment = np.unique(times_of(table), return_inverse=True)
@@ -129,16 +145,23 @@ class ClipSummary:
 
     @property
     def face_share(self) -> float:
-        """Share of the time in which there is a face."""
+        """Return the share of the time in which there is a face."""
         return self._with_face / self._weight if self._weight else 0.0
 
     @property
     def voice_share(self) -> float:
-        """Share of the time in which there is a voice."""
+        """Return the share of the time in which there is a voice."""
         return self._with_voice / self._weight if self._weight else 0.0
 
     def row(self, number: int) -> SummaryRow:
-        """The row of a face, or by `NO_FACE` of the frames without one."""
+        """Return the row of a face; afterwards no rows of the clip can come.
+
+        Args:
+            number: A key of `faces`: a face, or `NO_FACE` for the frames without one.
+
+        Returns:
+            Values by column of `summary_schema`, None where blank.
+        """
         self.finish()
         return {
             **self.faces[number].row(self._weight),
@@ -147,14 +170,23 @@ class ClipSummary:
         }
 
     def rows(self) -> list[SummaryRow]:
-        """A row a face, by number; frames without a face come last."""
+        """Return a row for each face, by number; frames without a face come last."""
         self.finish()
         order = sorted(self.faces, key=lambda number: (number == NO_FACE, number))
         return [self.row(number) for number in order]
 
 
 class FaceSummary:
-    """Gathers one face of a clip, or its frames without one."""
+    """Statistics of one face of a clip, or of its frames without one.
+
+    Args:
+        first_s: Time of its first moment in seconds.
+        tasks: What to sum up.
+
+    Attributes:
+        detection: Statistics of the detector's score.
+        tallies: Statistics of each task, in order.
+    """
 
     def __init__(self, first_s: float, tasks: Sequence[Task]) -> None:
         self.detection = _Spread(("detection",), 0.0, 1.0)
@@ -164,7 +196,14 @@ class FaceSummary:
         self._rows = 0
 
     def add_moments(self, time_s: Times, lasts_s: Times, weight: Times, voice: Values) -> None:
-        """Take in moments (N,), how long they last, their weight, and 1 where a voice is."""
+        """Take in the next moments.
+
+        Args:
+            time_s: Times in seconds, ascending, shape (N,).
+            lasts_s: Seconds that each lasts, shape (N,).
+            weight: What each counts for in means and shares, shape (N,).
+            voice: 1 where a voice is active, else 0, shape (N,).
+        """
         self._last_s = float(time_s[-1])
         self._seconds += float(lasts_s.sum())
         self._weight += float(weight.sum())
@@ -172,7 +211,14 @@ class FaceSummary:
         self._rows += len(time_s)
 
     def row(self, clip_weight: float) -> SummaryRow:
-        """The summary."""
+        """Return the face's statistics.
+
+        Args:
+            clip_weight: Weight of all moments of the clip.
+
+        Returns:
+            Values by column but for the clip and the face, None where nothing was predicted.
+        """
         values: dict[str, float] = {
             "first_s": self._first_s,
             "last_s": self._last_s,
@@ -197,21 +243,19 @@ class _Spread:
         columns: Their names.
         low: Least value that they can have.
         high: Greatest.
+
+    Attributes:
+        names: What `to_dict` returns, in order.
     """
 
     def __init__(self, columns: Sequence[str], low: float, high: float) -> None:
-        self._columns = columns
+        kinds = ("mean", "sd", *(f"p{share}" for share in PERCENTILES))
+        self.names = [f"{name}_{kind}" for name in columns for kind in kinds]
         self._edges = np.linspace(low, high, BINS + 1)
         self._weight, self._sum, self._squares = np.zeros((3, len(columns)))
         self._least = np.full(len(columns), np.inf)
         self._greatest = -self._least
         self._counts = np.zeros((len(columns), BINS))
-
-    @property
-    def names(self) -> list[str]:
-        """What `to_dict` returns, in order."""
-        kinds = ("mean", "sd", *(f"p{share}" for share in PERCENTILES))
-        return [f"{name}_{kind}" for name in self._columns for kind in kinds]
 
     def add(self, values: Values, weight: Times) -> None:
         """Take in values (N, K), NaN where blank, with the weight (N,) of each."""
@@ -229,19 +273,19 @@ class _Spread:
             self._counts[k] += np.bincount(bins.clip(0, BINS - 1), heavy, BINS)
 
     def to_dict(self) -> dict[str, float]:
-        """The numbers by name, NaN where nothing was known."""
+        """Return the numbers by name, NaN where every value was blank."""
         numbers: list[float] = []
-        for k in range(len(self._columns)):
-            numbers += self._numbers(k) if self._weight[k] else [np.nan] * (2 + len(PERCENTILES))
+        for k, weight in enumerate(self._weight):
+            if not weight:
+                numbers += [np.nan] * (2 + len(PERCENTILES))
+                continue
+            mean = self._sum[k] / weight
+            variance = max(self._squares[k] / weight - mean**2, 0.0)
+            below = np.append(0.0, np.cumsum(self._counts[k]))
+            ranks = np.array(PERCENTILES) / 100 * below[-1]
+            quantiles = np.interp(ranks, below, self._edges).clip(self._least[k], self._greatest[k])
+            numbers += [float(mean), float(np.sqrt(variance)), *quantiles.tolist()]
         return dict(zip(self.names, numbers, strict=True))
-
-    def _numbers(self, k: int) -> list[float]:
-        mean = self._sum[k] / self._weight[k]
-        variance = max(self._squares[k] / self._weight[k] - mean**2, 0.0)
-        below = np.append(0.0, np.cumsum(self._counts[k]))
-        ranks = np.array(PERCENTILES) / 100 * below[-1]
-        quantiles = np.interp(ranks, below, self._edges).clip(self._least[k], self._greatest[k])
-        return [float(mean), float(np.sqrt(variance)), *quantiles.tolist()]
 
 
 class _Shares:
@@ -249,34 +293,31 @@ class _Shares:
 
     Args:
         task: One that tells classes, or what is present.
+
+    Attributes:
+        names: What `to_dict` returns, in order.
     """
 
     def __init__(self, task: Task) -> None:
+        self.names = [f"{part}_share" for part in task.part_names]
         self._task = task
         self._weight = 0.0
         self._present = np.zeros(task.width)
 
-    @property
-    def names(self) -> list[str]:
-        """What `to_dict` returns, in order."""
-        return [f"{part}_share" for part in self._task.part_names]
-
     def add(self, values: Values, weight: Times) -> None:
         """Take in values (N, K), NaN where blank, with the weight (N,) of each."""
         valid = ~np.isnan(values).any(axis=1)
+        submitted = self._task.submitted(values[valid])
+        present = submitted > 0
+        if self._task.exclusive:  # one number a row, that of the class
+            present = submitted == np.arange(self._task.width)
         self._weight += float(weight[valid].sum())
-        self._present += weight[valid] @ _is_the_case(self._task, values[valid])
+        self._present += weight[valid] @ present
 
-    def to_dict(self) -> Mapping[str, float]:
-        """The shares by name, NaN where nothing was known."""
+    def to_dict(self) -> dict[str, float]:
+        """Return the shares by name, NaN where every value was blank."""
         shares = self._present / self._weight if self._weight else self._present * np.nan
         return dict(zip(self.names, shares.tolist(), strict=True))
-
-
-def _is_the_case(task: Task, values: Values) -> BoolArray:
-    """Which columns are the case, from valid values: the class, or what is present; (N, K)."""
-    submitted = task.submitted(values)
-    return submitted == np.arange(task.width) if task.exclusive else submitted > 0
 
 
 def _tally_of(task: Task) -> _Spread | _Shares:

@@ -26,13 +26,25 @@ _ROWS_AT_ONCE = 4096
 
 
 class FormatWriter(Protocol):
-    """Writes rows to a file of one format."""
+    """Writes rows to a file of one format; made of a path and the rows' schema."""
 
     def write(self, table: pa.Table) -> None:
-        """Append rows."""
+        """Append rows.
+
+        Args:
+            table: Rows of the schema.
+
+        Raises:
+            OSError: There is no room.
+        """
 
     def close(self, metadata: str | None) -> None:
-        """Finish the file, with its metadata inside where the format has room for them."""
+        """Finish the file.
+
+        Args:
+            metadata: JSON; written into the file if the format has room for it, else ignored.
+                None for none.
+        """
 
 
 class CsvWriter:
@@ -103,10 +115,16 @@ FORMATS = tuple(WRITERS)
 
 
 def check_table_output(path: Path) -> Path:
-    """Make sure, before any work is done, that a table can be written there.
+    """Make sure, before any work is done, that a table can be written somewhere.
+
+    Args:
+        path: The table; its folder is made.
+
+    Returns:
+        The path.
 
     Raises:
-        TableError: The suffix names no known form.
+        TableError: The suffix names no format.
         DiskError: It is a folder, or its folder cannot be made or written to.
     """
     if path.suffix.lower() not in FORMATS:
@@ -146,7 +164,14 @@ class TableWriter:
             self._file = WRITERS[path.suffix.lower()](self._temporary, schema)
 
     def append(self, table: pa.Table) -> None:
-        """Append rows."""
+        """Append rows.
+
+        Args:
+            table: Rows of the schema; they are written once there are some thousand.
+
+        Raises:
+            DiskError: There is no room.
+        """
         self._waiting.append(table)
         self.rows += len(table)
         if sum(len(part) for part in self._waiting) >= _ROWS_AT_ONCE:

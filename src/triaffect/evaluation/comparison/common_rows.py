@@ -10,7 +10,7 @@ import numpy as np
 
 from triaffect.errors import StoreError
 from triaffect.evaluation.comparison.systems import ComparedRecipe
-from triaffect.evaluation.evaluate import ScoredRows, rows_of_split
+from triaffect.evaluation.evaluate import rows_of_split
 from triaffect.features.store import FeatureStore
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.training.build import build_samples
@@ -51,6 +51,11 @@ def common_rows(
 ) -> tuple[CommonRows | None, dict[str, str]]:
     """Find the rows of a split that every recipe has inputs for.
 
+    Args:
+        entries: The recipes; those that read the same inputs are looked up once.
+        store: The store.
+        split: "train", "validation" or "test", as each recipe assigns it.
+
     Returns:
         The rows, None if the store can serve no recipe; and by name of a recipe that it cannot
         serve the reason.
@@ -68,7 +73,10 @@ def common_rows(
         key += str(entry.recipe.tasks) + entry.identity.data
         try:
             if key not in by_inputs:
-                rows = _rows_with_inputs(entry, store, split)
+                data, tasks = entry.recipe.data, resolve_tasks(entry.recipe.tasks)
+                with_splits = apply_run_splits(store, data, entry.identity.data)
+                samples = build_samples(data, with_splits, tasks)
+                rows = rows_of_split(with_splits, samples, split, tasks)
                 by_inputs[key], first = rows.samples.rows.moments[rows.rows], first or rows
             available[entry.name] = by_inputs[key]
         except StoreError as error:
@@ -83,10 +91,3 @@ def common_rows(
     _, unit = np.unique(units, return_inverse=True)
     counts = {name: len(each) for name, each in available.items()}
     return CommonRows(split, shared, unit, counts), errors
-
-
-def _rows_with_inputs(entry: ComparedRecipe, store: FeatureStore, split: str) -> ScoredRows:
-    recipe = entry.recipe
-    store = apply_run_splits(store, recipe.data, entry.identity.data)
-    tasks = resolve_tasks(recipe.tasks)
-    return rows_of_split(store, build_samples(recipe.data, store, tasks), split, tasks)

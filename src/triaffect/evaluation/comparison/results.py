@@ -58,7 +58,7 @@ class ScoreDifference(JsonResult):
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Tell whether the interval leaves 0 out."""
         return self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
 
 
@@ -173,7 +173,12 @@ class Comparison(JsonResult):
 
 
 def label_of(entry: ComparedRecipe, stage: str) -> str:
-    """Return the name of a system: the recipe's, with the stage if it has several."""
+    """Return the name of a system: the recipe's, with the stage if it has several.
+
+    Args:
+        entry: The recipe.
+        stage: One of its stages.
+    """
     return entry.name if len(entry.recipe.stages) == 1 else f"{entry.name}/{stage}"
 
 
@@ -182,7 +187,10 @@ def find_baseline(entries: Sequence[ComparedRecipe], against: str | None) -> Sys
 
     Args:
         entries: The recipes.
-        against: A recipe's name, or recipe/stage.
+        against: A recipe's name, or recipe/stage; None for the first recipe.
+
+    Returns:
+        Name of the recipe and of its stage.
 
     Raises:
         TriaffectError: There is none of that name.
@@ -245,6 +253,9 @@ def compare_systems(
         resampling: How often, and by what seed, videos and seeds are resampled.
         errors: By name of a recipe, why the store cannot serve it.
         store: Where the store is.
+
+    Returns:
+        The comparison; a system without a finished run is not in it.
     """
     counts = drawn_units(common.units, resampling.resamples, resampling.seed)
     runs = {

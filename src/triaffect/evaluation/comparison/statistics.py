@@ -77,6 +77,14 @@ def run_statistics(
 ) -> dict[str, StageStatistics]:
     """Compute the statistics of every video for each stage of a finished run, and its cost.
 
+    Args:
+        folder: The run folder, which gets the cached statistics.
+        store: The store.
+        common: The rows, and the video of each.
+
+    Returns:
+        By stage. The cost of training rows and labels is None for a run trained on another store.
+
     Raises:
         RunError: The run is not finished, or has other weights than its recipe says.
         StoreError: The store lacks what its networks need, or was made with other networks than
@@ -89,7 +97,13 @@ def run_statistics(
         stages = _compute(folder, store, common)
         with suppress(DiskError):  # another user's run: it is computed again next time
             _write(cached, key, stages)
-    return _with_time(stages, folder)
+    events = read_journal(RunFolder(folder).journal)
+    epochs = [event for event in events if isinstance(event, EpochEnded)]
+    timed = {}
+    for name, stage in stages.items():
+        own = [each.seconds for each in epochs if each.stage == name]
+        timed[name] = replace(stage, seconds=round(sum(own), 2), epochs=len(own))
+    return timed
 
 
 def _compute(folder: Path, store: FeatureStore, common: CommonRows) -> dict[str, StageStatistics]:
@@ -173,14 +187,3 @@ def _read(path: Path, key: str) -> dict[str, StageStatistics] | None:
         )
         for name, costs in header.costs.items()
     }
-
-
-def _with_time(stages: dict[str, StageStatistics], folder: Path) -> dict[str, StageStatistics]:
-    """Add seconds and epochs from the run's journal."""
-    events = read_journal(RunFolder(folder).journal)
-    epochs = [event for event in events if isinstance(event, EpochEnded)]
-    timed = {}
-    for name, stage in stages.items():
-        own = [each.seconds for each in epochs if each.stage == name]
-        timed[name] = replace(stage, seconds=round(sum(own), 2), epochs=len(own))
-    return timed

@@ -44,7 +44,7 @@ def check_submission(path: Path, images: Sequence[str]) -> None:
 
     Args:
         path: The file.
-        images: The list's images, each once.
+        images: The list's images such as ``"video/00001.jpg"``, each once, in its order.
 
     Raises:
         AnnotationError: It does not; the message names the first wrong line and says how

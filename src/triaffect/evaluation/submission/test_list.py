@@ -38,7 +38,7 @@ class ImageList:
 
     @cached_property
     def lines(self) -> list[IntArray]:
-        """For each video the places of its lines, ascending."""
+        """Return for each video the numbers of its lines from 0, ascending."""
         order = np.argsort(self.video, kind="stable")
         return np.split(order, np.cumsum(np.bincount(self.video))[:-1])
 
@@ -46,12 +46,22 @@ class ImageList:
 def read_images(path: Path) -> ImageList:
     """Read a test list.
 
+    Args:
+        path: A text file with an image such as ``video/00001.jpg`` on each line.
+
     Raises:
         AnnotationError: It cannot be read, names no image, or names one twice.
     """
     images = read_test_list(path)
-    if len(set(images)) < len(images):
-        raise _listed_twice(path, images)
+    seen: set[str] = set()
+    for image in images:
+        if image in seen:
+            texts = enumerate(path.read_text("utf-8-sig").split("\n"), 1)
+            first, again = [n for n, text in texts if text.strip(" \t\r,") == image][:2]
+            remedy = "leave one out: a submission has one line for each image"
+            got = f"{image} of line {first} again"
+            raise AnnotationError("every image once", got, remedy, where=f"{path}:{again}")
+        seen.add(image)
     numbers: dict[str, int] = {}
     video, frame = np.empty(len(images), np.int64), np.empty(len(images), np.int64)
     for line, image in enumerate(images):
@@ -61,22 +71,17 @@ def read_images(path: Path) -> ImageList:
     return ImageList(images, list(numbers), video, frame)
 
 
-def _listed_twice(path: Path, images: Sequence[str]) -> AnnotationError:
-    """Name both lines of the first image that comes again."""
-    seen: set[str] = set()
-    image = next(each for each in images if each in seen or seen.add(each))  # type: ignore[func-returns-value]
-    texts = path.read_text("utf-8-sig").split("\n")
-    first, again = [n for n, text in enumerate(texts, 1) if text.strip(" \t\r,") == image][:2]
-    remedy = "leave one out: a submission has one line for each image"
-    return AnnotationError(
-        "every image once", f"{image} of line {first} again", remedy, where=f"{path}:{again}"
-    )
-
-
 def stored_videos(store: FeatureStore, videos: Sequence[str]) -> list[int]:
-    """Ordinal of each video's source in a store, -1 where it has none.
+    """Look up listed videos in a store.
 
     A source's id is its corpus and the video's name.
+
+    Args:
+        store: The store.
+        videos: Names of videos.
+
+    Returns:
+        Ordinal of each video's source, -1 where the store has none.
 
     Raises:
         StoreError: Two corpora of the store have a video of that name, or none of the videos
@@ -134,6 +139,10 @@ def candidates(
         frame: Their 0-based frames, shape (L,).
         streams: External streams that the network reads.
 
+    Returns:
+        The moments at which the store has a face, a voice or a row of a stream, and the listed
+        ones.
+
     Raises:
         StoreError: The video has several face tracks: which one the list means is unclear.
     """
@@ -173,7 +182,15 @@ def _along(x: Numbers, y: Numbers, at: Numbers, slope: float) -> NDArray[np.floa
 
 
 def in_batches(videos: Iterator[Candidates], moments: int) -> Iterator[list[Candidates]]:
-    """Group whole videos until they have so many moments."""
+    """Group whole videos until they have so many moments.
+
+    Args:
+        videos: The videos, in order.
+        moments: Moments of a group, roughly: the last video of it may exceed them.
+
+    Yields:
+        Groups of videos, none empty.
+    """
     batch: list[Candidates] = []
     for video in videos:
         batch.append(video)
@@ -185,7 +202,14 @@ def in_batches(videos: Iterator[Candidates], moments: int) -> Iterator[list[Cand
 
 
 def moments_of(batch: Sequence[Candidates]) -> Moments:
-    """Build every moment of some videos, one video after the other, without labels."""
+    """Build every moment of some videos, without labels.
+
+    Args:
+        batch: The videos, at least one.
+
+    Returns:
+        Their moments, one video after the other, all of the split "test".
+    """
     counts = [len(video.frame) for video in batch]
     sources = np.repeat(np.array([video.source for video in batch], object), counts)
     keys: dict[str, Key] = {

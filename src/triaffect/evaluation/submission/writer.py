@@ -78,7 +78,18 @@ class MomentPredictor:
         predict: Callable[[WindowSamples, IntArray], Predictions],
         path: Path,
     ) -> MomentPredictor:
-        """Make one that takes its rows from a store as a recipe says."""
+        """Make one that takes its rows from a store as a recipe says.
+
+        Args:
+            data: Which inputs a row has.
+            store: The store.
+            tasks: What is predicted, with thresholds.
+            predict: As the attribute.
+            path: Where the network came from.
+
+        Raises:
+            StoreError: The store lacks a stream.
+        """
         names = [name for name in (data.face, data.voice, *data.extra) if name not in OWN_STREAMS]
         return MomentPredictor(
             tasks,
@@ -131,6 +142,9 @@ def open_predictor(root: Path, store: FeatureStore, stage: str | None = None) ->
         store: What it predicts moments of.
         stage: Stage of a run; None for the last one.
 
+    Returns:
+        Predicts any moment of the store.
+
     Raises:
         RunError: No such run or stage, or an unfinished one.
         ModelError: A stage of a model folder, or a damaged one.
@@ -177,6 +191,9 @@ def open_stage(root: Path, store: FeatureStore, stage: str | None = None) -> Mom
         store: What it predicts moments of.
         stage: Which stage; None for the last one.
 
+    Returns:
+        Predicts any moment of the store, with the stage's own thresholds.
+
     Raises:
         RunError: No such run or stage, or an unfinished one.
         RecipeError: The run's network reads no windows.
@@ -211,6 +228,15 @@ def predict_list(
     progress: LineProgress = lambda done, total, video: None,
 ) -> Submission:
     """Predict every line of a test list.
+
+    Args:
+        test_list: The list.
+        store: The store, with vectors of the listed videos.
+        network: Predicts their moments.
+        progress: Called after each batch of videos.
+
+    Returns:
+        A line of numbers for each image; lines of videos that the store lacks are zeros.
 
     Raises:
         ModelError: The network lacks a task of the challenge, or predicts what is no number.
@@ -298,6 +324,10 @@ def _values(
 
 def write_submission(path: Path, submission: Submission) -> None:
     """Write the challenge's file; it takes its name once the validator has passed it.
+
+    Args:
+        path: The file; what is there is replaced.
+        submission: Its lines.
 
     Raises:
         AnnotationError: It is not a right submission.
