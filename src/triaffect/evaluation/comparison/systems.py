@@ -113,19 +113,11 @@ def find_entries(
             entry = _entry_of_recipe(each, changes, store, leaks, init)
             trained[entry.name] = None
         first = entries.setdefault(entry.name, entry)
-        if differ := _differing(first.identity, entry.identity):
-            raise RecipeError(
-                "different names for different systems",
-                f"two named {first.name}, which differ in {' and '.join(differ)}",
-                "change 'name' in a recipe file that extends the other",
-            )
+        _need_same(first, entry)
         if not _is_run(each):
             entries[entry.name] = first = replace(first, initial=entry.initial)
         for seed, folder in entry.runs.items():
-            there = first.runs.setdefault(seed, folder)
-            if there.resolve() != folder.resolve():
-                expected = f"one run of {first.name} with seed {seed}"
-                raise RunError(expected, f"another in {there}", where=folder)
+            _add_run(first, seed, folder)
     if trained and out.exists() and not out.is_dir():
         raise RunError("a folder for the runs", "a file", "choose another --output", where=out)
     for name in trained:
@@ -190,6 +182,23 @@ def _identity_of(run: RunDescription) -> RunIdentity:
 def _differing(one: RunIdentity, other: RunIdentity) -> list[str]:
     """Say in what two runs differ."""
     return [text for name, text in _WORDS.items() if getattr(one, name) != getattr(other, name)]
+
+
+def _need_same(first: ComparedRecipe, other: ComparedRecipe) -> None:
+    """Check that two recipes of one name are one."""
+    if differ := _differing(first.identity, other.identity):
+        raise RecipeError(
+            "different names for different systems",
+            f"two named {first.name}, which differ in {' and '.join(differ)}",
+            "change 'name' in a recipe file that extends the other",
+        )
+
+
+def _add_run(entry: ComparedRecipe, seed: int, folder: Path) -> None:
+    there = entry.runs.setdefault(seed, folder)
+    if there.resolve() != folder.resolve():
+        expected = f"one run of {entry.name} with seed {seed}"
+        raise RunError(expected, f"another in {there}", where=folder)
 
 
 def _check_folder(entry: ComparedRecipe, seed: int) -> None:
