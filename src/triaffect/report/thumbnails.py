@@ -68,9 +68,9 @@ def thumbnails(clip: Clip, source: Path) -> Thumbnails:
         JPEG pictures; as few as the file has frames.
     """
     moments, taken = _choose_moments(clip), Thumbnails()
+    times_s = np.array(sorted(moments.clip | moments.boxes.keys()))
     for frame in _frames(source, moments, single=clip.frames == 1):
-        times_s = moments.clip | moments.boxes.keys()
-        time_s = min(times_s, key=lambda each, at_s=frame.time_s: abs(each - at_s))
+        time_s = float(times_s[np.abs(times_s - frame.time_s).argmin()])
         if time_s in moments.clip:
             taken.clip.append(_picture(frame, _small(frame.rgb)))
         for face, box in moments.boxes.get(time_s, {}).items():
