@@ -11,6 +11,7 @@ from triaffect.metrics.tables import score_tables
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.registry import TASKS
+from triaffect.tasks.task import targets_of
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 
 ROWS = 40
@@ -229,7 +230,7 @@ def test_labels_become_targets(tables):
     truth, _ = tables
     truth["AU7"] = truth["AU7"].astype(object)
     truth.loc[1, "AU7"] = " "
-    targets = ACTION_UNITS.read_labels(truth.drop(columns="AU2"), "truth")
+    targets = targets_of(ACTION_UNITS.read_values(truth.drop(columns="AU2"), "truth"))
     assert targets.values.dtype == np.float32
     assert not targets.valid[:, 1].any()
     assert targets.valid[:, 0].all()

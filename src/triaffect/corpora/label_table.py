@@ -57,7 +57,15 @@ from triaffect.media.container import duration_s, open_container
 from triaffect.media.find import kind_by_name
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.registry import available_tasks
-from triaffect.tasks.task import Task, cell, is_blank, need_columns, read_numbers, shown
+from triaffect.tasks.task import (
+    Task,
+    cell,
+    is_blank,
+    need_columns,
+    read_numbers,
+    shown,
+    targets_of,
+)
 from triaffect.types import (
     CORPUS_SPLITS,
     NO_FACE,
@@ -607,7 +615,7 @@ def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict
     """Labels of all rows by task key, of the tasks that have any."""
     labels = {}
     for task in tasks:
-        targets = task.read_labels(table, str(path))
+        targets = targets_of(task.read_values(table, str(path)))
         if targets.valid.any():
             labels[task.key] = TaskLabels(targets.values, targets.valid)
     if not labels:

@@ -36,7 +36,13 @@ class Adversary:
     name: str = "adversary"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
-        """One term ``adversary``; none on a batch of a kind that is not a class.
+        """Compute the term ``adversary``.
+
+        Args:
+            context: The update.
+
+        Returns:
+            One weighted scalar by name; none on a batch of a kind that is not a class.
 
         Raises:
             TriaffectError: The network's discriminator does not have these classes.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from triaffect.errors import TriaffectError
 from triaffect.losses.objective import LossReading, StepContext
-from triaffect.tasks.task import LossOptions, Reading, Task
+from triaffect.tasks.task import LossOptions, Reading
 
 REVERSED_ELSEWHERE = frozenset({("AU", "EXPR")})
 """(batch, task) of another task's soft loss that the authors' program calls (student, teacher).
@@ -40,7 +38,14 @@ class Distillation:
     name: str = "teacher"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
-        """Terms ``teacher.<task key>``, of the tasks that the teacher knows.
+        """Compute the terms ``teacher.<task key>``, of the tasks that the teacher predicts.
+
+        Args:
+            context: The update.
+
+        Returns:
+            Weighted scalars by name; none on a batch that is not distilled, and none of a task
+            that fewer than two rows learn from the teacher.
 
         Raises:
             TriaffectError: There is no teacher.
@@ -49,36 +54,24 @@ class Distillation:
             return {}
         if context.teacher is None:
             raise TriaffectError("a teacher to distil from", "none", "name the stage that teaches")
-        distilled = [task for task in context.tasks if task.key in context.teacher]
-        rows = {task.key: self._rows(task, context) for task in distilled}
-        return {
-            f"{self.name}.{task.key}": self._term(task, context, context.teacher, rows[task.key])
-            for task in distilled
-            if len(rows[task.key]) > 1  # a CCC needs two
-        }
-
-    def _rows(self, task: Task, context: StepContext) -> Tensor:
-        """Number the rows that learn this task from the teacher."""
-        labels = context.targets.get(task.key)
-        raw = context.outputs.raw[task.key]
-        mask = torch.ones(len(raw), dtype=torch.bool, device=raw.device)
-        if self.missing_only and labels is not None:
-            mask = ~labels.valid.any(1)
-        return mask.nonzero()[:, 0]
-
-    def _term(
-        self, task: Task, context: StepContext, teacher: Mapping[str, Tensor], rows: Tensor
-    ) -> Tensor:
-        weight = self.own_weight if task.key == context.kind else self.other_weight
-        weight *= context.task_weights.get(task.key, 1.0)
-        options = LossOptions(self._reading(context.kind, task.key), self.temperature)
-        raw, teacher_raw = context.outputs.raw[task.key], teacher[task.key]
-        if self.missing_only:
-            raw, teacher_raw = raw[rows], teacher_raw[rows]
-        return weight * task.soft_loss(raw, teacher_raw, options)
-
-    def _reading(self, kind: str, key: str) -> Reading:
-        if self.reading == "conventional":
-            return Reading.CONVENTIONAL
-        swapped = kind == key or (kind, key) in REVERSED_ELSEWHERE
-        return Reading.KERAS_REVERSED if swapped else Reading.KERAS
+        terms = {}
+        for task in context.tasks:
+            if task.key not in context.teacher:
+                continue
+            raw, teacher_raw = context.outputs.raw[task.key], context.teacher[task.key]
+            labels = context.targets.get(task.key)
+            if self.missing_only and labels is not None:
+                rows = (~labels.valid.any(1)).nonzero()[:, 0]
+                raw, teacher_raw = raw[rows], teacher_raw[rows]
+            if len(raw) <= 1:
+                continue  # a CCC needs two
+            weight = self.own_weight if task.key == context.kind else self.other_weight
+            weight *= context.task_weights.get(task.key, 1.0)
+            reading = Reading.CONVENTIONAL
+            if self.reading == "as_coded":
+                own_or_swapped = {(context.kind, context.kind)} | REVERSED_ELSEWHERE
+                is_reversed = (context.kind, task.key) in own_or_swapped
+                reading = Reading.KERAS_REVERSED if is_reversed else Reading.KERAS
+            options = LossOptions(reading, self.temperature)
+            terms[f"{self.name}.{task.key}"] = weight * task.soft_loss(raw, teacher_raw, options)
+        return terms

@@ -35,7 +35,12 @@ class TorchTargets:
 
     @staticmethod
     def of(targets: Targets, device: torch.device | str = "cpu") -> TorchTargets:
-        """Copy to a device."""
+        """Copy targets to a device.
+
+        Args:
+            targets: As NumPy arrays.
+            device: Where to; on the CPU the tensors share the arrays' memory.
+        """
         return TorchTargets(
             torch.from_numpy(targets.values).to(device),
             torch.from_numpy(targets.valid).to(device),
@@ -76,10 +81,16 @@ class Objective(Protocol):
         """First part of its terms' names."""
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
-        """Named scalars, already weighted, to be summed; empty where the objective is silent.
+        """Compute named scalars, already weighted, to be summed.
 
         A task without a valid label gets no term rather than a zero, so that parameters which
         nothing teaches have no gradient and an optimiser can leave them alone.
+
+        Args:
+            context: The update.
+
+        Returns:
+            By name, ``<objective>`` or ``<objective>.<task key>``; empty where it is silent.
         """
 
 
@@ -97,7 +108,11 @@ class StagnationWeights:
         self._stagnant = dict.fromkeys(self._best, 0)
 
     def update(self, scores: Mapping[str, float]) -> None:
-        """Take in an epoch's validation scores by task key, higher being better."""
+        """Take in an epoch's validation scores.
+
+        Args:
+            scores: By task key, higher being better; of every task.
+        """
         for key, best in self._best.items():
             if best is None or scores[key] > best:
                 self._best[key], self._stagnant[key] = scores[key], 0
@@ -105,15 +120,19 @@ class StagnationWeights:
                 self._stagnant[key] += 1
 
     def weights(self) -> dict[str, float]:
-        """Weight of each task by key, for the epoch to come."""
+        """Return the weight of each task by key, for the epoch to come; 1 at the start."""
         return {key: math.exp(self._rate * n) for key, n in self._stagnant.items()}
 
     def state_dict(self) -> dict[str, dict[str, float | None]]:
-        """Everything to resume from, as JSON can hold it."""
+        """Return everything to resume from, as JSON can hold it."""
         return {"best": dict(self._best), "stagnant": dict(self._stagnant)}
 
     def load_state_dict(self, state: Mapping[str, Mapping[str, float | None]]) -> None:
-        """Resume from `state_dict`."""
+        """Resume from what `state_dict` returned.
+
+        Args:
+            state: Best scores and epochs since them, by task key.
+        """
         self._best = dict(state["best"])
         self._stagnant = {key: int(n or 0) for key, n in state["stagnant"].items()}
 
@@ -140,24 +159,27 @@ class Supervised:
     name: str = "label"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
-        """Terms ``label.<task key>``."""
-        own = [task for task in context.tasks if task.key == context.kind]
-        weight = self.own_weight if own else self.mtl_weight
-        return {
-            f"{self.name}.{task.key}": self._term(task, weight, context)
-            for task in own or context.tasks
-            if task.key in context.targets and bool(context.targets[task.key].valid.any())
-        }
+        """Compute the terms ``label.<task key>``.
 
-    def _term(self, task: Task, weight: float, context: StepContext) -> Tensor:
+        Args:
+            context: The update.
+
+        Returns:
+            Weighted scalars by name, of the tasks that have a valid label.
+        """
+        own = [task for task in context.tasks if task.key == context.kind]
         as_coded = self.reading == "as_coded"
-        options = LossOptions(
-            Reading.KERAS_REVERSED if as_coded else Reading.CONVENTIONAL,
-            self.temperature,
-            self.positive_weight.get(task.key),
-        )
-        if self.use_task_weights:
-            weight *= context.task_weights.get(task.key, 1.0)
-        labels = context.targets[task.key]
-        raw = context.outputs.raw[task.key]
-        return weight * task.loss(raw, labels.values, labels.valid, labels.weight, options)
+        reading = Reading.KERAS_REVERSED if as_coded else Reading.CONVENTIONAL
+        terms = {}
+        for task in own or context.tasks:
+            labels = context.targets.get(task.key)
+            if labels is None or not bool(labels.valid.any()):
+                continue
+            weight = self.own_weight if own else self.mtl_weight
+            if self.use_task_weights:
+                weight *= context.task_weights.get(task.key, 1.0)
+            positive = self.positive_weight.get(task.key)
+            options, raw = LossOptions(reading, self.temperature, positive), context.outputs.raw
+            loss = task.loss(raw[task.key], labels.values, labels.valid, labels.weight, options)
+            terms[f"{self.name}.{task.key}"] = weight * loss
+        return terms

@@ -132,6 +132,9 @@ def statistics_of(
         group: Group of each row that counts, from 0, shape (R,).
         groups: Number of groups.
         rows: Which of the N rows count, shape (R,); one may count several times.
+
+    Returns:
+        By task key, float64, shape (groups, S); zeros for a task without labels.
     """
     statistics = {}
     for task in tasks:
@@ -146,7 +149,12 @@ def statistics_of(
 
 
 def score_statistics(statistics: Statistics, tasks: Sequence[Task] = TASKS) -> Score:
-    """Compute the official score of all groups together."""
+    """Compute the official score of all groups together.
+
+    Args:
+        statistics: From `statistics_of`, shape (groups, S) by task key.
+        tasks: What to score.
+    """
     return Score({task.key: task.score_of(statistics[task.key].sum(0)) for task in tasks})
 
 
@@ -163,7 +171,20 @@ def score_targets(truth: Truth, prediction: Prediction, tasks: Sequence[Task] = 
 
 
 def chance_score(truth: Truth, tasks: Sequence[Task] = TASKS) -> Score:
-    """Compute the best score of a constant prediction, chosen with the labels at hand."""
+    """Compute the best score of a constant prediction, chosen with the labels at hand.
+
+    Args:
+        truth: Labels by task key; a task may be absent.
+        tasks: What to score.
+
+    Returns:
+        Each task's score without parts; 0 with a count of 0 where nothing is annotated.
+
+    Examples:
+        >>> from triaffect.tasks.task import targets_of
+        >>> chance_score({"VA": targets_of(np.zeros((3, 2)))})["P_VA"]
+        0.0
+    """
     scores = {}
     for task in tasks:
         if task.key in truth:
@@ -193,16 +214,18 @@ def per_batch_score(
         prediction: Activated predictions by task key, shape (N, K).
         batches: Rows of each mini-batch, shape (batches, size).
         tasks: What to score.
+
+    Returns:
+        Each task's mean without parts; 0 with a count of 0 where nothing is annotated.
     """
     count, size = batches.shape
     group = np.repeat(np.arange(count), size)
     statistics = statistics_of(truth, prediction, tasks, group, count, batches.ravel())
-    return Score({task.key: _mean_of_batches(task, statistics[task.key]) for task in tasks})
-
-
-def _mean_of_batches(task: Task, statistics: NDArray[np.float64]) -> TaskScore:
-    labelled = statistics[statistics[:, 0] > 0]
-    if not len(labelled):
-        return TaskScore(0.0, metric=task.metric)
-    mean, count = float(task.batch_scores(labelled).mean()), int(labelled[:, 0].sum())
-    return TaskScore(mean, count=count, metric=task.metric)
+    scores = {}
+    for task in tasks:
+        own = statistics[task.key]
+        labelled = own[own[:, 0] > 0]
+        mean = float(task.batch_scores(labelled).mean()) if len(labelled) else 0.0
+        rows = int(labelled[:, 0].sum())
+        scores[task.key] = TaskScore(mean, count=rows, metric=task.metric)
+    return Score(scores)

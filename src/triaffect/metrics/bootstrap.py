@@ -54,12 +54,19 @@ def bootstrap(
         tasks: What is scored.
         resamples: How often as many units are drawn as there are.
         seed: Decides what is drawn.
+
+    Returns:
+        The intervals from the 2.5th to the 97.5th percentile.
     """
     labelled = {task.key: statistics[task.key][:, 0] > 0 for task in tasks}
     units = {key: int(has.sum()) for key, has in labelled.items()}
     some = np.any(list(labelled.values()), axis=0)
-    sums = _resampled({key: values[some] for key, values in statistics.items()}, resamples, seed)
-    parts = {task.key: task.part_scores(sums[task.key]) for task in tasks}
+    sums: dict[str, list[NDArray[np.float64]]] = {key: [] for key in statistics}
+    counted = {key: each[some] for key, each in statistics.items()}
+    for counts in draws(int(some.sum()), resamples, seed):
+        for key, each in counted.items():
+            sums[key].append(counts @ each)
+    parts = {task.key: task.part_scores(np.concatenate(sums[task.key])) for task in tasks}
     values = {key: each.mean(axis=1) for key, each in parts.items()}
     official = {f"P_{key}": _interval(each, units[key] > 1) for key, each in values.items()}
     has_interval = bool(some.any()) and 1 not in units.values()
@@ -77,18 +84,22 @@ def bootstrap(
     )
 
 
-def _resampled(statistics: Statistics, resamples: int, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Sums over the units of each resample, shape (resamples, S) by task key."""
-    units = len(next(iter(statistics.values())))
-    sums: dict[str, list[NDArray[np.float64]]] = {key: [] for key in statistics}
-    for counts in draws(units, resamples, seed):
-        for key, values in statistics.items():
-            sums[key].append(counts @ values)
-    return {key: np.concatenate(each) for key, each in sums.items()}
-
-
 def draws(units: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield how often each unit is drawn, shape (some resamples, units), in blocks."""
+    """Draw as many units as there are, with replacement, again and again.
+
+    Args:
+        units: How many there are.
+        resamples: How often they are drawn.
+        seed: Decides what is drawn.
+
+    Yields:
+        How often each unit is drawn, shape (some resamples, units), in blocks that limit memory.
+        The rows of all blocks do not depend on their sizes.
+
+    Examples:
+        >>> [block.sum(axis=1).tolist() for block in draws(3, 2, seed=0)]
+        [[3.0, 3.0]]
+    """
     rng = np.random.default_rng(seed)
     most = max(1, _BLOCK // max(units, 1))
     for start in range(0, resamples, most):

@@ -60,20 +60,48 @@ class Difference:
 
 
 def score_names(tasks: Sequence[Task]) -> list[str]:
-    """Return ``P_<key>`` of each task, their sum, then ``<key>.<part>`` of every part."""
+    """Name the K scores of the tasks, in the order of every array of this module.
+
+    Args:
+        tasks: What is scored.
+
+    Returns:
+        ``P_<key>`` of each task, their sum, then ``<key>.<part>`` of every part.
+
+    Examples:
+        >>> from triaffect.tasks.registry import TASKS
+        >>> score_names(TASKS[:1])
+        ['P_VA', 'P_MTL', 'VA.valence', 'VA.arousal']
+    """
     parts = [f"{task.key}.{name}" for task in tasks for name in task.part_names]
     return [*(f"P_{task.key}" for task in tasks), TOTAL, *parts]
 
 
 def score_values(statistics: Statistics, tasks: Sequence[Task]) -> ScoreArray:
-    """Compute scores (..., K) from statistics (..., S) by task key."""
+    """Compute every score from statistics.
+
+    Args:
+        statistics: By task key, shape (..., S).
+        tasks: What is scored.
+
+    Returns:
+        Shape (..., K), in the order of `score_names`.
+    """
     parts = [task.part_scores(statistics[task.key]) for task in tasks]
     official = np.stack([each.mean(-1) for each in parts], -1)
     return np.concatenate([official, official.sum(-1, keepdims=True), *parts], -1)
 
 
 def labelled_units(statistics: Statistics, tasks: Sequence[Task]) -> NDArray[np.int64]:
-    """Count the units that have labels of each score's task, shape (K,)."""
+    """Count the units that have labels of each score's task.
+
+    Args:
+        statistics: By task key, of each unit, shape (units, S).
+        tasks: What is scored.
+
+    Returns:
+        Shape (K,); of the sum of the tasks, the fewest of a task that has any.
+    """
     own = [int((statistics[task.key][:, 0] > 0).sum()) for task in tasks]
     parts = [count for count, task in zip(own, tasks, strict=True) for _ in task.part_names]
     fewest = min((count for count in own if count), default=0)
@@ -81,7 +109,16 @@ def labelled_units(statistics: Statistics, tasks: Sequence[Task]) -> NDArray[np.
 
 
 def drawn_units(units: int, resamples: int, seed: int) -> Counts:
-    """Draw resamples: how often each unit comes in each, shape (resamples, units)."""
+    """Draw resamples as `triaffect.metrics.bootstrap.draws` does, all at once.
+
+    Args:
+        units: How many there are.
+        resamples: How often they are drawn.
+        seed: Decides what is drawn.
+
+    Returns:
+        How often each unit comes in each resample, shape (resamples, units).
+    """
     blocks = [block.astype(np.uint16) for block in draws(units, resamples, seed)]
     return np.concatenate(blocks) if blocks else np.zeros((0, units), np.uint16)
 
@@ -95,6 +132,9 @@ def resample_scores(
         statistics: By task key, of each unit, shape (units, S).
         tasks: What is scored.
         counts: How often each unit is drawn, shape (resamples, units).
+
+    Returns:
+        The scores, of all units and of each resample.
     """
     value = score_values({key: each.sum(0) for key, each in statistics.items()}, tasks)
     step = max(1, _BLOCK // max(counts.shape[1], 1))
@@ -115,6 +155,9 @@ def difference(
         first: By seed; every one with the same draws of units.
         second: Likewise, of the same scores.
         seed: Decides which seeds are drawn.
+
+    Returns:
+        The difference, paired by the seeds that both have.
     """
     shared = tuple(sorted(first.keys() & second.keys()))
     rng = np.random.default_rng((seed, len(shared)))
@@ -123,9 +166,10 @@ def difference(
         drawn = _means([second[k].drawn - first[k].drawn for k in shared], rng)
         mean, better = np.mean(gaps, axis=0), np.sum(np.array(gaps) > 0, axis=0)
     else:
-        mean = _mean_value(second) - _mean_value(first)
-        sides = [_means([each.drawn for each in side.values()], rng) for side in (first, second)]
-        drawn, better = sides[1] - sides[0], np.zeros(len(mean), np.int64)
+        values = [np.mean([each.value for each in of.values()], axis=0) for of in (first, second)]
+        sides = [_means([each.drawn for each in of.values()], rng) for of in (first, second)]
+        mean, drawn = values[1] - values[0], sides[1] - sides[0]
+        better = np.zeros(len(mean), np.int64)
     if not len(drawn):
         unknown = np.full(len(mean), np.nan)
         return Difference(mean, unknown, unknown, better, shared)
@@ -136,11 +180,6 @@ def difference(
 def drawn_seeds(seeds: int) -> int:
     """Return how many of the seeds a resample draws; see the top of this file."""
     return max(seeds - 1, 1)
-
-
-def _mean_value(system: Mapping[int, ResampledScores]) -> ScoreArray:
-    mean: ScoreArray = np.mean([each.value for each in system.values()], axis=0)
-    return mean
 
 
 def _means(by_seed: Sequence[ScoreArray], rng: np.random.Generator) -> ScoreArray:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.metrics.abaw import Prediction, Truth, per_batch_score, score_targets
+from triaffect.metrics.abaw import per_batch_score, score_targets
 from triaffect.tasks.action_units import ACTION_UNITS, PRESENT
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.task import targets_of
@@ -100,13 +100,26 @@ def simulate(rows: int = ROWS, seed: int = 0) -> list[SimulatedPredictor]:
     rng = np.random.default_rng(seed)
     labels = draw_labels(rows, rng)
     truth = {key: targets_of(values) for key, values in labels.items()}
-    order = rng.permutation(rows)
-    scored = [_scored(name, truth, values, order) for name, values in predictors(labels, rng)]
+    order, scored = rng.permutation(rows), []
+    for name, values in predictors(labels, rng):
+        by_batch = {}
+        for size in BATCH_SIZES:
+            batches = order[: rows // size * size].reshape(-1, size)
+            by_batch[size] = per_batch_score(truth, values, batches, _TASKS).official
+        whole = score_targets(truth, values, _TASKS).official
+        scored.append(SimulatedPredictor(name, whole, by_batch))
     return sorted(scored, key=lambda each: -each.whole["P_MTL"])
 
 
 def flips(scored: Sequence[SimulatedPredictor]) -> list[Flip]:
-    """List the pairs whose order a batch size reverses, both ways by `LEAST_GAP` at least."""
+    """List the pairs whose order a batch size reverses, both ways by `LEAST_GAP` at least.
+
+    Args:
+        scored: Predictors, from `simulate`.
+
+    Returns:
+        One flip for each pair and batch size.
+    """
     flips_ = []
     for one, other in combinations(scored, 2):
         gap = one.whole["P_MTL"] - other.whole["P_MTL"]
@@ -119,7 +132,15 @@ def flips(scored: Sequence[SimulatedPredictor]) -> list[Flip]:
 
 
 def draw_labels(rows: int, rng: np.random.Generator) -> TaskArrays:
-    """Independent labels by task key, shape (rows, K)."""
+    """Draw labels whose rows and columns are independent of each other.
+
+    Args:
+        rows: How many rows.
+        rng: What to draw with.
+
+    Returns:
+        By task key, float64, shape (rows, K); every row is labelled for every task.
+    """
     shares = EXPRESSION_COUNTS / EXPRESSION_COUNTS.sum()
     return {
         VALENCE_AROUSAL.key: rng.normal(VALUE_MEANS, VALUE_DEVIATIONS, (rows, 2)).clip(-1, 1),
@@ -129,7 +150,15 @@ def draw_labels(rows: int, rng: np.random.Generator) -> TaskArrays:
 
 
 def predictors(labels: TaskArrays, rng: np.random.Generator) -> Iterator[tuple[str, TaskArrays]]:
-    """Names and predictions, from useless to good; see docs/explanation/scores.md."""
+    """Make predictors, from useless to good; see docs/explanation/scores.md.
+
+    Args:
+        labels: From `draw_labels`.
+        rng: What to draw with.
+
+    Yields:
+        A predictor's name, and its predictions by task key, shape (rows, K).
+    """
     rows = len(labels[EXPRESSION.key])
     constant = {
         VALENCE_AROUSAL.key: np.full((rows, 2), VALUE_MEANS),
@@ -145,12 +174,15 @@ def predictors(labels: TaskArrays, rng: np.random.Generator) -> Iterator[tuple[s
     noisy = _noisy(labels, PAIR_NOISE, rng)
     units, rare = noisy[ACTION_UNITS.key], UNIT_RATES < _RARE
     yield "cautious", {**noisy, ACTION_UNITS.key: np.where(rare, 0, units)}
-    eager = _eager(labels[ACTION_UNITS.key], rng)
+    present = labels[ACTION_UNITS.key] > PRESENT
+    hits = present & (rng.random(present.shape) < _HITS)
+    alarms = rng.random(present.shape) < _ALARMS * UNIT_RATES
+    eager = (hits | alarms).astype(np.float64)
     yield "eager", {**noisy, ACTION_UNITS.key: np.where(rare, eager, units)}
 
 
 def _noisy(labels: TaskArrays, share: float, rng: np.random.Generator) -> TaskArrays:
-    """Labels of which a share is replaced by others drawn with the same frequencies."""
+    """Replace a share of the labels by others drawn with the same frequencies."""
     others = draw_labels(len(labels[EXPRESSION.key]), rng)
     noisy = {}
     for task in _TASKS:
@@ -158,20 +190,3 @@ def _noisy(labels: TaskArrays, share: float, rng: np.random.Generator) -> TaskAr
         shape = (len(values), 1 if task.exclusive else task.width)
         noisy[task.key] = np.where(rng.random(shape) < share, others[task.key], values)
     return noisy
-
-
-def _eager(units: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    hits = (units > PRESENT) & (rng.random(units.shape) < _HITS)
-    alarms = rng.random(units.shape) < _ALARMS * UNIT_RATES
-    return (hits | alarms).astype(np.float64)
-
-
-def _scored(
-    name: str, truth: Truth, prediction: Prediction, order: NDArray[np.integer]
-) -> SimulatedPredictor:
-    by_batch = {}
-    for size in BATCH_SIZES:
-        count = len(order) // size
-        batches = order[: count * size].reshape(count, size)
-        by_batch[size] = per_batch_score(truth, prediction, batches, _TASKS).official
-    return SimulatedPredictor(name, score_targets(truth, prediction, _TASKS).official, by_batch)

@@ -38,13 +38,22 @@ def score_tables(
         tasks: What to score.
         thresholds: Lowest probability of "present" by column; 0.5 for one not named.
 
+    Returns:
+        The score; a task without any label counts 0 rows.
+
     Raises:
         TableError: Duplicate rows, a truth row without a prediction, a column missing, or a
             value that cannot be.
     """
     keys = ["clip", "frame", "face_id"] if "face_id" in truth.columns else ["clip", "frame"]
     matches = _match(_index(truth, keys, "truth"), prediction, keys)
-    tasks = _with_thresholds(tasks, thresholds or {})
+    columns = [name for task in tasks for name in task.threshold_columns]
+    for name in thresholds or {}:
+        if name not in columns:
+            near = get_close_matches(name, columns, 1)
+            remedy = f"did you mean {near[0]}?" if near else ""
+            raise TableError("a threshold for one of " + ", ".join(columns), name, remedy)
+    tasks = [task.with_thresholds(thresholds or {}) for task in tasks]
     labels = {task.key: task.read_values(truth, "truth") for task in tasks}
     if all(np.isnan(values).all() for values in labels.values()):
         raise TableError("at least one label", "none", where="truth")
@@ -56,16 +65,6 @@ def score_tables(
             predicted = task.read_predictions(prediction, "prediction")[matches]
         scores[task.key] = task.score(values, predicted, ~np.isnan(values))
     return Score(scores)
-
-
-def _with_thresholds(tasks: Sequence[Task], thresholds: Mapping[str, float]) -> list[Task]:
-    columns = [name for task in tasks for name in task.threshold_columns]
-    for name in thresholds:
-        if name not in columns:
-            near = get_close_matches(name, columns, 1)
-            remedy = f"did you mean {near[0]}?" if near else ""
-            raise TableError("a threshold for one of " + ", ".join(columns), name, remedy)
-    return [task.with_thresholds(thresholds) for task in tasks]
 
 
 def _match(truth: pd.MultiIndex, prediction: pd.DataFrame, keys: list[str]) -> NDArray[np.intp]:

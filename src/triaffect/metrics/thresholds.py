@@ -57,7 +57,13 @@ def best_thresholds(
 
 
 def read_thresholds(path: Path) -> dict[str, float]:
-    """Read the thresholds that a stage has set; none where there is no file.
+    """Read the thresholds that a stage has set.
+
+    Args:
+        path: The file of the stage.
+
+    Returns:
+        Lowest probability of "present" by column; nothing where there is no file.
 
     Raises:
         RunError: The file is damaged.

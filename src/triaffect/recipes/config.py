@@ -131,19 +131,11 @@ class DataSpec(_Strict):
         return tuple(dict.fromkeys(name for name in used if name not in (FACE, VOICE)))
 
     @model_validator(mode="after")
-    def _mixes_inputs(self) -> DataSpec:
+    def _keys_fit_each_other(self) -> DataSpec:
         if self.mix and self.input == "windows":
             raise ValueError("mix is for crops and logmel")
-        return self
-
-    @model_validator(mode="after")
-    def _refits_on_all(self) -> DataSpec:
         if self.refit and self.held_out:
             raise ValueError("refit learns from everybody: set held_out to 0")
-        return self
-
-    @model_validator(mode="after")
-    def _streams_fit(self) -> DataSpec:
         if (self.face, self.voice, *self.extra) != (FACE, VOICE) and self.input != "windows":
             raise ValueError("other streams than the store's own are for windows")
         if self.face == VOICE or self.voice == FACE:
@@ -283,13 +275,9 @@ class Recipe(_Strict):
     stages: dict[str, Stage] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _net_takes_streams(self) -> Recipe:
+    def _net_and_stages_fit(self) -> Recipe:
         if self.data.extra and not find_network(self.net.kind).reads_extra:
             raise ValueError(f"the net {self.net.kind} takes no data.extra; the net default does")
-        return self
-
-    @model_validator(mode="after")
-    def _stages_fit(self) -> Recipe:
         seen = [INITIAL, EXTERNAL]
         for name, stage in self.stages.items():
             if stage.teacher is not None and stage.teacher not in seen:

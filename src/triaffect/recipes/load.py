@@ -21,7 +21,15 @@ Tree = dict[str, Any]
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Name and file of each recipe that comes with the package."""
+    """List the recipes that come with the package.
+
+    Returns:
+        File of each by its name, in alphabetical order.
+
+    Examples:
+        >>> list(shipped_recipes())[:2]
+        ['default', 'finetune']
+    """
     folder = Path(str(files("triaffect.recipes")))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
@@ -34,8 +42,16 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         overrides: ``key.path=value`` with a TOML value; a bare word is text. The first key
             may be a stage's name.
 
+    Returns:
+        The recipe, with what it extends and the overrides, checked.
+
     Raises:
         RecipeError: No such recipe, bad TOML, an unknown key or an ill-typed value.
+        PluginError: The network of another package is missing or fails on import.
+
+    Examples:
+        >>> load_recipe("default", ["data.batch_size=64"]).data.batch_size
+        64
     """
     path = _find(str(recipe))
     tree = _read(path, ())
@@ -45,12 +61,20 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 of the resolved recipe, independent of how its file is written."""
+    """Compute the SHA-256 of the resolved recipe, independent of how its file is written.
+
+    Args:
+        recipe: The recipe; a key that recipes had not from the start counts once it is set.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     text = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _find(recipe: str) -> Path:
+    """Find the file of a recipe; a file of that name goes before a shipped recipe."""
     shipped = shipped_recipes()
     path = Path(recipe)
     if path.is_file():
@@ -63,6 +87,7 @@ def _find(recipe: str) -> Path:
 
 
 def _read(path: Path, chain: tuple[Path, ...]) -> Tree:
+    """Read a file and what it extends; ``chain`` are the files that led to it."""
     if path in chain:
         raise RecipeError("recipes that extend each other in a line", "a circle", where=path)
     try:
@@ -93,22 +118,20 @@ def _remove(tree: Tree, key: str, where: Path) -> None:
 
 
 def _merge(base: Tree, change: Mapping[str, Any]) -> Tree:
+    """Put a file's tables into those it extends, key by key."""
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, dict) and not _other_kind(old, value):
-            merged[key] = _merge(old, value)
-        else:
-            merged[key] = value
+        merged[key] = value
+        if isinstance(old, dict) and isinstance(value, dict):
+            kind = old.get("kind")
+            # A table that changes its kind starts afresh: the old kind's keys mean nothing to it.
+            merged[key] = _merge(old, value) if value.get("kind", kind) == kind else value
     return merged
 
 
-def _other_kind(old: Tree, new: Tree) -> bool:
-    """A table that changes its kind starts afresh: the old kind's keys mean nothing to it."""
-    return "kind" in new and new["kind"] != old.get("kind")
-
-
 def _set(tree: Tree, override: str) -> None:
+    """Set one key; a value that is no TOML is text."""
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
@@ -120,14 +143,10 @@ def _set(tree: Tree, override: str) -> None:
         node = node.setdefault(key, {})
         if not isinstance(node, dict):
             raise RecipeError(f"a table at {key}", f"a value in '{override}'")
-    node[keys[-1]] = _value(text.strip())
-
-
-def _value(text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
     try:
-        return tomllib.loads(f"v = {text}")["v"]
+        node[keys[-1]] = tomllib.loads(f"v = {text.strip()}")["v"]
     except tomllib.TOMLDecodeError:
-        return text
+        node[keys[-1]] = text.strip()
 
 
 def parse_recipe(tree: Tree, where: str) -> Recipe:
@@ -136,6 +155,9 @@ def parse_recipe(tree: Tree, where: str) -> Recipe:
     Args:
         tree: Its tables.
         where: What to name in an error.
+
+    Returns:
+        The recipe.
 
     Raises:
         RecipeError: A key that this version does not know, with the nearest valid one; a

@@ -61,7 +61,8 @@ class ActionUnits(Task):
     metric = "F1"
 
     def __init__(self, thresholds: Mapping[str, float] = MappingProxyType({})) -> None:
-        self.thresholds = np.array([thresholds.get(name, PRESENT) for name in self.columns])
+        self.present_from = {name: float(thresholds.get(name, PRESENT)) for name in self.columns}
+        self.thresholds = np.array(list(self.present_from.values()))
 
     @override
     def with_thresholds(self, thresholds: Mapping[str, float]) -> ActionUnits:
@@ -69,11 +70,6 @@ class ActionUnits(Task):
             if not 0 < thresholds.get(name, PRESENT) < 1:
                 raise TableError("a threshold between 0 and 1", f"{thresholds[name]}", where=name)
         return ActionUnits(thresholds)
-
-    @property
-    @override
-    def present_from(self) -> dict[str, float]:
-        return dict(zip(self.columns, self.thresholds.tolist(), strict=True))
 
     @override
     def activate(self, raw: Tensor) -> Tensor:

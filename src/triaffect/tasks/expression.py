@@ -150,9 +150,28 @@ class Expression(Task):
 
     @override
     def read_values(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
+        """Read labels: a column of names or numbers if there is one, else the distributions.
+
+        Args:
+            table: ``expression``, or the ``p_`` columns, or neither.
+            where: The table, for messages.
+
+        Returns:
+            Distributions, shape (rows, 8); a row of NaN where any part is blank.
+
+        Raises:
+            TableError: A value that no label can have, or a sum that is not 1.
+        """
         if self.name in table.columns:
-            return _read_classes(table[self.name].tolist(), self.name, where)
-        return self._read_distributions(table, where)
+            return one_hot(_read_classes(table[self.name].tolist(), self.name, where))
+        values = read_ranged(table, self.columns, *self.display_range, where)
+        values[np.isnan(values).any(axis=1)] = np.nan
+        wrong = np.flatnonzero(np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE)
+        if len(wrong):
+            row = int(wrong[0])
+            expected, got = "probabilities that add up to 1", f"{values[row].sum():g}"
+            raise TableError(expected, got, where=cell(where, row, self.columns[0]))
+        return values
 
     @override
     def read_predictions(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
@@ -166,59 +185,63 @@ class Expression(Task):
         counts = np.bincount(classes(truth[whole]), minlength=len(EXPRESSIONS))
         return float((2 * counts / np.maximum(counts.sum() + counts, 1)).max() / len(EXPRESSIONS))
 
-    def _read_distributions(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-        values = read_ranged(table, self.columns, *self.display_range, where)
-        values[np.isnan(values).any(axis=1)] = np.nan
-        wrong = np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise TableError(
-                "probabilities that add up to 1",
-                f"{values[row].sum():g}",
-                where=cell(where, row, self.columns[0]),
-            )
-        return values
-
 
 def classes(distribution: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return the most probable class of each row, -1 for a row with a NaN; (N, 8) to (N,)."""
+    """Return the most probable class of each row, the first of several that are equally so.
+
+    Args:
+        distribution: Shape (N, 8).
+
+    Returns:
+        Numbers of classes, shape (N,); -1 for a row with a NaN.
+
+    Examples:
+        >>> classes(one_hot(np.array([4, -1]))).tolist()
+        [4, -1]
+    """
     blank = np.isnan(distribution).any(axis=1)
     return np.where(blank, -1, np.nan_to_num(distribution).argmax(axis=1)).astype(np.int64)
 
 
 def one_hot(numbers: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Turn class numbers (N,) into distributions (N, 8); a row of NaN for -1."""
+    """Turn class numbers into distributions.
+
+    Args:
+        numbers: Shape (N,); -1 for none.
+
+    Returns:
+        Shape (N, 8); a row of NaN for -1.
+
+    Examples:
+        >>> one_hot(np.array([1])).tolist()
+        [[0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
+    """
     values: NDArray[np.float64] = np.eye(len(EXPRESSIONS))[numbers]
     values[numbers < 0] = np.nan
     return values
 
 
-def _read_classes(cells: list[object], column: str, where: str) -> NDArray[np.float64]:
+def _read_classes(cells: list[object], column: str, where: str) -> NDArray[np.int64]:
+    """Read cells that hold a class's name or number; -1 for a blank one."""
     cache: dict[object, int] = {}
     numbers = np.full(len(cells), -1, np.int64)
     for row, value in enumerate(cells):
         if is_blank(value):
             continue
         if value not in cache:
-            cache[value] = _class_number(value, cell(where, row, column))
+            text = str(value).strip().lower()
+            number = EXPRESSIONS.index(text) if text in EXPRESSIONS else plain_number(text)
+            if number not in range(len(EXPRESSIONS)):
+                near = get_close_matches(text, EXPRESSIONS, 1)
+                raise TableError(
+                    "an expression (" + ", ".join(EXPRESSIONS) + ") or its number from 0 to 7",
+                    shown(value),
+                    f"did you mean {near[0]}?" if near else LEAVE_BLANK,
+                    where=cell(where, row, column),
+                )
+            cache[value] = int(number)
         numbers[row] = cache[value]
-    return one_hot(numbers)
-
-
-def _class_number(value: object, where: str) -> int:
-    text = str(value).strip().lower()
-    if text in EXPRESSIONS:
-        return EXPRESSIONS.index(text)
-    number = plain_number(text)
-    if number in range(len(EXPRESSIONS)):
-        return int(number)
-    near = get_close_matches(text, EXPRESSIONS, 1)
-    raise TableError(
-        "an expression (" + ", ".join(EXPRESSIONS) + ") or its number from 0 to 7",
-        shown(value),
-        f"did you mean {near[0]}?" if near else LEAVE_BLANK,
-        where=where,
-    )
+    return numbers
 
 
 EXPRESSION = Expression()

@@ -24,27 +24,43 @@ FEWEST_FOR_CCC = 2
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean of the entries by weight; exactly 0, still attached to the graph, at zero weight.
+    """Compute the mean of the entries by weight.
 
     Args:
         values: Any shape.
         weight: Same shape; zero for an entry that does not count.
+
+    Returns:
+        A scalar; exactly 0, still attached to the graph, where all weights are zero.
+
+    Examples:
+        >>> weighted_mean(torch.tensor([1.0, 4.0]), torch.tensor([2.0, 1.0]))
+        tensor(2.)
     """
     total = weight.sum()
     return (values * weight).sum() / torch.where(total > 0, total, 1)
 
 
 def ccc_loss(prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor) -> Tensor:
-    """1 - mean concordance correlation over the columns, with population moments.
+    """Compute 1 - the mean concordance correlation (Lin, 1989) over the columns.
 
-    A column with fewer than two entries does not count; one without any spread, whose
-    concordance is 0/0, counts as 0.
+    Moments are those of the population. A column with fewer than two entries does not count; one
+    without any spread, whose concordance is 0/0, counts as 0.
 
     Args:
         prediction: Activated predictions, shape (N, K).
         target: Values, shape (N, K).
         valid: Which targets exist, shape (N, K), bool.
         weight: Weight of each row, shape (N,).
+
+    Returns:
+        A scalar from 0 to 2; exactly 0, still attached to the graph, where no column counts.
+
+    Examples:
+        >>> prediction = torch.tensor([[0.0], [1.0], [1.0]])
+        >>> target = torch.tensor([[0.0], [1.0], [2.0]])
+        >>> ccc_loss(prediction, target, torch.ones(3, 1).bool(), torch.ones(3))
+        tensor(0.3333)
     """
     w = weight.unsqueeze(1).to(prediction.dtype) * valid
     counted = (w > 0).sum(0) >= FEWEST_FOR_CCC
@@ -59,34 +75,34 @@ def ccc_loss(prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor) 
 
 
 def keras_categorical(label: Tensor, prediction: Tensor) -> Tensor:
-    """The authors' library's categorical cross-entropy of each row, shape (N,).
+    """Compute the categorical cross-entropy of the authors' library (Keras).
 
     Args:
         label: Distributions, shape (N, K).
         prediction: Distributions, shape (N, K); normalised and clipped.
+
+    Returns:
+        Of each row, shape (N,).
     """
     p = (prediction / prediction.sum(1, keepdim=True)).clamp(LOWEST, HIGHEST)
     return -(label * p.log()).sum(1)
 
 
-def keras_binary(label: Tensor, prediction: Tensor) -> Tensor:
-    """The authors' library's binary cross-entropy of each entry, shape (N, K).
-
-    Args:
-        label: Probabilities, shape (N, K).
-        prediction: Probabilities, shape (N, K); clipped.
-    """
-    p = prediction.clamp(LOWEST, HIGHEST)
-    return -(label * (p + LOWEST).log() + (1 - label) * (1 - p + LOWEST).log())
-
-
 def categorical(logits: Tensor, target: Tensor, reading: Reading) -> Tensor:
-    """Cross-entropy of each row in one of the three readings, shape (N,).
+    """Compute the cross-entropy of each row in one of the three readings.
 
     Args:
         logits: Shape (N, K).
         target: Distributions, hard or soft, shape (N, K).
         reading: See `Reading`.
+
+    Returns:
+        Shape (N,).
+
+    Examples:
+        >>> target = torch.tensor([[1.0, 0.0]])
+        >>> categorical(torch.zeros(1, 2), target, Reading.CONVENTIONAL)
+        tensor([0.6931])
     """
     match reading:
         case Reading.CONVENTIONAL:
@@ -98,26 +114,33 @@ def categorical(logits: Tensor, target: Tensor, reading: Reading) -> Tensor:
 
 
 def binary(logits: Tensor, target: Tensor, reading: Reading) -> Tensor:
-    """Binary cross-entropy of each entry in one of the three readings, shape (N, K).
+    """Compute the binary cross-entropy of each entry in one of the three readings.
 
     Args:
         logits: Shape (N, K).
         target: Probabilities, hard or soft, shape (N, K).
         reading: See `Reading`.
+
+    Returns:
+        Shape (N, K).
+
+    Examples:
+        >>> binary(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), Reading.CONVENTIONAL)
+        tensor([[0.6931, 0.6931]])
     """
-    match reading:
-        case Reading.CONVENTIONAL:
-            return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        case Reading.KERAS:
-            return keras_binary(target, logits.sigmoid())
-        case Reading.KERAS_REVERSED:
-            return keras_binary(logits.sigmoid(), target)
+    if reading is Reading.CONVENTIONAL:
+        return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    label, p = target, logits.sigmoid()
+    if reading is Reading.KERAS_REVERSED:
+        label, p = p, label
+    p = p.clamp(LOWEST, HIGHEST)
+    return -(label * (p + LOWEST).log() + (1 - label) * (1 - p + LOWEST).log())
 
 
 def categorical_loss(
     logits: Tensor, target: Tensor, valid: Tensor, weight: Tensor, reading: Reading
 ) -> Tensor:
-    """Weighted mean of `categorical` over the rows whose whole distribution exists.
+    """Compute the weighted mean of `categorical` over the rows whose whole distribution exists.
 
     Args:
         logits: Shape (N, K).
@@ -125,6 +148,9 @@ def categorical_loss(
         valid: Which targets exist, shape (N, K), bool.
         weight: Weight of each row, shape (N,).
         reading: See `Reading`.
+
+    Returns:
+        A scalar; exactly 0, still attached to the graph, where no row counts.
     """
     w = weight.to(logits.dtype) * valid.all(1)
     counts = (w > 0).unsqueeze(1)
@@ -141,7 +167,7 @@ def binary_loss(
     reading: Reading,
     positive_weight: tuple[float, ...] | None = None,
 ) -> Tensor:
-    """Weighted mean of `binary` over the entries that exist.
+    """Compute the weighted mean of `binary` over the entries that exist.
 
     Args:
         logits: Shape (N, K).
@@ -151,6 +177,9 @@ def binary_loss(
         reading: See `Reading`.
         positive_weight: For each column what a target of 1 costs against one of 0; a soft
             target lies in between. None is 1.
+
+    Returns:
+        A scalar; exactly 0, still attached to the graph, where no entry counts.
     """
     w = weight.unsqueeze(1).to(logits.dtype) * valid
     target = torch.where(w > 0, target.to(logits.dtype), 0)

@@ -37,6 +37,10 @@ def pair_sums(x: Floats, y: Floats, group: Ints, groups: int) -> Doubles:
 
     Returns:
         n, x, y, x², y², xy; shape (G, 6).
+
+    Examples:
+        >>> pair_sums(np.array([1.0, 2.0]), np.array([1.0, 3.0]), np.zeros(2, int), 1).tolist()
+        [[2.0, 3.0, 4.0, 5.0, 10.0, 7.0]]
     """
     count = np.bincount(group, minlength=groups).astype(np.float64)
     mean, apart = [], []
@@ -85,6 +89,11 @@ def outcome_counts(truth: Bools, predicted: Bools, group: Ints, groups: int) -> 
 
     Returns:
         Rightly absent, false alarms, misses, hits; shape (G, 4).
+
+    Examples:
+        >>> truth, predicted = np.array([True, True, False]), np.array([True, False, False])
+        >>> outcome_counts(truth, predicted, np.zeros(3, int), 1)
+        array([[1., 0., 1., 1.]])
     """
     outcome = 2 * truth.astype(np.int64) + predicted
     counts = np.bincount(group * OUTCOMES + outcome, minlength=groups * OUTCOMES)
@@ -127,7 +136,12 @@ def outcomes_of_classes(confusion: Doubles) -> Doubles:
         confusion: From `confusion_counts`, shape (..., C, C + 1).
 
     Returns:
-        Shape (..., C, 4).
+        Rightly absent, false alarms, misses, hits of each class; shape (..., C, 4).
+
+    Examples:
+        >>> outcomes_of_classes(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]))
+        array([[2., 0., 0., 1.],
+               [1., 0., 1., 1.]])
     """
     own = confusion[..., :, :-1]
     hits = np.diagonal(own, axis1=-2, axis2=-1)
@@ -158,7 +172,14 @@ def f1(outcomes: Doubles) -> Doubles:
 
 
 def seen(outcomes: Doubles) -> Bools:
-    """Tell what occurs or is predicted, shape (..., 4) to (...)."""
+    """Tell what occurs or is predicted.
+
+    Args:
+        outcomes: From `outcome_counts`, shape (..., 4).
+
+    Returns:
+        Shape (...), bool.
+    """
     occurs: Bools = outcomes[..., 1:].sum(-1) > 0
     return occurs
 
@@ -172,6 +193,11 @@ def outcome_table(outcomes: Doubles) -> list[dict[str, float | int]]:
     Returns:
         For each of the P its ``f1``, ``precision``, ``recall``, ``support`` (rows in which it
         is present), ``predicted`` (rows in which it is predicted) and ``rows``; 0/0 is 0.
+
+    Examples:
+        >>> table = outcome_table(np.array([[1.0, 0.0, 1.0, 1.0]]))
+        >>> table[0]["precision"], table[0]["recall"], table[0]["support"]
+        (1.0, 0.5, 2)
     """
     _, alarms, misses, hits = outcomes.T
     shares = np.stack([f1(outcomes), _share(hits, hits + alarms), _share(hits, hits + misses)], 1)

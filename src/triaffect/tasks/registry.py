@@ -37,6 +37,9 @@ def task(name: str) -> Task:
     Args:
         name: A key, such as ``"VA"`` or that of an entry point; or ``"my_module:ENGAGEMENT"``.
 
+    Returns:
+        The task; one of another package is imported at the first call.
+
     Raises:
         TriaffectError: No task has that key; the message names the nearest.
         PluginError: The task of another package is missing, fails on import or is no task.
@@ -64,6 +67,9 @@ def load_task(plugin: Plugin, name: str) -> Task:
         plugin: Where it comes from.
         name: What it is called in messages.
 
+    Returns:
+        The task.
+
     Raises:
         PluginError: It is missing, fails on import, is no task, or has another task's key.
     """
@@ -80,10 +86,21 @@ def load_task(plugin: Plugin, name: str) -> Task:
 
 
 def resolve_tasks(names: Iterable[str]) -> list[Task]:
-    """Find tasks by keys or dotted paths, in the same order.
+    """Find tasks by keys or dotted paths.
+
+    Args:
+        names: Of each task, as `task` takes them.
+
+    Returns:
+        The tasks, in the same order.
 
     Raises:
         TriaffectError: A task is unknown, or named twice.
+        PluginError: The task of another package is missing, fails on import or is no task.
+
+    Examples:
+        >>> [each.name for each in resolve_tasks(["EXPR", "VA"])]
+        ['expression', 'valence_arousal']
     """
     tasks = [task(name) for name in names]
     keys = [each.key for each in tasks]
@@ -107,5 +124,12 @@ def available_tasks() -> tuple[Task, ...]:
 
 
 def task_plugins(tasks: Iterable[Task]) -> Mapping[str, Plugin]:
-    """Say where those of the tasks come from that other packages add, by key."""
+    """Say where those of the tasks come from that other packages add.
+
+    Args:
+        tasks: Any tasks.
+
+    Returns:
+        By key, of those that `task` or `load_task` has loaded; none of this package's.
+    """
     return {each.key: _loaded[each.key][1] for each in tasks if each.key in _loaded}

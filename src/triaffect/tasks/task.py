@@ -27,7 +27,15 @@ LEAVE_BLANK = "leave the cell blank where there is no annotation"
 
 
 def is_blank(value: object) -> bool:
-    """Tell whether a cell is empty: None, a missing value or white space."""
+    """Tell whether a cell is empty: None, a missing value or white space.
+
+    Args:
+        value: What a cell of a table holds.
+
+    Examples:
+        >>> is_blank(" "), is_blank(float("nan")), is_blank(0)
+        (True, True, False)
+    """
     if isinstance(value, str):
         return not value.strip()
     if isinstance(value, (float, np.floating)):
@@ -36,18 +44,39 @@ def is_blank(value: object) -> bool:
 
 
 def shown(value: object) -> str:
-    """A value for an error, the first letters of a long one."""
+    """Write a value as an error shows it; of a long one the first letters."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def cell(where: str, row: int, column: str) -> str:
-    """Return a cell's name for an error; ``row`` counts from 0, the text from 1."""
+    """Name a cell for an error.
+
+    Args:
+        where: The table, such as its file.
+        row: Number of the row, from 0.
+        column: Name of the column.
+
+    Returns:
+        A text that counts rows from 1, as readers do.
+
+    Examples:
+        >>> cell("labels.csv", 0, "valence")
+        'labels.csv, row 1, column valence'
+    """
     return f"{where}, row {row + 1}, column {column}"
 
 
 def read_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
-    """Read one column as numbers, NaN where blank, shape (rows,).
+    """Read one column as numbers.
+
+    Args:
+        table: The table.
+        column: Name of a column that it has, of numbers or text.
+        where: The table, for messages.
+
+    Returns:
+        Shape (rows,); NaN where blank.
 
     Raises:
         TableError: Text that is not a finite number.
@@ -56,25 +85,30 @@ def read_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.flo
     if series.dtype.kind in "biuf":
         values = series.to_numpy(np.float64, na_value=np.nan)
     else:
-        cells = series.tolist()
-        values = np.array([_number(value, where, i, column) for i, value in enumerate(cells)])
+        values = np.full(len(series), np.nan)
+        for row, value in enumerate(series.tolist()):
+            if is_blank(value):
+                continue
+            values[row] = plain_number(value)
+            if np.isnan(values[row]):
+                at = cell(where, row, column)
+                raise TableError("a number", shown(value), LEAVE_BLANK, where=at)
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values))[0])
         raise TableError("a finite number", "infinity", where=cell(where, row, column))
     return values.astype(np.float64)
 
 
-def _number(value: object, where: str, row: int, column: str) -> float:
-    if is_blank(value):
-        return np.nan
-    number = plain_number(value)
-    if np.isnan(number):
-        raise TableError("a number", shown(value), LEAVE_BLANK, where=cell(where, row, column))
-    return number
-
-
 def plain_number(value: object) -> float:
-    """Read a number, or text that is one in common notation; NaN for anything else."""
+    """Read a number, or text that is one in common notation; NaN for anything else.
+
+    Args:
+        value: What a cell of a table holds.
+
+    Examples:
+        >>> plain_number(" 1.5e1 "), plain_number("1_0")
+        (15.0, nan)
+    """
     if isinstance(value, str) and ("_" in value or not value.strip().isascii()):
         return np.nan  # Python takes 1_0 for ten, and digits of any script
     try:
@@ -86,7 +120,17 @@ def plain_number(value: object) -> float:
 def read_ranged(
     table: pd.DataFrame, columns: tuple[str, ...], low: float, high: float, where: str
 ) -> NDArray[np.float64]:
-    """Read columns as numbers in [low, high], NaN where blank or absent, shape (rows, K).
+    """Read columns as numbers in a range.
+
+    Args:
+        table: The table.
+        columns: Names of K columns; they need not be there.
+        low: Lowest number that can be.
+        high: Highest number, likewise.
+        where: The table, for messages.
+
+    Returns:
+        Shape (rows, K); NaN where blank or absent.
 
     Raises:
         TableError: Text that is not a number, or a number out of range.
@@ -108,14 +152,30 @@ def read_ranged(
 
 
 def targets_of(values: NDArray[np.float64]) -> Targets:
-    """Make targets of weight 1 from numbers (N, K) with NaN where nothing is annotated."""
+    """Make targets of weight 1 from numbers with NaN where nothing is annotated.
+
+    Args:
+        values: Shape (N, K).
+
+    Returns:
+        Values (N, K), float32, 0 where nothing is annotated; validity (N, K); weights (N,).
+
+    Examples:
+        >>> targets_of(np.array([[0.5, np.nan]])).valid.tolist()
+        [[True, False]]
+    """
     valid = ~np.isnan(values)
     held = np.where(valid, values, 0).astype(np.float32)
     return Targets(held, valid, np.ones(len(values), np.float32))
 
 
 def need_columns(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
-    """Make sure that a table has all of the columns.
+    """Check that a table has all of the columns.
+
+    Args:
+        table: The table.
+        columns: Names of the columns.
+        where: The table, for messages.
 
     Raises:
         TableError: One is missing.
@@ -223,6 +283,7 @@ class Task(ABC):
         axis_ends: By column, what its lowest and its highest value mean, in a word each.
         circumplex: Whether the two columns span a plane, and are drawn against each other too.
         threshold_columns: Columns of which the probability decides "present" or not.
+        present_from: Lowest probability of "present" of each of the threshold columns.
         column_aliases: By program, the names of our columns there, of those that mean the same.
     """
 
@@ -235,7 +296,7 @@ class Task(ABC):
     threshold_columns: tuple[str, ...] = ()
     exclusive: bool = False
     column_aliases: Mapping[str, Mapping[str, str]] = MappingProxyType({})
-    called: str = ""
+    present_from: Mapping[str, float] = MappingProxyType({})
     titles: Mapping[str, str] = MappingProxyType({})
     axis_ends: Mapping[str, tuple[str, str]] = MappingProxyType({})
     circumplex: bool = False
@@ -252,7 +313,14 @@ class Task(ABC):
 
     @abstractmethod
     def activate(self, raw: Tensor) -> Tensor:
-        """Turn raw outputs (N, K) into values or probabilities (N, K)."""
+        """Turn raw outputs into values or probabilities.
+
+        Args:
+            raw: Shape (N, K).
+
+        Returns:
+            Shape (N, K), within the display range.
+        """
 
     @abstractmethod
     def loss(
@@ -263,7 +331,7 @@ class Task(ABC):
         weight: Tensor,
         options: LossOptions = PLAIN_LOSS,
     ) -> Tensor:
-        """Masked loss against labels, a scalar with zero gradient for unlabelled entries.
+        """Compute the masked loss against labels, with zero gradient for unlabelled entries.
 
         Args:
             raw: Raw outputs, shape (N, K).
@@ -277,7 +345,15 @@ class Task(ABC):
         """
 
     def soften(self, raw: Tensor, options: LossOptions) -> Tensor:
-        """Turn a teacher's raw outputs (N, K) into soft labels (N, K)."""
+        """Turn a teacher's raw outputs into soft labels.
+
+        Args:
+            raw: Shape (N, K).
+            options: The temperature divides the logits of a softmax task.
+
+        Returns:
+            What `loss` takes as targets, shape (N, K).
+        """
         return self.activate(raw)
 
     def soft_loss(
@@ -286,7 +362,16 @@ class Task(ABC):
         teacher_raw: Tensor,
         options: LossOptions = PLAIN_LOSS,
     ) -> Tensor:
-        """Loss against a teacher's raw outputs, shape (N, K) both; every row counts."""
+        """Compute the loss against a teacher; every row counts, with weight 1.
+
+        Args:
+            raw: Raw outputs of the network that learns, shape (N, K).
+            teacher_raw: Those of the teacher, shape (N, K); no gradient flows into them.
+            options: Reading and temperature.
+
+        Returns:
+            A scalar.
+        """
         target = self.soften(teacher_raw.detach(), options)
         every = target.new_ones(target.shape).bool()
         return self.loss(raw, target, every, target.new_ones(len(target)), options)
@@ -297,15 +382,26 @@ class Task(ABC):
         prediction: NDArray[np.floating],
         valid: NDArray[np.bool_],
     ) -> TaskScore:
-        """Score activated predictions of a whole set officially, shapes (N, K), in float64.
+        """Score activated predictions of a whole set officially, in float64.
 
-        A NaN prediction counts as none: 0 for a value, no class, not present.
+        Args:
+            truth: Labels, shape (N, K).
+            prediction: Activated predictions, shape (N, K). A NaN counts as none: 0 for a value,
+                no class, not present.
+            valid: Which labels exist, shape (N, K).
+
+        Returns:
+            The score; 0 with a count of 0 where no label exists.
         """
         together = np.zeros(len(truth), np.int64)
         return self.score_of(self.statistics(truth, prediction, valid, together, 1)[0])
 
     def score_of(self, statistics: NDArray[np.float64]) -> TaskScore:
-        """Compute the official score from statistics (S,)."""
+        """Compute the official score from statistics.
+
+        Args:
+            statistics: Of the whole set, shape (S,): a sum of rows of `statistics`.
+        """
         parts = self.part_scores(statistics)
         return TaskScore(
             float(parts.mean()),
@@ -339,15 +435,33 @@ class Task(ABC):
 
     @abstractmethod
     def part_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Compute each part of the official score, from statistics (..., S) to (..., P)."""
+        """Compute each part of the official score.
+
+        Args:
+            statistics: From `statistics`, shape (..., S).
+
+        Returns:
+            Shape (..., P), in the order of ``part_names``.
+        """
 
     def batch_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Score mini-batches as the authors' program does, from (..., S) to (...)."""
+        """Score mini-batches as the authors' program does.
+
+        Args:
+            statistics: Of each mini-batch, shape (..., S).
+
+        Returns:
+            Shape (...).
+        """
         values: NDArray[np.float64] = self.part_scores(statistics).mean(-1)
         return values
 
     def details(self, statistics: NDArray[np.float64]) -> ScoreDetails:
-        """Return the figures behind the score, from statistics (S,)."""
+        """Return the figures behind the score.
+
+        Args:
+            statistics: Of the whole set, shape (S,).
+        """
         return ScoreDetails()
 
     def title(self, column: str) -> str:
@@ -360,13 +474,14 @@ class Task(ABC):
         Args:
             thresholds: Lowest probability of "present", in (0, 1), by column; 0.5 for one
                 not named. Columns of other tasks are left to them.
+
+        Returns:
+            A task with these thresholds; this one where it has no such outputs.
+
+        Raises:
+            TableError: A threshold of this task is not between 0 and 1.
         """
         return self
-
-    @property
-    def present_from(self) -> dict[str, float]:
-        """Lowest probability of "present" of each of the threshold columns."""
-        return {}
 
     @property
     def prediction_columns(self) -> tuple[str, ...]:
@@ -374,31 +489,53 @@ class Task(ABC):
         return self.columns
 
     def decode(self, prediction: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
-        """Activated predictions (N, K) as prediction columns; a NaN row decodes to blanks.
+        """Turn activated predictions into the columns of a prediction table.
 
-        Text columns are object arrays with None for blank; numeric ones hold NaN.
+        Args:
+            prediction: Shape (N, K); a row of NaN where there is none.
+
+        Returns:
+            By column, shape (N,) each. Text columns are object arrays with None for blank;
+            numeric ones hold NaN.
         """
         return {name: prediction[:, k] for k, name in enumerate(self.columns)}
 
     def submitted(self, prediction: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return a challenge file's values of activated predictions (N, K), one column a field."""
+        """Return what a challenge's file states of predictions.
+
+        Args:
+            prediction: Activated predictions, shape (N, K).
+
+        Returns:
+            Shape (N, F), a column for each field of a line.
+        """
         values: NDArray[np.float64] = prediction.astype(np.float64).clip(*self.display_range)
         return values
 
     def read_values(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-        """Read labels from a table's columns, shape (rows, K), NaN where blank or no column.
+        """Read labels from a table's columns.
+
+        Args:
+            table: Any of the task's columns, or none.
+            where: The table, for messages.
+
+        Returns:
+            Shape (rows, K), NaN where blank or no column.
 
         Raises:
             TableError: A value that no label can have; the message names row and column.
         """
         return read_ranged(table, self.columns, *self.display_range, where)
 
-    def read_labels(self, table: pd.DataFrame, where: str) -> Targets:
-        """Read labels as `read_values` does, as targets of weight 1."""
-        return targets_of(self.read_values(table, where))
-
     def read_predictions(self, table: pd.DataFrame, where: str) -> NDArray[np.float64]:
-        """Read activated predictions from a prediction table, (rows, K), NaN where blank.
+        """Read activated predictions from a prediction table.
+
+        Args:
+            table: All columns of the task.
+            where: The table, for messages.
+
+        Returns:
+            Shape (rows, K), NaN where blank.
 
         Raises:
             TableError: A missing column, or a value that no prediction can have.
@@ -408,4 +545,9 @@ class Task(ABC):
 
     @abstractmethod
     def chance(self, truth: NDArray[np.floating], valid: NDArray[np.bool_]) -> float:
-        """Compute the best official score of a constant prediction, for these labels."""
+        """Compute the best official score of a constant prediction, for these labels.
+
+        Args:
+            truth: Labels, shape (N, K).
+            valid: Which of them exist, shape (N, K).
+        """
