@@ -23,7 +23,7 @@ from triaffect.datasets.batches import InputArrays, Rows, label_rows
 from triaffect.errors import StoreError
 from triaffect.features.external.format import ExternalStream
 from triaffect.features.store import FeatureStore
-from triaffect.models.base import extra_input, extra_presence
+from triaffect.models.base import extra_inputs
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, IntArray, Moments, RowNumbers, Split, Window
 
@@ -393,8 +393,8 @@ class WindowSamples:
         arrays: InputArrays = dict(zip(names, self.arrays(rows), strict=True))
         for name, values in self._extra.items():
             row = self._extra_row[name][rows]
-            arrays[extra_input(name)] = gather(values, row)
-            arrays[extra_presence(name)] = row >= 0
+            vectors, presence = extra_inputs(name)
+            arrays[vectors], arrays[presence] = gather(values, row), row >= 0
         return arrays
 
     def arrays(self, rows: IntArray) -> tuple[FloatArray, BoolArray, FloatArray, BoolArray]:

@@ -52,7 +52,16 @@ class SpatialAttention(nn.Module):
 
 
 def attention(kind: AttentionKind, channels: int) -> nn.Module:
-    """The attention of that kind on maps of so many channels; none changes nothing."""
+    """Make the attention of a kind.
+
+    Args:
+        kind: None of it, to channels, or to channels and then to places.
+        channels: Of the maps.
+
+    Returns:
+        A module from maps (N, channels, H, W) to maps of the same shape; of the kind "none", the
+        maps themselves.
+    """
     if kind == "none":
         return nn.Identity()
     if kind == "channel":

@@ -78,6 +78,13 @@ def optional_key(default: Any, **limits: Any) -> Any:  # noqa: ANN401 - a field 
     """Declare a key that recipes had not from the start.
 
     While it has its default it is not written, so that older recipes keep their hash.
+
+    Args:
+        default: Value of a recipe that does not have the key.
+        limits: As of `pydantic.Field`, such as ``ge=0``.
+
+    Returns:
+        What stands behind the key's annotation in a spec.
     """
     return Field(default=default, exclude_if=lambda value: value == default, **limits)
 
@@ -106,7 +113,14 @@ class Standardise(nn.Module):
         self.register_buffer("std", std)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Values (..., D) to values of one scale."""
+        """Bring values to one scale.
+
+        Args:
+            x: Shape (..., D).
+
+        Returns:
+            Shape (..., D), within `FARTHEST` spreads of the mean.
+        """
         return ((x - self.mean) / self.std).clamp(-FARTHEST, FARTHEST)
 
 
@@ -144,7 +158,14 @@ class TrainableNetwork(Protocol):
 
 
 def network_plugin(kind: str) -> Plugin | None:
-    """Say where a network comes from; None for one of the package's own."""
+    """Say where a network comes from.
+
+    Args:
+        kind: Name of a network of the package or of an entry point, or a dotted path.
+
+    Returns:
+        None for one of the package's own, and for a name that nobody offers.
+    """
     return None if kind in NETWORKS else find_plugin(GROUP, kind)
 
 
@@ -153,6 +174,9 @@ def find_network(kind: str) -> type[TrainableNetwork]:
 
     Args:
         kind: Name of a network of the package or of an entry point, or a dotted path.
+
+    Returns:
+        The class; its contract is the module's.
 
     Raises:
         RecipeError: No network has that name; the message names the nearest.
@@ -176,14 +200,14 @@ def find_network(kind: str) -> type[TrainableNetwork]:
     return cast("type[TrainableNetwork]", loaded)
 
 
-def extra_input(stream: str) -> str:
-    """Name the input with a further stream's vectors."""
-    return f"extra.{stream}"
+def extra_inputs(stream: str) -> tuple[str, str]:
+    """Name the two inputs of a further stream: its vectors, and which of them are there.
 
-
-def extra_presence(stream: str) -> str:
-    """Name the input that says which of them are there."""
-    return f"extra.{stream}.present"
+    Examples:
+        >>> extra_inputs("pose")
+        ('extra.pose', 'extra.pose.present')
+    """
+    return f"extra.{stream}", f"extra.{stream}.present"
 
 
 @dataclass(frozen=True)
@@ -269,7 +293,15 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
-        """Average the raw outputs (N, K) of every task that some member predicts."""
+        """Average the raw outputs of every task that some member predicts.
+
+        Args:
+            inputs: What every member takes, of N rows.
+
+        Returns:
+            Means in single precision, (N, K) by task key, and the features of all members, one
+            after another along the last axis; no discriminator.
+        """
         outputs = [member(inputs) for member in self.members]
         keys = dict.fromkeys(key for each in outputs for key in each.raw)
         raw = {

@@ -18,8 +18,7 @@ from triaffect.models.base import (
     NetworkSpec,
     Outputs,
     Standardise,
-    extra_input,
-    extra_presence,
+    extra_inputs,
 )
 from triaffect.models.discriminator import TaskDiscriminator
 from triaffect.tasks.task import Task
@@ -42,22 +41,23 @@ class PresentOr(nn.Module):
         self.absent = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
-        """Vectors (..., inputs) with presence (...) to (..., width)."""
+        """Project vectors.
+
+        Args:
+            x: Vectors, shape (..., inputs); what stands where nothing is does not matter.
+            present: Which of them are there, shape (...), bool.
+
+        Returns:
+            Shape (..., width).
+        """
         return torch.where(present.unsqueeze(-1), self.project(x), self.absent)
 
 
 def dense(inputs: int, outputs: int, dropout: float = 0.0) -> nn.Sequential:
-    """Linear, batch norm, SiLU, dropout."""
+    """Make a block of linear layer, batch norm, SiLU and dropout, (N, inputs) to (N, outputs)."""
     return nn.Sequential(
         nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.SiLU(), nn.Dropout(dropout)
     )
-
-
-def _nothing_yet(face_dim: int, task: Task) -> nn.Linear:
-    """From a face vector to a task, nothing at first."""
-    made = nn.Linear(face_dim, task.width, bias=False)
-    nn.init.zeros_(made.weight)
-    return made
 
 
 class DefaultNetSpec(NetworkSpec):
@@ -136,14 +136,23 @@ class DefaultNet(nn.Module):
                 for task in tasks
             }
         )
-        self.direct = nn.ModuleDict({task.key: _nothing_yet(face_dim, task) for task in tasks})
+        self.direct = nn.ModuleDict()
+        for task in tasks:
+            layer = nn.Linear(face_dim, task.width, bias=False)
+            nn.init.zeros_(layer.weight)  # it says nothing at first
+            self.direct[task.key] = layer
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
         )
 
     @classmethod
     def build(cls, spec: DefaultNetSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network."""
+        """Make a freshly initialized network.
+
+        Args:
+            spec: Its sizes, from a recipe.
+            shape: What it is built for; its scales name the streams of other programs.
+        """
         return cls(
             shape.face_dim,
             shape.voice_dim,
@@ -154,12 +163,18 @@ class DefaultNet(nn.Module):
         )
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
-        """Arrays of a window batch to raw outputs.
+        """Compute the raw outputs of windows.
+
+        In training some faces, voices and further vectors are hidden at random.
 
         Args:
             inputs: ``face`` (N, W, Df), ``face_present`` (N, W), ``voice`` (N, Dv),
                 ``voice_present`` (N,), and of each further stream ``extra.<name>`` (N, D) and
                 ``extra.<name>.present`` (N,).
+
+        Returns:
+            Raw outputs (N, K) of every task, the discriminator's logits (N, classes) if there is
+            one, and the shared features (N, width).
         """
         face_present, voice_present = inputs["face_present"], inputs["voice_present"]
         if self.training:
@@ -171,26 +186,26 @@ class DefaultNet(nn.Module):
         voice = self.voice(inputs["voice"], voice_present)
         extras = self._extras(inputs, face_present.any(1) | voice_present)
         features = self.trunk(torch.cat([memory, faces[:, -1], voice, *extras], 1))
-        seen = self._now(inputs["face"][:, -1], face_present[:, -1])
-        raw = {key: head(features) + self.direct[key](seen) for key, head in self.heads.items()}
+        # The moment's own face vector as the face network gave it, zero where there is none.
+        own = inputs["face"][:, -1]
+        if self.face_scale is not None:
+            own = self.face_scale(own)
+        own = torch.where(face_present[:, -1].unsqueeze(1), own, 0)
+        raw = {key: head(features) + self.direct[key](own) for key, head in self.heads.items()}
         domain = None if self.discriminator is None else self.discriminator(features)
         return Outputs(raw=raw, domain=domain, features=features)
 
-    def _now(self, face: Tensor, present: Tensor) -> Tensor:
-        """The moment's own face vector as the face network gave it, zero where there is none."""
-        scaled = face if self.face_scale is None else self.face_scale(face)
-        return torch.where(present.unsqueeze(1), scaled, 0)
-
     def _extras(self, inputs: dict[str, Tensor], others: Tensor) -> list[Tensor]:
-        """Each further stream's projected vectors; ``others``: rows with a face or a voice."""
+        """Project each further stream's vectors; ``others``: rows with a face or a voice."""
         projected = []
         for name, project in zip(self.names, self.extra, strict=True):
-            present = inputs[extra_presence(name)]
+            vectors, presence = extra_inputs(name)
+            present = inputs[presence]
             if self.training:
                 present = present & ~(
                     others & (torch.rand(len(present), device=present.device) < self.drop_extra)
                 )
-            projected.append(project(inputs[extra_input(name)], present))
+            projected.append(project(inputs[vectors], present))
         return projected
 
     def _hide(self, face: Tensor, voice: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,17 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor) -> Tensor:
-    """The same values forward, the negated gradient backward."""
+    """Return the same values; their gradient is negated on its way back.
+
+    Args:
+        x: Any shape.
+
+    Examples:
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> reverse_gradient(x).sum().backward()
+        >>> x.grad
+        tensor([-1., -1.])
+    """
     return _Reversal.apply(x)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -45,6 +55,13 @@ class TaskDiscriminator(nn.Module):
         self.out = dense(widths[-1], classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits, shape (N, inputs) to (N, classes)."""
+        """Guess where rows came from.
+
+        Args:
+            features: Shared features, shape (N, inputs); the gradient that they get is reversed.
+
+        Returns:
+            Logits, shape (N, classes).
+        """
         logits: Tensor = self.out(self.hidden(reverse_gradient(features)))
         return logits

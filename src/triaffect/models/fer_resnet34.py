@@ -15,13 +15,26 @@ from triaffect.models.keras_layers import BATCH_NORM_EPS, dense
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after one axis so that it shrinks to ceil(size / stride)."""
+    """Count the zeros that TensorFlow's "same" padding puts around one axis.
+
+    Args:
+        size: Length of the axis.
+        kernel: Length of the kernel.
+        stride: Step.
+
+    Returns:
+        How many come before and after it, so that it shrinks to ceil(size / stride).
+
+    Examples:
+        >>> same_padding(224, 7, 2), same_padding(5, 3, 1)
+        ((2, 3), (1, 1))
+    """
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 
 def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """Pad height and width, shape (N, C, H, W)."""
+    """Pad height and width of maps (N, C, H, W) with zeros, as `same_padding` counts them."""
     rows, columns = (same_padding(int(size), kernel, stride) for size in x.shape[2:])
     return F.pad(x, (*columns, *rows))
 
@@ -51,7 +64,16 @@ class SameConv2d(nn.Conv2d):
 
 
 def max_pool_same(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """Max-pool with "same" padding of values that are never negative, shape (N, C, H, W)."""
+    """Max-pool with "same" padding.
+
+    Args:
+        x: Values that are never negative, shape (N, C, H, W).
+        kernel: Height and width of what a maximum is taken of.
+        stride: Step in both directions.
+
+    Returns:
+        Shape (N, C, ceil(H / stride), ceil(W / stride)).
+    """
     # Zeros then win nowhere, just as TensorFlow's padding by minus infinity.
     return torch.max_pool2d(pad_same(x, kernel, stride), kernel, stride)
 
@@ -63,7 +85,7 @@ GROUPS = 32
 
 
 def batch_norm(width: int) -> nn.BatchNorm2d:
-    """Batch norm with the authors' eps and a momentum of 0.9 of the old statistics."""
+    """Make a batch norm with the authors' eps and a momentum of 0.9 of the old statistics."""
     return nn.BatchNorm2d(width, eps=BATCH_NORM_EPS, momentum=0.1)
 
 
@@ -82,7 +104,7 @@ class ChannelSpatialAttention(nn.Module):
         self.spatial = SameConv2d(width, 1, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weigh channels and positions, and add the two."""
+        """Weigh channels and positions of maps (N, C, H, W), and add the two."""
         channels: Tensor = self.channel(x.mean((2, 3)))
         positions: Tensor = self.spatial(x).sigmoid()
         return x * channels[:, :, None, None] + x * positions
@@ -112,7 +134,7 @@ class Block(nn.Module):
         self.attention = ChannelSpatialAttention(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (N, inputs, H, W) to (N, width, H / stride, W / stride)."""
+        """Turn maps (N, inputs, H, W) into maps (N, width, H / stride, W / stride)."""
         attended: Tensor = self.attention((self.body(x) + self.shortcut(x)).relu())
         return attended
 
@@ -132,6 +154,13 @@ class FerResNet34(nn.Module):
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Features of faces, (N, 3, 224, 224) in [0, 1] to (N, 512)."""
+        """Compute the features of faces.
+
+        Args:
+            faces: RGB in [0, 1], shape (N, 3, 224, 224).
+
+        Returns:
+            Shape (N, 512), never negative.
+        """
         maps: Tensor = self.blocks(max_pool_same(self.stem(faces), 3, 2))
         return maps.mean((2, 3))

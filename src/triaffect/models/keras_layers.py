@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -35,7 +34,14 @@ class KerasBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise, shape (N, D) to (N, D); in training by the batch's own statistics."""
+        """Normalise values; in training by the batch's own statistics, which are noted.
+
+        Args:
+            x: Shape (N, D); a single row is allowed.
+
+        Returns:
+            Shape (N, D).
+        """
         if not self.training:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=BATCH_NORM_EPS
@@ -70,7 +76,14 @@ class ReluLSTM(nn.Module):
             self.bias[units : 2 * units] = 1  # an open forget gate to start with
 
     def forward(self, x: Tensor) -> Tensor:
-        """Last hidden state, shape (N, W, inputs) to (N, units)."""
+        """Compute the last hidden state, from a state of zeros on.
+
+        Args:
+            x: Vectors of W instants, shape (N, W, inputs).
+
+        Returns:
+            Shape (N, units).
+        """
         if by_hand(x):
             parameters = (self.weight_ih, self.weight_hh, self.bias)
             last: Tensor = _ReluLSTM.apply(x, *parameters)  # type: ignore[no-untyped-call]
@@ -172,9 +185,12 @@ def _back_step(
 
 
 def by_hand(x: Tensor) -> bool:
-    """Whether gradients are wanted that this module's own functions may compute.
+    """Return whether gradients are needed that this module's own functions may compute.
 
     They do not know the mixed precision of autocast; torch's own graph does.
+
+    Args:
+        x: Any tensor on the device that computes.
     """
     return torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type)
 
@@ -196,7 +212,7 @@ class LeadingDense(nn.Linear):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (N, inputs) to (N, width)."""
+        """Apply the layer, shape (N, inputs) to (N, width)."""
         if by_hand(x):
             parameters = (self.weight, self.bias, self.trainable)
             made: Tensor = _LeadingDense.apply(x, *parameters)  # type: ignore[no-untyped-call]
@@ -225,7 +241,13 @@ class _LeadingDense(torch.autograd.Function):
 
 
 def dense(inputs: int, width: int, trainable: int | None = None) -> nn.Linear:
-    """A dense layer with Glorot-uniform weights and zero biases; see `LeadingDense`."""
+    """Make a dense layer with Glorot-uniform weights and zero biases.
+
+    Args:
+        inputs: Width of the input.
+        width: Width of the output.
+        trainable: How many inputs, the first, want a gradient; see `LeadingDense`. None is all.
+    """
     layer = (
         nn.Linear(inputs, width) if trainable is None else LeadingDense(inputs, width, trainable)
     )
@@ -234,29 +256,23 @@ def dense(inputs: int, width: int, trainable: int | None = None) -> nn.Linear:
     return layer
 
 
-class DenseBlock(nn.Sequential):
-    """Dense - batch norm - swish, then dropout if there is any; (N, inputs) to (N, width)."""
-
-    def __init__(
-        self, inputs: int, width: int, dropout: float = 0.0, trainable: int | None = None
-    ) -> None:
-        layers = [dense(inputs, width, trainable), KerasBatchNorm(width), nn.SiLU()]
-        super().__init__(*layers, *([nn.Dropout(dropout)] if dropout else []))
-
-
 def dense_blocks(
     inputs: int, widths: Sequence[int], dropout: float = 0.0, trainable: int | None = None
 ) -> nn.Sequential:
-    """Dense blocks one after another, (N, inputs) to (N, widths[-1]).
+    """Make dense blocks one after another: dense, batch norm, swish, and dropout if there is any.
 
     Args:
         inputs: Width of the input.
         widths: Of each block.
         dropout: After each.
         trainable: How many of the inputs, the first, want a gradient; None is all of them.
+
+    Returns:
+        A module from (N, inputs) to (N, widths[-1]); its parts are the blocks.
     """
-    sizes = pairwise((inputs, *widths))
-    learnts = (trainable, *(None for _ in widths[1:]))
-    return nn.Sequential(
-        *(DenseBlock(i, o, dropout, some) for (i, o), some in zip(sizes, learnts, strict=True))
-    )
+    blocks = []
+    for width in widths:
+        layers = [dense(inputs, width, trainable), KerasBatchNorm(width), nn.SiLU()]
+        blocks.append(nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else [])))
+        inputs, trainable = width, None
+    return nn.Sequential(*blocks)

@@ -46,7 +46,17 @@ class ResidualBlock(nn.Module):
 def residual_stages(
     stem: int, widths: Sequence[int], blocks: Sequence[int], attending: AttentionKind = "none"
 ) -> nn.Sequential:
-    """Stages of residual blocks; every stage but the first halves the map."""
+    """Make stages of residual blocks; every stage but the first halves the map.
+
+    Args:
+        stem: Channels of the map that comes in.
+        widths: Channels of each stage.
+        blocks: Blocks of each stage.
+        attending: Attention of every block.
+
+    Returns:
+        A module from maps (N, stem, H, W) to (N, widths[-1], h, w).
+    """
     layers: list[nn.Module] = []
     channels = stem
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
@@ -58,7 +68,7 @@ def residual_stages(
 
 
 def linear_heads(features: int, tasks: Sequence[Task]) -> nn.ModuleDict:
-    """One linear layer a task."""
+    """Make a linear layer for each task, (N, features) to (N, K), by the task's key."""
     return nn.ModuleDict({task.key: nn.Linear(features, task.width) for task in tasks})
 
 
@@ -123,7 +133,14 @@ class LightFace(nn.Module):
         return cls(shape.tasks, **spec.sizes())
 
     def encode(self, crops: Tensor) -> Tensor:
-        """Crops (N, 64, 64) in [0, 255] to features (N, D), never negative."""
+        """Compute the features of crops.
+
+        Args:
+            crops: Gray levels in [0, 255] of any dtype, shape (N, 64, 64).
+
+        Returns:
+            Shape (N, D), never negative.
+        """
         x = crops.float().unsqueeze(1)
         mean = x.mean((2, 3), keepdim=True)
         deviation = (x - mean).square().mean((2, 3), keepdim=True).sqrt()
@@ -137,7 +154,14 @@ class LightFace(nn.Module):
         return torch.relu(self.embed(self.stages(self.stem(x)).mean((2, 3))))
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
-        """``crop`` (N, 64, 64) to raw outputs of every task and the features."""
+        """Compute the raw outputs of crops.
+
+        Args:
+            inputs: ``crop`` (N, 64, 64).
+
+        Returns:
+            Raw outputs (N, K) of every task, and the features (N, D); no discriminator.
+        """
         features = self.encode(inputs["crop"])
         dropped = self.dropout(features)
         raw = {key: head(dropped) for key, head in self.heads.items()}

@@ -70,7 +70,14 @@ class LightVoice(nn.Module):
         return cls(shape.tasks, **spec.sizes())
 
     def encode(self, logmel: Tensor) -> Tensor:
-        """Log-mel stretches (N, T, 64) to features (N, D), never negative."""
+        """Compute the features of log-mel segments.
+
+        Args:
+            logmel: Natural-log mel power, 100 rows a second, shape (N, T, 64).
+
+        Returns:
+            Shape (N, D), never negative.
+        """
         x = logmel.float()
         above = (x - x.amax((1, 2), keepdim=True) + RANGE).clamp(min=0)
         x = ((above - RANGE / 2) / TYPICAL_SPREAD).unsqueeze(1)
@@ -80,7 +87,14 @@ class LightVoice(nn.Module):
         return torch.relu(self.embed(torch.cat([mean.squeeze(2), spread], 1)))
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
-        """``logmel`` (N, T, 64) to raw outputs of every task and the features."""
+        """Compute the raw outputs of log-mel segments.
+
+        Args:
+            inputs: ``logmel`` (N, T, 64).
+
+        Returns:
+            Raw outputs (N, K) of every task, and the features (N, D); no discriminator.
+        """
         features = self.encode(inputs["logmel"])
         dropped = self.dropout(features)
         raw = {key: head(dropped) for key, head in self.heads.items()}

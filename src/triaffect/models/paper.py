@@ -88,6 +88,10 @@ class PaperNet(nn.Module):
         Args:
             inputs: ``face`` (N, W, face_dim) and ``voice`` (N, voice_dim), float; others are
                 left alone.
+
+        Returns:
+            Raw outputs (N, K) of every task, the discriminator's logits (N, classes) if there is
+            one, and the shared features (N, trunk[-1]).
         """
         joined = torch.cat([self.lstm(inputs["face"]), inputs["voice"]], dim=1)
         features = self.trunk(joined)

@@ -57,11 +57,25 @@ class SoundNet8(nn.Module):
         self.scenes = nn.Conv1d(inputs, SCENES, HEAD_KERNEL, 2)
 
     def heads(self, sound: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of object and scene classes over time, (N, 1000, S) and (N, 401, S)."""
+        """Compute the logits of object and scene classes over time.
+
+        Args:
+            sound: Mono samples at 22,050 Hz in [-255, 255], shape (N, samples).
+
+        Returns:
+            Logits (N, 1000, S) and (N, 401, S), of S steps; 10 s are one step.
+        """
         maps = self.body(sound.unsqueeze(1))
         return self.objects(maps), self.scenes(maps)
 
     def forward(self, sound: Tensor) -> Tensor:
-        """Logits of the first step's objects, (N, samples) to (N, 1000)."""
+        """Compute the logits of the first step's objects.
+
+        Args:
+            sound: Mono samples at 22,050 Hz in [-255, 255], shape (N, samples).
+
+        Returns:
+            Shape (N, 1000).
+        """
         objects, _ = self.heads(sound)
         return objects[:, :, 0]
