@@ -58,7 +58,7 @@ def test_pictures_and_sound_become_rows(corpus, tmp_path):
     heard = log_mel(read_sound(corpus.root / "a.wav", 16_000)).astype(np.float16)
     np.testing.assert_array_equal(store.voice[store.voice_source == 0], heard)
     assert not (store.voice_source == 1).any()
-    assert not store.is_stills(0)
+    assert not store.entries[0].stills
     assert {file["path"] for file in store.entries[0].files} == {
         str(corpus.root / "a"), str(corpus.root / "a.wav")
     }  # fmt: skip
@@ -85,7 +85,7 @@ def test_another_corpus_is_added_to_a_store(corpus, tmp_path):
     store, report = run(other, tmp_path / "s")
     assert store.sources[3:] == ["other/x", "other/y"]
     assert report.there == 0
-    assert [store.is_stills(k) for k in range(5)] == [False, False, False, True, True]
+    assert [store.entries[k].stills for k in range(5)] == [False, False, False, True, True]
     assert [entry.corpus for entry in store.entries] == ["made"] * 3 + ["other"] * 2
 
 
@@ -223,7 +223,7 @@ def test_one_large_set_of_images_is_shared_among_workers(tmp_path):
     )  # fmt: skip
     assert told == [(k, 16) for k in range(1, 17)]
     np.testing.assert_array_equal(store.face_frame, np.arange(70))
-    assert store.is_stills(0)
+    assert store.entries[0].stills
     one, _ = run(corpus, tmp_path / "one", voice="none")
     assert same_files(one.path, store.path)
 
@@ -280,7 +280,7 @@ def test_faces_of_a_video_are_found_and_followed(tmp_path):
     assert set(store.face_track) == {0}
     np.testing.assert_allclose(np.diff(store.face_time_s), np.diff(store.face_frame) / 25)
     assert 295 <= len(store.voice) <= 305
-    assert not store.is_stills(0)
+    assert not store.entries[0].stills
     middle = np.asarray(store.face[40]).reshape(64, 64)
     assert middle[22:34, 12:52].std() > 10  # eyes, not a flat patch
 
@@ -291,4 +291,4 @@ def test_a_photograph_is_looked_at_as_prediction_does(tmp_path):
     (tmp_path / "labels.csv").write_text("clip,frame,expression\nphoto.jpg,0,happiness\n")
     store, _ = run(LabelTable(tmp_path), tmp_path / "s", voice="none", workers=2)
     assert store.face_track.tolist() == [0]
-    assert store.is_stills(0)
+    assert store.entries[0].stills

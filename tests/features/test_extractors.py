@@ -45,7 +45,7 @@ def test_logmel64_rows_carry_the_middle_of_their_window():
     values, times_s = joined(extractor.stream(np.array_split(heard, 7)))
     np.testing.assert_array_equal(values, log_mel(heard).astype(np.float16))
     np.testing.assert_allclose(times_s, np.arange(124) / 100 + 0.005)
-    assert not extractor.spec.causal
+    assert not extractor.spec.window.causal
 
 
 def test_none_is_no_extractor():

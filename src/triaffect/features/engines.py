@@ -44,14 +44,17 @@ class Engine(Protocol):
     """Computes the jobs of an extraction."""
 
     def outcomes(self, settings: ExtractionSettings, todo: Sequence[Job]) -> Generator[Outcome]:
-        """Results of the jobs, in their order; close the iterator to stop early.
+        """Compute jobs; close the iterator to stop early.
 
-        The rows of a job are in its `spill_folder` on this machine when its outcome
-        comes. A job that kills its process has the outcome `died`.
+        Outcomes come in the order of the jobs. The rows of a job are in its `spill_folder` on
+        this machine when its outcome comes. A job that kills its process has the outcome `died`.
 
         Args:
             settings: The extraction.
             todo: The jobs.
+
+        Yields:
+            An outcome for each job.
 
         Raises:
             ModelError: A network does not work.
@@ -100,27 +103,31 @@ class Parcel:
 def pack(settings: ExtractionSettings) -> Parcel:
     """Put together what nodes need.
 
+    Args:
+        settings: The extraction.
+
+    Returns:
+        The parcel, with every file of the model folders of its extractors.
+
     Raises:
         ModelError: A model folder is missing, incomplete or changed.
     """
     names = {"face": settings.face, "voice": settings.voice}
     folders = {part: folder_of(name) for part, name in names.items()}
-    networks = {part: _content(path) for part, path in folders.items() if path is not None}
-    return Parcel(settings, networks, _versions())
-
-
-def _content(path: Path) -> dict[str, bytes]:
-    manifest = load_model_folder(path).manifest
-    names = {DESCRIPTION, *manifest.files, *(part.file for part in manifest.parts.values())}
-    return {name: (path / name).read_bytes() for name in names}
-
-
-def _versions() -> dict[str, str]:
-    return {package: version(package) for package in DECIDING}
+    networks = {}
+    for part, path in folders.items():
+        if path is not None:
+            manifest = load_model_folder(path).manifest
+            files = {DESCRIPTION, *manifest.files, *(p.file for p in manifest.parts.values())}
+            networks[part] = {file: (path / file).read_bytes() for file in files}
+    return Parcel(settings, networks, {package: version(package) for package in DECIDING})
 
 
 class NodeWorker:
     """Computes jobs in one process of a node.
+
+    Args:
+        parcel: The extraction, and the networks and versions of the parent.
 
     Raises:
         TriaffectError: The node has other versions, or not the corpus.
@@ -128,15 +135,26 @@ class NodeWorker:
     """
 
     def __init__(self, parcel: Parcel) -> None:
-        _check_node(parcel)
+        settings, here = parcel.settings, f"the machine {socket.gethostname()}"
+        for package, number in parcel.versions.items():
+            if (installed := version(package)) != number:
+                remedy = "install the same versions on every machine"
+                raise TriaffectError(f"{package} {number}", installed, remedy, where=here)
+        if not (root := settings.corpus.root).exists():
+            got, remedy = (
+                "no such file or folder",
+                "mount or copy it to the same path on every machine",
+            )
+            raise TriaffectError(f"the corpus at {root}", got, remedy, where=here)
         _sweep()
         self._pending = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-"))
         try:
-            names = {
-                part: str(_unpack(self._pending / part, content))
-                for part, content in parcel.networks.items()
-            }
-            settings = parcel.settings
+            names: dict[str, str] = {}
+            for part, files in parcel.networks.items():
+                (self._pending / part).mkdir()
+                for file, content in files.items():
+                    (self._pending / part / file).write_bytes(content)
+                names[part] = str(self._pending / part)
             face, voice = names.get("face", settings.face), names.get("voice", settings.voice)
             self._compute = Worker(
                 ExtractionSettings(settings.corpus, face, voice, self._pending), lambda: False
@@ -145,45 +163,28 @@ class NodeWorker:
             shutil.rmtree(self._pending, ignore_errors=True)
 
     def messages(self, job: Job) -> Iterator[Message]:
-        """Compute a job; give the pieces of its files in their order, then its outcome."""
+        """Compute a job.
+
+        Args:
+            job: The job.
+
+        Yields:
+            The pieces of its files in their order, then its outcome.
+        """
         self._pending.mkdir(mode=0o700, exist_ok=True)
         try:
             outcome = self._compute(job)
             for path in sorted(spill_folder(self._pending, job.number).iterdir()):
-                yield from _pieces(path)
+                with path.open("rb") as stream:
+                    while piece := stream.read(PIECE_BYTES):
+                        yield path.name, piece
         finally:
             shutil.rmtree(self._pending, ignore_errors=True)
         yield outcome  # last: with it the parent may end, and this process with that
 
 
-def _pieces(path: Path) -> Iterator[tuple[str, bytes]]:
-    with path.open("rb") as stream:
-        while piece := stream.read(PIECE_BYTES):
-            yield path.name, piece
-
-
-def _check_node(parcel: Parcel) -> None:
-    here = f"the machine {socket.gethostname()}"
-    there = _versions()
-    for package, number in parcel.versions.items():
-        if there[package] != number:
-            remedy = "install the same versions on every machine"
-            raise TriaffectError(f"{package} {number}", there[package], remedy, where=here)
-    root = parcel.settings.corpus.root
-    if not root.exists():
-        remedy = "mount or copy it to the same path on every machine"
-        raise TriaffectError(f"the corpus at {root}", "no such file or folder", remedy, where=here)
-
-
-def _unpack(folder: Path, content: dict[str, bytes]) -> Path:
-    folder.mkdir()
-    for name, data in content.items():
-        (folder / name).write_bytes(data)
-    return folder
-
-
 def _prefix() -> str:
-    """Of the folders that workers of this machine keep rows in; the host tells containers apart."""
+    """Name the beginning of folders that workers of this machine, or container, keep rows in."""
     return f"triaffect-rows-{socket.gethostname()}-"
 
 
@@ -235,20 +236,23 @@ class Cluster:
         """Results of the jobs, in their order."""
         if not todo:
             return
-        ray = _ray()
-        with _connected(ray, self.address or os.environ.get("RAY_ADDRESS") or LOCAL):
-            flight = _Flight(ray, settings, todo, self.jobs or _processors(ray))
+        with _connected(self.address or os.environ.get("RAY_ADDRESS") or LOCAL) as ray:
+            jobs = self.jobs or int(ray.cluster_resources().get("CPU", 0))
+            if not jobs:
+                raise TriaffectError("a Ray cluster with processors", "none", "add a node to it")
+            flight = _Flight(ray, settings, todo, jobs)
             try:
                 yield from flight.outcomes()
             finally:
                 flight.end()
 
 
-def _ray() -> Any:  # noqa: ANN401 - its types are not known where it is not installed
-    """The package, which is loaded only here.
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Yield the package Ray, ready for use; one that the caller's program has connected stays so.
 
     Raises:
-        TriaffectError: It is not installed.
+        TriaffectError: Ray is not installed, or there is no cluster at the address.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is told to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns
@@ -257,14 +261,8 @@ def _ray() -> Any:  # noqa: ANN401 - its types are not known where it is not ins
     except ImportError as error:
         remedy = "pip install 'triaffect[ray]', or leave --engine out"
         raise TriaffectError("the package ray", first_line(error), remedy) from error
-    return ray
-
-
-@contextmanager
-def _connected(ray: Any, address: str) -> Iterator[None]:  # noqa: ANN401
-    """Ray ready for use; one that the caller's program has connected already stays so."""
     if ray.is_initialized():
-        yield
+        yield ray
         return
     if address not in {LOCAL, AUTO}:
         _check_address(address)
@@ -274,7 +272,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:  # noqa: ANN401
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise _no_cluster(address, error) from error
     try:
-        yield
+        yield ray
     finally:
         ray.shutdown()
         if address == LOCAL:
@@ -282,7 +280,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:  # noqa: ANN401
 
 
 def _check_address(address: str) -> None:
-    """Ray itself would try for minutes."""
+    """Refuse an address at which nothing answers; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
         remedy = "run this on a machine of the cluster"
@@ -298,13 +296,6 @@ def _no_cluster(address: str, error: Exception) -> TriaffectError:
     return TriaffectError(
         f"a Ray cluster at {address}", first_line(error), remedy, where="--ray-address"
     )
-
-
-def _processors(ray: Any) -> int:  # noqa: ANN401
-    count = int(ray.cluster_resources().get("CPU", 0))
-    if not count:
-        raise TriaffectError("a Ray cluster with processors", "none", "add a node to it")
-    return count
 
 
 @dataclass
@@ -342,18 +333,16 @@ class _Flight:
         )(compute)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """All outcomes in the order of the jobs."""
+        """Yield all outcomes in the order of the jobs."""
         for number in range(len(self.todo)):
             while number not in self.done:
-                self._fill(min(len(self.todo), number + self.most * _JOBS_IN_ADVANCE))
+                end = min(len(self.todo), number + self.most * _JOBS_IN_ADVANCE)
+                while len(self.running) < self.most and self.started < end:
+                    self._start(self.started)
+                    self.started += 1
                 ready, _ = self.ray.wait(list(self.running), num_returns=1)
                 self._take(ready[0])
             yield self.done.pop(number)
-
-    def _fill(self, end: int) -> None:
-        while len(self.running) < self.most and self.started < end:
-            self._start(self.started)
-            self.started += 1
 
     def _start(self, which: int) -> None:
         """Start a job, with nothing left of an earlier try."""
@@ -370,7 +359,11 @@ class _Flight:
         try:
             message: Message = self.ray.get(next(stream))
         except self.ray.exceptions.RayTaskError as error:
-            raise self._foreign(error) from error
+            # Something that no job does: a node without triaffect, or with another one.
+            cause = getattr(error, "cause", None) or error
+            remedy = "install the same triaffect and packages on every machine"
+            expected = "a job that runs on every node"
+            raise TriaffectError(expected, first_line(cause), remedy) from error
         except (self.ray.exceptions.RayError, StopIteration):
             del self.running[stream]
             if self.tries[which] < MOST_TRIES:
@@ -391,12 +384,6 @@ class _Flight:
     def _folder(self, which: int) -> Path:
         return spill_folder(self.settings.pending, self.todo[which].number)
 
-    def _foreign(self, error: Exception) -> TriaffectError:
-        """Something that no job does: a node without triaffect, or with another one."""
-        cause = getattr(error, "cause", None) or error
-        remedy = "install the same triaffect and packages on every machine"
-        return TriaffectError("a job that runs on every node", first_line(cause), remedy)
-
     def end(self) -> None:
         """Stop what nobody wants any more; tasks get a moment to remove their files."""
         for stream in self.running:
@@ -416,7 +403,16 @@ _workers: dict[str, NodeWorker] = {}
 
 
 def compute(extraction: str, parcel: list[Any], job: Job) -> Iterator[Message]:
-    """The task: one job on a node, as messages."""
+    """Compute one job on a node; this is the task that Ray runs.
+
+    Args:
+        extraction: Name of the extraction, whose worker this process keeps.
+        parcel: A list with Ray's reference to the extraction's `Parcel`.
+        job: The job.
+
+    Yields:
+        Its messages; the last one is its outcome, or the error that stops the extraction.
+    """
     try:
         if extraction not in _workers:
             import ray  # noqa: PLC0415 - here it is there

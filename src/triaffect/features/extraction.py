@@ -27,8 +27,6 @@ from triaffect.features.extraction_worker import (
     Job,
     Outcome,
     spill_folder,
-    spilled_faces,
-    spilled_voices,
 )
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import (
@@ -41,6 +39,7 @@ from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.model_folder import copy_part
 from triaffect.features.store import EXTRACTORS
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import FileTimeline
 from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
 from triaffect.types import FeatureSeries, Source
@@ -92,6 +91,8 @@ def extract(
 ) -> ExtractionReport:
     """Extract every source of a corpus that a store does not have yet.
 
+    What was written stays when it is interrupted; another run goes on from there.
+
     Args:
         corpus: The corpus. It is sent to the workers, so its class must be importable.
         store_path: The store; made if it is missing, else added to.
@@ -110,6 +111,7 @@ def extract(
         TriaffectError: The engine cannot compute.
         StoreError: The store is of other extractors, of another corpus of the same name, or has
             other labels of a source than the corpus has now.
+        DiskError: There is no room for the rows.
     """
     started = time.monotonic()
     extractors = face_extractor(face), voice_extractor(voice)
@@ -121,7 +123,11 @@ def extract(
             if isinstance(extractor, OnnxFace | OnnxVoice):
                 folder, copy = extractor.folder, store_path / EXTRACTORS / part
                 copy_part(folder, part, copy, may_lack_weights=folder.path == SHIPPED)
-        todo = _jobs(_missing(corpus, limit, writer, report), face)
+        todo: list[Job] = []
+        for source in _missing(corpus, limit, writer, report):
+            is_array = source.images is not None and source.images.suffix == ARRAY_SUFFIX
+            parts = ARRAY_PARTS if is_array and face != NONE else 1
+            todo += [Job(len(todo) + part, source, part, parts) for part in range(parts)]
         settings = ExtractionSettings(corpus, face, voice, store_path / PENDING)
         shutil.rmtree(settings.pending, ignore_errors=True)
         engine = Processes(workers) if isinstance(workers, int) else workers
@@ -136,7 +142,7 @@ def extract(
 def _missing(
     corpus: Corpus, limit: int | None, writer: StoreWriter, report: ExtractionReport
 ) -> Iterator[Source]:
-    """Sources that the store does not have."""
+    """Yield the sources that the store does not have."""
     for source in islice(corpus.sources(), limit):
         if not writer.has(source.source_id):
             yield source
@@ -152,7 +158,7 @@ def _missing(
 
 
 def _changed(corpus: Corpus, source: Source, writer: StoreWriter) -> str:
-    """What is no longer as it was when a source was added; empty if all is."""
+    """Say what is no longer as it was when a source was added; empty if all is."""
     before = [file["size"] for file in writer.entry(source.source_id).files]
     if before != [file["size"] for file in _files(source)]:
         return "files of another size: they were changed, or are of another corpus"
@@ -165,18 +171,17 @@ def _changed(corpus: Corpus, source: Source, writer: StoreWriter) -> str:
     return "other labels: the labels, or how they are read (such as --va-delay), have changed"
 
 
-def _jobs(sources: Iterator[Source], face: str) -> list[Job]:
-    jobs: list[Job] = []
-    for source in sources:
-        is_array = source.images is not None and source.images.suffix == ARRAY_SUFFIX
-        parts = ARRAY_PARTS if is_array and face != NONE else 1
-        jobs += [Job(len(jobs) + part, source, part, parts) for part in range(parts)]
-    return jobs
-
-
 @dataclass(frozen=True)
 class _Writing:
-    """The parent's half of an extraction."""
+    """Writes what the workers compute: the parent's half of an extraction.
+
+    Attributes:
+        settings: What the jobs have in common.
+        face: Face extractor of the store; None if there is none.
+        voice: Voice extractor likewise.
+        writer: The store.
+        report: Is filled in.
+    """
 
     settings: ExtractionSettings
     face: ExtractorSpec | None
@@ -208,9 +213,21 @@ class _Writing:
             report.failures[source_id] = problem
             self.writer.fail(source_id, problem)
         else:
-            info = _info(self.settings.corpus, last.source, parts[0].frame_rate, problem or None)
-            faces = _faces(self.face, folders, parts)
-            voice = _voice(self.voice, folders[0], parts[0])
+            info = SourceInfo(
+                source=source_id,
+                corpus=self.settings.corpus.name,
+                kind=last.source.kind.value,
+                stills=is_stills(self.settings.corpus, last.source),
+                frame_rate=parts[0].frame_rate,
+                files=_files(last.source),
+                problem=problem or None,
+            )
+            faces = _read_faces(self.face, folders, parts)
+            voice = None
+            if self.voice is not None:
+                layout = self.voice.row_dtype, self.voice.dim, parts[0].voices
+                values, keys = FileTimeline.read(folders[0], "voice", *layout)
+                voice = FeatureSeries(values, keys["time_s"])
             entry = self.writer.add(info, moments, faces, voice)
             report.added += 1
             report.faces += entry.face[1] - entry.face[0]
@@ -222,48 +239,34 @@ class _Writing:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _voice(spec: ExtractorSpec | None, folder: Path, part: Outcome) -> FeatureSeries | None:
-    return spilled_voices(folder, spec, part.voices) if spec else None
-
-
-def _faces(
+def _read_faces(
     spec: ExtractorSpec | None, folders: list[Path], parts: list[Outcome]
 ) -> FaceRows | None:
+    """Read the face rows that the jobs of one source left in their folders."""
     if spec is None:
         return None
-    if len(parts) == 1:  # a long video's stay on the disk
-        return spilled_faces(folders[0], spec, parts[0].faces)
     rows = [
-        spilled_faces(folder, spec, part.faces) for folder, part in zip(folders, parts, strict=True)
+        FileTimeline.read(folder, "face", spec.row_dtype, spec.dim, part.faces)
+        for folder, part in zip(folders, parts, strict=True)
     ]
-    return FaceRows(
-        np.concatenate([part.values for part in rows]), np.concatenate([part.keys for part in rows])
-    )
-
-
-def _info(corpus: Corpus, source: Source, frame_rate: float, problem: str | None) -> SourceInfo:
-    return SourceInfo(
-        source=source.source_id,
-        corpus=corpus.name,
-        kind=source.kind.value,
-        stills=is_stills(corpus, source),
-        frame_rate=frame_rate,
-        files=_files(source),
-        problem=problem,
-    )
+    if len(rows) == 1:  # a long video's stay on the disk
+        return FaceRows(*rows[0])
+    values, keys = zip(*rows, strict=True)
+    return FaceRows(np.concatenate(values), np.concatenate(keys))
 
 
 def _files(source: Source) -> tuple[dict[str, Any], ...]:
-    """Path, size and time of change of what a source is read from."""
-    paths = dict.fromkeys(
-        path for path in (source.images, source.video, source.sound) if path is not None
-    )
-    return tuple(_stamp(path) for path in paths)
+    """Describe what a source is read from: paths, sizes and times of change.
 
-
-def _stamp(path: Path) -> dict[str, Any]:
-    """A file's size is its bytes, a folder's the number of files in it."""
-    if not path.exists():
-        return {"path": str(path), "size": 0, "mtime_ns": 0}
-    size = sum(1 for _ in path.iterdir()) if path.is_dir() else path.stat().st_size
-    return {"path": str(path), "size": size, "mtime_ns": path.stat().st_mtime_ns}
+    A file's size is its bytes, a folder's the number of files in it.
+    """
+    files = []
+    for path in dict.fromkeys((source.images, source.video, source.sound)):
+        if path is not None:
+            size, changed_ns = 0, 0
+            if path.exists():
+                is_folder = path.is_dir()
+                size = sum(1 for _ in path.iterdir()) if is_folder else path.stat().st_size
+                changed_ns = path.stat().st_mtime_ns
+            files.append({"path": str(path), "size": size, "mtime_ns": changed_ns})
+    return tuple(files)

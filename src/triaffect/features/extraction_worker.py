@@ -23,8 +23,6 @@ from triaffect.errors import DiskError, ModelError, TriaffectError
 from triaffect.faces.stream import FaceStream, resize_crop
 from triaffect.features.extractors.onnx import OnnxVoice
 from triaffect.features.extractors.registry import face_extractor, voice_extractor
-from triaffect.features.extractors.spec import ExtractorSpec
-from triaffect.features.store_writer import FaceRows
 from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, FileTimeline
 from triaffect.io.atomic import disk_errors
 from triaffect.io.workers import Cancelled
@@ -106,7 +104,7 @@ class CropBatch:
 
 
 class SourceCrops:
-    """The face crops of a source, while and after they are read.
+    """Reads the face crops of a source.
 
     Of a large picture all faces are taken; a small one in which none is detected is taken whole,
     as the crop of the face that its corpus says it shows.
@@ -142,16 +140,14 @@ class SourceCrops:
         for number, images in enumerate(batches(self._corpus.images(source), BATCH)):
             if number % self._job.parts == self._job.part:
                 times_s = clock.times(np.array([frame for frame, _ in images])).tolist()
-                yield from _batched(
-                    ((track, frame, time_s), crop)
-                    for (frame, image), time_s in zip(images, times_s, strict=True)
-                    for track, crop in enumerate(self._crops_of(image))
-                )
-
-    def _crops_of(self, image: NDArray[np.uint8]) -> Iterable[NDArray[np.uint8]]:
-        if self._corpus.aligned:
-            return [resize_crop(image)]
-        return self._faces.read_picture(image, assume_face=True).crops
+                faces: list[tuple[_Key, NDArray[np.uint8]]] = []
+                for (frame, image), time_s in zip(images, times_s, strict=True):
+                    if self._corpus.aligned:
+                        crops = resize_crop(image)[None]
+                    else:
+                        crops = self._faces.read_picture(image, assume_face=True).crops
+                    faces += [((track, frame, time_s), crop) for track, crop in enumerate(crops)]
+                yield from _batched(faces)
 
     def _read_video(self, path: Path) -> Iterator[CropBatch]:
         frames = VideoFrames(path)
@@ -171,7 +167,18 @@ def _batched(faces: Iterable[tuple[_Key, NDArray[np.uint8]]]) -> Iterator[CropBa
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of ``size`` items; the last may be shorter."""
+    """Divide items into lists of one size; the last may be shorter.
+
+    Args:
+        items: The items.
+        size: Items a list.
+
+    Yields:
+        The lists, in order.
+
+    >>> list(batches("abcde", 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
@@ -199,9 +206,16 @@ class Worker:
     def __call__(self, job: Job) -> Outcome:
         """Compute one job. What is wrong with the source ends up among its problems.
 
+        Args:
+            job: The job.
+
+        Returns:
+            What became of it; its rows are in files in its `spill_folder`.
+
         Raises:
             ModelError: A network does not work; no other job would do better.
             DiskError: There is no room for the rows.
+            Cancelled: The results are no longer needed.
         """
         self._problems = []
         folder = spill_folder(self._settings.pending, job.number)
@@ -220,7 +234,7 @@ class Worker:
 
     @contextmanager
     def _noting(self, what: str) -> Iterator[None]:
-        """Whatever one source does, the others go on."""
+        """Note errors of a source as its problems: whatever one does, the others go on."""
         try:
             yield
         except (ModelError, DiskError, Cancelled):
@@ -251,25 +265,19 @@ class Worker:
         spec = self._voice.spec
         timeline = FileTimeline.create(folder, "voice", spec.row_dtype, spec.dim)
         with closing(timeline), self._noting("voice"):
-            for series in self._read_sound(source.sound):
+            chunks = sound_chunks(source.sound, spec.rate)
+            rows: Iterable[FeatureSeries]
+            if isinstance(self._voice, OnnxVoice) and spec.rate == RATE:
+                # only those with a voice, as prediction takes them
+                rows = (each.where(each.active) for each in VoiceStream(self._voice, chunks))
+            else:
+                # a spectrum is stored whole: a voice network's windows begin and end in silence
+                rows = self._voice.stream(chunks)
+            for series in rows:
                 self._check_cancelled()
                 tracks = np.full(len(series.times_s), ANY_TRACK)
                 timeline.append(tracks, series.times_s, series.values)
         return len(timeline)
-
-    def _read_sound(self, sound: Path) -> Iterator[FeatureSeries]:
-        """Rows of a sound; of a network only those with a voice, as prediction takes them.
-
-        A spectrum is stored whole: a voice network's windows begin and end in its silence.
-        """
-        voice = self._voice
-        assert voice is not None  # noqa: S101 - whoever calls has looked
-        chunks = sound_chunks(sound, voice.spec.rate)
-        if isinstance(voice, OnnxVoice) and voice.spec.rate == RATE:
-            for rows in VoiceStream(voice, chunks):
-                yield rows.where(rows.active)
-        else:
-            yield from voice.stream(chunks)
 
     def _check_cancelled(self) -> None:
         if self._is_cancelled():
@@ -277,22 +285,15 @@ class Worker:
 
 
 def spill_folder(pending: Path, number: int) -> Path:
-    """Where a job leaves its rows."""
+    """Name the folder in which a job leaves its rows.
+
+    >>> spill_folder(Path("store/pending"), 7).as_posix()
+    'store/pending/000007'
+    """
     return pending / f"{number:06d}"
 
 
-def spilled_faces(folder: Path, spec: ExtractorSpec, count: int) -> FaceRows:
-    """Face rows that a job left, memory-mapped."""
-    return FaceRows(*FileTimeline.read(folder, "face", spec.row_dtype, spec.dim, count))
-
-
-def spilled_voices(folder: Path, spec: ExtractorSpec, count: int) -> FeatureSeries:
-    """Voice rows that a job left, memory-mapped."""
-    values, keys = FileTimeline.read(folder, "voice", spec.row_dtype, spec.dim, count)
-    return FeatureSeries(values, keys["time_s"])
-
-
 def died(job: Job) -> Outcome:
-    """The outcome of a job that killed the process it ran in."""
+    """Make the outcome of a job that killed the process it ran in."""
     del job
     return Outcome(problems=("the process died of it: out of memory, or a fault in a decoder",))

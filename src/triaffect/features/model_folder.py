@@ -172,8 +172,15 @@ class Manifest:
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:
-    """The description as it is written."""
-    parts = {name: _part_to_json(part) for name, part in manifest.parts.items()}
+    """Turn a manifest into what ``model.json`` holds, as the module documents it."""
+    parts = {}
+    for name, part in manifest.parts.items():
+        content = asdict(part)
+        if isinstance(part, VoicePart):
+            content |= content.pop("window")
+            if not part.blocks:
+                del content["blocks"]
+        parts[name] = content
     return {
         "format": FORMAT,
         "name": manifest.name,
@@ -189,20 +196,14 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _part_to_json(part: Part) -> dict[str, Any]:
-    content = asdict(part)
-    if isinstance(part, VoicePart):
-        content |= content.pop("window")
-        if not part.blocks:
-            del content["blocks"]
-    return content
-
-
 def plain_name(name: str) -> str:
-    """Check that a file name stays inside its folder.
+    """Check that a file name stays inside its folder, and return it.
 
     Raises:
         ValueError: It does not.
+
+    >>> plain_name("face.onnx")
+    'face.onnx'
     """
     if name != Path(name).name or name in ("", ".", ".."):
         raise ValueError("a plain file name")
@@ -286,37 +287,36 @@ class _ManifestRecord(Record):
 
 
 def read_manifest(content: object, where: Path) -> Manifest:
-    """The description from its JSON content.
+    """Read a manifest from the content of a ``model.json``.
+
+    Args:
+        content: What its JSON says.
+        where: The file, for messages.
 
     Raises:
-        ModelError: If a field is missing, ill-typed or unknown to this version; ``where``
-            names the file in the message.
+        ModelError: If a field is missing, ill-typed or unknown to this version.
     """
     remedy = "install the version of triaffect that wrote the model"
     if isinstance(content, dict) and content.get("format") != FORMAT:
         raise ModelError(f"format {FORMAT}", repr(content.get("format")), remedy, where=where)
     record = parse_record(_ManifestRecord, content, ModelError, remedy, where)
-    parts = record.parts
+    parts, of_window = record.parts, set(_WindowRecord.model_fields)
+    voice = fusion = None
+    if parts.voice:
+        window = Window(**parts.voice.model_dump(include=of_window))
+        voice = VoicePart(**parts.voice.model_dump(exclude=of_window), window=window)
+    if parts.fusion:
+        window = Window(**parts.fusion.window.model_dump())
+        fusion = FusionPart(**parts.fusion.model_dump(exclude={"window"}), window=window)
     return Manifest(
         **record.model_dump(include={"name", "version", "licence", "recipe", "versions"}),
         **record.model_dump(include={"label_origins", "files"}),
         tasks=tuple(task.model_dump(exclude_none=True) for task in record.tasks),
         face=FacePart(**parts.face.model_dump()) if parts.face else None,
-        voice=_voice_part(parts.voice) if parts.voice else None,
-        fusion=_fusion_part(parts.fusion) if parts.fusion else None,
+        voice=voice,
+        fusion=fusion,
         thresholds=dict(record.calibration.thresholds),
     )
-
-
-def _fusion_part(record: _FusionRecord) -> FusionPart:
-    window = Window(**record.window.model_dump())
-    return FusionPart(**record.model_dump(exclude={"window"}), window=window)
-
-
-def _voice_part(record: _VoiceRecord) -> VoicePart:
-    of_window = set(_WindowRecord.model_fields)
-    window = Window(**record.model_dump(include=of_window))
-    return VoicePart(**record.model_dump(exclude=of_window), window=window)
 
 
 DESCRIPTION = "model.json"
@@ -324,13 +324,21 @@ DESCRIPTION = "model.json"
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model folder whose description was read and whose networks match their hashes."""
+    """A model folder whose description was read and whose networks match their hashes.
+
+    Attributes:
+        path: Where it is.
+        manifest: What its description says.
+    """
 
     path: Path
     manifest: Manifest
 
     def network(self, part: str) -> Path:
-        """The ONNX file of "face", "voice" or "fusion".
+        """Return the ONNX file of a network.
+
+        Args:
+            part: "face", "voice" or "fusion".
 
         Raises:
             ModelError: If the folder has no such network.
@@ -345,7 +353,10 @@ class ModelFolder:
         return self.path / network_part.file
 
     def blocks(self) -> tuple[Path, ...]:
-        """The networks that stand before the voice network, checked against their hashes.
+        """Return the networks before the voice network, checked against their hashes.
+
+        Returns:
+            Their ONNX files, first to last; none where the voice network is one file.
 
         Raises:
             ModelError: If one is not listed, missing or changed.
@@ -354,7 +365,10 @@ class ModelFolder:
         return () if part is None else tuple(self.file(name) for name in part.blocks)
 
     def file(self, name: str) -> Path:
-        """A further file of the folder, checked against its hash.
+        """Return a further file of the folder, checked against its hash.
+
+        Args:
+            name: Its name, as the manifest's ``files`` have it.
 
         Raises:
             ModelError: If it is not listed, missing or changed.
@@ -367,6 +381,11 @@ class ModelFolder:
 
 def load_model_folder(path: Path) -> ModelFolder:
     """Read a model folder and check its networks against their hashes.
+
+    Further files are checked when they are asked for, see `ModelFolder.file`.
+
+    Args:
+        path: The folder.
 
     Raises:
         ModelError: If the folder, its description or a network is missing or does not fit.
@@ -399,17 +418,39 @@ def write_model_folder(
         files: Content, or a file to copy, by name within the folder: the networks of the
             manifest's parts and any further ones (weights to train on, card, licence).
 
+    Returns:
+        The folder, its manifest with the hashes.
+
     Raises:
         ModelError: If a part's file is not among ``files``, or ``path`` is something else.
         DiskError: If it cannot be written; what was there before stays.
     """
     path = Path(path)
-    if path.exists() and not (path / DESCRIPTION).is_file() and not _is_empty_folder(path):
+    is_empty = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not (path / DESCRIPTION).is_file() and not is_empty:
         raise ModelError(
             "a model folder or nothing there", "something else", "choose another name", where=path
         )
     with replace_folder(path) as temporary:
-        filled = _fill(temporary, manifest, files, path)
+        hashes = {}
+        for name, content in files.items():
+            target = temporary / plain_name(name)
+            if isinstance(content, Path):
+                shutil.copyfile(content, target)
+            else:
+                target.write_bytes(content)
+            hashes[name] = file_hash(target)
+        parts: dict[str, Any] = {}
+        for name, part in manifest.parts.items():
+            if part.file not in hashes:
+                expected = f"the {name} network {part.file}"
+                raise ModelError(expected, "no such file given", where=path)
+            parts[name] = replace(part, sha256=hashes[part.file])
+        networks = {part.file for part in parts.values()}
+        further = {name: value for name, value in hashes.items() if name not in networks}
+        filled = replace(manifest, files=further, **parts)
+        text = json.dumps(to_json(filled), indent=1, ensure_ascii=False)
+        (temporary / DESCRIPTION).write_bytes((text + "\n").encode())
     return ModelFolder(path, filled)
 
 
@@ -425,8 +466,12 @@ def copy_part(
         may_lack_weights: Leave weights to train on out where they are missing, as in an
             installed package.
 
+    Returns:
+        The new folder.
+
     Raises:
         ModelError: If the folder has no such network or a file of it changed.
+        DiskError: If it cannot be written.
     """
     network = folder.network(part)
     files: dict[str, bytes | Path] = {
@@ -452,7 +497,7 @@ def copy_part(
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
+    """Compute the SHA-256 of a file, as hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -464,38 +509,3 @@ def _checked(path: Path, sha256: str) -> Path:
         remedy = "copy the folder again, or export the model again"
         raise ModelError(f"the hash in {DESCRIPTION}", "other content", remedy, where=path)
     return path
-
-
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
-
-
-def _fill(
-    folder: Path, manifest: Manifest, files: Mapping[str, bytes | Path], path: Path
-) -> Manifest:
-    """Write every file of the folder that is to be ``path``; return the manifest with hashes."""
-    hashes = {name: _write_file(folder, name, content) for name, content in files.items()}
-    filled = _with_hashes(manifest, hashes, path)
-    text = json.dumps(to_json(filled), indent=1, ensure_ascii=False)
-    _write_file(folder, DESCRIPTION, (text + "\n").encode())
-    return filled
-
-
-def _write_file(folder: Path, name: str, content: bytes | Path) -> str:
-    target = folder / plain_name(name)
-    if isinstance(content, Path):
-        shutil.copyfile(content, target)
-    else:
-        target.write_bytes(content)
-    return file_hash(target)
-
-
-def _with_hashes(manifest: Manifest, hashes: Mapping[str, str], path: Path) -> Manifest:
-    parts: dict[str, Any] = {}
-    for name, part in manifest.parts.items():
-        if part.file not in hashes:
-            raise ModelError(f"the {name} network {part.file}", "no such file given", where=path)
-        parts[name] = replace(part, sha256=hashes[part.file])
-    networks = {part.file for part in manifest.parts.values()}
-    further = {name: value for name, value in hashes.items() if name not in networks}
-    return replace(manifest, files=further, **parts)

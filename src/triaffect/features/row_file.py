@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -45,13 +44,25 @@ class RowFile:
         self.cut(keep)
 
     def cut(self, count: int) -> None:
-        """Drop all rows but the first ``count``."""
+        """Drop all rows but the first ``count``.
+
+        Raises:
+            DiskError: The file cannot be written.
+        """
         with disk_errors(self._path):
             self._stream.truncate(count * self._row_bytes)
         self.count = count
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Write rows, shape (N, width) or (N,), at the end."""
+        """Write rows at the end.
+
+        Args:
+            rows: Shape (N, width), or (N,) for a structured type; cast to the file's type.
+
+        Raises:
+            ValueError: They have another shape.
+            DiskError: They cannot be written.
+        """
         data = np.ascontiguousarray(rows, self.dtype)
         shape = (len(rows), self.width) if self.width else (len(rows),)
         if data.shape != shape:
@@ -75,26 +86,15 @@ class RowFile:
         """Close the file."""
         self._stream.close()
 
-    def __enter__(self) -> RowFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 def map_rows(path: Path, dtype: np.dtype[Any], width: int, count: int) -> NDArray[Any]:
-    """The first rows of a file, read on demand.
+    """Map the first rows of a file, which are read on demand.
 
     Args:
         path: The file.
         dtype: Type of a row's elements, or a structured type.
         width: Elements a row; 0 for rows that are one element.
-        count: Rows wanted.
+        count: How many rows.
 
     Returns:
         A read-only array, shape (count, width) or (count,).

@@ -93,10 +93,6 @@ class StoredSource:
     labels: str
     problem: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
-
 
 class _Failure(Record):
     """The line of a source that could not be read."""
@@ -155,6 +151,9 @@ class FeatureStore:
     def open(path: Path) -> FeatureStore:
         """Open a store.
 
+        Args:
+            path: Its folder.
+
         Raises:
             StoreError: It is missing, half written, damaged or of another format.
         """
@@ -164,37 +163,37 @@ class FeatureStore:
 
     @cached_property
     def sources(self) -> list[str]:
-        """Ids of the sources; a source's place here is its ordinal."""
+        """List the ids of the sources; a source's position here is its ordinal."""
         return [entry.source for entry in self.entries]
 
     @cached_property
     def face_source(self) -> NDArray[np.int32]:
-        """Ordinal of each face row's source, shape (R,)."""
+        """Return the ordinal of each face row's source, shape (R,)."""
         return _ordinals([entry.face for entry in self.entries])
 
     @cached_property
     def face_track(self) -> NDArray[np.int32]:
-        """Track of each face row within its source, shape (R,)."""
+        """Return the track of each face row within its source, shape (R,)."""
         return np.ascontiguousarray(self._keys["track"])
 
     @cached_property
     def face_frame(self) -> NDArray[np.int32]:
-        """0-based frame of each face row, shape (R,)."""
+        """Return the 0-based frame of each face row, shape (R,)."""
         return np.ascontiguousarray(self._keys["frame"])
 
     @cached_property
     def face_time_s(self) -> NDArray[np.float64]:
-        """Time of each face row in its source, shape (R,)."""
+        """Return the time of each face row in its source, in seconds, shape (R,)."""
         return np.ascontiguousarray(self._keys["time_s"])
 
     @cached_property
     def voice_source(self) -> NDArray[np.int32]:
-        """Ordinal of each voice row's source, shape (V,)."""
+        """Return the ordinal of each voice row's source, shape (V,)."""
         return _ordinals([entry.voice for entry in self.entries])
 
     @cached_property
     def moments(self) -> Moments:
-        """Labels of all sources.
+        """Return the labels of all sources.
 
         Raises:
             StoreError: The file of labels is damaged.
@@ -202,28 +201,32 @@ class FeatureStore:
         return Moments(read_moments(self.path / MOMENTS, self._moments_end))
 
     def face_timeline(self, source: int, in_frames: bool = False) -> FileTimeline:
-        """Faces of the source with this ordinal, timed in seconds or in frames."""
+        """Return the faces of a source as a timeline.
+
+        Args:
+            source: Ordinal of the source.
+            in_frames: Time them in frames, not in seconds.
+        """
         start, stop = self.entries[source].face
         times = self.face_frame if in_frames else self.face_time_s
         return FileTimeline(self.face, self.face_track[start:stop], times[start:stop], start)
 
     def voice_timeline(self, source: int) -> FileTimeline:
-        """Voice rows of the source with this ordinal."""
+        """Return the voice rows of the source with this ordinal, timed in seconds."""
         start, stop = self.entries[source].voice
         tracks = np.full(stop - start, ANY_TRACK)
         return FileTimeline(self.voice, tracks, self.voice_time_s[start:stop], start)
 
-    def is_stills(self, source: int) -> bool:
-        """Whether the source with this ordinal is a set of unrelated pictures."""
-        return self.entries[source].stills
-
     @property
     def externals(self) -> list[str]:
-        """Names of the streams of external features that were joined, sorted."""
+        """List the streams of external features that were joined, sorted by name."""
         return names_in(self.path)
 
     def external(self, name: str) -> ExternalStream:
-        """A stream of external features, opened when it is first asked for.
+        """Return a stream of external features; it is opened once.
+
+        Args:
+            name: Its name.
 
         Raises:
             StoreError: It was not joined, or is damaged.
@@ -233,22 +236,36 @@ class FeatureStore:
         return self._streams[name]
 
     def fingerprint(self, externals: Sequence[str] = ()) -> str:
-        """Hash of extractors, rows and labels, whatever paths they came from.
+        """Hash extractors, rows and labels, whatever paths they came from.
 
         Args:
             externals: Names of the streams of external features that count too.
+
+        Returns:
+            SHA-256 as hexadecimal digits.
+
+        Raises:
+            StoreError: A stream was not joined, or is damaged.
         """
-        specs = [spec and spec.to_json() for spec in (self.face_spec, self.voice_spec)]
+        specs = [spec and asdict(spec) for spec in (self.face_spec, self.voice_spec)]
         content: list[Any] = [
             specs,
             [(entry.source, entry.stills, entry.digest) for entry in self.entries],
         ]
-        content += [self.external(name).content() for name in externals]
+        for stream in map(self.external, externals):
+            rows = [(line.source, line.digest) for line in stream.joined.values()]
+            content.append([asdict(stream.spec), rows])
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def read_description(path: Path) -> tuple[ExtractorSpec | None, ExtractorSpec | None]:
-    """Face and voice extractor of a store.
+    """Read which extractors a store was made with.
+
+    Args:
+        path: Its folder.
+
+    Returns:
+        Its face and its voice extractor, None where it has none.
 
     Raises:
         StoreError: There is no store of this format.
@@ -272,10 +289,14 @@ def read_description(path: Path) -> tuple[ExtractorSpec | None, ExtractorSpec | 
 
 
 def read_log(path: Path) -> Log:
-    """Finished and failed sources of a store; a line cut off at the end is passed over.
+    """Read the finished and failed sources of a store; a line cut off at the end is passed over.
+
+    Args:
+        path: The store's folder; without a log it has no sources.
 
     Raises:
-        StoreError: A whole line is not what this program writes.
+        StoreError: A whole line is not what this program writes, or a source's rows do not follow
+            those of the line before.
     """
     file = path / SOURCES
     content = file.read_bytes() if file.is_file() else b""
@@ -293,27 +314,25 @@ def read_log(path: Path) -> Log:
             failures[failure.source] = failure.failed
             continue
         entry = parse_record(StoredSource, fields, StoreError, "extract again", where)
-        _check_ranges(entry, entries[-1] if entries else None, where)
+        for name in ("face", "voice", "moments"):
+            start, stop = getattr(entry, name)
+            if start != (getattr(entries[-1], name)[1] if entries else 0) or stop < start:
+                expected = f"{name} rows behind those of the line before"
+                raise StoreError(expected, f"{start} to {stop}", "extract again", where=where)
         entries.append(entry)
         failures.pop(entry.source, None)
     return Log(tuple(entries), failures, size)
 
 
-def _check_ranges(entry: StoredSource, before: StoredSource | None, where: str) -> None:
-    """See that a source's rows follow those of the line before."""
-    for name in ("face", "voice", "moments"):
-        start, stop = getattr(entry, name)
-        if start != (getattr(before, name)[1] if before else 0) or stop < start:
-            expected = f"{name} rows behind those of the line before"
-            raise StoreError(expected, f"{start} to {stop}", "extract again", where=where)
-
-
 def read_moments(file: Path, size: int) -> pa.Table:
-    """The labels in the first bytes of a stream, without copying them.
+    """Map the labels in the first bytes of a stream, without copying them.
 
     Args:
         file: The stream.
         size: How many bytes count; 0 if no labels have been finished.
+
+    Returns:
+        The labels; without finished ones an empty table with their columns.
 
     Raises:
         StoreError: The file is missing, cut off or no such stream.

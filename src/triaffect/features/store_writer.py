@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -61,7 +61,17 @@ class FaceRows:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What a store remembers of a source beside its rows; see `store.StoredSource`."""
+    """What a store remembers of a source beside its rows; see `store.StoredSource`.
+
+    Attributes:
+        source: Its id.
+        corpus: Name of its corpus.
+        kind: "video", "images" or "sound".
+        stills: Its images are unrelated pictures.
+        frame_rate: Frames/s of its frame numbers.
+        files: Path, size in bytes and time of change of each file it came from.
+        problem: What was wrong with a part of it; None if nothing.
+    """
 
     source: str
     corpus: str
@@ -94,22 +104,26 @@ class StoreWriter:
         ends = log.entries[-1] if log.entries else None
         face, voice = (ends.face[1], ends.voice[1]) if ends else (0, 0)
         self._moments_rows, moments_end = (ends.moments[1], ends.moments_end) if ends else (0, 0)
-        face_spec, voice_spec = specs
+        (face_dtype, face_dim), (voice_dtype, voice_dim) = (
+            (spec.row_dtype, spec.dim) if spec else (_BYTE, 0) for spec in specs
+        )
         with ExitStack() as opened:
             self._files = opened
-            self._face = self._open(store.FACE, *_row_layout(face_spec), face)
+            self._face = self._open(store.FACE, face_dtype, face_dim, face)
             self._keys = self._open(store.FACE_KEYS, KEY_DTYPE, 0, face)
-            self._voice = self._open(store.VOICE, *_row_layout(voice_spec), voice)
+            self._voice = self._open(store.VOICE, voice_dtype, voice_dim, voice)
             self._times = self._open(store.VOICE_TIMES, store.TIME_DTYPE, 0, voice)
             self._moments = self._open(store.MOMENTS, _BYTE, 0, moments_end)
             self._log = self._open(store.SOURCES, _BYTE, 0, log.size)
             self._files = opened.pop_all()
+        self._row_files = self._face, self._keys, self._voice, self._times, self._moments
         sync_folder(path)
         if moments_end == 0:
-            self._moments.append(_bytes(schema.serialize()))
+            self._moments.append(np.frombuffer(schema.serialize(), np.uint8))
 
     def _open(self, name: str, dtype: np.dtype[Any], width: int, keep: int) -> RowFile:
-        return self._files.enter_context(RowFile(self.path / name, dtype, width, keep))
+        file = RowFile(self.path / name, dtype, width, keep)
+        return self._files.enter_context(closing(file))
 
     @staticmethod
     def create_or_resume(
@@ -125,6 +139,9 @@ class StoreWriter:
             face_spec: Face extractor of the rows to come; None if there will be none.
             voice_spec: Voice extractor likewise.
             tasks: Whose labels it keeps.
+
+        Returns:
+            The store, locked; leave its ``with`` statement, or call `finish`, to unlock it.
 
         Raises:
             StoreError: The folder holds something else, a store of other extractors or
@@ -142,7 +159,13 @@ class StoreWriter:
             if (path / store.DESCRIPTION).exists():
                 _check_same(path, face_spec, voice_spec, schema)
             else:
-                _write_description(path, face_spec, voice_spec)
+                content = {
+                    "format": store.FORMAT,
+                    "face": face_spec and asdict(face_spec),
+                    "voice": voice_spec and asdict(voice_spec),
+                    "versions": {"triaffect": version("triaffect")},
+                }
+                write_text(path / store.DESCRIPTION, json.dumps(content, indent=1) + "\n")
             return StoreWriter(path, (face_spec, voice_spec), schema, lock)
         except BaseException:
             lock.close()
@@ -160,11 +183,15 @@ class StoreWriter:
         self.finish()
 
     def has(self, source: str) -> bool:
-        """Whether a source has been added, now or in an earlier run."""
+        """Tell whether a source has been added, now or in an earlier run."""
         return source in self._done
 
     def entry(self, source: str) -> StoredSource:
-        """What is known of a source that has been added."""
+        """Return what is known of a source that has been added.
+
+        Raises:
+            KeyError: It has not been added.
+        """
         return self._done[source]
 
     def add(
@@ -182,39 +209,55 @@ class StoreWriter:
             face: Its face rows; None if it has none.
             voice: Its voice rows in order of time; None if it has none.
 
+        Returns:
+            Its entry; what was written is undone if it cannot be added.
+
         Raises:
             StoreError: It has labels of a task that the store does not keep.
             ValueError: It is there already, or its rows are not the extractor's.
+            DiskError: There is no room for it.
         """
         if self.has(info.source):
             raise ValueError(f"source {info.source} is in the store already")
         batch = _labels(moments, info.source, self._schema, self.path)
         digest = hashlib.blake2b(digest_size=16)
-        with self._undone_on_error():
-            before = self._face.count, self._voice.count, self._moments_rows
+        before = [file.count for file in self._row_files]
+        try:
             if face is not None:
-                self._add_face(face, digest)
+                order = np.lexsort((face.keys["frame"], face.keys["track"]))
+                for start in range(0, len(order), _BLOCK):
+                    rows = order[start : start + _BLOCK]
+                    append_hashed(self._face, face.values[rows], digest)
+                    append_hashed(self._keys, face.keys[rows], digest)
             if voice is not None:
                 append_hashed(self._voice, voice.values, digest)
                 append_hashed(self._times, voice.times_s, digest)
             if batch.num_rows:
-                append_hashed(self._moments, _bytes(batch.serialize()), digest)
-        self._moments_rows += batch.num_rows
+                append_hashed(self._moments, np.frombuffer(batch.serialize(), np.uint8), digest)
+        except BaseException:
+            for file, count in zip(self._row_files, before, strict=True):
+                file.cut(count)
+            raise
+        first_moment, self._moments_rows = self._moments_rows, self._moments_rows + batch.num_rows
         entry = StoredSource(
             **vars(info),
             face=(before[0], self._face.count),
-            voice=(before[1], self._voice.count),
-            moments=(before[2], self._moments_rows),
+            voice=(before[2], self._voice.count),
+            moments=(first_moment, self._moments_rows),
             moments_end=self._moments.count,
             digest=digest.hexdigest(),
             labels=_labels_digest(batch),
         )
         self._done[info.source] = entry
-        self._write_line(entry.to_json())
+        self._write_line(asdict(entry))
         return entry
 
     def same_labels(self, source: str, moments: Moments) -> bool:
-        """Whether labels are those that a source was added with, in whatever order.
+        """Tell whether labels are those that a source was added with, in whatever order.
+
+        Args:
+            source: A source that has been added.
+            moments: The labels.
 
         Raises:
             StoreError: They are of a task that the store does not keep.
@@ -223,16 +266,21 @@ class StoreWriter:
         return _labels_digest(batch) == self._done[source].labels
 
     def fail(self, source: str, message: str) -> None:
-        """Note that a source could not be extracted; another run tries it again."""
+        """Note that a source could not be extracted; another run tries it again.
+
+        Args:
+            source: Its id.
+            message: Why.
+        """
         if self._failures.get(source) != message:
             self._failures[source] = message
             self._write_line({"source": source, "failed": message})
 
     def commit(self) -> None:
-        """Make everything added so far count."""
+        """Make everything added so far count; this happens by itself about every second."""
         lines, self._lines = self._lines, []  # an interrupt must not have them written twice
         if lines:
-            for file in self._row_files():
+            for file in self._row_files:
                 file.sync()
             self._log.append(np.frombuffer("".join(lines).encode(), np.uint8))
             self._log.sync()
@@ -243,49 +291,27 @@ class StoreWriter:
         with self._lock, self._files:
             self.commit()
 
-    def _row_files(self) -> tuple[RowFile, ...]:
-        return self._face, self._keys, self._voice, self._times, self._moments
-
-    def _add_face(self, face: FaceRows, digest: hashlib.blake2b) -> None:
-        order = np.lexsort((face.keys["frame"], face.keys["track"]))
-        for start in range(0, len(order), _BLOCK):
-            rows = order[start : start + _BLOCK]
-            append_hashed(self._face, face.values[rows], digest)
-            append_hashed(self._keys, face.keys[rows], digest)
-
     def _write_line(self, content: dict[str, Any]) -> None:
         self._lines.append(json.dumps(content) + "\n")
         if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
             self.commit()
 
-    @contextmanager
-    def _undone_on_error(self) -> Iterator[None]:
-        counts = [file.count for file in self._row_files()]
-        try:
-            yield
-        except BaseException:
-            for file, count in zip(self._row_files(), counts, strict=True):
-                file.cut(count)
-            raise
-
 
 def append_hashed(file: RowFile, rows: NDArray[Any], digest: hashlib.blake2b) -> None:
-    """Write rows at the end of a file, and take them into the hash of a source's rows."""
+    """Write rows at the end of a file, and take them into the hash of a source's rows.
+
+    Args:
+        file: The file.
+        rows: Shape (N, width) or (N,), see `RowFile.append`.
+        digest: Is updated with the rows' bytes as they are in the file.
+    """
     data = np.ascontiguousarray(rows, file.dtype)
     file.append(data)
     digest.update(data.view("u1").data if data.size else b"")
 
 
-def _bytes(buffer: pa.Buffer) -> NDArray[np.uint8]:
-    return np.frombuffer(buffer, np.uint8)
-
-
-def _row_layout(spec: ExtractorSpec | None) -> tuple[np.dtype[Any], int]:
-    return (spec.row_dtype, spec.dim) if spec else (_BYTE, 0)
-
-
 def _labels(moments: Moments, source: str, schema: pa.Schema, path: Path) -> pa.RecordBatch:
-    """The labels as one batch of the store's schema; columns they lack become null."""
+    """Cast labels to one batch of the store's schema; columns they lack become null."""
     table = moments.table
     unknown = [name for name in table.column_names if name not in schema.names]
     if unknown:
@@ -304,7 +330,7 @@ def _labels(moments: Moments, source: str, schema: pa.Schema, path: Path) -> pa.
 
 
 def _labels_digest(labels: pa.RecordBatch) -> str:
-    """Hash of labels; neither their order nor the version of Arrow changes it."""
+    """Hash labels; neither their order nor the version of Arrow changes the hash."""
     table = pa.Table.from_batches([labels]).sort_by([(name, "ascending") for name in _LABEL_ORDER])
     digest = hashlib.blake2b(digest_size=16)
     for name in table.column_names:
@@ -331,16 +357,6 @@ def _check_folder(path: Path) -> None:
             "choose another name, or delete the folder if it is a half-written store",
             where=path,
         )
-
-
-def _write_description(path: Path, face: ExtractorSpec | None, voice: ExtractorSpec | None) -> None:
-    content = {
-        "format": store.FORMAT,
-        "face": face and face.to_json(),
-        "voice": voice and voice.to_json(),
-        "versions": {"triaffect": version("triaffect")},
-    }
-    write_text(path / store.DESCRIPTION, json.dumps(content, indent=1) + "\n")
 
 
 def _check_same(

@@ -66,7 +66,14 @@ class Timeline(ABC):
 
     @abstractmethod
     def take(self, rows: IntArray) -> FloatArray:
-        """Rows by number, zeros for -1: from shape (...) to float32 (..., dim)."""
+        """Read rows by number.
+
+        Args:
+            rows: Row numbers, -1 for none, of any shape.
+
+        Returns:
+            The rows, zeros for none, float32, of the shape of ``rows`` and dim.
+        """
 
     @abstractmethod
     def _series(self) -> Iterator[_Series]:
@@ -95,20 +102,47 @@ class Timeline(ABC):
         window: Window,
         tolerance: float | None = None,
     ) -> IntArray:
-        """Number the rows that `windows` takes, shape (N, W), -1 where absent."""
+        """Number the rows that `windows` takes.
+
+        Args:
+            tracks: The face of each moment, shape (N,).
+            at: Times of the moments, or their frames in a timeline of frames, shape (N,).
+            window: Which instants a moment looks at, W of them, in the same unit.
+            tolerance: The farthest a row may be from its position; None is half a hop.
+
+        Returns:
+            Row numbers, -1 where absent, shape (N, W).
+        """
         width = len(window.offsets_s())
         return self._search(
             tracks, at, (width,), lambda times, some: window_rows(times, some, window, tolerance)
         )
 
     def nearest(self, tracks: NDArray[np.integer], at: _Times, tolerance: float) -> IntArray:
-        """Number the row nearest to each moment, shape (N,), -1 where none is near enough."""
+        """Number the row nearest to each moment.
+
+        Args:
+            tracks: The face of each moment, shape (N,).
+            at: Times of the moments, or their frames in a timeline of frames, shape (N,).
+            tolerance: The farthest a row may be from its moment, in the same unit.
+
+        Returns:
+            Row numbers, -1 where none is near enough, shape (N,).
+        """
         return self._search(
             tracks, at, (), lambda times, some: nearest_rows(times, some, tolerance)
         )
 
     def voices(self, at_s: _Times, window: Window) -> IntArray:
-        """Number the voice row of each moment, shape (N,), -1 where absent; see `voice_rows`."""
+        """Number the voice row of each moment; see `voice_rows`.
+
+        Args:
+            at_s: Times of the moments in seconds, shape (N,).
+            window: How the voice rows were made.
+
+        Returns:
+            Row numbers, -1 where absent, shape (N,).
+        """
         tracks = np.full(len(at_s), ANY_TRACK)
         return self._search(tracks, at_s, (), lambda times, some: voice_rows(times, some, window))
 
@@ -141,6 +175,12 @@ class MemoryTimeline(Timeline):
         dim: Width of a row.
         extractor: Makes rows (N, dim) of what was appended, such as crops, when a window first
             holds them; None where rows are appended.
+
+    >>> timeline = MemoryTimeline(dim=1)
+    >>> timeline.append(np.zeros(3, int), np.array([0.0, 0.5, 1.0]), np.array([[1], [2], [3]]))
+    >>> rows, present = timeline.windows(np.array([0]), np.array([0.5]), Window(1.0, 0.5, True))
+    >>> rows[0, :, 0].tolist(), present[0].tolist()
+    ([0.0, 1.0, 2.0], [False, True, True])
     """
 
     def __init__(self, dim: int, extractor: Callable[..., NDArray[Any]] | None = None) -> None:
@@ -155,7 +195,7 @@ class MemoryTimeline(Timeline):
 
     @property
     def end_s(self) -> float:
-        """Time of the last row; minus infinity without any."""
+        """Return the time of the last row; minus infinity without any."""
         return float(self._times_s[-1]) if len(self) else -np.inf
 
     def append(
@@ -189,18 +229,14 @@ class MemoryTimeline(Timeline):
         if not len(self):
             return np.zeros((*rows.shape, self.dim), np.float32)
         if self._extractor is not None:
-            self._extract(np.unique(rows[rows >= 0]))
+            needed = np.unique(rows[rows >= 0]).tolist()
+            new = [row for row in needed if self._inputs[row] is not None]
+            if new:  # all of them at once
+                inputs = np.stack([self._inputs[row] for row in new])
+                self._values[new] = np.asarray(self._extractor(inputs), np.float32)
+                for row in new:
+                    self._inputs[row] = None
         return np.where((rows >= 0)[..., None], self._values[rows], np.float32(0))
-
-    def _extract(self, rows: IntArray) -> None:
-        """Make those of the rows that are not made yet, all at once."""
-        assert self._extractor is not None  # noqa: S101 - whoever calls has looked
-        new = [row for row in rows.tolist() if self._inputs[row] is not None]
-        if new:
-            inputs = np.stack([self._inputs[row] for row in new])
-            self._values[new] = np.asarray(self._extractor(inputs), np.float32)
-            for row in new:
-                self._inputs[row] = None
 
     def _series(self) -> Iterator[_Series]:
         for track in np.unique(self._tracks).tolist():
@@ -234,6 +270,15 @@ class FileTimeline(Timeline):
     def create(folder: Path, name: str, dtype: np.dtype[Any], dim: int) -> FileTimeline:
         """Make files for rows to be appended to: ``NAME.bin`` and ``NAME_keys.bin``.
 
+        Args:
+            folder: Where; it exists.
+            name: Beginning of the files' names.
+            dtype: Type of a row's values.
+            dim: Width of a row.
+
+        Returns:
+            An empty timeline; close it after the last row.
+
         Raises:
             DiskError: They cannot be written.
         """
@@ -247,7 +292,17 @@ class FileTimeline(Timeline):
     def read(
         folder: Path, name: str, dtype: np.dtype[Any], dim: int, count: int
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Map rows (count, dim) that were appended, and their keys of type `KEY_DTYPE`.
+        """Map rows that were appended to files.
+
+        Args:
+            folder: Where the files are.
+            name: Beginning of their names.
+            dtype: Type of a row's values.
+            dim: Width of a row.
+            count: How many rows.
+
+        Returns:
+            Values, shape (count, dim), and keys of type `KEY_DTYPE`, shape (count,).
 
         Raises:
             StoreError: There are fewer.
@@ -330,6 +385,9 @@ def nearest_rows(times_s: _Times, at_s: NDArray[np.float64], tolerance_s: float)
     Returns:
         Row numbers with the shape of `at_s`; -1 where no row is near enough. Of two equally
         near rows the earlier one is taken.
+
+    >>> nearest_rows(np.array([0.0, 1.0, 2.0]), np.array([0.4, 0.5, 9.0]), 0.5).tolist()
+    [0, 0, -1]
     """
     if len(times_s) == 0:
         return np.full(np.shape(at_s), -1, np.int64)
@@ -360,6 +418,9 @@ def window_rows(
 
     Returns:
         Row numbers into `times`, shape (N, W); -1 where the track has no row.
+
+    >>> window_rows(np.arange(3.0), np.array([1.0]), Window(2.0, 1.0, causal=True)).tolist()
+    [[-1, 0, 1]]
     """
     positions = np.asarray(at, np.float64)[:, None] + window.offsets_s()
     return nearest_rows(times, positions, window.hop_s / 2 if tolerance is None else tolerance)
@@ -378,6 +439,9 @@ def voice_rows(times_s: _Times, at_s: NDArray[np.float64], window: Window) -> In
 
     Returns:
         Row numbers, shape (N,); -1 where there is no sound.
+
+    >>> voice_rows(np.array([0.0, 0.5]), np.array([0.4]), Window(1.0, 0.5, causal=True)).tolist()
+    [0]
     """
     at_s = np.asarray(at_s, np.float64)
     if not window.causal:

@@ -67,8 +67,11 @@ def read_rows(path: Path, patterns: Sequence[str]) -> RawRows:
         patterns: Names and patterns of a table's columns; empty for every number of a Parquet
             table.
 
+    Returns:
+        Its rows; an array's are memory-mapped, and say neither when nor whose they are.
+
     Raises:
-        TableError: It is broken, of another shape or type, or lacks what was asked for.
+        TableError: It is broken, of another shape or type, or lacks a column asked for.
     """
     if path.suffix.lower() == ARRAY:
         return _read_array(path, patterns)
@@ -95,6 +98,9 @@ def _read_array(path: Path, patterns: Sequence[str]) -> RawRows:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table whole.
 
+    Args:
+        path: A Parquet or CSV file.
+
     Raises:
         TableError: It is no such table.
     """
@@ -109,6 +115,9 @@ def chunks(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.Data
     Args:
         path: A Parquet or CSV file.
         columns: Only these; None for all.
+
+    Yields:
+        Parts of at most 8,192 rows; of a Parquet file an empty one first.
 
     Raises:
         TableError: It is no such table.
@@ -148,12 +157,16 @@ def _csv_chunks(path: Path, columns: Sequence[str] | None) -> Iterator[pd.DataFr
 
 
 def rows_of(table: pd.DataFrame, patterns: Sequence[str], path: Path) -> RawRows:
-    """Values, times and faces of a table's rows.
+    """Take values, times and faces out of a table.
 
     Args:
         table: The rows of one source.
         patterns: As for `read_rows`.
         path: The file, for messages.
+
+    Returns:
+        The rows, in the table's order. Of a column whose cells are lists of K numbers each number
+        is a value of its own; rows of OpenFace without success have none that is finite.
 
     Raises:
         TableError: A column is missing or is not numbers, or there is no row.
@@ -163,6 +176,10 @@ def rows_of(table: pd.DataFrame, patterns: Sequence[str], path: Path) -> RawRows
         raise TableError("at least one row", "none", where=path)
     blocks = {name: _block(table, name, path) for name in columns}
     values = np.concatenate(list(blocks.values()), axis=1)
+    names: list[str] = []
+    for name, block in blocks.items():
+        listed = [f"{name}.{k}" for k in range(block.shape[1])]
+        names += listed if _has_lists(table, name) else [name]
     if not values.shape[1]:
         raise TableError("at least one value a row", "none", where=path)
     openface = set(table.columns) >= _OPENFACE
@@ -172,7 +189,7 @@ def rows_of(table: pd.DataFrame, patterns: Sequence[str], path: Path) -> RawRows
     frame, track = (_whole(table, name, path) for name in ("frame", "face_id"))
     return RawRows(
         values,
-        tuple(text for name, block in blocks.items() for text in _names(table, name, block)),
+        tuple(names),
         frame=None if frame is None else frame - int(openface),
         time_s=None if time is None else _complete(table, time, path),
         track=track,
@@ -180,7 +197,7 @@ def rows_of(table: pd.DataFrame, patterns: Sequence[str], path: Path) -> RawRows
 
 
 def _chosen(table: pd.DataFrame, patterns: Sequence[str], path: Path) -> tuple[str, ...]:
-    """Names of the columns asked for, in the order asked; a pattern's in the table's order."""
+    """Name the columns asked for, in the order asked; a pattern's in the table's order."""
     free = [str(name) for name in table.columns if name not in _KEYS]
     if not patterns:
         if path.suffix.lower() == CSV:
@@ -203,18 +220,12 @@ def _chosen(table: pd.DataFrame, patterns: Sequence[str], path: Path) -> tuple[s
 
 
 def _has_lists(table: pd.DataFrame, column: str) -> bool:
-    """Whether the cells of a column are lists of numbers, as embeddings often are."""
+    """Tell whether the cells of a column are lists of numbers, as embeddings often are."""
     return any(isinstance(value, np.ndarray) for value in table[column].head(_CHUNK))
 
 
-def _names(table: pd.DataFrame, column: str, block: NDArray[np.float64]) -> list[str]:
-    if not _has_lists(table, column):
-        return [column]
-    return [f"{column}.{k}" for k in range(block.shape[1])]
-
-
 def _block(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
-    """A column's values, shape (T, 1), or (T, K) of one whose cells are lists of K numbers."""
+    """Read a column's values, shape (T, 1), or (T, K) of one whose cells are K numbers each."""
     if not _has_lists(table, column):
         return _values(table, column, path)[:, None]
     cells = table[column].tolist()
@@ -230,7 +241,7 @@ def _block(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
 
 
 def _values(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
-    """A column as numbers, maybe not finite; text is an error that names its cell."""
+    """Read a column as numbers, maybe not finite; text is an error that names its cell."""
     if table[column].dtype.kind in "biuf":
         return np.array(table[column].to_numpy(np.float64, na_value=np.nan))
     return read_numbers(table, column, str(path))
@@ -258,7 +269,7 @@ def _whole(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.int64] | 
 
 @dataclass
 class Matches:
-    """What was found.
+    """Which files, or names in a table, belong to which sources.
 
     Attributes:
         files: File, or name in a table, of each source.
@@ -271,7 +282,7 @@ class Matches:
     mistakes: dict[str, str] = field(default_factory=dict)
 
     def knows(self, source: str) -> bool:
-        """Whether there is something for a source, be it a mistake."""
+        """Tell whether there is something for a source, be it a mistake."""
         return source in self.files or source in self.mistakes
 
 
@@ -284,10 +295,20 @@ def match_names(names: Sequence[str], sources: Sequence[str]) -> Matches:
     Args:
         names: Names without the suffix of the file.
         sources: Ids.
+
+    Returns:
+        The matches; see the module for the ways to write an id.
+
+    >>> matches = match_names(["anna", "b"], ["clips/anna.mp4", "clips/ben.mp4"])
+    >>> matches.files, matches.unused
+    ({'clips/anna.mp4': 'anna'}, ['b'])
     """
     meant: list[dict[str, list[str]]] = []
     for source in sources:
-        for rank, spelling in enumerate(_spellings(source)):
+        inner = source.partition("/")[2] or source
+        spellings = [source, inner, PurePosixPath(source).name]  # the exact ones first
+        spellings += [str(PurePosixPath(name).with_suffix("")) for name in spellings]
+        for rank, spelling in enumerate(spellings):
             meant += [{} for _ in range(rank + 1 - len(meant))]
             meant[rank].setdefault(spelling, []).append(source)
     matches = Matches()
@@ -309,17 +330,13 @@ def match_names(names: Sequence[str], sources: Sequence[str]) -> Matches:
     return matches
 
 
-def _spellings(source: str) -> list[str]:
-    """Ways to name a source, the exact ones first."""
-    inner = source.partition("/")[2] or source
-    exact = [source, inner, PurePosixPath(source).name]
-    return [*exact, *(str(PurePosixPath(name).with_suffix("")) for name in exact)]
-
-
 def files_in(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Files of features in a folder and those below it.
+    """List the files of features in a folder and those below it.
 
     Links are followed only to files within the folder.
+
+    Args:
+        folder: The folder.
 
     Returns:
         File by its path relative to the folder, with its suffix; message by the path of each

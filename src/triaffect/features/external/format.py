@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -72,16 +72,12 @@ class ExternalSpec:
 
     @property
     def row_dtype(self) -> np.dtype[Any]:
-        """The NumPy type of `dtype`."""
+        """Return the NumPy type of `dtype`, little-endian."""
         return np.dtype(self.dtype).newbyteorder("<")
 
     def period_s(self, frame_rate: float) -> float:
-        """Seconds between the rows of a source with so many frames/s."""
+        """Return the seconds between the rows of a source with so many frames/s."""
         return 1 / (self.rate or frame_rate)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -108,10 +104,6 @@ class Joined:
     sha256: str
     digest: str
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -128,6 +120,11 @@ class Scale:
 
 class ExternalStream:
     """A stream opened for reading; get one with `FeatureStore.external`.
+
+    Args:
+        folder: The stream's folder.
+        spec: What it is.
+        lines: Its sources, in the order of their rows.
 
     Attributes:
         spec: What it is.
@@ -147,41 +144,51 @@ class ExternalStream:
 
     @cached_property
     def track(self) -> NDArray[np.int32]:
-        """Face of each row or `ANY_TRACK`, shape (R,)."""
+        """Return the face of each row or `ANY_TRACK`, shape (R,)."""
         return np.ascontiguousarray(self._keys["track"])
 
     @cached_property
     def frame(self) -> NDArray[np.int32]:
-        """Frame of each row or `NO_FRAME`, shape (R,)."""
+        """Return the frame of each row or `NO_FRAME`, shape (R,)."""
         return np.ascontiguousarray(self._keys["frame"])
 
     @cached_property
     def time_s(self) -> NDArray[np.float64]:
-        """Time of each row in its source, shape (R,)."""
+        """Return the time of each row in its source, in seconds, shape (R,)."""
         return np.ascontiguousarray(self._keys["time_s"])
 
     def timeline(self, source: str, in_frames: bool = False) -> FileTimeline:
-        """Rows of a source, none if it was not joined, timed in seconds or in frames."""
+        """Return the rows of a source as a timeline, empty if it was not joined.
+
+        Args:
+            source: Its id.
+            in_frames: Time them in frames, not in seconds.
+        """
         start, stop = self.joined[source].rows if source in self.joined else (0, 0)
         times = (self.frame if in_frames else self.time_s)[start:stop]
         return FileTimeline(self.values, self.track[start:stop], times, start)
 
     def has_frames(self, source: str) -> bool:
-        """Whether the frames of a source's rows are known."""
+        """Tell whether the frames of a source's rows are known."""
         start, stop = self.joined[source].rows if source in self.joined else (0, 0)
         return start < stop and self.frame[start] != NO_FRAME
 
-    def content(self) -> list[Any]:
-        """What decides a fingerprint: the stream's description and its rows' hashes."""
-        return [self.spec.to_json(), [(line.source, line.digest) for line in self.joined.values()]]
-
     def scale(self, sources: Collection[str]) -> Scale:
-        """Mean and spread over some sources, or over all if none of these has rows.
+        """Measure mean and spread over some sources, or over all if none of these has rows.
 
         At most 4096 rows, evenly spaced, are looked at.
+
+        Args:
+            sources: Ids of sources.
+
+        Returns:
+            Mean 0 and spread 1 of a stream without rows; spread 1 of constant values.
         """
         ranges = [line.rows for line in self.joined.values() if line.source in sources]
-        rows = _spread(ranges) if _spread(ranges).size else np.arange(len(self.values))
+        parts = [np.arange(start, stop, dtype=np.int64) for start, stop in ranges]
+        rows = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        if not len(rows):
+            rows = np.arange(len(self.values))
         some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SCALE_ROWS)).astype(np.int64)]
         values = self.values[some].astype(np.float64)
         if not len(values):
@@ -191,16 +198,15 @@ class ExternalStream:
         return Scale(values.mean(0).astype(np.float32), np.where(constant, 1, std).astype("f4"))
 
 
-def _spread(ranges: list[tuple[int, int]]) -> NDArray[np.int64]:
-    parts = [np.arange(*each, dtype=np.int64) for each in ranges]
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
 def check_name(name: str) -> str:
-    """A name that a stream may have.
+    """Check that a stream may have a name, and return it.
 
     Raises:
-        StoreError: It has other characters than a to z, 0 to 9 and _, or is a store's own.
+        StoreError: It is too long, has other characters than a to z, 0 to 9 and _, or is that of
+            a store's own stream.
+
+    >>> check_name("clip_b32")
+    'clip_b32'
     """
     plain = re.fullmatch(r"[a-z0-9_]+", name) and len(name) <= _LONGEST_NAME
     if not plain or name in OWN_STREAMS:
@@ -214,12 +220,16 @@ def check_name(name: str) -> str:
 
 
 def names_in(store: Path) -> list[str]:
-    """Names of the streams of a store, sorted."""
+    """List the streams in the folder of a store, sorted by name."""
     return sorted(path.parent.name for path in (store / FOLDER).glob(f"*/{DESCRIPTION}"))
 
 
 def open_stream(store: Path, name: str) -> ExternalStream:
     """Open a stream of a store.
+
+    Args:
+        store: Folder of the store.
+        name: The stream's name.
 
     Raises:
         StoreError: It is not there, damaged or of another format.
@@ -237,10 +247,13 @@ def open_stream(store: Path, name: str) -> ExternalStream:
 
 
 def streams_of_run(path: Path) -> list[str]:
-    """Names of the external streams that a run's network reads.
+    """List the external streams that a run's network reads.
 
     Args:
-        path: A run folder, or the place where its model folder would be; anything else has none.
+        path: A run folder, or where its model folder would be; anything else has none.
+
+    Returns:
+        Their names, each once, in the order in which the recipe has them.
     """
     for folder in (path, path.parent):
         try:
@@ -253,7 +266,10 @@ def streams_of_run(path: Path) -> list[str]:
 
 
 def read_spec(folder: Path) -> ExternalSpec:
-    """What the stream in a folder is.
+    """Read what the stream in a folder is.
+
+    Args:
+        folder: The stream's folder.
 
     Raises:
         StoreError: Its description is damaged or of another format.
@@ -273,10 +289,17 @@ def read_spec(folder: Path) -> ExternalSpec:
 
 
 def read_lines(folder: Path) -> tuple[tuple[Joined, ...], int]:
-    """Joined sources of a stream, and the bytes of whole lines.
+    """Read the joined sources of a stream; a line cut off at the end is passed over.
+
+    Args:
+        folder: The stream's folder.
+
+    Returns:
+        The sources in the order of their rows, and the bytes of whole lines.
 
     Raises:
-        StoreError: A whole line is not what this program writes.
+        StoreError: A whole line is not what this program writes, or a source's rows do not follow
+            those of the line before.
     """
     file = folder / SOURCES
     content = file.read_bytes() if file.is_file() else b""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ def stream_spec(
     dtype: str = DTYPES[0],
     any_face: bool = False,
 ) -> ExternalSpec:
-    """What a stream is to be, before its first file says how wide it is.
+    """Describe what a stream is to be, before its first file says how wide it is.
 
     Args:
         name: Its name.
@@ -93,7 +93,10 @@ def stream_spec(
         any_face: Pass over numbers of faces: rows count for every face of their source.
 
     Raises:
-        StoreError: A value that cannot be.
+        StoreError: A rate that is not above 0, an offset that is not finite, or another type.
+
+    >>> stream_spec("clip", rate=5, offset_s=0.1).dim
+    0
     """
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise StoreError("rows a second above 0", f"{rate:g}", where="--rate")
@@ -119,6 +122,9 @@ def join(
         spec: What the stream is to be; see `stream_spec`.
         replace_all: Drop what the stream holds.
         progress: Told after each source.
+
+    Returns:
+        What was done, and what could not be used.
 
     Raises:
         StoreError: Nothing could be joined, or the stream is there and is another.
@@ -177,7 +183,7 @@ def _join_one(
 def _in_folder(
     folder: Path, spec: ExternalSpec, sources: list[str], report: JoinReport
 ) -> tuple[int, Iterator[_Part]]:
-    """Number of sources that have a file, and these."""
+    """Count the sources that have a file, and list these."""
     files, report.mistakes = files_in(folder)
     stems: dict[str, list[str]] = {}
     for name in files:
@@ -190,22 +196,23 @@ def _in_folder(
     report.mistakes |= matches.mistakes
     report.unused = [single[stem] for stem in matches.unused]
     report.without = [source for source in sources if not matches.knows(source)]
-
-    def parts() -> Iterator[_Part]:
-        for source in sources:
-            if source in matches.files:
-                path = files[single[matches.files[source]]]
-                yield _Part(
-                    source, partial(FileRef.of, path), partial(read_rows, path, spec.wanted)
-                )
-
-    return len(matches.files), parts()
+    paths = {source: files[single[stem]] for source, stem in matches.files.items()}
+    parts = (
+        _Part(
+            source,
+            partial(FileRef.of, paths[source]),
+            partial(read_rows, paths[source], spec.wanted),
+        )
+        for source in sources
+        if source in paths
+    )
+    return len(paths), parts
 
 
 def _in_table(
     path: Path, spec: ExternalSpec, sources: list[str], report: JoinReport
 ) -> tuple[int, Iterator[_Part]]:
-    """Number of sources that a table has rows of, and these, each when its rows are all read."""
+    """Count the sources that a table has rows of; yield each when its rows are all read."""
     if path.suffix.lower() not in SUFFIXES[1:] or not path.is_file():
         expected = "a folder with a file a source, or a .parquet or .csv table of many sources"
         raise StoreError(expected, "no such" if not path.exists() else path.name, where=path)
@@ -215,17 +222,20 @@ def _in_table(
     report.without = [source for source in sources if not matches.knows(source)]
     owner = {name: source for source, name in matches.files.items()}
     file = FileRef.of(path)
-
-    def parts() -> Iterator[_Part]:
-        for name, table in _whole_groups(path, column, {n: counts[n] for n in owner}):
-            rows = table.drop(columns=column)
-            yield _Part(owner[name], lambda: file, partial(rows_of, rows, spec.wanted, path))
-
-    return len(owner), parts()
+    groups = _whole_groups(path, column, {name: counts[name] for name in owner})
+    parts = (
+        _Part(
+            owner[name],
+            lambda: file,
+            partial(rows_of, table.drop(columns=column), spec.wanted, path),
+        )
+        for name, table in groups
+    )
+    return len(owner), parts
 
 
 def _rows_by_name(path: Path) -> tuple[str, dict[str, int]]:
-    """The column that names the sources, and the rows of each name."""
+    """Find the column that names the sources, and count the rows of each name."""
     names = next(chunks(path)).columns
     column = next((name for name in SOURCE_COLUMNS if name in names), None)
     if column is None:
@@ -242,7 +252,7 @@ def _rows_by_name(path: Path) -> tuple[str, dict[str, int]]:
 def _whole_groups(
     path: Path, column: str, counts: dict[str, int]
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows of each name, in the table's order; few names wait where they lie together."""
+    """Yield each name's rows, in the table's order; few names wait where they lie together."""
     import pandas as pd  # noqa: PLC0415 - heavy
 
     waiting: dict[str, list[pd.DataFrame]] = {}
@@ -260,7 +270,7 @@ def _whole_groups(
 def timed_rows(
     raw: RawRows, spec: ExternalSpec, store: FeatureStore, entry: StoredSource, where: Path
 ) -> ExternalRows:
-    """Rows of a source with their times, without those that have no finite values.
+    """Give the rows of a source their times, and leave out those without finite values.
 
     Args:
         raw: Rows as the file has them.
@@ -268,6 +278,9 @@ def timed_rows(
         store: The store, which may know the times of the source's frames.
         entry: The source.
         where: The file, for messages.
+
+    Returns:
+        The rows, sorted by face and time.
 
     Raises:
         TableError: Times of a face do not rise, or a value is too large for the number type.
@@ -285,22 +298,36 @@ def timed_rows(
         keys["time_s"] = frame_times(store, entry, number)
     keys["time_s"] += spec.offset_s
     order = np.argsort(keys["track"], kind="stable")
-    _check_rising(keys[order], where)
+    track, time_s = keys["track"][order], keys["time_s"][order]
+    fell = np.flatnonzero((np.diff(track) == 0) & (np.diff(time_s) <= 0))
+    if len(fell):
+        before, after = time_s[fell[0]], time_s[fell[0] + 1]
+        remedy = "sort the rows; faces of one moment need a face_id each"
+        raise TableError("rising times", f"{after:g} s after {before:g} s", remedy, where=where)
     finite = np.isfinite(raw.values).all(1)
     ordered = order[finite[order]]
-    values = _fitted(np.asarray(raw.values)[ordered], spec.row_dtype, where)
-    return ExternalRows(values, keys[ordered], raw.columns, int((~finite).sum()))
+    values, dtype = np.asarray(raw.values)[ordered], spec.row_dtype
+    largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
+    limit = float(np.finfo(dtype).max)
+    if largest > limit:  # it would become infinite
+        wider = dtype.itemsize < np.dtype(DTYPES[0]).itemsize
+        remedy = f"join with --dtype {DTYPES[0]}" if wider else "scale the values"
+        raise TableError(f"values within ±{limit:g}", f"{largest:g}", remedy, where=where)
+    return ExternalRows(values.astype(dtype), keys[ordered], raw.columns, int((~finite).sum()))
 
 
 def frame_times(
     store: FeatureStore, entry: StoredSource, frame: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Times of frames of a source: those stored with its faces, and even steps around them.
+    """Look the times of frames up: those stored with the source's faces, and even steps around.
 
     Args:
         store: The store.
         entry: The source.
         frame: Frame numbers from 0, shape (T,).
+
+    Returns:
+        Seconds, shape (T,); interpolated between frames with faces.
     """
     start, stop = entry.face
     stored, first = np.unique(store.face_frame[start:stop], return_index=True)
@@ -312,23 +339,3 @@ def frame_times(
     before = at[0] + (frame - stored[0]) / entry.frame_rate
     after = at[-1] + (frame - stored[-1]) / entry.frame_rate
     return np.asarray(np.select([frame < stored[0], frame > stored[-1]], [before, after], inside))
-
-
-def _check_rising(keys: NDArray[np.void], where: Path) -> None:
-    fell = (np.diff(keys["track"]) == 0) & (np.diff(keys["time_s"]) <= 0)
-    if fell.any():
-        at = int(np.flatnonzero(fell)[0])
-        before, after = (float(keys["time_s"][k]) for k in (at, at + 1))
-        remedy = "sort the rows; faces of one moment need a face_id each"
-        raise TableError("rising times", f"{after:g} s after {before:g} s", remedy, where=where)
-
-
-def _fitted(values: NDArray[Any], dtype: np.dtype[Any], where: Path) -> NDArray[Any]:
-    """The same numbers as another type, none of which may become infinite by it."""
-    largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
-    limit = float(np.finfo(dtype).max)
-    if largest > limit:
-        wider = dtype.itemsize < np.dtype(DTYPES[0]).itemsize
-        remedy = f"join with --dtype {DTYPES[0]}" if wider else "scale the values"
-        raise TableError(f"values within ±{limit:g}", f"{largest:g}", remedy, where=where)
-    return values.astype(dtype)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,10 @@ class FileRef:
 
     @staticmethod
     def of(path: Path) -> FileRef:
-        """The file as it is now.
+        """Describe a file as it is now.
+
+        Args:
+            path: Where it is.
 
         Raises:
             TableError: It cannot be read.
@@ -126,18 +129,31 @@ class ExternalWriter:
             self.commit()
 
     def done(self, source: str) -> Joined | None:
-        """What is known of a source that has been joined, now or in an earlier run."""
+        """Return what is known of a source, None if it has never been joined."""
         return self._done.get(source)
 
     def add(self, source: str, rows: ExternalRows, file: FileRef) -> None:
-        """Add a source.
+        """Add a source; what was written is undone if it cannot be added.
+
+        Args:
+            source: Its id.
+            rows: Its rows.
+            file: Where they come from.
 
         Raises:
             StoreError: Its rows are of another width, or have other columns, than the first
                 source's.
+            DiskError: There is no room for them.
         """
         if self.spec is None:
-            self._begin(replace(self.requested, dim=rows.values.shape[1], columns=rows.columns))
+            # Drop what is there, the description first: without it nothing counts.
+            for name in (external.DESCRIPTION, external.SOURCES, external.ROWS, external.KEYS):
+                (self._folder / name).unlink(missing_ok=True)
+            spec = replace(self.requested, dim=rows.values.shape[1], columns=rows.columns)
+            versions = {"triaffect": version("triaffect")}
+            content = {"format": external.FORMAT, **asdict(spec), "versions": versions}
+            write_text(self._folder / external.DESCRIPTION, json.dumps(content, indent=1) + "\n")
+            self._open(spec)
         self._check_fit(rows, file.path)
         before = self._values.count
         digest = hashlib.blake2b(digest_size=16)
@@ -153,12 +169,17 @@ class ExternalWriter:
             source, span, rows.absent, file.path.name, file.bytes, file.sha256, digest.hexdigest()
         )
         self._done[source] = line
-        self._pending.append(json.dumps(line.to_json()) + "\n")
+        self._pending.append(json.dumps(asdict(line)) + "\n")
         if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
             self.commit()
 
     def same_rows(self, source: str, rows: ExternalRows) -> bool:
-        """Whether a joined source has just these rows."""
+        """Tell whether a joined source has just these rows.
+
+        Args:
+            source: Id of a source that has been joined.
+            rows: Rows to compare its own with, by their hash.
+        """
         assert self.spec is not None  # noqa: S101 - a source has been joined
         digest = hashlib.blake2b(digest_size=16)
         for part, dtype in ((rows.values, self.spec.row_dtype), (rows.keys, KEY_DTYPE)):
@@ -167,7 +188,7 @@ class ExternalWriter:
         return digest.hexdigest() == self._done[source].digest
 
     def commit(self) -> None:
-        """Make everything added so far count."""
+        """Make everything added so far count; this happens by itself about every second."""
         lines, self._pending = self._pending, []
         if lines:
             self._values.sync()
@@ -187,24 +208,11 @@ class ExternalWriter:
                 where=where,
             )
         if rows.columns != self.spec.columns:
-            raise StoreError(
-                f"the columns {_named(self.spec.columns)}", _named(rows.columns), where=where
+            expected, got = (
+                ", ".join(columns) or "without names, as in an array"
+                for columns in (self.spec.columns, rows.columns)
             )
-
-    def _clear(self) -> None:
-        """Drop what is there, the description first: without it nothing counts."""
-        for name in (external.DESCRIPTION, external.SOURCES, external.ROWS, external.KEYS):
-            (self._folder / name).unlink(missing_ok=True)
-
-    def _begin(self, spec: ExternalSpec) -> None:
-        self._clear()
-        content = {
-            "format": external.FORMAT,
-            **spec.to_json(),
-            "versions": {"triaffect": version("triaffect")},
-        }
-        write_text(self._folder / external.DESCRIPTION, json.dumps(content, indent=1) + "\n")
-        self._open(spec)
+            raise StoreError(f"the columns {expected}", got, where=where)
 
     def _open(self, spec: ExternalSpec) -> None:
         lines, size = external.read_lines(self._folder)
@@ -216,11 +224,12 @@ class ExternalWriter:
         self.spec = spec
 
     def _file(self, name: str, dtype: np.dtype[Any], width: int, keep: int) -> RowFile:
-        return self._files.enter_context(RowFile(self._folder / name, dtype, width, keep))
+        file = RowFile(self._folder / name, dtype, width, keep)
+        return self._files.enter_context(closing(file))
 
 
 def _checked(there: ExternalSpec, requested: ExternalSpec, where: Path) -> ExternalSpec:
-    """The stream that is there, if it is what was asked for."""
+    """Return the spec of the stream that is there, if it is as requested."""
     for name, word in (
         ("rate", "rate"), ("offset_s", "offset"), ("dtype", "number type"),
         ("wanted", "columns"), ("any_face", "use of face numbers"),
@@ -242,7 +251,3 @@ def _describe(name: str, value: object) -> str:
     if name == "any_face":
         return "--any-face" if value else "no --any-face"
     return (", ".join(value) or "all") if isinstance(value, tuple) else str(value)
-
-
-def _named(columns: tuple[str, ...]) -> str:
-    return ", ".join(columns) or "without names, as in an array"

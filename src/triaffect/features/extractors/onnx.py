@@ -41,25 +41,39 @@ GRAY_SIDE = 64
 
 
 class FaceExtractor(Protocol):
-    """Aligned face crops to rows; a crop's row does not depend on its neighbours."""
+    """Turns aligned face crops into rows; a crop's row does not depend on its neighbors."""
 
     @property
     def spec(self) -> ExtractorSpec:
         """What it is."""
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
-        """Rows (N, spec.dim) of type spec.dtype from crops (N, 112, 112, 3) RGB uint8."""
+        """Make rows of crops.
+
+        Args:
+            crops: RGB, uint8, shape (N, 112, 112, 3).
+
+        Returns:
+            Rows of type ``spec.dtype``, shape (N, spec.dim).
+        """
 
 
 class VoiceExtractor(Protocol):
-    """Sound to rows over time, in memory that does not grow with its length."""
+    """Turns a sound into rows over time, in memory that does not grow with its length."""
 
     @property
     def spec(self) -> ExtractorSpec:
         """What it is."""
 
     def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
-        """Rows in order of time, from mono chunks of any size at ``spec.rate`` samples/s."""
+        """Make rows of a sound.
+
+        Args:
+            chunks: Mono in [-1, 1] at ``spec.rate`` samples/s, shape (samples,), of any size.
+
+        Yields:
+            Rows in order of time, of type ``spec.dtype``, shape (T, spec.dim), and their times.
+        """
 
 
 class Gray64:
@@ -68,7 +82,7 @@ class Gray64:
     spec = ExtractorSpec("gray64", "builtin-1", GRAY_SIDE * GRAY_SIDE, "uint8")
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
-        """Rows (N, 4096) uint8."""
+        """Make rows (N, 4096) uint8 of crops (N, 112, 112, 3)."""
         return gray64(crops).reshape(len(crops), -1)
 
 
@@ -80,7 +94,7 @@ class LogMel64:
     )
 
     def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
-        """Rows (T, 64) float16; a row's time is the middle of its window."""
+        """Yield rows (T, 64) float16 of a sound; a row's time is the middle of its window."""
         count = 0
         for rows in log_mel_stream(chunks):
             times_s = (count + np.arange(len(rows)) + 0.5) / ROWS_PER_S
@@ -89,13 +103,16 @@ class LogMel64:
 
 
 def gray64(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Gray levels of face crops, averaged down to 64×64.
+    """Turn face crops gray and average them down to 64×64.
 
     Args:
-        crops: RGB, shape (N, 112, 112, 3).
+        crops: RGB, uint8, shape (N, 112, 112, 3).
 
     Returns:
-        Shape (N, 64, 64).
+        Gray levels, uint8, shape (N, 64, 64).
+
+    >>> np.unique(gray64(np.full((2, 112, 112, 3), 90, np.uint8))).tolist()
+    [90]
     """
     gray = np.empty((len(crops), GRAY_SIDE, GRAY_SIDE), np.uint8)
     for out, crop in zip(gray, crops, strict=True):
@@ -135,7 +152,7 @@ class OnnxFace:
         self._prepare = _FACE_INPUTS[part.input]
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
-        """Rows (N, dim) float16 of crops (N, 112, 112, 3)."""
+        """Run the network on crops (N, 112, 112, 3) RGB uint8: rows (N, dim) float16."""
         rows = np.empty((len(crops), self.spec.dim), np.float16)
         for start in range(0, len(crops), BATCH):
             batch = crops[start : start + BATCH]
@@ -166,23 +183,21 @@ class OnnxVoice:
         self.spec = ExtractorSpec(
             part.extractor, part.sha256, part.dim, "float16", how.sound_rate, part.window
         )
-        self._prepare, self._rows = how.prepare, self._plain(network, part, how)
+        self._prepare, to_rows = how.prepare, partial(network, dim=part.dim)
+        self._rows: _Rows
         if part.input == SOUNDNET:
             first, second = (OnnxNetwork(path, device) for path in folder.blocks())
-            rest = partial(network, dim=part.dim)
-            self._rows = SoundNet(Blocks(first.run, second.run, rest), part.window)
+            self._rows = SoundNet(Blocks(first.run, second.run, to_rows), part.window)
+        else:
+            segments = Segments(part.window, how.rate, how.pad, BATCH)
+            self._rows = lambda prepared: (
+                (times_s, to_rows(batch)) for times_s, batch in segments(prepared)
+            )
 
     def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
-        """Rows (T, dim) float16, one every hop."""
+        """Run the network over a sound: yield rows (T, dim) float16, one every hop."""
         for times_s, rows in self._rows(self._prepare(chunks)):
             yield FeatureSeries(rows.astype(np.float16), times_s)
-
-    @staticmethod
-    def _plain(network: OnnxNetwork, part: VoicePart, how: _VoiceInput) -> _Rows:
-        segments = Segments(part.window, how.rate, how.pad, BATCH)
-        return lambda prepared: (
-            (times_s, network(batch, part.dim)) for times_s, batch in segments(prepared)
-        )
 
 
 class OnnxNetwork:
@@ -202,7 +217,14 @@ class OnnxNetwork:
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, batch: NDArray[Any], dim: int) -> FloatArray:
-        """Feature rows (N, dim) of one batch.
+        """Run the network and check what it gives.
+
+        Args:
+            batch: Its input, N first.
+            dim: Expected width of a row.
+
+        Returns:
+            Feature rows, float32, shape (N, dim).
 
         Raises:
             ModelError: The network does not take such a batch, or gives another width.
@@ -213,7 +235,13 @@ class OnnxNetwork:
         return rows
 
     def run(self, batch: NDArray[Any]) -> FloatArray:
-        """What it gives for a batch, of any shape.
+        """Run the network.
+
+        Args:
+            batch: Its input.
+
+        Returns:
+            Its output as float32, of whatever shape.
 
         Raises:
             ModelError: The network does not take such a batch.
@@ -229,7 +257,17 @@ class OnnxNetwork:
 
 
 def rgb224(crops: NDArray[np.uint8]) -> FloatArray:
-    """Crops (N, 112, 112, 3) as RGB in [0, 1], float32 (N, 3, 224, 224), resized bilinearly."""
+    """Enlarge crops bilinearly to 224×224 and scale their colors to [0, 1].
+
+    Args:
+        crops: RGB, uint8, shape (N, 112, 112, 3), at least one.
+
+    Returns:
+        Float32, shape (N, 3, 224, 224).
+
+    >>> rgb224(np.full((1, 112, 112, 3), 51, np.uint8)).mean().round(3)
+    np.float32(0.2)
+    """
     size = (RGB_SIDE, RGB_SIDE)
     large = [cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR) for crop in crops]
     return np.stack(large).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)

@@ -24,7 +24,7 @@ _VOICES = {LogMel64.spec.name: LogMel64}
 
 
 def face_extractor(name: str) -> FaceExtractor | None:
-    """A face extractor, ready to run.
+    """Get a face extractor by name, ready to run.
 
     Args:
         name: "gray64", "none", "default" for the shipped network, or a model folder.
@@ -34,6 +34,9 @@ def face_extractor(name: str) -> FaceExtractor | None:
 
     Raises:
         ModelError: It is no builtin's name, and no model folder with a face network.
+
+    >>> face_extractor("gray64").spec.dim
+    4096
     """
     if name == NONE:
         return None
@@ -43,10 +46,19 @@ def face_extractor(name: str) -> FaceExtractor | None:
 
 
 def voice_extractor(name: str) -> VoiceExtractor | None:
-    """A voice extractor; see `face_extractor`. The builtin one is "logmel64".
+    """Get a voice extractor by name, ready to run.
+
+    Args:
+        name: "logmel64", "none", "default" for the shipped network, or a model folder.
+
+    Returns:
+        The extractor; None for "none".
 
     Raises:
         ModelError: It is no builtin's name, and no model folder with a voice network.
+
+    >>> voice_extractor("logmel64").spec.rate
+    16000
     """
     if name == NONE:
         return None
@@ -56,7 +68,11 @@ def voice_extractor(name: str) -> VoiceExtractor | None:
 
 
 def folder_of(name: str) -> Path | None:
-    """Where the networks of an extractor's name lie; None for a builtin one."""
+    """Return where the networks of an extractor lie, which may not exist; None for a builtin one.
+
+    >>> folder_of("gray64") is None, folder_of("runs/mine").as_posix()
+    (True, 'runs/mine')
+    """
     if name == NONE or name in _FACES or name in _VOICES:
         return None
     return SHIPPED if name == DEFAULT else Path(name)

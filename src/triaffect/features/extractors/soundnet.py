@@ -36,11 +36,10 @@ from numpy.typing import NDArray
 from triaffect.types import FloatArray, Window
 
 
-@dataclass(frozen=True)
 class Segments:
     """Cuts a stretch out of a series at every multiple of a hop, in bounded memory.
 
-    Attributes:
+    Args:
         window: Length of a stretch and the hop, in seconds; a causal stretch ends at its
             time, another has it in its middle.
         rate: Elements of the series per second.
@@ -49,80 +48,73 @@ class Segments:
         batch: Stretches given at once, whatever the chunks' sizes.
     """
 
-    window: Window
-    rate: float
-    pad: FloatArray | None
-    batch: int = 32
+    def __init__(
+        self, window: Window, rate: float, pad: FloatArray | None, batch: int = 32
+    ) -> None:
+        self._hop_s, self._rate, self._pad, self._batch = window.hop_s, rate, pad, batch
+        self._length = round(window.span_s * rate)
+        # elements of a stretch before its time
+        self._lead = self._length if window.causal else self._length // 2
 
     def __call__(
         self, chunks: Iterable[FloatArray]
     ) -> Iterator[tuple[NDArray[np.float64], FloatArray]]:
-        """Yield times (N,) in seconds and stretches (N, span, …); N is `batch` or, last, less."""
+        """Cut a series.
+
+        Args:
+            chunks: The series, elements first, in chunks of any size.
+
+        Yields:
+            Times of stretches in seconds, shape (N,), and the stretches, shape (N, span, …); N is
+            `batch` or, last, less.
+        """
         numbers: list[int] = []
         segments: list[FloatArray] = []
         for number, segment in self._each(chunks):
             numbers.append(number)
             segments.append(segment)
-            if len(numbers) == self.batch:
+            if len(numbers) == self._batch:
                 yield self.times(numbers), np.stack(segments)
                 numbers, segments = [], []
         if numbers:
             yield self.times(numbers), np.stack(segments)
 
     def times(self, numbers: list[int]) -> NDArray[np.float64]:
-        """Times of stretches by their numbers, in seconds."""
-        return np.array(numbers, np.float64) * self.window.hop_s
+        """Return the times of stretches by their numbers, in seconds."""
+        return np.array(numbers, np.float64) * self._hop_s
 
     def complete(self) -> Iterator[tuple[int, int]]:
-        """Number and first element of each stretch that begins within the series, without end."""
+        """Yield number and first element of each stretch that begins within an endless series."""
         return ((n, start) for n in count() if (start := self.start(n)) >= 0)
 
     def start(self, number: int) -> int:
-        """First element of a stretch; below 0 if it begins before the series."""
-        return self._middle(number) - self._lead
-
-    @property
-    def _length(self) -> int:
-        return round(self.window.span_s * self.rate)
-
-    @property
-    def _lead(self) -> int:
-        """Elements of a stretch before its time."""
-        return self._length if self.window.causal else self._length // 2
-
-    def _middle(self, number: int) -> int:
-        return round(number * self.window.hop_s * self.rate)
+        """Return the first element of a stretch; below 0 if it begins before the series."""
+        return round(number * self._hop_s * self._rate) - self._lead
 
     def _each(self, chunks: Iterable[FloatArray]) -> Iterator[tuple[int, FloatArray]]:
-        length, lead = self._length, self._lead
+        """Yield number and elements of each stretch."""
+        length, lead, pad = self._length, self._lead, self._pad
         total, number = 0, 0
-        held, first = self._silence(lead), -lead  # elements in hand, and the number of the first
-        if self.pad is None:
-            held, first = None, 0
+        held: FloatArray | None = None  # elements in hand
+        first = 0  # number of the first of them
+        if pad is None:
             number, _ = next(self.complete())
+        else:
+            held, first = np.repeat(pad[None], lead, axis=0), -lead
         for chunk in filter(len, chunks):
             total += len(chunk)
             held = chunk if held is None else np.concatenate([held, chunk])
             while (start := self.start(number)) + length <= first + len(held):
                 yield number, held[start - first : start - first + length]
                 number += 1
-            held, first = _from(held, first, start)
-        if self.pad is None or held is None or total == 0:
+            drop = min(max(0, start - first), len(held))
+            held, first = held[drop:], first + drop
+        if pad is None or held is None or total == 0:
             return
-        held = np.concatenate([held, self._silence(length)])
-        while self._middle(number) <= total:
-            start = self.start(number) - first
-            yield number, held[start : start + length]
+        held = np.concatenate([held, np.repeat(pad[None], length, axis=0)])
+        while (start := self.start(number)) + lead <= total:
+            yield number, held[start - first : start - first + length]
             number += 1
-
-    def _silence(self, length: int) -> FloatArray | None:
-        return None if self.pad is None else np.repeat(self.pad[None], length, axis=0)
-
-
-def _from(held: FloatArray, first: int, start: int) -> tuple[FloatArray, int]:
-    """What is in hand from element ``start`` on."""
-    drop = min(max(0, start - first), len(held))
-    return held[drop:], first + drop
 
 
 _FIRST_ROOM = 1024
@@ -150,29 +142,34 @@ class RingBuffer:
         """Add columns (…, n) at the end."""
         count, held = columns.shape[-1], self.end - self.first
         if self._start + held + count > self._room.shape[-1]:
-            self._make_room(held, count)
+            # Move what is held to the front, of a longer array if it would soon be full again.
+            remaining, room = self._room[..., self._start : self._start + held], self._room
+            if 2 * (held + count) > room.shape[-1]:
+                room = np.empty((*room.shape[:-1], 2 * (held + count)), room.dtype)
+                room[..., :held] = remaining
+            else:
+                room[..., :held] = remaining.copy()
+            self._room, self._start = room, 0
         at = self._start + held
         self._room[..., at : at + count] = columns
         self.end += count
 
-    def _make_room(self, held: int, count: int) -> None:
-        """Move what is held to the front, of a longer array if it would soon be full again."""
-        remaining, room = self._room[..., self._start : self._start + held], self._room
-        if 2 * (held + count) > room.shape[-1]:
-            room = np.empty((*room.shape[:-1], 2 * (held + count)), room.dtype)
-            room[..., :held] = remaining
-        else:
-            room[..., :held] = remaining.copy()
-        self._room, self._start = room, 0
-
     def drop(self, before: int) -> None:
-        """Let go what is numbered below ``before``."""
+        """Let go what is numbered below ``before``; there may be nothing, or all of it."""
         count = min(max(0, before - self.first), self.end - self.first)
         self.first += count
         self._start += count
 
     def part(self, start: int, stop: int, step: int = 1) -> NDArray[Any]:
-        """Columns from ``start`` to before ``stop``, (…, n); a view that the next `append` ends.
+        """Return columns by number.
+
+        Args:
+            start: Number of the first.
+            stop: Number after the last.
+            step: Distance from one to the next.
+
+        Returns:
+            A view (…, n), valid until the next `append`.
 
         Raises:
             IndexError: Not all of them are there.
@@ -220,38 +217,30 @@ class Blocks:
     rest: Run
 
 
-@dataclass(frozen=True)
 class LayerLayout:
     """How many values each layer has over a window, and which see nothing of its padding.
 
+    Args:
+        samples: Length of the window.
+
     Attributes:
         samples: Length of the window.
+        pooled_1: Values of the first pool.
+        pooled_2: Values of the second pool.
+        clean_from: The first value of either pool that sees nothing of the padding before the
+            window.
+        clean_1: First value of the first pool that sees the padding behind the window.
+        clean_2: First value of the second pool that does.
     """
 
-    samples: int
+    clean_from = 2
 
-    @property
-    def pooled_1(self) -> int:
-        """Values of the first pool."""
-        return (self.samples // STRIDE + 1) // POOL
-
-    @property
-    def pooled_2(self) -> int:
-        """Values of the second pool."""
-        return (self.pooled_1 // STRIDE + 1) // POOL
-
-    clean_from: int = 2
-    """The first value of either pool that sees nothing of the padding before the window."""
-
-    @property
-    def clean_1(self) -> int:
-        """First value of the first pool that sees the padding behind the window."""
-        return ((self.samples - PAD_1) // STRIDE + 1) // POOL
-
-    @property
-    def clean_2(self) -> int:
-        """First value of the second pool that does."""
-        return ((self.clean_1 - PAD_2) // STRIDE + 1) // POOL
+    def __init__(self, samples: int) -> None:
+        self.samples = samples
+        self.pooled_1 = (samples // STRIDE + 1) // POOL
+        self.pooled_2 = (self.pooled_1 // STRIDE + 1) // POOL
+        self.clean_1 = ((samples - PAD_1) // STRIDE + 1) // POOL
+        self.clean_2 = ((self.clean_1 - PAD_2) // STRIDE + 1) // POOL
 
 
 class SoundNet:
@@ -275,7 +264,14 @@ class SoundNet:
     def __call__(
         self, chunks: Iterable[FloatArray]
     ) -> Iterator[tuple[NDArray[np.float64], FloatArray]]:
-        """Yield times (N,) in seconds and features (N, dim)."""
+        """Run the network over a sound.
+
+        Args:
+            chunks: Samples at 22,050 a second as the network takes them, in chunks of any size.
+
+        Yields:
+            Times in seconds, shape (N,), and features, shape (N, dim).
+        """
         numbers: list[int] = []
         maps: list[FloatArray] = []
         for number, one in self._maps(chunks):
@@ -306,7 +302,19 @@ class SoundNet:
 
 
 def best_share(window: Window) -> int:
-    """What is worth sharing at a hop: layers with half as many remainders as windows at a place."""
+    """Choose what is worth sharing at a hop.
+
+    It is the layers with at most half as many remainders as windows overlap at a place.
+
+    Args:
+        window: The windows.
+
+    Returns:
+        `PLAIN`, `FIRST` or `BOTH`.
+
+    >>> best_share(Window(10.0, 0.1, causal=True)) == BOTH
+    True
+    """
     starts = _starts(Segments(window, RATE, None))
     most = window.span_s / window.hop_s / 2
     layout = LayerLayout(round(window.span_s * RATE))
@@ -338,12 +346,20 @@ def _pieces(chunks: Iterable[FloatArray], length: int) -> Iterator[FloatArray]:
 
 
 def pool(maps: FloatArray) -> FloatArray:
-    """Largest of each eight values, (…, T) to (…, T // 8)."""
+    """Take the largest of each eight values, (…, T) to (…, T // 8).
+
+    >>> pool(np.arange(17.0)).tolist()
+    [7.0, 15.0]
+    """
     return sliding(maps)[..., ::POOL]
 
 
 def sliding(maps: FloatArray) -> FloatArray:
-    """Largest of the eight values from each place on, (…, T) to (…, T - 7)."""
+    """Take the largest of the eight values from each position on, (…, T) to (…, T - 7).
+
+    >>> sliding(np.arange(9.0)).tolist()
+    [7.0, 8.0]
+    """
     for step in (1, 2, 4):
         maps = np.maximum(maps[..., :-step], maps[..., step:])
     return maps
@@ -433,9 +449,15 @@ class _Signal:
         self._unpooled = made[..., -(POOL - 1) :].copy()
 
     def windows(self, starts: list[int]) -> FloatArray:
-        """What the second pool gives for windows, (N, 32, R)."""
+        """Compute what the second pool gives for windows by their first sample, (N, 32, R)."""
         if self._share == PLAIN or not np.isin(np.array(starts) % EVERY_2, self._by_32).all():
-            return np.concatenate([self._window_maps(start) for start in starts])
+            maps = []
+            for start in starts:  # nothing of them is shared
+                wave = self.wave.part(start, start + self._layout.samples)
+                pooled = pool(self._blocks.first(np.pad(wave, PAD_1)[None]))
+                padded = np.pad(pooled, ((0, 0), (0, 0), (PAD_2, PAD_2)))
+                maps.append(pool(self._blocks.second(padded)))
+            return np.concatenate(maps)
         before, behind = self._ends(starts)
         if self._share == FIRST:
             layout = self._layout
@@ -448,12 +470,6 @@ class _Signal:
             rows = (np.concatenate(parts, axis=-1)[None] for parts in whole)
             return np.concatenate([pool(self._blocks.second(row)) for row in rows])
         return self._between(starts, before, behind)
-
-    def _window_maps(self, start: int) -> FloatArray:
-        """What the second pool gives for a window of which nothing is known, (1, 32, R)."""
-        wave = self.wave.part(start, start + self._layout.samples)
-        pooled = pool(self._blocks.first(np.pad(wave, PAD_1)[None]))
-        return pool(self._blocks.second(np.pad(pooled, ((0, 0), (0, 0), (PAD_2, PAD_2)))))
 
     def _ends(self, starts: list[int]) -> tuple[FloatArray, FloatArray]:
         """The first pool where it hears a window's padding, with the zeros that come next."""
@@ -481,22 +497,16 @@ class _Signal:
             pool(self._blocks.second(np.concatenate([before, np.stack(left)], axis=-1))),
             pool(self._blocks.second(np.concatenate([np.stack(right), behind], axis=-1))),
         )
-        shared = np.stack([self._shared_second(start) for start in starts])
-        return np.concatenate([ends[0], shared, ends[1]], axis=-1)
+        shared = []
+        low, high = POOL * layout.clean_from, POOL * (layout.clean_2 - 1) + 1
+        for start in starts:
+            row, at = np.searchsorted(self._by_32, start % EVERY_2), start // EVERY_2
+            shared.append(self._second.part(at + low, at + high, POOL)[row])
+        return np.concatenate([ends[0], np.stack(shared), ends[1]], axis=-1)
 
     def _first(self, start: int, low: int, high: int) -> FloatArray:
         """Values ``low`` to before ``high`` of a window's first pool, (16, high - low)."""
         row = np.searchsorted(self._by_16, start % EVERY_1)
         at = start // EVERY_1
         values: FloatArray = self._pooled.part(at + low, at + high)[row]
-        return values
-
-    def _shared_second(self, start: int) -> FloatArray:
-        """What a window's second pool gives between the ends, (32, …)."""
-        row = np.searchsorted(self._by_32, start % EVERY_2)
-        at = start // EVERY_2
-        low, high = self._layout.clean_from, self._layout.clean_2
-        values: FloatArray = self._second.part(at + POOL * low, at + POOL * (high - 1) + 1, POOL)[
-            row
-        ]
         return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,24 +36,14 @@ class ExtractorSpec:
     window: Window | None = None
 
     @property
-    def causal(self) -> bool:
-        """Whether a row says something only about what came before its time."""
-        return self.window is not None and self.window.causal
-
-    @property
-    def hop_s(self) -> float:
-        """Seconds between voice rows; 0 for a face extractor."""
-        return self.window.hop_s if self.window else 0.0
-
-    @property
     def row_dtype(self) -> np.dtype[Any]:
-        """The NumPy type of `dtype`."""
+        """Return the NumPy type of `dtype`."""
         return np.dtype(self.dtype)
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain values, for a store's description."""
-        return asdict(self)
-
     def describe(self) -> str:
-        """Name and the beginning of the hash, for messages."""
+        """Name it with the beginning of its hash, for messages.
+
+        >>> ExtractorSpec("gray64", "builtin-1", 4096, "uint8").describe()
+        'gray64 (builtin-1)'
+        """
         return f"{self.name} ({self.sha256[:12]})"
