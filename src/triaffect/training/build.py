@@ -55,7 +55,7 @@ class TrainingContext:
 
     @property
     def selection_split(self) -> Split:
-        """The split that epochs are chosen on."""
+        """Return the split that epochs are chosen on."""
         return Split.HELD_OUT if self.recipe.data.held_out else Split.VALIDATION
 
     @cached_property
@@ -64,7 +64,14 @@ class TrainingContext:
         return list(self.recipe.stages)
 
     def pools(self, split: str) -> dict[str, IntArray]:
-        """Find rows of one split by pool name; empty pools are left out."""
+        """Find rows of one split by pool; empty pools are left out.
+
+        Args:
+            split: A `Split`.
+
+        Returns:
+            Indices into the samples' rows by name of the pool, ascending, shape (rows,) each.
+        """
         pools = {
             name: self.samples.rows.where(split, sets)
             for name, sets in self.recipe.data.pools.items()
@@ -72,31 +79,57 @@ class TrainingContext:
         return {name: rows for name, rows in pools.items() if len(rows)}
 
     def build_net(self, stage: Stage) -> nn.Module:
-        """Build a stage's network, freshly initialized, on the run's device."""
+        """Build a stage's network, freshly initialized, on the run's device.
+
+        Args:
+            stage: A stage of the recipe.
+
+        Raises:
+            TriaffectError: As `triaffect.training.build.build_net`.
+        """
         net = build_net(self.recipe, stage, self.store, self.tasks)
         return net.to(self.device.torch_device)
 
 
 def build_samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samples:
-    """Read the rows of a store as the recipe's network takes them."""
-    samples = _samples(spec, store, tasks)
+    """Read the rows of a store as the recipe's network takes them.
+
+    Args:
+        spec: Which input, and which rows; see `triaffect.recipes.config.DataSpec`.
+        store: The store.
+        tasks: Whose labels the rows have.
+
+    Returns:
+        Crops, log-mel or windows of vectors, each row with its targets.
+
+    Raises:
+        StoreError: The store lacks what the input is made of.
+    """
+    samples: Samples
+    if spec.input == "crops":
+        samples = CropSamples(store, tasks, spec.drop_partial)
+    elif spec.input == "logmel":
+        samples = LogmelSamples(store, tasks, spec.stretch_s, spec.drop_partial)
+    else:
+        samples = _windows(spec, store, tasks)
     keys = [task_by_key(key).key for key in spec.balance]
     samples.rows = balanced(samples.rows, [key for key in keys if key in samples.rows.targets])
     return samples
-
-
-def _samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) -> Samples:
-    if spec.input == "crops":
-        return CropSamples(store, tasks, spec.drop_partial)
-    if spec.input == "logmel":
-        return LogmelSamples(store, tasks, spec.stretch_s, spec.drop_partial)
-    return _windows(spec, store, tasks)
 
 
 def unlabeled_samples(
     spec: DataSpec, store: FeatureStore, tasks: Sequence[Task], moments: Moments
 ) -> WindowSamples:
     """Read the rows of moments without labels as the recipe's network takes them.
+
+    Args:
+        spec: Which input; rows are left out only if the network cannot take them.
+        store: The store.
+        tasks: What is predicted.
+        moments: Moments of the store's sources, others than its own labelled ones perhaps.
+
+    Returns:
+        Windows of vectors.
 
     Raises:
         RecipeError: The recipe's network does not look at windows.
@@ -129,6 +162,15 @@ def build_net(
     recipe: Recipe, stage: Stage, store: FeatureStore, tasks: Sequence[Task]
 ) -> nn.Module:
     """Build a freshly initialized network for one stage.
+
+    Args:
+        recipe: The recipe.
+        stage: The stage.
+        store: Decides lengths of vectors, and scales of external streams.
+        tasks: What is predicted.
+
+    Returns:
+        The network, on the processor.
 
     Raises:
         StoreError: The store lacks a stream that the network reads.
@@ -184,9 +226,23 @@ def _external_scales(spec: DataSpec, store: FeatureStore) -> dict[str, Standardi
 
 
 def build_objectives(stage: Stage, rows: Rows, training: IntArray) -> list[Objective]:
-    """Make the terms of a stage's loss."""
-    label = stage.supervised
-    weights = {key: _positive_weights(rows, training, key) for key in label.positive_weights}
+    """Build the terms of a stage's loss.
+
+    Args:
+        stage: The stage.
+        rows: Rows of the samples, with their targets.
+        training: Which of them the stage learns from, shape (N,).
+
+    Returns:
+        The supervised term, then those of distillation and of an adversary if the stage has them.
+    """
+    label, weights = stage.supervised, dict[str, tuple[float, ...]]()
+    for key in label.positive_weights:  # absent by present labels of each column
+        targets = rows.targets[key]
+        valid = targets.valid[training]
+        present = (targets.values[training] * valid).sum(0)
+        ratio = (valid.sum(0) - present) / np.maximum(present, 1)
+        weights[key] = tuple(float(r) for r in ratio.clip(*POSITIVE_WEIGHT_RANGE))
     fields = label.model_dump(exclude={"positive_weights"})
     objectives: list[Objective] = [Supervised(**fields, positive_weight=weights)]
     if stage.distillation is not None:
@@ -194,12 +250,3 @@ def build_objectives(stage: Stage, rows: Rows, training: IntArray) -> list[Objec
     if stage.adversary is not None:
         objectives.append(Adversary(**stage.adversary.model_dump()))
     return objectives
-
-
-def _positive_weights(rows: Rows, training: IntArray, key: str) -> tuple[float, ...]:
-    """Divide absent by present for each column of a sigmoid task, over the training rows."""
-    targets = rows.targets[key]
-    valid = targets.valid[training]
-    present = (targets.values[training] * valid).sum(0)
-    ratio = (valid.sum(0) - present) / np.maximum(present, 1)
-    return tuple(float(r) for r in ratio.clip(*POSITIVE_WEIGHT_RANGE))

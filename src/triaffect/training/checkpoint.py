@@ -26,6 +26,11 @@ def write_tensors(
 ) -> None:
     """Write a safetensors file, whole or not at all.
 
+    Args:
+        path: The file; its folder is made.
+        tensors: Tensors by name, on any device.
+        metadata: Texts by name; None for none.
+
     Raises:
         DiskError: It cannot be written.
     """
@@ -53,10 +58,19 @@ def save_checkpoint(
         optimizer: Optimiser with its moments.
         progress: Anything JSON can say about where the run is.
         ema: Moving average of the network's weights, if the stage has one.
+
+    Raises:
+        DiskError: It cannot be written; the checkpoint before it stays.
     """
-    moments, settings = _flatten(optimizer.state_dict())
+    state, numbers = optimizer.state_dict(), dict[str, Any]()
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
-    tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
+    for index, entries in state["state"].items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = value
+            else:
+                numbers[f"{index}.{name}"] = value
+    settings = {"groups": state["param_groups"], "numbers": numbers}
     if ema is not None:
         tensors |= {f"average.{name}": value for name, value in ema.state_dict().items()}
     tensors |= TorchDevice.of(net).random_states()
@@ -65,7 +79,13 @@ def save_checkpoint(
 
 
 def read_progress(path: Path) -> dict[str, Any]:
-    """Where in the run a checkpoint was made.
+    """Read where in the run a checkpoint was made.
+
+    Args:
+        path: The checkpoint.
+
+    Returns:
+        What `save_checkpoint` was given.
 
     Raises:
         RunError: Not a whole checkpoint.
@@ -79,28 +99,37 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     ema: ExponentialMovingAverage | None = None,
 ) -> None:
-    """Put a checkpoint's tensors and random states back; the network is where it was saved."""
+    """Put a checkpoint's tensors and random states back; the network is where it was saved.
+
+    Args:
+        path: The checkpoint.
+        net: The network; gets its parameters and statistics.
+        optimizer: Its optimizer; gets its moments and settings.
+        ema: Moving average of the network's weights, if the stage has one.
+
+    Raises:
+        RunError: Not a whole checkpoint.
+    """
     described = _described(path)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     net.load_state_dict(_under("net.", tensors))
-    moments = _under("optimizer.", tensors)
-    optimizer.load_state_dict(_unflatten(moments, described["optimizer"]))
-    _lay_out(optimizer)
+    moments = {**_under("optimizer.", tensors), **described["optimizer"]["numbers"]}
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in moments.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    groups = described["optimizer"]["groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    # Files know one memory layout only, but fused optimizers walk through parameters and moments
+    # side by side: moments get the layout of their parameters.
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                entries[name] = torch.empty_like(parameter).copy_(value)
     if ema is not None:
         ema.load_state_dict(_under("average.", tensors))
     TorchDevice.of(net).set_random_states(tensors)
-
-
-def _lay_out(optimizer: torch.optim.Optimizer) -> None:
-    """Give the moments the memory layout of their parameters: files know one layout only.
-
-    Fused optimisers walk through all of them side by side.
-    """
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                state[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _described(path: Path) -> dict[str, Any]:
@@ -113,23 +142,3 @@ def _described(path: Path) -> dict[str, Any]:
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Split an optimiser's state into tensors and plain numbers."""
-    tensors, numbers = {}, {}
-    for index, entries in state["state"].items():
-        for name, value in entries.items():
-            if isinstance(value, Tensor):
-                tensors[f"{index}.{name}"] = value
-            else:
-                numbers[f"{index}.{name}"] = value
-    return tensors, {"groups": state["param_groups"], "numbers": numbers}
-
-
-def _unflatten(tensors: dict[str, Tensor], settings: dict[str, Any]) -> dict[str, Any]:
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in {**tensors, **settings["numbers"]}.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    return {"state": state, "param_groups": settings["groups"]}

@@ -38,12 +38,18 @@ class TorchDevice:
 
     @property
     def name(self) -> str:
-        """What the device is called, without its number."""
+        """Return what the device is called, without its number."""
         return self.torch_device.type
 
     @staticmethod
     def named(name: str) -> TorchDevice:
-        """Find the device of that name, "cpu" or "cuda".
+        """Find a device by its name.
+
+        >>> TorchDevice.named("cpu").name
+        'cpu'
+
+        Args:
+            name: "cpu" or "cuda".
 
         Raises:
             RunError: It is "cuda", and there is no card that torch can use.
@@ -61,27 +67,38 @@ class TorchDevice:
 
     @staticmethod
     def of(net: nn.Module) -> TorchDevice:
-        """Where a network's parameters are."""
+        """Find where a network's parameters are; one without any is on the processor."""
         return next((TorchDevice(each.device) for each in net.parameters()), CPU)
 
     def tensor(self, array: NDArray[np.generic]) -> Tensor:
-        """An array as a tensor of the same type; it may share its memory."""
+        """Convert an array to a tensor.
+
+        Args:
+            array: Any shape and type.
+
+        Returns:
+            The same values and type on the device; on the processor it may share the memory.
+        """
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.torch_device)
 
     def tensors(self, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
-        """Arrays by name as tensors; see `tensor`."""
+        """Convert arrays by name to tensors, each as `tensor` does."""
         return {name: self.tensor(array) for name, array in arrays.items()}
 
     def targets(self, targets: Mapping[str, Targets]) -> dict[str, TorchTargets]:
-        """Labels by task key."""
+        """Convert labels by task key to tensors on the device."""
         return {key: TorchTargets.of(each, self.torch_device) for key, each in targets.items()}
 
     def autocast(self, precision: PrecisionName) -> torch.autocast:
-        """Within it a network's products are of this precision."""
+        """Return a context within which a network's products are of a precision.
+
+        Args:
+            precision: "float32" changes nothing; "bfloat16" leaves parameters in float32.
+        """
         return torch.autocast(self.name, torch.bfloat16, enabled=precision == "bfloat16")
 
     def random_states(self) -> dict[str, Tensor]:
-        """States of every generator that training draws from, by name."""
+        """Return the states of every generator that training draws from, by name."""
         states = {RANDOM: torch.get_rng_state()}
         if self._own_random is not None:
             module = torch.get_device_module(self.torch_device)
@@ -89,7 +106,11 @@ class TorchDevice:
         return states
 
     def set_random_states(self, states: Mapping[str, Tensor]) -> None:
-        """Put `random_states` back."""
+        """Put the states of generators back.
+
+        Args:
+            states: As `random_states` returns them, perhaps among other tensors.
+        """
         torch.set_rng_state(states[RANDOM])
         if self._own_random is not None:
             module = torch.get_device_module(self.torch_device)

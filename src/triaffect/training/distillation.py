@@ -44,6 +44,9 @@ def find_teachers(runs: Sequence[Path], recipe: Recipe) -> list[ExternalTeacher]
         runs: Their folders.
         recipe: The recipe that learns from them.
 
+    Returns:
+        The last stage of each, in order.
+
     Raises:
         RunError: A folder holds no finished run, or one whose network takes another input or
             predicts none of the recipe's tasks.
@@ -108,6 +111,9 @@ def load_teachers(folder: RunFolder, store: FeatureStore, device: TorchDevice) -
         store: What the run learns from.
         device: Where the run computes.
 
+    Returns:
+        A network whose outputs are means over the teachers, on the device, its weights frozen.
+
     Raises:
         RunError: The folder is damaged.
         ModelError: Weights are another network's.
@@ -122,7 +128,12 @@ def load_teachers(folder: RunFolder, store: FeatureStore, device: TorchDevice) -
 
 
 def distilled_tasks(folder: RunFolder, tasks: Sequence[Task]) -> list[Task]:
-    """Select those of a run's tasks that one of its external teachers at least predicts."""
+    """Select those of a run's tasks that one of its external teachers at least predicts.
+
+    Args:
+        folder: The run folder, which names the teachers' recipes.
+        tasks: The run's tasks.
+    """
     recipes = read_description(folder.root).teachers_recipes
     keys = {task.key for recipe in recipes for task in resolve_tasks(recipe.tasks)}
     return [task for task in tasks if task.key in keys]
@@ -163,7 +174,13 @@ class StoredTeacher:
         self._stored: NDArray[np.float32] | None = None
 
     def raw(self, rows: IntArray) -> RawOutputs:
-        """Return raw outputs (N, K) of some rows, by task key.
+        """Return raw outputs of some rows.
+
+        Args:
+            rows: Rows that may be read, shape (N,), in any order.
+
+        Returns:
+            By task key, before the activation, shape (N, K), on the teacher's device.
 
         Raises:
             DiskError: The file cannot be written; what there is of it stays.
@@ -174,7 +191,13 @@ class StoredTeacher:
         return {task.key: part for task, part in zip(self._tasks, parts, strict=True)}
 
     def fill(self, progress: RowProgress = lambda done, total: None) -> NDArray[np.float32]:
-        """Return the outputs for all rows, (N, sum of K), after computing those that are missing.
+        """Return the outputs for all rows, after computing those that are missing.
+
+        Args:
+            progress: Called after each chunk that is computed.
+
+        Returns:
+            Raw outputs of all tasks side by side, shape (rows, sum of K), mapped from the file.
 
         Raises:
             DiskError: The file cannot be written; what there is of it stays.
@@ -202,7 +225,10 @@ class StoredTeacher:
         temporary, total = temporary_path(self.path), len(self._rows)
         with disk_errors(self.path):
             with temporary.open("ab") as file:
-                done = self._certain(file.tell())
+                # Of an unfinished file a power cut cannot have taken these rows; the last ones
+                # may be empty.
+                together = CHUNK * SYNC_EVERY
+                done = max(0, file.tell() // (together * self._width * 4) - 1) * together
                 file.truncate(done * self._width * 4)
                 for start in range(done, total, CHUNK):
                     file.write(self._chunk(self._rows[start : start + CHUNK]))
@@ -213,11 +239,6 @@ class StoredTeacher:
             sync_file(temporary)
             temporary.replace(self.path)
             sync_folder(self.path.parent)
-
-    def _certain(self, size: int) -> int:
-        """Rows of an unfinished file that a power cut cannot have taken: the last may be empty."""
-        together = CHUNK * SYNC_EVERY
-        return max(0, size // (together * self._width * 4) - 1) * together
 
     @torch.no_grad()
     def _chunk(self, rows: IntArray) -> bytes:

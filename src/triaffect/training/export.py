@@ -56,9 +56,15 @@ _NARROW = ".float16"
 
 
 def halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its large single-precision weights in half precision, each behind a cast.
+    """Put a model's large single-precision weights into half precision, each behind a cast.
 
     Weights that half precision cannot hold stay as they are.
+
+    Args:
+        model: The model; it is changed.
+
+    Returns:
+        The same model; its inputs, outputs and arithmetic stay single precision.
     """
     casts = []
     for weight in model.graph.initializer:
@@ -96,7 +102,14 @@ class FeatureEncoder(nn.Module):
         self.net = net
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode crops (N, 64, 64) or log-mel (N, T, 64) as features (N, D)."""
+        """Encode inputs as features.
+
+        Args:
+            x: Gray crops, uint8, shape (N, 64, 64); or log-mel, float32, shape (N, T, 64).
+
+        Returns:
+            Features, float32, shape (N, D).
+        """
         features: Tensor = self.net.encode(x)  # type: ignore[operator]
         return features
 
@@ -122,7 +135,14 @@ class _Fusion(nn.Module):
 
 
 def explain_missing_model(recipe: Recipe) -> str | None:
-    """Say why a recipe's network makes no model folder; None if it makes one."""
+    """Explain why a recipe's network makes no model folder.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        The reason in words; None if it makes one.
+    """
     if not recipe.data.external:
         return None
     streams = ", ".join(recipe.data.external)
@@ -157,11 +177,16 @@ def export_run(folder: RunFolder, store: FeatureStore) -> None:
     folder.load_weights(net, stage, "best")
     net.eval()
     view = TrainingView.of(recipe, store, description.seed, description.leaks)
+    plugins, described = task_plugins(tasks), list[dict[str, Any]]()
+    for task in tasks:
+        described.append({"key": task.key, "name": task.name, "columns": list(task.columns)})
+        if task.key in plugins:  # where a task of another package comes from
+            described[-1]["plugin"] = plugins[task.key].to_json()
     manifest = Manifest(
         name=recipe.name,
         version=__version__,
         licence=LICENCE,
-        tasks=tuple(_describe_tasks(tasks)),
+        tasks=tuple(described),
         recipe=recipe.model_dump(mode="json"),
         versions={"triaffect": __version__, "torch": torch.__version__, "onnx_opset": str(OPSET)},
         label_origins=label_origins(view.moments, tasks),
@@ -172,26 +197,15 @@ def export_run(folder: RunFolder, store: FeatureStore) -> None:
         write_model_folder(folder.model, manifest, files)
 
 
-def _describe_tasks(tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
-    """Yield what a model folder says of each task: its columns, and where a plug-in comes from."""
-    plugins = task_plugins(tasks)
-    for task in tasks:
-        described: dict[str, Any] = {
-            "key": task.key,
-            "name": task.name,
-            "columns": list(task.columns),
-        }
-        if task.key in plugins:
-            described["plugin"] = plugins[task.key].to_json()
-        yield described
-
-
 def label_origins(moments: Moments, tasks: Sequence[Task]) -> dict[str, str]:
-    """Say where each task's training labels came from, such as ``"human+rendered"``.
+    """List where each task's training labels came from.
 
     Args:
         moments: Moments of a `TrainingView`.
         tasks: The tasks.
+
+    Returns:
+        By task key, origins such as ``"human+rendered"``; empty for a task without labels.
     """
     training = moments.dictionary_column("split") == Split.TRAIN
     origins = {}
@@ -265,7 +279,7 @@ def to_onnx(
     free_length: bool = False,
     half: bool = False,
 ) -> bytes:
-    """Export with a free number of rows; the result is checked against the network.
+    """Export a network with a free number of rows; the result is checked against the network.
 
     Args:
         net: The network.
@@ -273,6 +287,9 @@ def to_onnx(
         outputs: Names of what it gives.
         free_length: Whether an input's last axis is free too.
         half: Keep the weights in half precision; see `triaffect.training.export`.
+
+    Returns:
+        An ONNX model.
 
     Raises:
         RunError: The exported network answers differently.
@@ -302,7 +319,14 @@ def to_onnx(
 
 
 def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the exporter's notes, which tell where its code lay on this machine."""
+    """Remove the exporter's notes, which tell where its code lay on this machine.
+
+    Args:
+        model: The model; it is changed.
+
+    Returns:
+        The same model.
+    """
     del model.metadata_props[:]
     model.graph.ClearField("doc_string")
     for part in (model.graph, *model.functions):

@@ -39,11 +39,15 @@ class KerasAdam(torch.optim.Optimizer):
 
     @property
     def t(self) -> int:
-        """Steps taken, those of earlier generations included."""
+        """Return the number of steps taken, those of earlier generations included."""
         return int(self.param_groups[0]["t"])
 
     def carry_step(self, t: int) -> None:
-        """Go on counting from another optimiser's step; the moments stay as they are."""
+        """Go on counting from another optimizer's step; the moments stay as they are.
+
+        Args:
+            t: Steps that the other one has taken.
+        """
         for group in self.param_groups:
             group["t"] = t
 
@@ -93,7 +97,15 @@ def _update(params: list[Tensor], state: Any, group: dict[str, Any]) -> None:  #
 
 
 def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimizer:
-    """Make a stage's optimizer over all parameters."""
+    """Build a stage's optimizer over all parameters.
+
+    Args:
+        spec: Kind, learning rate and weight decay.
+        net: The network, where it is trained.
+
+    Returns:
+        Adam as Keras has it, or AdamW, which decays all parameters or matrices and kernels alone.
+    """
     if spec.kind == "keras_adam":
         return KerasAdam(net.parameters(), lr=spec.lr)
     if spec.decay_on == "all":
@@ -131,12 +143,16 @@ class ExponentialMovingAverage:
 
     @property
     def decay(self) -> float:
-        """Share of the average that the latest update left."""
+        """Return the share of the average that the latest update left."""
         return min(self._max_decay, (1 + self.updates) / (10 + self.updates))
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
-        """Take in the network after an update; counts, such as of batches, are copied."""
+        """Take in the network after an update; counts, such as of batches, are copied.
+
+        Args:
+            net: The network that is trained, of the same build.
+        """
         self.updates += 1
         now, mean = net.state_dict(), self.net.state_dict()
         moving = [name for name, value in mean.items() if value.is_floating_point()]
@@ -147,12 +163,16 @@ class ExponentialMovingAverage:
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything to resume from."""
+        """Return everything to resume from, by name."""
         weights = {f"net.{name}": value for name, value in self.net.state_dict().items()}
         return {**weights, "updates": torch.tensor(self.updates)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Resume from `state_dict`."""
+        """Resume from a state.
+
+        Args:
+            state: As `state_dict` returns it.
+        """
         self.updates = int(state["updates"])
         self.net.load_state_dict(
             {name.removeprefix("net."): value for name, value in state.items() if name != "updates"}

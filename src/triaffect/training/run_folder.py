@@ -137,6 +137,9 @@ class Journal:
     def write(self, event: JournalEvent) -> None:
         """Add one line, and wait until it is on the disk.
 
+        Args:
+            event: The event; fields without a value are left out.
+
         Raises:
             DiskError: It cannot be written; `cut` takes away what was.
         """
@@ -157,7 +160,14 @@ class Journal:
         return self._path.stat().st_size if self._path.exists() else 0
 
     def cut(self, size: int) -> None:
-        """Remove what was written after ``size`` bytes; a resumed run writes it again."""
+        """Remove what was written after a checkpoint; a resumed run writes it again.
+
+        Args:
+            size: Bytes that stay.
+
+        Raises:
+            DiskError: It cannot be changed.
+        """
         if self.size() > size:
             with disk_errors(self._path), self._path.open("r+b") as file:
                 file.truncate(size)
@@ -165,6 +175,9 @@ class Journal:
 
 def read_journal(path: Path) -> Iterator[JournalEvent]:
     """Yield the events of a journal; a last line cut off by a kill is left out.
+
+    Args:
+        path: The journal.
 
     Raises:
         RunError: A line is damaged, or of another version.
@@ -212,61 +225,53 @@ class ExternalTeacher:
     sha256: str
 
 
-@dataclass(frozen=True)
 class RunFolder:
-    """Names of the files of a run.
+    """Names of the files of a run; any of them may be missing.
+
+    Args:
+        root: The folder.
 
     Attributes:
-        root: The folder.
+        root: As given.
+        description: Recipe, seed, version and data fingerprint, as JSON; see `RunDescription`.
+        journal: Events as JSON lines; see `JournalEvent`.
+        checkpoint: Everything needed to go on, as safetensors.
+        initial: The weights that every stage starts from, if it starts from trained ones.
+        teachers: Folder of the weights of the finished runs that teach, if any do.
+        scores: Scores of every stage, as JSON; written last.
+        model: The exported model folder of the last stage.
     """
 
-    root: Path
-
-    @property
-    def description(self) -> Path:
-        """Recipe, seed, version and data fingerprint, as JSON."""
-        return self.root / "run.json"
-
-    @property
-    def journal(self) -> Path:
-        """Events as JSON lines; see `JournalEvent`."""
-        return self.root / "journal.jsonl"
-
-    @property
-    def checkpoint(self) -> Path:
-        """Everything needed to go on, as safetensors."""
-        return self.root / "checkpoint.safetensors"
-
-    @property
-    def initial(self) -> Path:
-        """The weights that every stage starts from, if it starts from trained ones."""
-        return self.root / "initial.safetensors"
-
-    @property
-    def teachers(self) -> Path:
-        """Weights of the finished runs that teach, if any do."""
-        return self.root / "teachers"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.description, self.journal = root / "run.json", root / "journal.jsonl"
+        self.checkpoint = root / "checkpoint.safetensors"
+        self.initial, self.teachers = root / "initial.safetensors", root / "teachers"
+        self.scores, self.model = root / "scores.json", root / "model"
 
     def teacher(self, number: int) -> Path:
-        """Weights of one of them."""
+        """Return the path of the weights of a teacher, counted from 0."""
         return self.teachers / f"{number}.safetensors"
 
-    @property
-    def scores(self) -> Path:
-        """Scores of every stage, as JSON."""
-        return self.root / "scores.json"
-
-    @property
-    def model(self) -> Path:
-        """The exported model folder of the last stage."""
-        return self.root / "model"
-
     def weights(self, stage: str, which: str) -> Path:
-        """Weights of a stage; ``which`` is ``best`` or ``last``."""
+        """Return the path of the weights of a stage.
+
+        >>> RunFolder(Path("run")).weights("student", "best").as_posix()
+        'run/stages/student/best.safetensors'
+
+        Args:
+            stage: Name of the stage.
+            which: "best" or "last".
+        """
         return self.root / "stages" / stage / f"{which}.safetensors"
 
     def load_weights(self, net: nn.Module, stage: str, which: str) -> None:
-        """Fill a network with a stage's weights; ``which`` is ``best`` or ``last``.
+        """Fill a network with a stage's weights.
+
+        Args:
+            net: A network of that stage.
+            stage: Name of the stage.
+            which: "best" or "last".
 
         Raises:
             RunError: The run has no such weights yet.
@@ -278,7 +283,7 @@ class RunFolder:
         load_weights(net, path)
 
     def thresholds(self, stage: str) -> Path:
-        """From which probability on columns count as present, as JSON, if a stage has set it."""
+        """Return the path of a stage's thresholds, as JSON; it is missing if it has set none."""
         return self.root / "stages" / stage / "thresholds.json"
 
 
@@ -320,6 +325,9 @@ class RunDescription(BaseModel):
 
 def read_description(root: Path) -> RunDescription:
     """Read ``run.json``, and load the plug-ins that the run needs.
+
+    Args:
+        root: The run folder.
 
     Raises:
         RunError: No run folder, a damaged one, or one of another version.
@@ -365,12 +373,12 @@ def _load_plugins(plugins: dict[str, dict[str, str]], recipes: Sequence[dict[str
 
 
 def read_recipe(root: Path) -> Recipe:
-    """Read the resolved recipe of a run; see `read_description`."""
+    """Read the resolved recipe of a run; raises as `read_description` does."""
     return read_description(root).recipe
 
 
 def is_finished(root: Path) -> bool:
-    """Say whether a run came to its end."""
+    """Tell whether a run came to its end."""
     return RunFolder(root).scores.is_file()
 
 
@@ -380,6 +388,9 @@ def stored_leak_choice(root: Path, resume: bool) -> LeakChoice:
     Args:
         root: The run folder, or where it will be.
         resume: Whether to go on with the run that is there.
+
+    Returns:
+        The choice that the run was begun with.
 
     Raises:
         RunError: Its ``run.json`` is damaged.
@@ -393,11 +404,21 @@ def stored_leak_choice(root: Path, resume: bool) -> LeakChoice:
 def exclusive_lock(root: Path) -> Iterator[None]:
     """Keep every other process from writing to a run folder; it is made if it is missing.
 
+    Args:
+        root: The run folder, new, empty, or left by a start that was killed.
+
     Raises:
         RunError: Another process writes to it, or it holds something else than a run.
         DiskError: It cannot be written to.
     """
-    _check_folder(RunFolder(root))
+    folder = RunFolder(root)
+    if root.is_file():
+        raise RunError("a folder for the run", "a file", "choose another --output", where=root)
+    if root.is_dir() and not folder.description.exists():
+        started = {root / LOCK, folder.initial, temporary_path(folder.initial)}
+        started |= {folder.teachers, temporary_path(folder.description)}
+        if not started.issuperset(root.iterdir()):
+            raise RunError("a new or empty run folder", "one with other files", where=root)
     make_folder(root)
     in_use = RunError(
         "a run folder that nobody is writing to", "one in use",
@@ -405,20 +426,6 @@ def exclusive_lock(root: Path) -> Iterator[None]:
     )  # fmt: skip
     with lock_folder(root, in_use):
         yield
-
-
-def _check_folder(folder: RunFolder) -> None:
-    """See that a folder holds a run, or nothing but what a start leaves that was killed."""
-    if folder.root.is_file():
-        raise RunError(
-            "a folder for the run", "a file", "choose another --output", where=folder.root
-        )
-    if not folder.root.is_dir() or folder.description.exists():
-        return
-    started = {folder.root / LOCK, folder.initial, temporary_path(folder.initial)}
-    started |= {folder.teachers, temporary_path(folder.description)}
-    if not started.issuperset(folder.root.iterdir()):
-        raise RunError("a new or empty run folder", "one with other files", where=folder.root)
 
 
 def begin_run(
@@ -444,6 +451,9 @@ def begin_run(
         leaks: What to do about people and videos in several splits.
         device: Name of the device that computes.
         teachers: Finished runs to learn from; the run gets a copy of their weights.
+
+    Returns:
+        The folder, with ``run.json`` and the copies.
 
     Raises:
         RunError: The folder holds a run and ``resume`` is off, or it holds another recipe,
@@ -536,6 +546,9 @@ def find_initial_weights(name: str, recipe: Recipe, store: FeatureStore) -> Init
         name: "default" for the shipped model, a model folder, or a finished run.
         recipe: The recipe whose network they go into.
         store: What it will learn from.
+
+    Returns:
+        The weights and the model's thresholds.
 
     Raises:
         ModelError: There is no such model, or it lacks a network or weights for the recipe's.

@@ -39,7 +39,14 @@ def predict_rows(
     tasks: Sequence[Task],
     precision: PrecisionName = "float32",
 ) -> Predictions:
-    """Predict rows with a network in evaluation mode.
+    """Predict rows with a network in evaluation mode, whose mode is the same afterwards.
+
+    Args:
+        net: The network, on any device.
+        samples: Where the rows come from.
+        rows: Which rows, shape (N,).
+        tasks: What to predict.
+        precision: Of the forward pass.
 
     Returns:
         Activated predictions by task key, shape (len(rows), K) each.
@@ -62,7 +69,15 @@ def predict_rows(
 
 
 def truth_of(samples: Samples, rows: IntArray) -> dict[str, Targets]:
-    """Take the labels of some rows, by task key."""
+    """Take the labels of some rows.
+
+    Args:
+        samples: Where the rows come from.
+        rows: Which rows, shape (N,).
+
+    Returns:
+        By task key, values and validity of shape (N, K).
+    """
     return {key: take(targets, rows) for key, targets in samples.rows.targets.items()}
 
 
@@ -85,6 +100,9 @@ def score_pools(
         metric: Whole sets, or the authors' mean over mini-batches.
         batch_size: Rows of the largest pool's mini-batch; for ``per_batch`` only.
         precision: Of the forward pass.
+
+    Returns:
+        Scores by pool.
     """
     scores = {}
     batches = plan_epoch(pools, batch_size, 1, (0,)).rows if metric == "per_batch" else {}
@@ -117,6 +135,10 @@ class TrainedStage:
 def open_run(root: Path, store: FeatureStore) -> tuple[TrainingContext, list[TrainedStage]]:
     """Open a finished run to score it on a store: on its own, with the splits that it had.
 
+    Args:
+        root: The run folder.
+        store: The store.
+
     Returns:
         What its stages share, and each stage's network.
 
@@ -141,6 +163,12 @@ def open_run(root: Path, store: FeatureStore) -> tuple[TrainingContext, list[Tra
 def load_stages(context: TrainingContext) -> list[TrainedStage]:
     """Load every stage's best weights and thresholds.
 
+    Args:
+        context: The run.
+
+    Returns:
+        The stages in order.
+
     Raises:
         RunError: A stage has no weights yet.
     """
@@ -155,7 +183,14 @@ def load_stages(context: TrainingContext) -> list[TrainedStage]:
 
 
 def score_run(context: TrainingContext) -> dict[str, Any]:
-    """Compute official scores of every stage's best weights, on validation and test by pool."""
+    """Compute official scores of every stage's best weights.
+
+    Args:
+        context: The run, with all of its stages trained.
+
+    Returns:
+        By stage, split ("validation", "test") and pool, as ``scores.json`` holds them.
+    """
     size = context.recipe.data.batch_size
     scores: dict[str, Any] = {}
     for stage in load_stages(context):

@@ -53,7 +53,8 @@ class StageRun:
         self.context, self.index, self.name = context, index, context.names[index]
         self.stage: Stage = context.recipe.stages[self.name]
         self.training = context.pools(Split.TRAIN)
-        torch.manual_seed(_stage_seed(context.seed, index))
+        seed = np.random.SeedSequence((context.seed, index))  # each stage has its own
+        torch.manual_seed(int(seed.generate_state(1)[0]))
         self.net = context.build_net(self.stage)
         if self.starts_trained:
             load_weights(self.net, context.folder.initial, discriminator_optional=True)
@@ -71,39 +72,55 @@ class StageRun:
 
     @property
     def scored_net(self) -> nn.Module:
-        """What is scored and saved: the network, or the moving average of its weights."""
+        """Return what is scored and saved: the network, or the moving average of its weights."""
         return self.net if self.ema is None else self.ema.net
 
     @property
     def starts_trained(self) -> bool:
-        """Whether the network begins with trained weights rather than with random ones."""
+        """Tell whether the network begins with trained weights rather than with random ones."""
         return self.context.folder.initial.is_file()
 
     @property
     def kinds(self) -> list[str]:
-        """Updates of one iteration that have rows to learn from."""
+        """List the updates of one iteration that have rows to learn from."""
         return [kind for kind in self.stage.updates if kind in self.training]
 
     @property
     def distilled_kinds(self) -> list[str]:
-        """Those of `kinds` that also learn from the teacher."""
+        """List those of `kinds` that also learn from the teacher."""
         distilled = self.stage.distillation.on if self.stage.distillation else ()
         return [kind for kind in self.kinds if kind in distilled]
 
     def plan(self, epoch: int) -> EpochPlan:
-        """Rows of every update of an epoch."""
+        """Draw the rows of every update of an epoch; they follow from the run's seed.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+        """
         data = self.context.recipe.data
         pools = {kind: self.training[kind] for kind in self.kinds}
         seed = (self.context.seed, self.index, epoch)
         return plan_epoch(pools, data.batch_size, data.min_batch, seed, self.stage.steps_per_epoch)
 
     def update(self, epoch: int, iteration: int, kind: str, rows: IntArray) -> dict[str, float]:
-        """Do one update; return the terms of its loss and their sum by name."""
+        """Do one update.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            iteration: Number of the iteration in it, from 0.
+            kind: Kind of the update, one of `kinds`.
+            rows: Rows of the samples, shape (N,).
+
+        Returns:
+            The terms of the loss by name, and their sum as ``loss``.
+        """
         batch = make_batch(self.context.samples, kind, rows)
         batch, inputs = self._augmented(batch, (epoch, iteration, self.kinds.index(kind)))
         self.net.train()
-        if self.stage.frozen_statistics:
-            freeze_statistics(self.net)
+        if self.stage.frozen_statistics:  # batch norms use those they have, and keep them
+            for module in self.net.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm | KerasBatchNorm):
+                    module.eval()
         step = self._step_context(batch, inputs, epoch)
         terms: dict[str, Tensor] = {}
         for objective in self.objectives:
@@ -120,7 +137,12 @@ class StageRun:
         return {**values, "loss": sum(values.values())}
 
     def set_rate(self, done: int, iterations: int) -> None:
-        """Set the learning rate after ``done`` iterations of the stage, so many an epoch."""
+        """Set the learning rate of the next iteration.
+
+        Args:
+            done: Iterations of the stage so far.
+            iterations: Iterations of an epoch.
+        """
         spec, rate = self.stage.optimizer, self.stage.optimizer.lr
         if spec.schedule == "cosine":
             rate *= 0.5 * (1 + math.cos(math.pi * (done / (iterations * self.stage.epochs))))
@@ -130,15 +152,37 @@ class StageRun:
             group["lr"] = rate
 
     def save(self, path: Path, progress: dict[str, Any]) -> None:
-        """Write a checkpoint; see `triaffect.training.checkpoint.save_checkpoint`."""
+        """Write a checkpoint.
+
+        Args:
+            path: The file.
+            progress: Where the run is, as JSON takes it.
+
+        Raises:
+            DiskError: It cannot be written.
+        """
         save_checkpoint(path, self.net, self.optimizer, progress, self.ema)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint.
+
+        Args:
+            path: The file.
+
+        Raises:
+            RunError: Not a whole checkpoint.
+        """
         load_checkpoint(path, self.net, self.optimizer, self.ema)
 
     def score(self, split: str) -> dict[str, Score]:
-        """Score every pool of a split that is a task's own or the one selected by."""
+        """Score every pool of a split that is a task's own or the one selected by.
+
+        Args:
+            split: A `Split`.
+
+        Returns:
+            Scores by pool, as the stage's selection computes them.
+        """
         scored = {self.stage.selection.pool, *(task.key for task in self.context.tasks)}
         pools = {name: rows for name, rows in self.context.pools(split).items() if name in scored}
         metric, size = self.stage.selection.metric, self.context.recipe.data.batch_size
@@ -153,12 +197,19 @@ class StageRun:
         )
 
     def new_best(self) -> None:
-        """Do what the stage's optimiser does at a new best score."""
+        """Do what the stage's optimizer does at a new best score."""
         if self.stage.optimizer.reset_on_best and isinstance(self.optimizer, KerasAdam):
             self.optimizer.reset_moments()
 
     def task_values(self, scores: Mapping[str, Score]) -> dict[str, float]:
-        """Score of each task on its own pool, or on the selected one where it has none."""
+        """Choose each task's score: on its own pool, or on the selected one where it has none.
+
+        Args:
+            scores: As `score` returns them.
+
+        Returns:
+            Scores by task key.
+        """
         selected = scores[self.stage.selection.pool]
         return {
             task.key: scores.get(task.key, selected).tasks[task.key].value
@@ -169,25 +220,23 @@ class StageRun:
         with self.context.device.autocast(self.stage.precision):
             outputs: Outputs = self.net(inputs)
         outputs = in_float32(outputs)
+        teacher: RawOutputs | None = None
+        if self.teacher is not None and batch.kind in self.distilled_kinds:
+            if self.stored is not None:
+                teacher = self.stored.raw(batch.rows)
+            else:
+                with torch.no_grad(), self.context.device.autocast(self.stage.precision):
+                    answers: Outputs = self.teacher(inputs)
+                teacher = in_float32(answers).raw
         return StepContext(
             kind=batch.kind,
             tasks=self.context.tasks,
             outputs=outputs,
-            teacher=self._teacher_outputs(batch, inputs),
+            teacher=teacher,
             targets=self.context.device.targets(batch.targets),
             progress=(epoch + 1) / self.stage.epochs,
             task_weights=self.stagnation.weights(),
         )
-
-    def _teacher_outputs(self, batch: Batch, inputs: dict[str, Tensor]) -> RawOutputs | None:
-        """Return the teacher's outputs for a batch; None where the batch is not distilled."""
-        if self.teacher is None or batch.kind not in self.distilled_kinds:
-            return None
-        if self.stored is not None:
-            return self.stored.raw(batch.rows)
-        with torch.no_grad(), self.context.device.autocast(self.stage.precision):
-            outputs: Outputs = self.teacher(inputs)
-        return in_float32(outputs).raw
 
     def _store_teacher(self) -> StoredTeacher | None:
         """Prepare the file of the teacher's outputs; none if rows are augmented."""
@@ -235,20 +284,15 @@ class StageRun:
         return teacher.eval().requires_grad_(requires_grad=False)
 
 
-def freeze_statistics(net: nn.Module) -> None:
-    """Let batch norms use the statistics they have, and keep them."""
-    for module in net.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm | KerasBatchNorm):
-            module.eval()
-
-
 def in_float32(outputs: Outputs) -> Outputs:
-    """The same outputs for the losses, which need the precision."""
+    """Convert outputs to float32 for the losses, which need the precision.
+
+    Args:
+        outputs: Of any precision.
+
+    Returns:
+        Raw outputs and domains in float32; features as they are.
+    """
     domain = None if outputs.domain is None else outputs.domain.float()
     raw = {key: value.float() for key, value in outputs.raw.items()}
     return Outputs(raw=raw, domain=domain, features=outputs.features)
-
-
-def _stage_seed(seed: int, index: int) -> int:
-    """Derive a seed for each stage."""
-    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])

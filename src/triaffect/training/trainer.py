@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -285,19 +287,16 @@ class _StageTrainer:
         """
         thresholds = dict(read_description(self.context.folder.root).initial_thresholds)
         if self.stage.stage.selection.thresholds and self.context.selection_split == Split.HELD_OUT:
-            thresholds |= self._best_thresholds()
+            net = self.context.build_net(self.stage.stage)
+            self.context.folder.load_weights(net, self.stage.name, "best")
+            rows = self.context.pools(Split.HELD_OUT)[self.stage.stage.selection.pool]
+            predictions = predict_rows(net, self.context.samples, rows, self.context.tasks)
+            moments = self.context.samples.rows.moments[rows]
+            person = self.context.store.moments.dictionary_column("person").codes[moments]
+            truth = truth_of(self.context.samples, rows)
+            thresholds |= best_thresholds(truth, predictions, self.context.tasks, person)
         if thresholds:
             write_json(self.context.folder.thresholds(self.stage.name), thresholds)
-
-    def _best_thresholds(self) -> dict[str, float]:
-        net = self.context.build_net(self.stage.stage)
-        self.context.folder.load_weights(net, self.stage.name, "best")
-        rows = self.context.pools(self.context.selection_split)[self.stage.stage.selection.pool]
-        predictions = predict_rows(net, self.context.samples, rows, self.context.tasks)
-        moments = self.context.samples.rows.moments[rows]
-        person = self.context.store.moments.dictionary_column("person").codes[moments]
-        truth = truth_of(self.context.samples, rows)
-        return best_thresholds(truth, predictions, self.context.tasks, person)
 
     def _store_teacher_outputs(self) -> None:
         """Compute all of the teacher's outputs before the first update needs one."""
@@ -313,11 +312,13 @@ class _StageTrainer:
         at, plan = self.at, self.stage.plan(self.at.epoch)
         total = plan.iterations * self.stage.stage.epochs
         sums: defaultdict[str, float] = defaultdict(float, at.sums)
-        for iteration, updates in _by_iteration(plan.updates(self.stage.kinds, at.iteration)):
+        remaining = plan.updates(self.stage.kinds, at.iteration)
+        for iteration, group in groupby(remaining, key=itemgetter(0)):
+            updates = list(group)
             done = at.epoch * plan.iterations + iteration
             self.stage.set_rate(done, plan.iterations)
             loss = 0.0
-            for kind, rows in updates:
+            for _, kind, rows in updates:
                 terms = self.stage.update(at.epoch, iteration, kind, rows)
                 loss += terms["loss"]
                 for name, value in terms.items():
@@ -376,21 +377,10 @@ def _official(scores: Mapping[str, Score]) -> PoolScores:
     return {pool: score.official for pool, score in scores.items()}
 
 
-def _by_iteration(
-    updates: Iterable[tuple[int, str, Any]],
-) -> Iterable[tuple[int, list[tuple[str, Any]]]]:
-    """Group the updates of each iteration."""
-    current, group = -1, list[tuple[str, Any]]()
-    for iteration, kind, rows in updates:
-        if iteration != current and group:
-            yield current, group
-            group = []
-        current = iteration
-        group.append((kind, rows))
-    if group:
-        yield current, group
-
-
 def set_threads(count: int) -> None:
-    """Use so many threads for every operation; resuming needs the same number."""
+    """Use so many threads for every operation of torch in this process.
+
+    Args:
+        count: How many; the weights that a run ends with depend on it in their last digits.
+    """
     torch.set_num_threads(count)

@@ -117,6 +117,9 @@ class TrainingView:
             seed: Seed of the run; it decides whose labels are hidden.
             leaks: What to do about people and videos in several splits.
 
+        Returns:
+            The store as the run learns from it, and what was left out.
+
         Raises:
             StoreError: There are leaks, and they are to be refused; or the store has no such
                 people as the recipe names.
@@ -143,7 +146,7 @@ class TrainingView:
 
     @property
     def moments(self) -> Moments:
-        """Moments with the run's splits and labels."""
+        """Return the moments with the run's splits and labels."""
         return self.store.moments
 
     def rows(self, split: str) -> IntArray:
@@ -158,6 +161,9 @@ def apply_run_splits(store: FeatureStore, data: DataSpec, trained_on: str | None
         store: The store; it is not changed.
         data: Data keys of the run's recipe.
         trained_on: Fingerprint of the store that the run was trained on.
+
+    Returns:
+        The store, or a copy with other splits.
     """
     if not (data.refit or data.test_people) or store.fingerprint(data.external) != trained_on:
         return store
@@ -233,6 +239,9 @@ def find_leaks(store: FeatureStore, pools: Mapping[str, Sequence[str]]) -> Leaks
     Args:
         store: The store.
         pools: The recipe's pools: label sets, some narrowed to a corpus, by name.
+
+    Returns:
+        What is in several splits; false if nothing is.
     """
     keys = ["source", "person", "split", "label_set"]
     groups = store.moments.table.select(keys).group_by(keys).aggregate([])
@@ -266,6 +275,13 @@ def exclude_leaks(store: FeatureStore, leaks: Leaks) -> FeatureStore:
     """Exclude rows of people and videos that a later split has too.
 
     Training rows give way to validation and test, validation rows to test.
+
+    Args:
+        store: The store; it is not changed.
+        leaks: As `find_leaks` returns them.
+
+    Returns:
+        A copy in which these rows have the split `Split.EXCLUDED`.
     """
     table = store.moments.table
     drop = pa.repeat(pa.scalar(value=False), len(table))
@@ -282,9 +298,16 @@ def exclude_leaks(store: FeatureStore, leaks: Leaks) -> FeatureStore:
 
 
 def video_of(store: FeatureStore) -> list[str | None]:
-    """Name each source's video; None for single pictures.
+    """Name each source's video.
 
     It is named by the file whose sound belongs to the source, or else by the file it is seen in.
+
+    Args:
+        store: The store.
+
+    Returns:
+        A name for each source, in their order, the same for sources of one video; None for
+        single pictures.
     """
     files: dict[str, str | None] = {}
     for entry in store.entries:
@@ -311,6 +334,9 @@ def use_trusted_labels(
         store: The store; it is not changed.
         keys: Keys of these tasks.
         tasks: The tasks of the recipe.
+
+    Returns:
+        A copy without these labels; the store itself if there are none.
 
     Raises:
         TriaffectError: No task has such a key.
@@ -343,6 +369,9 @@ def hide_labels(
             back.
         tasks: Whose labels to hide.
         seed: Decides who is drawn.
+
+    Returns:
+        A copy without these labels.
     """
     if not share:
         return store
@@ -385,12 +414,21 @@ def hold_out_people(store: FeatureStore, share: float) -> FeatureStore:
     Args:
         store: The store; it is not changed.
         share: Which part of the training rows to hold out, in [0, 1); 0 gives the store back.
+
+    Returns:
+        A copy with these people in another split.
     """
     if not share:
         return store
     training = np.flatnonzero(store.moments.dictionary_column("split") == Split.TRAIN)
     unit, names = group_people(store, training)
-    stratum = _number_strata(store, training)
+    # Rows of one corpus and label set are a stratum.
+    source = store.moments.dictionary_column("source")
+    label_set = store.moments.dictionary_column("label_set")
+    corpora = {entry.source: entry.corpus for entry in store.entries}
+    _, corpus = np.unique([corpora[name] for name in source.values], return_inverse=True)
+    keys = corpus[source.codes[training]] * len(label_set.values) + label_set.codes[training]
+    stratum = np.unique(keys, return_inverse=True)[1]
     strata = int(stratum.max(initial=-1)) + 1
     counts = np.bincount(unit * strata + stratum, minlength=len(names) * strata)
     by_unit = counts.reshape(len(names), strata).astype(np.float64)
@@ -454,20 +492,12 @@ def _find_roots(count: int, groups: Iterable[list[int]]) -> IntArray:
     return np.array([find(member) for member in range(count)], np.int64)
 
 
-def _number_strata(store: FeatureStore, rows: IntArray) -> IntArray:
-    """Number each row's corpus and label set together."""
-    source, label_set = (
-        store.moments.dictionary_column("source"),
-        store.moments.dictionary_column("label_set"),
-    )
-    corpora = {entry.source: entry.corpus for entry in store.entries}
-    names = [corpora[name] for name in source.values]
-    corpus = np.unique(names, return_inverse=True)[1][source.codes[rows]]
-    return np.unique(corpus * len(label_set.values) + label_set.codes[rows], return_inverse=True)[1]
-
-
 def choose_units(counts: NDArray[np.float64], order: IntArray, share: float) -> BoolArray:
     """Add units greedily while the share of every stratum gets closer to its target.
+
+    >>> counts = np.array([[5.0, 0.0], [5.0, 5.0], [0.0, 5.0]])
+    >>> choose_units(counts, np.array([1, 0, 2]), share=0.5).tolist()
+    [False, True, False]
 
     Args:
         counts: Rows of each unit in each stratum, shape (units, strata).
