@@ -286,6 +286,9 @@ def to_openface(table: pd.DataFrame, thresholds: Mapping[str, float] | None = No
         table: A prediction table.
         thresholds: As for `summarize`; OpenFace says whether a unit is present.
 
+    Returns:
+        As many rows, with ``clip`` at the end.
+
     Raises:
         TableError: It is no prediction table.
 
@@ -309,8 +312,18 @@ def to_pyfeat(table: pd.DataFrame) -> pd.DataFrame:
     Args:
         table: A prediction table.
 
+    Returns:
+        As many rows, with ``time_s`` and ``face_id`` at the end.
+
     Raises:
         TableError: It is no prediction table.
+
+    Examples:
+        >>> import pandas as pd, triaffect
+        >>> table = pd.DataFrame({"clip": "a.mp4", "frame": [0], "time_s": 0.0, "face_id": 0,
+        ...                       "box_x": 12.0, "valence": 0.5, "arousal": 0.5})
+        >>> triaffect.to_pyfeat(table)[["FaceRectX", "input", "frame"]].values.tolist()
+        [[12.0, 'a.mp4', 0]]
     """
     module = _load("triaffect.tables.postprocess")
     result: pd.DataFrame = module.postprocess_frame(

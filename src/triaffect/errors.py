@@ -73,9 +73,20 @@ class PluginError(TriaffectError):
 
 
 def explain_missing_library(error: ImportError) -> TriaffectError | None:
-    """Say what to install where opencv lacks a library of the system; None for another error.
+    """Explain what to install where opencv lacks a library of the system.
 
     The headless build, which triaffect depends on, needs none; opencv-python in its place does.
+
+    >>> explain_missing_library(ImportError("libGL.so.1: cannot open")).remedy
+    'on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0'
+    >>> explain_missing_library(ImportError("No module named 'cv2'")) is None
+    True
+
+    Args:
+        error: What an import raised.
+
+    Returns:
+        An error that says it; None if the cause is another one.
     """
     if not any(library in str(error) for library in ("libGL.so", "libglib-", "libgthread-")):
         return None

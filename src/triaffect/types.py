@@ -74,7 +74,13 @@ class Window:
     causal: bool = True
 
     def offsets_s(self) -> NDArray[np.float64]:
-        """Seconds to add to a moment's time, ascending, shape (W,)."""
+        """Return the seconds to add to a moment's time, ascending, shape (W,), float64.
+
+        >>> Window(span_s=0.5, hop_s=0.25).offsets_s().tolist()
+        [-0.5, -0.25, 0.0]
+        >>> Window(span_s=0.5, hop_s=0.25, causal=False).offsets_s().tolist()
+        [-0.25, 0.0, 0.25]
+        """
         count = round(self.span_s / self.hop_s) + 1
         last = 0.0 if self.causal else self.span_s / 2
         return last - self.hop_s * np.arange(count - 1, -1, -1, dtype=np.float64)
@@ -134,20 +140,34 @@ its classes, from it."""
 
 
 def weight_column(task_key: str) -> str:
-    """Name of the column with a task's row weight (float32; null reads as 1)."""
+    """Return the name of the column with a task's row weight (float32; null reads as 1).
+
+    >>> weight_column("VA")
+    'VA_weight'
+    """
     return f"{task_key}_weight"
 
 
 def origin_column(task_key: str) -> str:
-    """Name of the column with the `LabelOrigin` of a task's labels (null where it has none)."""
+    """Return the name of the column with the `LabelOrigin` of a task's labels (null for none).
+
+    >>> origin_column("VA")
+    'VA_origin'
+    """
     return f"{task_key}_origin"
 
 
 def moments_schema(label_columns: dict[str, tuple[str, ...]]) -> pa.Schema:
-    """Arrow schema of a Moments table.
+    """Compute the Arrow schema of a Moments table.
+
+    >>> moments_schema({"VA": ("valence", "arousal")}).names[-4:]
+    ['valence', 'arousal', 'VA_weight', 'VA_origin']
 
     Args:
         label_columns: For each task key its label columns, in output order.
+
+    Returns:
+        The key columns, then of each task its labels, weight and origin.
     """
     fields = list(KEY_COLUMNS)
     for key, columns in label_columns.items():
@@ -174,7 +194,16 @@ class DictionaryColumn:
 
     @staticmethod
     def from_codes(values: Sequence[str], codes: NDArray[np.integer]) -> DictionaryColumn:
-        """Make a column, its codes in the smallest type that can count the values."""
+        """Make a column, its codes in the smallest type that can count the values.
+
+        >>> column = DictionaryColumn.from_codes(["a", "b"], np.array([1, 0, 1]))
+        >>> column.codes.dtype, (column == "b").tolist(), column[:2].tolist()
+        (dtype('int8'), [True, False, True], ['b', 'a'])
+
+        Args:
+            values: The distinct values.
+            codes: Index into them of each row, shape (N,).
+        """
         return DictionaryColumn(
             tuple(values), codes.astype(np.min_scalar_type(-max(1, len(values))))
         )
@@ -184,17 +213,17 @@ class DictionaryColumn:
         return len(self.codes)
 
     def __eq__(self, other: object) -> BoolArray:  # type: ignore[override]
-        """Which rows have this value, shape (N,)."""
+        """Compare each row with a value, shape (N,)."""
         return self.isin([str(other)])
 
     def __ne__(self, other: object) -> BoolArray:  # type: ignore[override]
-        """Which rows have another value than this, shape (N,)."""
+        """Find the rows that have another value, shape (N,)."""
         return ~(self == other)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> NDArray[np.str_]:
-        """Values of some rows as text."""
+        """Return the values of some rows as text."""
         texts: NDArray[np.str_] = np.array(self.values, np.str_)[self.codes[rows]]
         return texts
 
@@ -203,12 +232,12 @@ class DictionaryColumn:
         return sorted({self.values[code] for code in np.unique(self.codes)})
 
     def isin(self, values: Sequence[str]) -> BoolArray:
-        """Which rows have any of these values, shape (N,)."""
+        """Find the rows that have any of some values, shape (N,)."""
         mask: BoolArray = np.array([value in values for value in self.values], np.bool_)[self.codes]
         return mask
 
     def take(self, rows: IntArray) -> DictionaryColumn:
-        """Select rows."""
+        """Select rows, shape (M,), into a column with the same values and codes."""
         return DictionaryColumn(self.values, self.codes[rows])
 
 
@@ -234,7 +263,7 @@ class Moments:
         return int(self.table.num_rows)
 
     def column(self, name: str) -> NDArray[np.generic]:
-        """One column as a NumPy array; nulls become NaN in numeric columns."""
+        """Return one column as a NumPy array, shape (N,); nulls become NaN in numeric columns."""
         values = self.table.column(name).to_numpy()
         return np.asarray(values)
 
@@ -244,7 +273,14 @@ class Moments:
         return DictionaryColumn.from_codes(column.dictionary.to_pylist(), column.indices.to_numpy())
 
     def labeled(self, columns: tuple[str, ...]) -> tuple[BoolArray, BoolArray]:
-        """Which rows have a label in any of these columns, and which in all of them; (N,) each."""
+        """Find the rows that have labels.
+
+        Args:
+            columns: Label columns; one that the table lacks is missing in every row.
+
+        Returns:
+            Which rows have a label in any of the columns, and which in all, shape (N,) each.
+        """
         some, every = np.zeros(len(self), np.bool_), np.ones(len(self), np.bool_)
         for name in columns:
             if name in self.table.column_names:
@@ -256,7 +292,7 @@ class Moments:
         return some, every
 
     def targets(self, key: str, columns: tuple[str, ...]) -> Targets:
-        """Labels of one task.
+        """Return the labels of one task.
 
         Args:
             key: The task's key, such as ``"VA"``.
@@ -279,7 +315,11 @@ class Moments:
 
     @staticmethod
     def concat(parts: Iterable[Moments]) -> Moments:
-        """Join tables; columns that one of them lacks become null there."""
+        """Join tables; columns that one of them lacks become null there.
+
+        Args:
+            parts: At least one; their rows stay in order.
+        """
         tables = [part.table for part in parts]
         return Moments(pa.concat_tables(tables, promote_options="default"))
 

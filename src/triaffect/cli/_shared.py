@@ -51,7 +51,13 @@ class Precision(StrEnum):
 
 
 def output_option(help_: str) -> OptionInfo:
-    """``-o/--output`` with a help text of the command's own.
+    """Make the option ``-o/--output`` with a help text of the command's own.
+
+    Args:
+        help_: The text.
+
+    Returns:
+        What annotates a parameter.
 
     Examples:
         ``output: Annotated[Path, output_option("Run folder to make.")]``
@@ -206,7 +212,11 @@ Progress = Callable[[float, int, str], None]
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Show a bar with the time that is left on stderr, unless that is no terminal, or quiet."""
+    """Show a bar with the time that is left on stderr, unless that is no terminal, or quiet.
+
+    Yields:
+        Moves the bar; it can be called in any case.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -234,7 +244,15 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def training_word(stage: str, loss: float) -> str:
-    """What is going on in training; the loss where there is one."""
+    """Describe what is going on in training, with the loss where there is one.
+
+    >>> training_word("student", 0.5), training_word("student: answers of teacher", math.nan)
+    ('student, loss 0.500', 'student: answers of teacher')
+
+    Args:
+        stage: Name of the stage, or what is computed for it.
+        loss: Of the latest iteration; NaN for none.
+    """
     return stage if math.isnan(loss) else f"{stage}, loss {loss:.3f}"
 
 
@@ -247,7 +265,14 @@ DropLeak = Annotated[
 
 
 def leak_choice(*, allow: bool, drop: bool) -> LeakChoice | None:
-    """What to do about people and videos in several splits; None if nothing is said.
+    """Choose what to do about people and videos in several splits.
+
+    Args:
+        allow: Whether ``--allow-leak`` was given.
+        drop: Whether ``--drop-leak`` was given.
+
+    Returns:
+        The choice; None if none was made.
 
     Raises:
         RunError: Both were given.
@@ -262,10 +287,13 @@ def leak_choice(*, allow: bool, drop: bool) -> LeakChoice | None:
 
 
 def warn_of_unread(corpus: Corpus) -> None:
-    """Say on stderr where labels may be missing by mistake.
+    """Warn on stderr where labels may be missing by mistake.
 
     Columns of a table that are passed over, one of which may be misspelt; and that a folder is
     taken for one without labels.
+
+    Args:
+        corpus: The corpus as it was opened.
     """
     from triaffect.corpora.label_table import LabelTable
     from triaffect.corpora.media_folder import MediaFolder

@@ -40,7 +40,14 @@ COUNTS = ("support", "predicted", "rows")
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table | str]:
-    """Make tables of each official score with differences, of the parts of each, and of cost."""
+    """Make tables of each official score with differences, of the parts of each, and of cost.
+
+    Args:
+        comparison: The comparison.
+
+    Yields:
+        A paragraph, then the tables; nothing if no system could be scored.
+    """
     if not comparison.systems:
         return
     yield describe_comparison(comparison)
@@ -49,7 +56,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table | str]:
         yield _score_table(comparison, name)
     for key in dict.fromkeys(name.partition(".")[0] for name in names if "." in name):
         yield _parts_table(comparison, key, [name for name in names if name.startswith(f"{key}.")])
-    table = _wide_table("cost, means over seeds")
+    table = _titled_table("cost, means over seeds", is_wide=True)
     for heading in COST_HEADS:
         table.add_column(heading, justify="right")
     for system, each in comparison.systems.items():
@@ -58,7 +65,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table | str]:
 
 
 def _score_table(comparison: Comparison, name: str) -> Table:
-    table = _wide_table(name)
+    table = _titled_table(name, is_wide=True)
     for heading in ("seeds", "score", "difference", "interval", "", "better"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for system, each in comparison.systems.items():
@@ -70,7 +77,7 @@ def _score_table(comparison: Comparison, name: str) -> Table:
 
 def _parts_table(comparison: Comparison, key: str, names: Sequence[str]) -> Table:
     """Show means of the parts of one task's score, starred where they differ clearly."""
-    table = _wide_table(f"{key}, part by part")
+    table = _titled_table(f"{key}, part by part", is_wide=True)
     for name in names:
         table.add_column(name.removeprefix(f"{key}.")[:_WIDTH], justify="right", no_wrap=True)
     for system, each in comparison.systems.items():
@@ -81,14 +88,12 @@ def _parts_table(comparison: Comparison, key: str, names: Sequence[str]) -> Tabl
     return table
 
 
-def _wide_table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("", min_width=max(12, len(title)), overflow="fold")
-    return table
-
-
 def evaluation_tables(evaluation: Evaluation) -> Iterator[Table]:
-    """Make an overview, then each stage's parts, confusions and other score."""
+    """Make an overview, then each stage's parts, confusions and other score.
+
+    Args:
+        evaluation: The evaluation.
+    """
     yield _overview(evaluation)
     for name, stage in evaluation.stages.items():
         for key, task in stage.overall.tasks.items():
@@ -105,7 +110,7 @@ def evaluation_tables(evaluation: Evaluation) -> Iterator[Table]:
 
 def _overview(evaluation: Evaluation) -> Table:
     """Show official scores by stage and corpus, with intervals below."""
-    table = _plain_table(f"official scores, split {evaluation.split}", "")
+    table = _titled_table(f"official scores, split {evaluation.split}")
     table.caption, table.caption_justify = _caption(evaluation), "left"
     for name in ("rows", *evaluation.chance):
         table.add_column(name, justify="right")
@@ -151,7 +156,7 @@ def _part_scores(
     title: str, task: TaskResult, intervals: Mapping[str, Sequence[float] | None] | None
 ) -> Table:
     """Show the figures behind one task's score, a line for each class, unit or value."""
-    table, by_part = _plain_table(title, ""), task.by_part or {}
+    table, by_part = _titled_table(title), task.by_part or {}
     first, *others = next(iter(by_part.values()))
     table.add_column(first, justify="right")
     if intervals:
@@ -170,7 +175,7 @@ def _part_scores(
 
 def _confusion(title: str, counts: list[list[int]], names: list[str]) -> Table:
     """Show true classes down, predicted ones across; a column of blanks only if there are any."""
-    table = _plain_table(f"{title}, true down, predicted across", "")
+    table = _titled_table(f"{title}, true down, predicted across")
     blanks = any(row[-1] for row in counts)
     for name in [*names, *(["none"] if blanks else [])]:
         table.add_column(name[:_WIDTH], justify="right")
@@ -183,7 +188,7 @@ def _authors(name: str, authors: AuthorsResult) -> Table:
     """Show the authors' score of each pool, its spread over shuffles, and the official one."""
     seeds = authors.seeds
     title = f"{name}: the authors' mean over {authors.iterations:,} mini-batches"
-    table = _plain_table(title, "pool")
+    table = _titled_table(title, "pool")
     for column in ("rows", "a batch", "score", f"seed {seeds[0]}"):
         table.add_column(column, justify="right")
     table.add_column(f"seeds {seeds[0]} to {seeds[-1]}", justify="right")
@@ -197,9 +202,13 @@ def _authors(name: str, authors: AuthorsResult) -> Table:
     return table
 
 
-def _plain_table(title: str, first: str) -> Table:
+def _titled_table(title: str, first: str = "", *, is_wide: bool = False) -> Table:
+    """Make a table with its first column, which may have room for long names."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column(first)
+    if is_wide:
+        table.add_column(first, min_width=max(12, len(title)), overflow="fold")
+    else:
+        table.add_column(first)
     return table
 
 
@@ -226,6 +235,9 @@ def corpus_page(
         survey: What its labels hold.
         media: What its media are like; None if they were not opened.
         tasks: The tasks whose labels are listed.
+
+    Yields:
+        Lines and tables; what there is nothing to say of is left out.
     """
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(survey.sources.items()))
     yield _line(f"{name}, sources", kinds)
@@ -249,7 +261,12 @@ def corpus_page(
 
 
 def wrong_lines(survey: LabelReport, media: MediaReport | None) -> list[str]:
-    """Every mistake in a label file and every broken file, once."""
+    """List every mistake in a label file and every broken file, once.
+
+    Args:
+        survey: What the labels hold.
+        media: What the media are like; None if they were not opened.
+    """
     return list(dict.fromkeys([*map(str, survey.errors), *(media.broken if media else ())]))
 
 

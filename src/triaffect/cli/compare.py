@@ -128,6 +128,7 @@ def compare(
     from triaffect.evaluation.results import Resampling
     from triaffect.features.store import FeatureStore
     from triaffect.io.workers import count_cores
+    from triaffect.report.comparison_page import comparison_page
     from triaffect.training.device import TorchDevice
     from triaffect.training.view import LeakChoice
 
@@ -148,7 +149,10 @@ def compare(
     resampling = Resampling(resamples=resamples)
     comparison = compare_systems(entries, done, common, baseline, resampling, errors, str(store))
     _print(comparison)
-    _write(comparison, json_, report)
+    if json_ is not None:
+        write_json(json_, comparison.to_json())
+    if report is not None:
+        comparison_page(comparison).write(report)
     name_outputs(json_, report, output if output.is_dir() else None)
     if comparison.failed:
         raise typer.Exit(1)
@@ -210,12 +214,3 @@ def _print(comparison: Comparison) -> None:
         console = Console(highlight=False, width=_FILE_WIDTH)
     for table in comparison_tables(comparison):
         console.print(table, "")
-
-
-def _write(comparison: Comparison, json_: Path | None, report: Path | None) -> None:
-    from triaffect.report.comparison_page import comparison_page
-
-    if json_ is not None:
-        write_json(json_, comparison.to_json())
-    if report is not None:
-        comparison_page(comparison).write(report)

@@ -42,16 +42,21 @@ def demo(
     jobs: JobsOption = None,
 ) -> None:
     """Render a corpus, train teacher and student, score both on unseen people, predict, report."""
+    from triaffect.corpora.base import open_corpus
+    from triaffect.features.extraction import extract
     from triaffect.io.atomic import write_json
     from triaffect.io.workers import count_cores
+    from triaffect.synthetic.generate import generate
+    from triaffect.synthetic.plan import Plan
 
     out, processes = output, jobs or count_cores()
     _clear(out)
     clock = _Clock()
     with clock("corpus"):
-        _make_corpus(out / "corpus", people, seed, processes)
-    with clock("extract"):
-        _extract(out / "corpus", out / "store", processes)
+        generate(out / "corpus", Plan(people=people, seed=seed), jobs=processes)
+    with clock("extract"), progress_bar() as progress:
+        corpus = open_corpus(out / "corpus")
+        extract(corpus, out / "store", "default", "default", processes, None, progress)
     with clock("train"):
         folder = _train(out / "store", out / "run", seed, epochs)
     with clock("evaluate"):
@@ -100,21 +105,6 @@ def _clear(out: Path) -> None:
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / MARK).touch()
-
-
-def _make_corpus(folder: Path, people: int, seed: int, jobs: int) -> None:
-    from triaffect.synthetic.generate import generate
-    from triaffect.synthetic.plan import Plan
-
-    generate(folder, Plan(people=people, seed=seed), jobs=jobs)
-
-
-def _extract(corpus: Path, store: Path, jobs: int) -> None:
-    from triaffect.corpora.base import open_corpus
-    from triaffect.features.extraction import extract
-
-    with progress_bar() as progress:
-        extract(open_corpus(corpus), store, "default", "default", jobs, None, progress)
 
 
 def _train(store: Path, run: Path, seed: int, epochs: int) -> RunFolder:
