@@ -232,12 +232,26 @@ class DictionaryColumn:
         return sorted({self.values[code] for code in np.unique(self.codes)})
 
     def isin(self, values: Sequence[str]) -> BoolArray:
-        """Find the rows that have any of some values, shape (N,)."""
+        """Find the rows that have any of some values.
+
+        Args:
+            values: Texts, those of the column or others.
+
+        Returns:
+            Which rows have one of them, shape (N,), bool.
+        """
         mask: BoolArray = np.array([value in values for value in self.values], np.bool_)[self.codes]
         return mask
 
     def take(self, rows: IntArray) -> DictionaryColumn:
-        """Select rows, shape (M,), into a column with the same values and codes."""
+        """Select rows.
+
+        Args:
+            rows: Numbers of rows, shape (M,).
+
+        Returns:
+            A column of M rows, with the same values and codes.
+        """
         return DictionaryColumn(self.values, self.codes[rows])
 
 
@@ -263,12 +277,26 @@ class Moments:
         return int(self.table.num_rows)
 
     def column(self, name: str) -> NDArray[np.generic]:
-        """Return one column as a NumPy array, shape (N,); nulls become NaN in numeric columns."""
+        """Return one column as a NumPy array.
+
+        Args:
+            name: Name of the column.
+
+        Returns:
+            Its values, shape (N,); nulls become NaN in numeric columns.
+        """
         values = self.table.column(name).to_numpy()
         return np.asarray(values)
 
     def dictionary_column(self, name: str) -> DictionaryColumn:
-        """Encode a text column without nulls, its values in the order in which they first come."""
+        """Encode a text column.
+
+        Args:
+            name: Name of a column without nulls.
+
+        Returns:
+            The column, its distinct values in the order in which they first come.
+        """
         column = pc.dictionary_encode(self.table.column(name)).combine_chunks()
         return DictionaryColumn.from_codes(column.dictionary.to_pylist(), column.indices.to_numpy())
 

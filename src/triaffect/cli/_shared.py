@@ -184,12 +184,20 @@ def _modernize(
 
 
 def warn(message: str) -> None:
-    """Write a warning on stderr, in one line."""
+    """Write a warning on stderr, in one line.
+
+    Args:
+        message: What the user should know, without "warning".
+    """
     typer.echo(f"triaffect: warning: {message}", err=True)
 
 
 def note(message: str) -> None:
-    """Write on stderr what is good to know; nothing with ``--quiet``."""
+    """Write on stderr what is good to know; nothing with ``--quiet``.
+
+    Args:
+        message: One line.
+    """
     if not _quiet:
         typer.echo(f"triaffect: {message}", err=True)
 

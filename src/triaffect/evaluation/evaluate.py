@@ -119,6 +119,9 @@ def rows_of_split(
         name: "train", "validation" or "test".
         tasks: What to score.
 
+    Returns:
+        The rows of the split that the samples hold, one at least.
+
     Raises:
         TriaffectError: No split has that name.
         StoreError: It has no rows.
@@ -195,6 +198,9 @@ def evaluate_run(
         split: "train", "validation" or "test".
         options: What else to compute.
 
+    Returns:
+        Scores of each stage, with its best weights and its own thresholds.
+
     Raises:
         TriaffectError: As `evaluate_folder`.
     """
@@ -225,6 +231,9 @@ def evaluate_model(
         store: The store, of vectors of the model's own networks.
         split: "train", "validation" or "test".
         options: What else to compute.
+
+    Returns:
+        Scores of the one stage "model".
 
     Raises:
         TriaffectError: As `evaluate_folder`.

@@ -58,7 +58,11 @@ class FaceMemory:
         return self._timeline.windows(instants.track, instants.time_s, self._window)
 
     def forget(self, before_s: float) -> None:
-        """Drop what no moment from this time on can look at."""
+        """Drop what no moment from a time on can look at.
+
+        Args:
+            before_s: Time in seconds of the earliest moment that is still to come.
+        """
         self._timeline.forget(before_s + self._reach[0])
 
 
@@ -99,5 +103,9 @@ class VoiceMemory:
         return np.where(active[:, None], values[:, :-1], np.float32(0)), active
 
     def forget(self, before_s: float) -> None:
-        """Drop what no moment from this time on can look at."""
+        """Drop what no moment from a time on can look at.
+
+        Args:
+            before_s: Time in seconds of the earliest moment that is still to come.
+        """
         self._timeline.forget(before_s - 2 * self._window.hop_s)

@@ -170,6 +170,9 @@ def statistics_cells(row: SummaryRow, tasks: Sequence[Task]) -> Iterator[str]:
     Args:
         row: A row of `triaffect.tables.summary`.
         tasks: The tasks that it sums up.
+
+    Yields:
+        Text such as ``Happiness 62 %, Neutral 30 %``; "nothing" without a prediction.
     """
     for task in tasks:
         if task.exclusive or task.threshold_columns:

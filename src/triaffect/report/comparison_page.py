@@ -90,7 +90,11 @@ def difference_cells(system: SystemScores, name: str, *, is_baseline: bool) -> l
 
 
 def star(gap: ScoreDifference | None) -> str:
-    """Return a star if the interval of a difference does not hold 0."""
+    """Return a star if the interval of a difference does not hold 0, else nothing.
+
+    Args:
+        gap: The difference; None for a score without one.
+    """
     return "*" if gap is not None and gap.is_clear else ""
 
 
@@ -98,7 +102,14 @@ COST_HEADS = ("seconds", "with teachers", "epochs", "parameters", "rows", "label
 
 
 def cost_cells(cost: TrainingCost) -> list[str]:
-    """Write what a system's training costs, under `COST_HEADS`."""
+    """Write what a system's training costs.
+
+    Args:
+        cost: Means over its seeds.
+
+    Returns:
+        Texts under `COST_HEADS`; "unknown" for what was counted on another store.
+    """
     seconds = [f"{each:,.1f}" for each in (cost.seconds, cost.seconds_in_all, cost.epochs)]
     counts = (cost.parameters, cost.rows, cost.labels)
     return [*seconds, *("unknown" if count is None else f"{count:,}" for count in counts)]

@@ -91,11 +91,19 @@ class Page:
         self._body.append(f'<div class="card">{table}</div>')
 
     def drawing(self, svg: str) -> None:
-        """Add an SVG element that was drawn here; its texts must be escaped in it."""
+        """Add a drawing, in a card.
+
+        Args:
+            svg: An SVG or HTML element; its texts must be escaped in it.
+        """
         self._body.append(f'<div class="card">{svg}</div>')
 
     def element(self, text: str) -> None:
-        """Add an HTML element that was put together here; its texts must be escaped in it."""
+        """Add an element as it is.
+
+        Args:
+            text: An HTML element; its texts must be escaped in it.
+        """
         self._body.append(text)
 
     def data(self, name: str, json_text: str) -> None:
@@ -108,11 +116,19 @@ class Page:
         self._body.append(f'<script type="application/json" id="{name}">{json_text}</script>')
 
     def style(self, css: str) -> None:
-        """Add rules for the looks of elements."""
+        """Add rules for the looks of elements.
+
+        Args:
+            css: The rules.
+        """
         self._styles.append(css)
 
     def script(self, code: str) -> None:
-        """Add a script, run when all else is there."""
+        """Add a script, run when all else is there.
+
+        Args:
+            code: JavaScript; the page's policy names it by its hash.
+        """
         self._scripts.append(code)
 
     def html(self) -> str:

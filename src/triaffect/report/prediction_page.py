@@ -75,7 +75,14 @@ def panels(tasks: Sequence[Task]) -> list[dict[str, Any]]:
 
 
 def overview_row(clip: Clip) -> list[str]:
-    """Return a clip's cells in the table of all clips, as `OVERVIEW` heads them."""
+    """Write a clip's row in the table of all clips.
+
+    Args:
+        clip: The clip, after its last row.
+
+    Returns:
+        Texts under `OVERVIEW`.
+    """
     clip.summary.finish()
     shares = [percent(share) for share in (clip.summary.face_share, clip.summary.voice_share)]
     return [clip.name, f"{clip.frames}", f"{clip.end_s:.2f}", f"{clip.faces}", *shares]

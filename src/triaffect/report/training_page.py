@@ -56,6 +56,9 @@ def training_page(
         predictions: A prediction table; pictures are taken from its clips' files where they are.
             None draws none.
         tasks: What to draw.
+
+    Returns:
+        A whole HTML document that fetches nothing.
     """
     page = Page("Training run", "Learning curves, and scores on people that training left out.")
     page.style(_STYLE)

@@ -262,13 +262,27 @@ def _numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
 
 
 def times_of(table: pa.Table) -> Times:
-    """Return the times of a table's rows in seconds from the start, shape (N,), float64."""
+    """Return the times of a table's rows.
+
+    Args:
+        table: N rows of a prediction table.
+
+    Returns:
+        Seconds from the start of each row's clip, shape (N,), float64.
+    """
     times: Times = table["time_s"].to_numpy().astype(np.float64)
     return times
 
 
 def faces_of(table: pa.Table) -> IntArray:
-    """Return the numbers of the faces of a table's rows, `NO_FACE` for none, shape (N,), int64."""
+    """Return the numbers of the faces of a table's rows.
+
+    Args:
+        table: N rows of a prediction table.
+
+    Returns:
+        Number of each row's face, `NO_FACE` for none, shape (N,), int64.
+    """
     faces: IntArray = table["face_id"].cast(pa.int64()).fill_null(NO_FACE).to_numpy()
     return faces
 

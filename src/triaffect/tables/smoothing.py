@@ -80,6 +80,9 @@ class Smoothing:
         Args:
             text: ``off``, ``causal`` or ``centred``, the last two maybe with ``:0.4s``.
 
+        Returns:
+            The smoothing; without a time 0.3 s for a causal mean, 0.5 s for a centred one.
+
         Raises:
             TableError: It is none of them, or the time is none from 0.01 s to 60 s.
         """

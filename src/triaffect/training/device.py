@@ -67,7 +67,11 @@ class TorchDevice:
 
     @staticmethod
     def of(net: nn.Module) -> TorchDevice:
-        """Find where a network's parameters are; one without any is on the processor."""
+        """Find where a network is.
+
+        Args:
+            net: The network; one without parameters is on the processor.
+        """
         return next((TorchDevice(each.device) for each in net.parameters()), CPU)
 
     def tensor(self, array: NDArray[np.generic]) -> Tensor:
@@ -94,6 +98,9 @@ class TorchDevice:
 
         Args:
             precision: "float32" changes nothing; "bfloat16" leaves parameters in float32.
+
+        Returns:
+            To be used in a ``with`` statement, around the forward pass alone.
         """
         return torch.autocast(self.name, torch.bfloat16, enabled=precision == "bfloat16")
 

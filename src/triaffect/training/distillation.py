@@ -78,6 +78,9 @@ def stored_teachers(root: Path, recipe: Recipe, resume: bool) -> list[ExternalTe
         recipe: What is trained.
         resume: Whether to go on with the run that is there.
 
+    Returns:
+        The teachers, in the order they were given in; none for a run without or a new one.
+
     Raises:
         RunError: Its ``run.json`` is damaged.
     """
@@ -133,6 +136,9 @@ def distilled_tasks(folder: RunFolder, tasks: Sequence[Task]) -> list[Task]:
     Args:
         folder: The run folder, which names the teachers' recipes.
         tasks: The run's tasks.
+
+    Returns:
+        Those of them that are learned from the teachers too, in their order.
     """
     recipes = read_description(folder.root).teachers_recipes
     keys = {task.key for recipe in recipes for task in resolve_tasks(recipe.tasks)}

@@ -179,6 +179,9 @@ def read_journal(path: Path) -> Iterator[JournalEvent]:
     Args:
         path: The journal.
 
+    Yields:
+        Its events in the order in which they were written.
+
     Raises:
         RunError: A line is damaged, or of another version.
     """
@@ -329,6 +332,9 @@ def read_description(root: Path) -> RunDescription:
     Args:
         root: The run folder.
 
+    Returns:
+        What the run is; what older versions did not write has its default.
+
     Raises:
         RunError: No run folder, a damaged one, or one of another version.
         RecipeError: Its recipe has a key that this version does not know; the message names the
@@ -373,12 +379,20 @@ def _load_plugins(plugins: dict[str, dict[str, str]], recipes: Sequence[dict[str
 
 
 def read_recipe(root: Path) -> Recipe:
-    """Read the resolved recipe of a run; raises as `read_description` does."""
+    """Read the resolved recipe of a run; raises as `read_description` does.
+
+    Args:
+        root: The run folder.
+    """
     return read_description(root).recipe
 
 
 def is_finished(root: Path) -> bool:
-    """Tell whether a run came to its end."""
+    """Tell whether a run came to its end.
+
+    Args:
+        root: The run folder; it need not exist.
+    """
     return RunFolder(root).scores.is_file()
 
 

@@ -150,7 +150,14 @@ class TrainingView:
         return self.store.moments
 
     def rows(self, split: str) -> IntArray:
-        """Find the moments of a split, shape (rows,)."""
+        """Find the moments of a split.
+
+        Args:
+            split: A `Split`.
+
+        Returns:
+            Their row numbers, ascending, shape (rows,), int64.
+        """
         return np.flatnonzero(self.moments.dictionary_column("split") == split)
 
 
@@ -180,6 +187,9 @@ def apply_splits(store: FeatureStore, data: DataSpec) -> FeatureStore:
     Args:
         store: The store; it is not changed.
         data: Data keys of the recipe.
+
+    Returns:
+        A copy with other splits; the store itself if the recipe asks for none.
 
     Raises:
         StoreError: The store has no such people.

@@ -49,6 +49,9 @@ def read_images(path: Path) -> ImageList:
     Args:
         path: A text file with an image such as ``video/00001.jpg`` on each line.
 
+    Returns:
+        The images in order, with video and frame of each.
+
     Raises:
         AnnotationError: It cannot be read, names no image, or names one twice.
     """

@@ -125,7 +125,11 @@ class Submission:
     unknown: list[str]
 
     def count(self, basis: Basis) -> int:
-        """Count the lines of a basis."""
+        """Count the lines of a basis.
+
+        Args:
+            basis: Which moment their values are predicted at.
+        """
         return int((self.basis == basis).sum())
 
     def videos_of_zeros(self) -> list[str]:
