@@ -139,6 +139,7 @@ def _predict(out: Path, predictions: Path, jobs: int) -> None:
     """Predict one video of a person that training left out, and a rendered portrait."""
     import cv2
 
+    from triaffect.corpora.base import open_corpus
     from triaffect.prediction.batch import PredictionJob, predict_files
     from triaffect.prediction.predictor import model_folder
     from triaffect.synthetic.portrait import render_portrait
@@ -146,19 +147,14 @@ def _predict(out: Path, predictions: Path, jobs: int) -> None:
     portrait = out / "portrait.png"
     picture = render_portrait(PORTRAIT_SEED, PORTRAIT_EXPRESSION, PORTRAIT_PX)
     cv2.imwrite(str(portrait), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    files = [_test_video(out / "corpus"), portrait]
-    predict_files(files, PredictionJob(predictions, model_folder(None)), min(jobs, 2))
-
-
-def _test_video(corpus: Path) -> Path:
-    from triaffect.corpora.base import open_corpus
-
-    opened = open_corpus(corpus)
-    for source in opened.sources():
-        splits = opened.moments(source).table.column("split").unique().to_pylist()
+    corpus = open_corpus(out / "corpus")
+    for source in corpus.sources():
+        splits = corpus.moments(source).table.column("split").unique().to_pylist()
         if splits == ["test"] and source.video is not None:
-            return source.video
-    raise RunError("a rendered corpus with a test video", "none", where=corpus)
+            job = PredictionJob(predictions, model_folder(None))
+            predict_files([source.video, portrait], job, min(jobs, 2))
+            return
+    raise RunError("a rendered corpus with a test video", "none", where=out / "corpus")
 
 
 def _report(summary: dict[str, Any], folder: RunFolder, predictions: Path, page: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.prediction.batch import PredictionJob, predict_files
 from triaffect.prediction.predictor import PartialMediaWarning, Predictor
-from triaffect.prediction.python_inputs import Item, ProgressCallback, paths_of
+from triaffect.prediction.python_inputs import Item, ProgressCallback
 
 _Report = Callable[[int, str], None]
 
@@ -72,8 +72,8 @@ def _collect_parallel(
     predictor: Predictor, items: Sequence[Item], jobs: int, report: _Report
 ) -> pa.Table:
     failures = [item for item in items if isinstance(item, TriaffectError)]
-    paths = paths_of([item for item in items if not isinstance(item, TriaffectError)])
-    if paths is None:
+    paths = [item for item in items if isinstance(item, Path)]
+    if len(paths) + len(failures) < len(items):
         got = "pictures, frames or bytes among the inputs"
         raise MediaError("files, for jobs above 1", got, "leave jobs out", where="jobs")
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:

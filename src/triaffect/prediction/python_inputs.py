@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -198,16 +198,3 @@ def _picture(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:
         remedy = "check how it was read"
     expected = "a picture, uint8 of shape (height, width, 3) in RGB or (height, width) in gray"
     raise MediaError(expected, f"{pixels.dtype} of shape {shape}", remedy, where=name)
-
-
-def paths_of(items: Sequence[Item]) -> list[Path] | None:
-    """Return inputs as paths, for processes that share them.
-
-    Args:
-        items: As `list_items` lists them.
-
-    Returns:
-        Their paths in order; None if one of them is not a path.
-    """
-    paths = [item for item in items if isinstance(item, Path)]
-    return paths if len(paths) == len(items) else None

@@ -128,7 +128,21 @@ class _RunWorker:
     def __call__(self, job: RunJob) -> RunOutcome:
         """Train and score one run; whatever goes wrong is its own result."""
         try:
-            return self._outcome(job)
+            missing = not is_finished(job.folder)
+            if missing:
+                train(
+                    job.recipe,
+                    self._store,
+                    job.folder,
+                    job.seed,
+                    resume=True,
+                    report=partial(self._report, job),
+                    initial=job.initial,
+                    leaks=self._settings.leaks,
+                    device=self._settings.device,
+                )
+            stages = run_statistics(job.folder, self._store, self._settings.common)
+            return RunOutcome(job, stages, missing)
         except Cancelled:
             raise
         except TriaffectError as error:
@@ -139,24 +153,6 @@ class _RunWorker:
             return RunOutcome(job, error=f"{type(error).__name__} in {line}: {error}")
         finally:
             self._done += 1
-
-    def _outcome(self, job: RunJob) -> RunOutcome:
-        missing = not is_finished(job.folder)
-        if missing:
-            train(
-                job.recipe,
-                self._store,
-                job.folder,
-                job.seed,
-                resume=True,
-                report=partial(self._report, job),
-                initial=job.initial,
-                leaks=self._settings.leaks,
-                device=self._settings.device,
-            )
-        return RunOutcome(
-            job, run_statistics(job.folder, self._store, self._settings.common), missing
-        )
 
     def _report(self, job: RunJob, stage: str, done: int, total: int, _loss: float) -> None:
         if self._is_cancelled():

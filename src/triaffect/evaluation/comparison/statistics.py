@@ -113,34 +113,34 @@ def _compute(folder: Path, store: FeatureStore, common: CommonRows) -> dict[str,
     if not np.array_equal(work.samples.rows.moments[rows % len(work.samples.rows)], common.moments):
         raise RunError("a run with inputs for the common rows", "another", where=folder)
     truth = truth_of(work.samples, rows)
-    in_training = _work_in_training(work)
+    labels = _count_labels(work)
     results = {}
     for stage in stages:
         predictions = predict_rows(stage.net, work.samples, rows, stage.tasks)
         statistics = statistics_of(truth, predictions, stage.tasks, common.unit, common.units)
         parameters = sum(parameter.numel() for parameter in stage.net.parameters())
-        counts = _count_labels(in_training, stage.name) if in_training else (None, None)
+        counts = labels.get(stage.name, (None, None))
         results[stage.name] = StageStatistics(dict(statistics), parameters, *counts)
     return results
 
 
-def _work_in_training(work: TrainingContext) -> TrainingContext | None:
-    """Return a run with the samples that it was trained on; None if those are of another store."""
+def _count_labels(work: TrainingContext) -> dict[str, tuple[int, int]]:
+    """Count by stage the training rows that its updates draw from, and the labels of those.
+
+    Empty for a run that was trained on another store.
+    """
     description, data = read_description(work.folder.root), work.recipe.data
     if description.data != work.store.fingerprint(data.external):
-        return None
+        return {}
     view = TrainingView.of(work.recipe, work.store, work.seed, description.leaks)
     samples = build_samples(data, view.store, work.tasks)
-    return replace(work, store=view.store, samples=samples)
-
-
-def _count_labels(work: TrainingContext, stage: str) -> tuple[int, int]:
-    """Count the training rows that a stage's updates draw from, and the labels of those."""
-    pools = work.pools(Split.TRAIN)
-    used = [pools[kind] for kind in work.recipe.stages[stage].updates if kind in pools]
-    rows = np.unique(np.concatenate(used))
-    targets = work.samples.rows.targets.values()
-    return len(rows), sum(int(each.valid[rows].any(axis=1).sum()) for each in targets)
+    pools = replace(work, store=view.store, samples=samples).pools(Split.TRAIN)
+    counts = {}
+    for name, stage in work.recipe.stages.items():
+        rows = np.unique(np.concatenate([pools[kind] for kind in stage.updates if kind in pools]))
+        valid = [targets.valid[rows].any(axis=1) for targets in samples.rows.targets.values()]
+        counts[name] = len(rows), sum(int(each.sum()) for each in valid)
+    return counts
 
 
 def _key(folder: Path, store: FeatureStore, common: CommonRows) -> str:
