@@ -291,8 +291,8 @@ class Clips:
             page.paragraph(f"The table holds {left_out} more clips, which are not drawn.")
 
 
-class PredictionPage:
-    """The page of ``triaffect predict --report``.
+class PredictionPage(Clips):
+    """The page of ``triaffect predict --report``: clips, and what model predicted them.
 
     Args:
         tasks: What to draw.
@@ -306,25 +306,25 @@ class PredictionPage:
         model: Manifest | None = None,
         pictures: bool = True,
     ) -> None:
-        self._model, self._tasks = model, tasks
         thresholds = model.thresholds if model else {}
-        self._clips = Clips([task.with_thresholds(thresholds) for task in tasks], pictures)
-
-    def add(self, table: pa.Table, source: Path | None = None) -> None:
-        """Add the next rows; those of a clip must follow each other, in order of time.
-
-        Args:
-            table: Rows of one clip.
-            source: Its file, to take pictures from; None takes none.
-        """
-        self._clips.add(table, source)
+        super().__init__([task.with_thresholds(thresholds) for task in tasks], pictures)
+        self._model = model
 
     def page(self) -> Page:
         """Return the page about the clips added so far."""
         page = Page("Predictions", MEANING)
-        if self._model:
-            page.paragraph(_describe_model(self._model, self._tasks))
-        self._clips.put_on(page)
+        if model := self._model:
+            origins = [
+                f"{task.label} from {model.label_origins[task.key].replace('+', ' and ')} labels"
+                for task in self._tasks
+                if task.key in model.label_origins
+            ]
+            origins_text = f" Trained on {', '.join(origins)}." if origins else ""
+            page.paragraph(
+                f"Model {model.name}, version {model.version}; licence: {model.licence}. "
+                f"Written by triaffect {__version__}.{origins_text}"
+            )
+        self.put_on(page)
         return page
 
     def write(self, path: Path) -> None:
@@ -366,20 +366,6 @@ def write_table_page(table: pd.DataFrame, output: str | Path, thumbnails: bool =
         source = Path(str(clip)) if Path(str(clip)).is_file() else None
         page.add(pa.Table.from_pandas(rows, preserve_index=False), source)
     page.write(output)
-
-
-def _describe_model(model: Manifest, tasks: Sequence[Task]) -> str:
-    origins = {
-        task.label: model.label_origins[task.key].replace("+", " and ")
-        for task in tasks
-        if task.key in model.label_origins
-    }
-    named = ", ".join(f"{name} from {origin} labels" for name, origin in origins.items())
-    origins_text = f" Trained on {named}." if named else ""
-    return (
-        f"Model {model.name}, version {model.version}; licence: {model.licence}. "
-        f"Written by triaffect {__version__}.{origins_text}"
-    )
 
 
 @cache
