@@ -225,7 +225,10 @@ def blame_first(errors: Sequence[AnnotationError]) -> AnnotationError:
 
 def _read_lines(path: Path, file_format: FileFormat) -> _Lines:
     header, _, body = _read_text(path).partition("\n")
-    if _squeezed(header) != _squeezed(file_format.header):
+    first_line, published = (
+        text.replace("\t", "").replace(" ", "").lower() for text in (header, file_format.header)
+    )
+    if first_line != published:
         raise AnnotationError(f"the header {file_format.header}", _shown(header), where=f"{path}:1")
     if not body:
         raise AnnotationError("at least one line after the header", "none", where=f"{path}:1")
@@ -248,10 +251,6 @@ def _read_text(path: Path) -> str:
     if not text:
         raise AnnotationError("a header line and values", "an empty file", where=f"{path}:1")
     return text
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.replace("\t", " ").split(" ")).lower()
 
 
 def _parse_at_once(body: str, file_format: FileFormat) -> _Lines | None:

@@ -33,7 +33,6 @@ from triaffect.faces.detection import (
     CROP_THRESHOLD,
     SMALL_PX,
     CenterFace,
-    Detections,
     usual_size,
 )
 from triaffect.io.workers import WorkerPool
@@ -66,16 +65,20 @@ class ColumnSums:
 
     @property
     def mean(self) -> float:
-        """Mean of the annotated values; of probabilities, the positive rate."""
+        """Mean of the annotated values; of probabilities, the positive rate; NaN without any."""
         return self.total / self.count if self.count else float("nan")
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of the annotated values."""
+        """Standard deviation of the annotated values; NaN without any."""
         return max(self.squares / self.count - self.mean**2, 0) ** 0.5 if self.count else self.mean
 
     def add(self, labeled: NDArray[np.float64]) -> None:
-        """Add annotated values, shape (N,)."""
+        """Add annotated values.
+
+        Args:
+            labeled: Shape (N,), without NaN.
+        """
         self.count += len(labeled)
         self.total += float(labeled.sum())
         self.squares += float((labeled**2).sum())
@@ -346,7 +349,11 @@ class MediaReport:
     short_s: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, findings: SourceFindings) -> None:
-        """Add one source."""
+        """Add what was found out of one source.
+
+        Args:
+            findings: Of the source, which was not added before.
+        """
         self.sources += 1
         self.pictures += findings.pictures
         self.searched += findings.searched
@@ -469,7 +476,14 @@ def check_media(
 
 
 def pick_evenly(items: Sequence[_Item], count: int) -> list[_Item]:
-    """Pick so many of the items at most, spread evenly.
+    """Pick items that are spread evenly over all of them.
+
+    Args:
+        items: What to pick from.
+        count: How many at most.
+
+    Returns:
+        Each item once, in the same order; all of them if they are no more than that.
 
     Examples:
         >>> pick_evenly("abcdefgh", 2), pick_evenly("ab", 3)
@@ -546,29 +560,20 @@ class MediaChecker:
             findings.searched += 1
             findings.faces_px.append(float(min(rgb.shape[:2])))
         elif job.faces:
+            longer, detector = max(rgb.shape[:2]), copy(self._detector)
+            if longer <= SMALL_PX:
+                detector.size, detector.threshold = CROP_DETECTION_SIZE, CROP_THRESHOLD
+            boxes = detector(rgb).boxes
+            if not len(boxes) and longer > SMALL_PX:  # to tell small faces from none
+                detector.size = 2 * usual_size(longer)
+                boxes = detector(rgb).boxes
             findings.searched += 1
-            boxes = self._find(rgb).boxes
             if len(boxes):
                 findings.faces_px.append(float(boxes[:, 2:].min(axis=1).max()))
 
-    def _find(self, rgb: _CheckedPicture) -> Detections:
-        """Faces as extraction finds them; else, to tell small ones from none, at twice the size."""
-        longer = max(rgb.shape[:2])
-        if longer <= SMALL_PX:
-            return self._in_small(rgb)
-        faces = self._in_large(rgb)
-        if not len(faces):
-            finer = copy(self._in_large)
-            finer.size = 2 * usual_size(longer)
-            faces = finer(rgb)
-        return faces
-
     @cached_property
-    def _in_small(self) -> CenterFace:
-        return CenterFace(CROP_DETECTION_SIZE, CROP_THRESHOLD)
-
-    @cached_property
-    def _in_large(self) -> CenterFace:
+    def _detector(self) -> CenterFace:
+        """Finds faces as extraction does; loaded when the first one is looked for."""
         return CenterFace()
 
 

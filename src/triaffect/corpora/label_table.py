@@ -242,51 +242,33 @@ def clips(table: pd.DataFrame, path: Path) -> dict[str, IntArray]:
     return {clip: np.array(numbers) for clip, numbers in rows.items()}
 
 
-def whole_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
-    """Read a column of whole numbers from 0.
-
-    Args:
-        table: The table.
-        column: Its name; it need not be there.
-        where: The file, for messages.
-
-    Returns:
-        Shape (rows,); NaN where blank or absent.
-
-    Raises:
-        TableError: A number that is negative, broken, or too large for 32 bits.
-    """
-    values = optional_numbers(table, column, where)
-    wrong = np.flatnonzero((values != np.floor(values)) & ~np.isnan(values) | (values > _LARGEST))
-    if len(wrong):
-        row = int(wrong[0])
-        got = shown(table[column].iloc[row])
-        raise TableError("a whole number from 0", got, where=cell(where, row, column))
-    return values
-
-
-def optional_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
+def optional_numbers(
+    table: pd.DataFrame, column: str, where: str, *, whole: bool = False
+) -> NDArray[np.float64]:
     """Read a column of numbers from 0.
 
     Args:
         table: The table.
         column: Its name; it need not be there.
         where: The file, for messages.
+        whole: Whether they must be whole, and fit into 32 bits.
 
     Returns:
         Shape (rows,); NaN where blank or absent.
 
     Raises:
-        TableError: A cell is no number or a negative one.
+        TableError: A cell is no number, or a negative, broken or too large one.
     """
     if column not in table.columns:
         return np.full(len(table), np.nan)
     values = read_numbers(table, column, where)
-    wrong = np.flatnonzero(values < 0)
-    if len(wrong):
-        row = int(wrong[0])
-        got = shown(table[column].iloc[row])
-        raise TableError("a number from 0", got, where=cell(where, row, column))
+    broken = (values != np.floor(values)) & ~np.isnan(values) | (values > _LARGEST)
+    checks = [("a number from 0", values < 0), ("a whole number from 0", broken & whole)]
+    for expected, wrong in checks:
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            got = shown(table[column].iloc[row])
+            raise TableError(expected, got, where=cell(where, row, column))
     return values
 
 
@@ -439,11 +421,10 @@ class LabelTable(OwnMedia):
         where = str(self._path)
         need_columns(table, ("clip",), where)
         self._rows = clips(table, self._path)
-        self._frames = whole_numbers(table, "frame", where)
+        self._frames = optional_numbers(table, "frame", where, whole=True)
         self._times_s = optional_numbers(table, "time_s", where)
-        faces, faceless = whole_numbers(table, "face_id", where), 0  # the first face, if not said
-        if "face_id" in table.columns:
-            faceless = NO_FACE
+        faces = optional_numbers(table, "face_id", where, whole=True)
+        faceless = NO_FACE if "face_id" in table.columns else 0  # the first face, if not said
         self._tracks = np.where(np.isnan(faces), faceless, faces).astype(np.int64)
         self._splits = splits(table, where)
         self._persons = texts(table, "person")

@@ -32,8 +32,9 @@ from triaffect.types import (
 _ROUNDING_S = 1e-9
 """A time that is negative by less is 0."""
 
+_RATED = VALENCE_AROUSAL.columns
 _MOVED = (
-    *VALENCE_AROUSAL.columns,
+    *_RATED,
     weight_column(VALENCE_AROUSAL.key),
     origin_column(VALENCE_AROUSAL.key),
 )
@@ -70,7 +71,7 @@ class DelayedRatings:
         for source in self.sources():
             if is_stills(self._corpus, source):
                 with suppress(TriaffectError):
-                    if _is_rated(self._corpus.moments(source).table).any():
+                    if _is_labeled(self._corpus.moments(source).table, _RATED).any():
                         unmoved.append(source.source_id)
         return unmoved
 
@@ -89,7 +90,7 @@ class DelayedRatings:
             TableError: As of the corpus.
         """
         moments = self._corpus.moments(source)
-        if is_stills(self._corpus, source) or not _is_rated(moments.table).any():
+        if is_stills(self._corpus, source) or not _is_labeled(moments.table, _RATED).any():
             return moments
         return move_ratings(moments, self._delay_s, self._corpus.clock(source))
 
@@ -125,7 +126,7 @@ def move_ratings(moments: Moments, delay_s: float, clock: FrameClock) -> Moments
         the first picture has no face.
     """
     table = moments.table
-    rated = _is_rated(table)
+    rated = _is_labeled(table, _RATED)
     if delay_s == 0 or not rated.any():
         return moments
     others = [name for name in table.column_names if name not in (*_KEYS, *_MOVED)]
@@ -150,13 +151,8 @@ def move_ratings(moments: Moments, delay_s: float, clock: FrameClock) -> Moments
     return Moments(pa.Table.from_pandas(joined, table.schema, preserve_index=False))
 
 
-def _is_rated(table: pa.Table) -> BoolArray:
-    """Which rows have a label of valence or arousal, shape (rows,)."""
-    return _is_labeled(table, VALENCE_AROUSAL.columns)
-
-
 def _is_labeled(table: pa.Table, columns: Iterable[str]) -> BoolArray:
-    """Which rows have a value in any of the columns, shape (rows,)."""
+    """Return which rows have a value in any of the columns, shape (rows,)."""
     labeled = np.zeros(len(table), np.bool_)
     for name in set(columns) & set(table.column_names):
         labeled |= table.column(name).is_valid().to_numpy()
@@ -164,5 +160,5 @@ def _is_labeled(table: pa.Table, columns: Iterable[str]) -> BoolArray:
 
 
 def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with their number among those of the same key, so that none is joined twice."""
+    """Number rows among those of the same key, so that none is joined twice."""
     return rows.assign(nth=rows.groupby(_JOINED_ON).cumcount())

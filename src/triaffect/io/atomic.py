@@ -65,7 +65,15 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def temporary_path(path: Path) -> Path:
-    """Return where a file is until it is whole; a killed process may leave it there."""
+    """Return where a file is until it is whole; a killed process may leave it there.
+
+    Args:
+        path: The file.
+
+    Examples:
+        >>> temporary_path(Path("model.json")).name
+        'model.json.part'
+    """
     return path.with_name(path.name + ".part")
 
 
@@ -209,13 +217,21 @@ def _swap_folders(temporary: Path, old: Path, path: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file's content is on the disk."""
+    """Wait until a file's content is on the disk.
+
+    Args:
+        path: The file, written and closed.
+    """
     with path.open("r+b") as stream:
         os.fsync(stream.fileno())
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can do that."""
+    """Wait until the names in a folder are on the disk, where the system can do that.
+
+    Args:
+        path: The folder, of which files were made, renamed or removed.
+    """
     if sys.platform == "win32":
         return
     opened = os.open(path, os.O_RDONLY)

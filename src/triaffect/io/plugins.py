@@ -11,7 +11,6 @@ A module that is merely on the path is named by its dotted path instead.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import entry_points, packages_distributions, version
@@ -66,25 +65,19 @@ class Plugin:
         )  # fmt: skip
         try:
             value: Any = importlib.import_module(self.module)
-        except ModuleNotFoundError as error:
-            if error.name is not None and f"{self.module}.".startswith(f"{error.name}."):
-                raise PluginError(expected, f"no module {error.name}", install) from None
-            raise _failed_import(self, expected, error) from error
         except Exception as error:  # whatever a stranger's module does
-            raise _failed_import(self, expected, error) from error
+            name = error.name if isinstance(error, ModuleNotFoundError) else None
+            if name is not None and f"{self.module}.".startswith(f"{name}."):
+                raise PluginError(expected, f"no module {name}", install) from None
+            got = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+            remedy = f"mend {self.package or self.module}, which fails on import"
+            raise PluginError(expected, got, remedy) from error
         for name in self.path.partition(":")[2].split("."):
             if not hasattr(value, name):
                 remedy = f"check the name, or {install}"
                 raise PluginError(expected, f"a module without {name}", remedy)
             value = getattr(value, name)
         return value
-
-
-def _failed_import(plugin: Plugin, expected: str, error: Exception) -> PluginError:
-    """Say that a module is there and fails on import; whatever it raised, in one line."""
-    got = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
-    remedy = f"mend {plugin.package or plugin.module}, which fails on import"
-    return PluginError(expected, got, remedy)
 
 
 def find_plugin(group: str, name: str) -> Plugin | None:
@@ -111,11 +104,13 @@ def find_plugin(group: str, name: str) -> Plugin | None:
 
 
 def plugin_names(group: str) -> list[str]:
-    """List the names that installed packages offer in a group of entry points, sorted."""
+    """List the names that installed packages offer, sorted; none of them is imported.
+
+    Args:
+        group: Group of entry points, such as ``"triaffect.tasks"``.
+    """
     return sorted({each.name for each in entry_points(group=group)})
 
 
-@cache
-def _distributions() -> dict[str, Sequence[str]]:
-    """Installed packages by the modules that they hold."""
-    return dict(packages_distributions())
+_distributions = cache(packages_distributions)
+"""Returns the installed packages by the modules that they hold, looked for once."""

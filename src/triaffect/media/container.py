@@ -87,7 +87,14 @@ def open_container(path: Path) -> InputContainer:
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """Return the first moving picture, set to decode on one thread; a cover is none."""
+    """Return the first moving picture, set to decode on one thread; a cover is none.
+
+    Args:
+        container: The open file.
+
+    Returns:
+        The stream; None if there is none.
+    """
     for stream in container.streams.video:
         if stream.codec_context and not stream.disposition & Disposition.attached_pic:
             stream.codec_context.thread_count = 1
@@ -112,7 +119,14 @@ def needed_video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the first sound that has a decoder, set to decode on one thread."""
+    """Return the first sound that has a decoder, set to decode on one thread.
+
+    Args:
+        container: The open file.
+
+    Returns:
+        The stream; None if there is none.
+    """
     for stream in container.streams.audio:
         if stream.codec_context and stream.codec_context.sample_rate > 0:
             stream.codec_context.thread_count = 1

@@ -108,7 +108,7 @@ class FrameSource:
 
     @property
     def problem(self) -> str | None:
-        """After a loop over the frames: None, or what was lost."""
+        """What was lost in a loop over the frames; None if nothing was."""
         return self._reader.problem
 
     def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:

@@ -136,6 +136,7 @@ class SkippedPackets:
 
     Attributes:
         count: Frames whose packets were skipped so far.
+        held_stamps: Time stamps of the frames that are decoded to get to the first one shown.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream, from_s: float) -> None:
@@ -143,12 +144,7 @@ class SkippedPackets:
         self._zero, self._can_skip = start_s(container), from_s > 0
         self._can_skip &= stream.codec_context.name in _ONE_FRAME_A_PACKET
         self.count = 0
-        self._held_stamps: list[int] = []
-
-    def first_index(self, stamp: int | None) -> int:
-        """Number of the first frame that was decoded, by its time stamp."""
-        earlier = sum(held < stamp for held in self._held_stamps) if stamp is not None else 0
-        return self.count + earlier
+        self.held_stamps: list[int] = []
 
     def __iter__(self) -> Iterator[av.Packet[VideoStream]]:
         """Yield the packets.
@@ -168,23 +164,21 @@ class SkippedPackets:
                 groups[-1].append(packet)
                 while len(groups) > 2:  # noqa: PLR2004 - see above
                     self.count += sum(not each.is_discard for each in groups.pop(0))
-                self._can_skip = sum(map(len, groups)) < _MOST_HELD and self._is_before(packet)
+                stamp = packet.pts if packet.dts is None else packet.dts
+                if packet.pts is None or stamp is None or packet.time_base is None:
+                    break
+                is_before = float(stamp * packet.time_base - self._zero) < self._from_s
+                self._can_skip = sum(map(len, groups)) < _MOST_HELD and is_before
         except FFmpegError as error:
             stopped = error
         held = [packet for group in groups for packet in group]
         if self.count:
             shown = (each.pts for each in held if not each.is_discard)
-            self._held_stamps = [stamp for stamp in shown if stamp is not None]
+            self.held_stamps = [stamp for stamp in shown if stamp is not None]
         yield from held
         if stopped:
             raise stopped
         yield from self._packets
-
-    def _is_before(self, packet: av.Packet[VideoStream]) -> bool:
-        if packet.pts is None or packet.time_base is None:
-            return False
-        stamp = packet.pts if packet.dts is None else packet.dts
-        return float(stamp * packet.time_base - self._zero) < self._from_s
 
 
 class Decoder:
@@ -262,7 +256,9 @@ class Decoder:
                 continue
             for picture in pictures:
                 if is_first and skipped.count:
-                    index = skipped.first_index(picture.pts)
+                    first = picture.pts
+                    earlier = (first is not None and held < first for held in skipped.held_stamps)
+                    index = skipped.count + sum(earlier)
                 is_first = False
                 if picture.is_corrupt and from_s == -math.inf:
                     self.problem = "some frames are damaged"

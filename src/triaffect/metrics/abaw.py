@@ -165,6 +165,9 @@ def score_targets(truth: Truth, prediction: Prediction, tasks: Sequence[Task] = 
         truth: Labels by task key; a task may be absent.
         prediction: Activated predictions by task key, shape (N, K), NaN where there is none.
         tasks: What to score.
+
+    Returns:
+        The score; of a task that is not in the truth, 0 with a count of 0.
     """
     together = np.zeros(max((len(t) for t in truth.values()), default=0), np.int64)
     return score_statistics(statistics_of(truth, prediction, tasks, together, 1), tasks)

@@ -101,20 +101,15 @@ def _read(path: Path, chain: tuple[Path, ...]) -> Tree:
         raise RecipeError("extends to be a file name, remove a list of keys", "neither", where=path)
     beside = path.parent / parent
     base = _read(beside if beside.is_file() else _find(parent), (*chain, path))
-    for key in removed:
-        _remove(base, str(key), path)
+    for key in removed:  # TOML has no word for "not any more"
+        *parents, last = str(key).split(".")
+        node: Any = base
+        for each in parents:
+            node = node.get(each, {}) if isinstance(node, dict) else {}
+        if not isinstance(node, dict) or last not in node:
+            raise RecipeError("remove to name a key of the extended file", f"'{key}'", where=path)
+        del node[last]
     return _merge(base, tree)
-
-
-def _remove(tree: Tree, key: str, where: Path) -> None:
-    """Take a key of the extended file away: TOML has no word for "not any more"."""
-    *parents, last = key.split(".")
-    node: Any = tree
-    for parent in parents:
-        node = node.get(parent, {}) if isinstance(node, dict) else {}
-    if not isinstance(node, dict) or last not in node:
-        raise RecipeError("remove to name a key of the extended file", f"'{key}'", where=where)
-    del node[last]
 
 
 def _merge(base: Tree, change: Mapping[str, Any]) -> Tree:
