@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         TriaffectError,
     )
     from triaffect.metrics.abaw import Score
+    from triaffect.prediction.external_features import FeatureFiles
     from triaffect.prediction.options import Options
     from triaffect.prediction.predictor import PartialMediaWarning, Predictor
     from triaffect.prediction.python_inputs import MediaInput, ProgressCallback, TimedFrames
@@ -95,6 +96,7 @@ def predict(
     baseline: str | float | None = None,
     jobs: int = 1,
     progress: ProgressCallback | None = None,
+    features: FeatureFiles | None = None,
 ) -> pd.DataFrame:
     """Predict videos, pictures or sounds.
 
@@ -119,6 +121,8 @@ def predict(
         baseline: Also add columns relative to each face's beginning, as `subtract_baseline` does.
         jobs: Processes that share the files; with 1 all is done in this one.
         progress: Called with the number of inputs done, their total, and a message.
+        features: For a model that reads features of other programs, their files, as `triaffect
+            join` takes them: a path, or a mapping from the name that each has in the run.
 
     Returns:
         The prediction table: a row for each frame and face, and one for a frame without a face;
@@ -155,14 +159,19 @@ def predict(
         _warn_of_options("predict(media, stride_s=0.2)")
         keywords = dict(vars(options))
         keywords |= {name: keywords.pop(f"{name}_s") for name in ("start", "end")}
+    keywords |= {"jobs": jobs, "progress": progress, "features": features}
     predictor = _load("triaffect.prediction.predictor").load_cached(model, device)
-    table: pd.DataFrame = predictor.predict(media, jobs=jobs, progress=progress, **keywords)
+    table: pd.DataFrame = predictor.predict(media, **keywords)
     result: pd.DataFrame = parse.postprocess_frame(table, steps)
     return result
 
 
 def load(
-    path: str | Path | None = None, device: str = "cpu", options: Options | None = None
+    path: str | Path | None = None,
+    device: str = "cpu",
+    options: Options | None = None,
+    *,
+    features: FeatureFiles | None = None,
 ) -> Predictor:
     """Load a model to predict with, any number of times.
 
@@ -170,6 +179,7 @@ def load(
         path: A model folder or a run that has one; None for the shipped weights.
         device: "cpu" or "cuda".
         options: Deprecated; give the options by keyword to ``predict`` and ``stream``.
+        features: As for `predict`.
 
     Returns:
         A `Predictor`: ``model(media)`` is ``model.predict(media)``, and ``model.stream(media)``
@@ -190,8 +200,8 @@ def load(
     module = _load("triaffect.prediction.predictor")
     if options is not None:
         _warn_of_options("load(path).predict(media, stride_s=0.2)")
-    arguments = () if options is None else (options,)
-    predictor: Predictor = module.load(path, device, *arguments)
+    keywords: dict[str, Any] = {} if options is None else {"options": options}
+    predictor: Predictor = module.load(path, device, features=features, **keywords)
     return predictor
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.architecture.repository import ROOT
+from tests.prediction.tiny_model import write_sound
 from tests.training.recipes import SMALL
 from tests.training.stores import made_store
 from triaffect.cli.app import main
@@ -78,13 +79,14 @@ def test_the_page_runs_as_written(page, place):
     assert (place / "scores.json").is_file()
 
 
-def test_a_run_with_external_features_says_why_it_has_no_model(page, place):
-    (told,) = (text for words, text in page.items() if words.startswith("train default"))
-    assert re.search(r"model: +none, for .* external features \(clip, w2v, openface\)", told)
-    assert not (place / "RUN" / "model").exists()
+def test_a_run_with_external_features_says_which_it_needs(page, place):
+    (message,) = (text for words, text in page.items() if words.startswith("train default"))
+    assert re.search(r"model: +RUN/model", message)
+    sound = place / "sound.wav"
+    write_sound(sound, np.zeros(32_000, np.float32))
     for model in ("RUN", "RUN/model"):
-        done = triaffect("predict", "x.mp4", "-o", "x.csv", "--model", model, cwd=place)
-        assert_mistake(done, "also reads external features (clip, w2v, openface)")
+        done = triaffect("predict", sound, "-o", "x.csv", "--model", model, cwd=place)
+        assert_mistake(done, "features of other programs (clip, w2v, openface)")
 
 
 def assert_mistake(done, message):

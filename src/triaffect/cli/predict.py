@@ -77,6 +77,16 @@ def predict(
     ] = None,
     device: DeviceOption = Device.CPU,
     jobs: JobsOption = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE",
+            help="Features of another program that the model reads, in a form that join takes; "
+            "with its name in the run where the model reads several. Repeatable.",
+            show_default=False,
+            rich_help_panel=_INPUT,
+        ),
+    ] = None,
     no_sound: Annotated[
         bool,
         typer.Option("--no-sound", help="Leave out the sound of videos.", rich_help_panel=_INPUT),
@@ -218,6 +228,7 @@ def predict(
     from triaffect.io.atomic import check_output
     from triaffect.media.find import find_media
     from triaffect.prediction.batch import PredictionJob
+    from triaffect.prediction.external_features import parse_feature_files
     from triaffect.prediction.inputs import InputOptions, check_only_webcam
     from triaffect.prediction.predictor import model_folder
     from triaffect.report.annotate import Annotator
@@ -244,7 +255,15 @@ def predict(
     if report:
         check_output(report)
     inputs_as = InputOptions(images_as_video, seconds)
-    job = PredictionJob(output, model_folder(model), device, options, postprocessing, inputs_as)
+    job = PredictionJob(
+        output,
+        model_folder(model),
+        device,
+        options,
+        postprocessing,
+        inputs_as,
+        parse_feature_files(features or ()),
+    )
     predictor = job.load()
     page = PredictionPage(model=predictor.manifest, pictures=not no_thumbnails) if report else None
     annotator = annotate and Annotator(annotate, files, predictor.thresholds, images_as_video)

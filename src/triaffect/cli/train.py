@@ -70,14 +70,11 @@ def train(
     precision: PrecisionOption = None,
     device: DeviceOption = Device.CPU,
 ) -> None:
-    """Train every stage of a recipe, score it, and export the model folder.
-
-    A network that reads external features has no model folder: a video alone has none of them.
-    """
+    """Train every stage of a recipe, score it, and export the model folder."""
     from triaffect.features.store import FeatureStore
     from triaffect.training.device import TorchDevice
     from triaffect.training.distillation import find_teachers
-    from triaffect.training.export import explain_missing_model, export_run
+    from triaffect.training.export import export_run
     from triaffect.training.run_folder import find_initial_weights
     from triaffect.training.trainer import set_threads
     from triaffect.training.trainer import train as run
@@ -106,10 +103,8 @@ def train(
             device=compute_device,
             teachers=teachers,
         )
-    missing = explain_missing_model(resolved)
-    if missing is None:
-        export_run(folder, opened)
-    typer.echo(f"scores: {folder.scores}\nmodel:  {missing or folder.model}")
+    export_run(folder, opened)
+    typer.echo(f"scores: {folder.scores}\nmodel:  {folder.model}")
 
 
 def _resolve(recipe: str, changes: Sequence[str], precision: Precision | None) -> Recipe:

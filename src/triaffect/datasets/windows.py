@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from triaffect.corpora.rows import MULTI_TASK_SET
 from triaffect.datasets.batches import InputArrays, Rows, label_rows
 from triaffect.errors import StoreError
-from triaffect.features.external.format import ExternalStream
+from triaffect.features.external.format import ExternalStream, extra_inputs
+from triaffect.features.model_folder import FusionPart
 from triaffect.features.store import FeatureStore
-from triaffect.models.base import extra_inputs
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray, IntArray, Moments, RowNumbers, Split, Window
 
@@ -311,6 +311,16 @@ class Streams:
 
 
 OWN = Streams()
+
+
+def streams_of(part: FusionPart) -> Streams:
+    """Name the streams that a model's fusing network reads."""
+    face, voice = part.external_spec("face"), part.external_spec("voice")
+    return Streams(
+        face.name if face else OWN.face,
+        voice.name if voice else OWN.voice,
+        tuple(spec.name for spec in part.extra),
+    )
 
 
 class WindowSamples:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.datasets.batches import Samples
-from triaffect.datasets.windows import WindowSamples
+from triaffect.datasets.windows import WindowSamples, streams_of
 from triaffect.errors import StoreError, TriaffectError
 from triaffect.evaluation.minibatch_scores import authors_scores, pools_of_run, pools_of_sets
 from triaffect.evaluation.results import (
@@ -242,9 +242,9 @@ def evaluate_model(
     check_networks(model, store)
     fusion = Fusion(model, TASKS)
     tasks = [task.with_thresholds(model.manifest.thresholds) for task in fusion.tasks]
-    samples = WindowSamples(store, tasks, fusion.part.window)
+    samples = WindowSamples(store, tasks, fusion.part.window, streams=streams_of(fusion.part))
     rows = rows_of_split(store, samples, split, tasks)
-    predictions = {"model": (rows, fusion(*samples.arrays(rows.rows)))}
+    predictions = {"model": (rows, fusion.of_inputs(samples.inputs(rows.rows)))}
     pools = pools_of_sets(samples, split, tasks) if options.authors else {}
     return _evaluation(folder, split, predictions, pools, options)
 

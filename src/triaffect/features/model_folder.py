@@ -11,7 +11,8 @@ that fuses both, or all three::
                "voice":  {"file", "sha256", "extractor", "input", "dim",
                           "span_s", "hop_s", "causal", "blocks": [file, …]},
                "fusion": {"file", "sha256", "window": {"span_s", "hop_s", "causal"},
-                          "face_dim", "voice_dim", "complete"}},
+                          "face_dim", "voice_dim", "complete",
+                          "external": [{"slot", "spec": {"name", …}}, …]}},
      "calibration": {"thresholds": {"AU1": 0.5, …}}, "recipe": {…},
      "versions": {"triaffect": …}, "label_origins": {"VA": "rendered", …},
      "files": {"face.safetensors": sha256, …}}
@@ -33,8 +34,14 @@ file           inputs                                               outputs
                (N, 32, (Q - 32) / 2 + 1): `triaffect.features.extractors.soundnet`
 ``fusion…``    ``face`` float32 (N, W, face_dim), ``face_present``  one a task key,
                bool (N, W), ``voice`` float32 (N, voice_dim),       activated, (N, K)
-               ``voice_present`` bool (N,)
+               ``voice_present`` bool (N,); of each slot "extra"
+               ``extra.NAME`` float32 (N, dim) and
+               ``extra.NAME.present`` bool (N,)
 =============  ===================================================  ======================
+
+With ``external``, which only such models have, features of other programs take the place of the
+folder's own face or voice network, or come on top (slot "extra"); ``spec`` is what
+``external.json`` of a store says of them.
 
 Every file named in ``parts`` and ``files`` is checked against its hash before it is used.
 """
@@ -52,8 +59,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from triaffect.errors import ModelError
+from triaffect.features.external.format import ExternalSpec
 from triaffect.io.atomic import replace_folder
-from triaffect.io.records import Record, parse_record
+from triaffect.io.records import STRICT, Record, parse_record
 from triaffect.types import Window
 
 FORMAT = 1
@@ -107,6 +115,22 @@ class VoicePart:
 
 
 @dataclass(frozen=True)
+class ExternalInput:
+    """Features of another program that the fusing network reads.
+
+    Attributes:
+        slot: What they fill: the windows ("face"), the voice vector ("voice"), or a vector of
+            their own ("extra").
+        spec: What they are.
+    """
+
+    __pydantic_config__ = STRICT
+
+    slot: Literal["face", "voice", "extra"]
+    spec: ExternalSpec
+
+
+@dataclass(frozen=True)
 class FusionPart:
     """The network from face vectors over a window, and a voice vector, to every task.
 
@@ -117,6 +141,7 @@ class FusionPart:
         voice_dim: Width of the voice vector.
         sha256: Hash of the file; filled in when the folder is written.
         complete: It predicts only moments with every face of their window, and their voice.
+        external: Features of other programs that it reads.
     """
 
     file: str
@@ -125,6 +150,16 @@ class FusionPart:
     voice_dim: int
     sha256: str = ""
     complete: bool = False
+    external: tuple[ExternalInput, ...] = ()
+
+    def external_spec(self, slot: str) -> ExternalSpec | None:
+        """Say what fills "face" or "voice" in place of the folder's own network; None for that."""
+        return next((each.spec for each in self.external if each.slot == slot), None)
+
+    @property
+    def extra(self) -> tuple[ExternalSpec, ...]:
+        """Features that come on top."""
+        return tuple(each.spec for each in self.external if each.slot == "extra")
 
 
 Part = FacePart | VoicePart | FusionPart
@@ -180,6 +215,8 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
             content |= content.pop("window")
             if not part.blocks:
                 del content["blocks"]
+        if isinstance(part, FusionPart) and not part.external:
+            del content["external"]
         parts[name] = content
     return {
         "format": FORMAT,
@@ -258,6 +295,7 @@ class _FusionRecord(Record):
     face_dim: int
     voice_dim: int
     complete: bool = False
+    external: tuple[ExternalInput, ...] = ()
 
 
 class _PartsRecord(Record):
@@ -307,7 +345,8 @@ def read_manifest(content: object, where: Path) -> Manifest:
         voice = VoicePart(**parts.voice.model_dump(exclude=of_window), window=window)
     if parts.fusion:
         window = Window(**parts.fusion.window.model_dump())
-        fusion = FusionPart(**parts.fusion.model_dump(exclude={"window"}), window=window)
+        values = parts.fusion.model_dump(exclude={"window", "external"})
+        fusion = FusionPart(**values, window=window, external=parts.fusion.external)
     return Manifest(
         **record.model_dump(include={"name", "version", "licence", "recipe", "versions"}),
         **record.model_dump(include={"label_origins", "files"}),

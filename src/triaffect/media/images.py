@@ -88,6 +88,7 @@ class FrameSource:
         kind: A video.
         has_sound: False.
         duration_s: As given.
+        frame_rate: Frames per second; None if that is not clear.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class FrameSource:
     ) -> None:
         self.path, self.duration_s, self._reader = path, duration_s, reader
         self.kind, self.has_sound = SourceKind.VIDEO, False
+        self.frame_rate = reader.rate if isinstance(reader, ImageFrames) else None
 
     def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
         """Yield the frames from a time on, in order.

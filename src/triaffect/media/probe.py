@@ -107,6 +107,11 @@ class MediaFile:
         return sound_chunks(self.path, rate, self._sound_problems)
 
     @property
+    def frame_rate(self) -> float | None:
+        """Average frames per second of a video; None for anything else."""
+        return None if self.video is None else self.video.info.frame_rate
+
+    @property
     def problem(self) -> str | None:
         """After reading to the end: None, or what was wrong with a broken or cut-off file."""
         return "; ".join(filter(None, [self._problem, *self._sound_problems])) or None

@@ -200,16 +200,6 @@ def find_network(kind: str) -> type[TrainableNetwork]:
     return cast("type[TrainableNetwork]", loaded)
 
 
-def extra_inputs(stream: str) -> tuple[str, str]:
-    """Name the two inputs of a further stream: its vectors, and which of them are there.
-
-    Examples:
-        >>> extra_inputs("pose")
-        ('extra.pose', 'extra.pose.present')
-    """
-    return f"extra.{stream}", f"extra.{stream}.present"
-
-
 @dataclass(frozen=True)
 class Outputs:
     """One forward pass over N rows.

@@ -13,12 +13,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from triaffect.features.external.format import extra_inputs
 from triaffect.models.base import (
     NetworkShape,
     NetworkSpec,
     Outputs,
     Standardise,
-    extra_inputs,
 )
 from triaffect.models.discriminator import TaskDiscriminator
 from triaffect.tasks.task import Task

@@ -40,6 +40,7 @@ from triaffect.io.atomic import make_folder, write_text
 from triaffect.io.workers import Cancelled, WorkerPool
 from triaffect.media.images import FrameSource
 from triaffect.media.probe import MediaFile
+from triaffect.prediction.external_features import FeatureFiles, feature_state
 from triaffect.prediction.inputs import DEFAULT_INPUTS, InputOptions
 from triaffect.prediction.options import DEFAULT, Options
 from triaffect.prediction.predictor import PartialMediaWarning, Predictor
@@ -116,6 +117,7 @@ class PredictionJob:
         options: What to predict of a file; without sound, files of sound alone fail.
         postprocessing: How the table is postprocessed; parts that are there serve any form.
         inputs: How inputs that are no single files are read.
+        features: Files of the features of other programs that the model reads, by name.
     """
 
     output: Path
@@ -124,6 +126,7 @@ class PredictionJob:
     options: Options = DEFAULT
     postprocessing: Postprocessing = PLAIN
     inputs: InputOptions = DEFAULT_INPUTS
+    features: FeatureFiles | None = None
 
     def load(self) -> Predictor:
         """Load the model.
@@ -134,7 +137,7 @@ class PredictionJob:
         Raises:
             ModelError: The model or the device does not work.
         """
-        return Predictor(self.model, self.device, options=self.options)
+        return Predictor(self.model, self.device, options=self.options, features=self.features)
 
     @property
     def parts(self) -> Path:
@@ -145,7 +148,8 @@ class PredictionJob:
     def _identity(self) -> str:
         """What a part depends on apart from its file; the model's description has hashes of all."""
         model = file_hash(self.model / DESCRIPTION)
-        return f"{__version__} {self.device} {model} {self.options}"
+        features = feature_state(self.features)
+        return f"{__version__} {self.device} {model} {self.options}{features}"
 
     def part(self, path: Path) -> Path:
         """Return where the rows of a finished file are stored.
@@ -188,13 +192,14 @@ def predict_files(
         What became of each file, in order. A file that fails does not stop the others.
 
     Raises:
-        TableError: The output cannot be written there.
-        ModelError: The model or the device does not work.
+        TableError: The output cannot be written there, or features fit several files.
+        ModelError: The model or the device does not work, or it lacks features that it reads.
         DiskError: There is no room; what was finished is kept.
         Interrupted: Ctrl-C; what was done is kept in a partial table.
     """
     check_outputs(job.output, job.postprocessing)
     predictor = predictor or job.load()  # before any work: does it load?
+    predictor.features.check(files)
     # What an earlier command with this output has left in the folder is used and tidied up.
     several = len(files) > 1 or job.parts.exists()
     results: list[FileResult] = []

@@ -1,19 +1,22 @@
-"""The recent past of a stream: faces and their vectors by track, voice rows.
+"""The recent past of an input: faces and their vectors by track, voice rows, further streams.
 
 Each forgets what no later moment can look at, so memory does not grow with the video.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.features.external.format import extra_input, extra_presence
 from triaffect.features.timeline import ANY_TRACK, MemoryTimeline
+from triaffect.prediction.external_features import ClipStream
 from triaffect.tables.schema import Instants
-from triaffect.types import NO_FACE, BoolArray, FloatArray, Window
+from triaffect.types import NO_FACE, BoolArray, FloatArray, IntArray, Window
 from triaffect.voice.stream import VoiceRows
 
 
@@ -24,17 +27,25 @@ class FaceMemory:
         window: Which instants a moment looks at.
         extractor: Makes vectors of crops.
         dim: Width of a vector.
+        external: Features of another program that fill the windows in place of vectors.
     """
 
-    def __init__(self, window: Window, extractor: Callable[..., NDArray[Any]], dim: int) -> None:
+    def __init__(
+        self,
+        window: Window,
+        extractor: Callable[..., NDArray[Any]] | None,
+        dim: int,
+        external: MemoryTimeline | None = None,
+    ) -> None:
         self._window = window
         self._reach = window.offsets_s()[[0, -1]] + np.array([-1, 1]) * window.hop_s / 2
-        self._timeline = MemoryTimeline(dim, extractor)
+        self._is_external = external is not None
+        self._timeline = MemoryTimeline(dim, extractor) if external is None else external
 
     @property
     def look_ahead_s(self) -> float:
         """How far past a moment its window reaches; 0 for a causal window."""
-        return 0.0 if self._window.causal else float(self._reach[1])
+        return 0.0 if self._window.causal or self._is_external else float(self._reach[1])
 
     def add(self, instants: Instants, crops: NDArray[np.uint8]) -> None:
         """Add the faces of the next frames.
@@ -43,6 +54,8 @@ class FaceMemory:
             instants: N rows in order of time, M of them with a face.
             crops: RGB crops of those with a face, shape (M, 112, 112, 3), uint8.
         """
+        if self._is_external:
+            return
         has_face = instants.track != NO_FACE
         self._timeline.append(instants.track[has_face], instants.time_s[has_face], crops)
 
@@ -80,15 +93,19 @@ class VoiceMemory:
         self._is_over = False
         self._timeline = MemoryTimeline(dim + 1)  # the last column: whether a voice is active
 
-    def at(self, at_s: NDArray[np.float64]) -> tuple[FloatArray, BoolArray]:
+    def at(
+        self, at_s: NDArray[np.float64], tracks: IntArray | None = None
+    ) -> tuple[FloatArray, BoolArray]:
         """Take the voice of moments; as much of the stream is read as they need.
 
         Args:
             at_s: Times in seconds, ascending, shape (N,), N at least 1.
+            tracks: The moments' faces; they make no difference.
 
         Returns:
             Rows, zero where no voice is active, shape (N, dim), and presence, shape (N,).
         """
+        del tracks
         until_s = float(at_s[-1]) + self._window.hop_s
         while not self._is_over and self._timeline.end_s < until_s:
             rows = next(self._rows, None)
@@ -109,3 +126,52 @@ class VoiceMemory:
             before_s: Time in seconds of the earliest moment that is still to come.
         """
         self._timeline.forget(before_s - 2 * self._window.hop_s)
+
+
+@dataclass(frozen=True)
+class FusionInputs:
+    """What the fusing network takes of N moments.
+
+    Attributes:
+        face: Vectors over the window, shape (N, W, face_dim).
+        face_present: Which of them exist, shape (N, W).
+        voice: Voice vectors, shape (N, voice_dim).
+        voice_present: Which of them exist, shape (N,).
+        extra: Rows and presence of each further stream, by input of the network.
+    """
+
+    face: FloatArray
+    face_present: BoolArray
+    voice: FloatArray
+    voice_present: BoolArray
+    extra: dict[str, NDArray[Any]]
+
+
+class InputMemory:
+    """All that the fusing network reads of one input.
+
+    Args:
+        faces: Fills the windows.
+        voice: Gives the voice vector.
+        extra: Gives one more vector each, by name of the stream.
+    """
+
+    def __init__(
+        self, faces: FaceMemory, voice: VoiceMemory | ClipStream, extra: Mapping[str, ClipStream]
+    ) -> None:
+        self.faces, self._voice, self._extra = faces, voice, extra
+
+    def at(self, instants: Instants) -> FusionInputs:
+        """Take what there is of N moments at ascending times."""
+        face, face_present = self.faces.windows(instants)
+        voice, voice_present = self._voice.at(instants.time_s, instants.track)
+        extra: dict[str, NDArray[Any]] = {}
+        for name, stream in self._extra.items():
+            rows, present = stream.at(instants.time_s, instants.track)
+            extra |= {extra_input(name): rows, extra_presence(name): present}
+        return FusionInputs(face, face_present, voice, voice_present, extra)
+
+    def forget(self, before_s: float) -> None:
+        """Drop what no moment from this time on can look at."""
+        for memory in (self.faces, self._voice, *self._extra.values()):
+            memory.forget(before_s)

@@ -40,12 +40,14 @@ def collect_table(
         TriaffectError: The only input cannot be read; or more processes than one are to share
             inputs that are not files.
         MediaError: None of several inputs can be read.
+        ModelError: The model reads external features, and there are none.
     """
 
     def report(done: int, message: str) -> None:
         if progress:
             progress(done, len(items), message)
 
+    predictor.features.check([item for item in items if isinstance(item, Path)])
     if jobs > 1 and len(items) > 1:
         return _collect_parallel(predictor, items, jobs, report)
     tables, failures = [predictor.schema.empty_table()], list[TriaffectError]()
@@ -78,7 +80,13 @@ def _collect_parallel(
         raise MediaError("files, for jobs above 1", got, "leave jobs out", where="jobs")
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
         output = Path(folder, "table.parquet")
-        job = PredictionJob(output, predictor.folder, predictor.device, predictor.options)
+        job = PredictionJob(
+            output,
+            predictor.folder,
+            predictor.device,
+            predictor.options,
+            features=predictor.features.files or None,
+        )
         results = predict_files(
             paths,
             job,

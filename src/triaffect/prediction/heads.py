@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import ModelError
+from triaffect.features.external.format import extra_presence
 from triaffect.features.extractors.session import CPU, first_line, open_session
 from triaffect.features.model_folder import FusionPart, ModelFolder
 from triaffect.io.plugins import Plugin
@@ -43,6 +45,7 @@ class Fusion:
         self.part = part
         self.tasks = _tasks_of(folder, tasks)
         self._keys = [task.key for task in self.tasks]
+        self._presences = [extra_presence(spec.name) for spec in part.extra]
         self._check_fit(folder)
 
     def __call__(
@@ -51,6 +54,7 @@ class Fusion:
         face_present: BoolArray,
         voice: FloatArray,
         voice_present: BoolArray,
+        extra: Mapping[str, NDArray[Any]] | None = None,
     ) -> dict[str, NDArray[np.float32]]:
         """Predict.
 
@@ -59,6 +63,8 @@ class Fusion:
             face_present: Which of them exist, shape (N, W).
             voice: Voice vectors, shape (N, voice_dim).
             voice_present: Which of them exist, shape (N,).
+            extra: Of each further stream that the network reads ``extra.NAME`` (N, D) and
+                ``extra.NAME.present`` (N,).
 
         Returns:
             Activated predictions by task key, shape (N, K); NaN for a row with neither, or that
@@ -67,26 +73,36 @@ class Fusion:
         Raises:
             ModelError: The network does not take the rows, or gives another width.
         """
+        own: tuple[NDArray[Any], ...] = (face, face_present, voice, voice_present)
+        inputs = dict(zip(_INPUTS, own, strict=True)) | dict(extra or {})
         present = face_present.any(axis=1) | voice_present
+        for name in self._presences:
+            present = present | inputs[name].astype(np.bool_)
         if self.part.complete:
             present = face_present.all(axis=1) & voice_present
         every = {
             task.key: np.full((len(present), task.width), np.nan, np.float32) for task in self.tasks
         }
         if present.any():
-            arrays = (face[present], face_present[present], voice[present], voice_present[present])
-            for task, values in zip(self.tasks, self._run(arrays), strict=True):
+            rows = {name: values[present] for name, values in inputs.items()}
+            for task, values in zip(self.tasks, self._run(rows), strict=True):
                 if values.shape != (present.sum(), task.width):
                     got = f"shape {values.shape}"
                     raise ModelError(f"{task.width} outputs {task.key}", got, where=self._path)
                 every[task.key][present] = values
         return every
 
-    def _run(self, arrays: tuple[NDArray[np.generic], ...]) -> list[NDArray[np.float32]]:
+    def of_inputs(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """Predict from every input by its name, as ``WindowSamples.inputs`` gives them."""
+        extra = {name: values for name, values in inputs.items() if name not in _INPUTS}
+        face, face_present, voice, voice_present = (inputs[name] for name in _INPUTS)
+        return self(face, face_present, voice, voice_present, extra)
+
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         try:
-            return list(self._session.run(self._keys, dict(zip(_INPUTS, arrays, strict=True))))
+            return list(self._session.run(self._keys, inputs))
         except Exception as error:  # onnxruntime's own exceptions share no other base
-            shapes = ", ".join(f"{name} {a.shape}" for name, a in zip(_INPUTS, arrays, strict=True))
+            shapes = ", ".join(f"{name} {values.shape}" for name, values in inputs.items())
             expected = f"a network that takes {shapes}"
             raise ModelError(expected, first_line(error), where=self._path) from error
 
@@ -96,13 +112,18 @@ class Fusion:
         available = [("face", face.dim if face else 0), ("voice", voice.dim if voice else 0)]
         taken = [("face", self.part.face_dim), ("voice", self.part.voice_dim)]
         for (name, has), (_, wants) in zip(available, taken, strict=True):
-            if has != wants:
+            spec = self.part.external_spec(name)
+            if spec is not None and spec.dim != wants:
+                expected, got = f"{name} vectors of {wants}", f"'{spec.name}' of {spec.dim}"
+                raise ModelError(expected, got, where=folder.path)
+            if spec is None and has != wants:
                 expected = f"{name} vectors of {wants}"
                 raise ModelError(expected, f"a {name} network that gives {has}", where=folder.path)
 
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = {node.name for node in self._session.get_outputs()}
-        for name, offered in [(n, inputs) for n in _INPUTS] + [(k, outputs) for k in self._keys]:
+        names = [*_INPUTS, *self._presences]
+        for name, offered in [(n, inputs) for n in names] + [(k, outputs) for k in self._keys]:
             if name not in offered:
                 got = ", ".join(sorted(offered))
                 raise ModelError(f"a network with '{name}'", got, where=self._path)

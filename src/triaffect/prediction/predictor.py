@@ -15,7 +15,7 @@ all this is in `triaffect.prediction.options`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from copy import copy, deepcopy
 from dataclasses import replace
@@ -42,7 +42,8 @@ from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_f
 from triaffect.media.images import ArrayFrames, FrameSource
 from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import Frame
-from triaffect.prediction.buffers import FaceMemory, VoiceMemory
+from triaffect.prediction.buffers import FaceMemory, FusionInputs, InputMemory, VoiceMemory
+from triaffect.prediction.external_features import ClipStream, ExternalFeatures, FeatureFiles
 from triaffect.prediction.heads import Fusion
 from triaffect.prediction.inputs import DEFAULT_INPUTS
 from triaffect.prediction.options import DEFAULT, OptionKeywords, Options
@@ -58,7 +59,7 @@ from triaffect.tables.metadata import describe_model
 from triaffect.tables.schema import Instants, build_table, table_schema, to_pandas
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray, FloatArray, SourceKind, Window
+from triaffect.types import BoolArray, SourceKind, Window
 from triaffect.version import __version__
 from triaffect.voice.stream import VoiceRows, VoiceStream
 
@@ -67,6 +68,8 @@ _LEAD_S = 2.0
 searched in the whole frame as often as if it were read from its beginning."""
 
 _SLACK = 1e-6
+
+_SOUND_ROWS = 1024
 
 FRAMES_AT_ONCE = 32
 """Frames that go on together: their faces fill a batch of the face network. No prediction depends
@@ -87,9 +90,12 @@ class Predictor:
         device: Where the networks run, "cpu" or "cuda". Faces are found on the CPU.
         tasks: The tasks that a model may predict.
         options: Options of its predictions, where a call names no others.
+        features: Files of the features of other programs that the model reads, by name; see
+            `triaffect.features.external`.
 
     Attributes:
         tasks: The tasks that this model predicts.
+        features: The files of external features.
         schema: Arrow schema of the tables.
         manifest: What the model folder says of itself.
         thresholds: Action units count as present from these probabilities on, by column.
@@ -109,10 +115,14 @@ class Predictor:
         device: str = CPU,
         tasks: Sequence[Task] = TASKS,
         options: Options = DEFAULT,
+        features: FeatureFiles | None = None,
     ) -> None:
         model = load_model_folder(Path(folder))
         self._fusion = Fusion(model, tasks, device)
-        self._face, self._voice = OnnxFace(model, device), OnnxVoice(model, device)
+        part = self._fusion.part
+        self._face = None if part.external_spec("face") else OnnxFace(model, device)
+        self._voice = None if part.external_spec("voice") else OnnxVoice(model, device)
+        self.features = ExternalFeatures(part, features, model.path)
         self._detector, self.folder, self.device = CenterFace(), model.path, device
         self.tasks = self._fusion.tasks
         self.schema = table_schema(self.tasks)
@@ -126,7 +136,7 @@ class Predictor:
         self._set_options(options)
 
     def _set_options(self, options: Options) -> None:
-        if not options.sound and self._fusion.part.complete:
+        if not options.sound and self._fusion.part.complete and self._voice is not None:
             expected = "a model that can judge a face alone"
             remedy = "do not leave the sound out"
             got = "one that needs a voice as well"
@@ -150,6 +160,16 @@ class Predictor:
         """
         other = copy(self)
         other._set_options(options)
+        return other
+
+    def with_features(self, features: FeatureFiles | None) -> Predictor:
+        """Return a predictor with the same networks and other files of external features.
+
+        Raises:
+            ModelError: The model reads no features of that name.
+        """
+        other = copy(self)
+        other.features = ExternalFeatures(self._fusion.part, features, self.folder)
         return other
 
     def __call__(
@@ -177,6 +197,7 @@ class Predictor:
         *,
         jobs: int = 1,
         progress: ProgressCallback | None = None,
+        features: FeatureFiles | None = None,
         **options: Unpack[OptionKeywords],
     ) -> pd.DataFrame:
         """Predict videos, pictures or sounds.
@@ -185,6 +206,7 @@ class Predictor:
             media: One input or many, as `triaffect.predict` takes them.
             jobs: Processes that share the files; with 1 all is done in this one.
             progress: Called with the number of inputs done, their total, and a message.
+            features: As `triaffect.predict` takes them, in place of the predictor's own.
             options: ``stride_s``, ``max_faces``, ``min_face_px``, ``detection_interval_s``,
                 ``sound``, ``start``, ``end``; those of the predictor hold for the others.
 
@@ -199,6 +221,8 @@ class Predictor:
         from triaffect.prediction.collect import collect_table  # noqa: PLC0415 - it imports this
 
         predictor = self._with_keywords(options)
+        if features is not None:
+            predictor = predictor.with_features(features)
         table = to_pandas(collect_table(predictor, list_items(media), jobs, progress))
         table.attrs.update(deepcopy(self.metadata))
         return table
@@ -267,7 +291,7 @@ class Predictor:
             yield from self.predict_source(FrameSource(footage, item.name))
         elif isinstance(item, ByteInput):
             with item.saved() as path:
-                for table in self.tables(path):
+                for table in self.predict_source(probe(path), item.name):
                     name = pa.array([item.name] * len(table), pa.string())
                     yield table.set_column(table.schema.get_field_index("clip"), "clip", name)
         else:
@@ -288,11 +312,14 @@ class Predictor:
         """
         yield from self.predict_source(probe(path))
 
-    def predict_source(self, source: MediaFile | FrameSource) -> Generator[pa.Table]:
+    def predict_source(
+        self, source: MediaFile | FrameSource, clip: str | Path | None = None
+    ) -> Generator[pa.Table]:
         """Predict an open source, as Arrow tables, in memory that does not grow with its length.
 
         Args:
             source: A file, a folder of pictures, a webcam, or frames in memory.
+            clip: By what name its external features are looked for; None for its path.
 
         Yields:
             Successive parts of the table, of the predictor's schema; of a source that is broken
@@ -301,19 +328,21 @@ class Predictor:
         Raises:
             MediaError: It cannot be read, or no row lies between the start and the end, or it
                 is a sound and sound is left out, or a shorter one than the model's window.
+            ModelError: The model reads external features, and there are none.
+            TableError: They lack the source, or are not what the model reads.
         """
         count = 0
+        streams = self.features.read(source, source.path if clip is None else clip)
         if source.kind is SourceKind.SOUND:
-            parts = self._from_sound(source)
+            parts = self._from_sound(source, streams)
         else:
-            has_sound = source.has_sound and self.options.sound
-            rows = self._voice_rows(source) if has_sound else ()
-            voice = VoiceMemory(rows, self._voice_window, self._fusion.part.voice_dim)
-            frames = source.frames(self._read_from_s)
+            has_sound = source.has_sound and self.options.sound and self._voice is not None
+            memory = self._memory(streams, self._voice_rows(source) if has_sound else ())
+            frames: Iterable[Frame] = source.frames(self._read_from_s)
             if self.options.end_s is not None:
-                needed_s = self.options.end_s + self._face_memory().look_ahead_s
+                needed_s = self.options.end_s + memory.faces.look_ahead_s
                 frames = takewhile(lambda frame: frame.time_s <= needed_s, frames)
-            parts = self._from_frames(source.path, frames, voice)
+            parts = self._from_frames(source.path, frames, memory)
         with closing(parts) as tables:
             for table in tables:
                 count += len(table)
@@ -329,55 +358,67 @@ class Predictor:
     @property
     def _read_from_s(self) -> float:
         """Time from which on a file is read, so that rows are as if it were read from time 0."""
-        start_s, window = self.options.start_s or 0.0, self._voice_window
-        lead_s = max(self._fusion.part.window.span_s, window.span_s) + 2 * window.hop_s
+        start_s, part = self.options.start_s or 0.0, self._fusion.part
+        window = part.window if self._voice is None else self._voice_window
+        lead_s = max(part.window.span_s, window.span_s) + 2 * window.hop_s
         return max(0.0, start_s - max(_LEAD_S, lead_s))
 
     def _from_frames(
-        self, path: str | Path, frames: Iterable[Frame], voice: VoiceMemory
+        self, path: str | Path, frames: Iterable[Frame], memory: InputMemory
     ) -> Generator[pa.Table]:
-        faces, stride = self._face_memory(), RowStride(self.options.stride_s)
+        stride = RowStride(self.options.stride_s)
         waiting = Instants.faceless(np.empty(0, np.int64), np.empty(0))
         with closing(self._faces.follow_prefetched(frames)) as stream:
             while group := list(islice(stream, FRAMES_AT_ONCE)):
                 instants = Instants.concat([_instants_of(frame) for frame in group])
-                faces.add(instants, np.concatenate([frame.crops for frame in group]))
+                memory.faces.add(instants, np.concatenate([frame.crops for frame in group]))
                 time_s, now_s = instants.time_s, float(instants.time_s[-1])
                 selected = stride.select(time_s) & self.options.select_rows(time_s)
                 waiting = Instants.concat([waiting, instants[selected]])
-                complete_s = now_s - faces.look_ahead_s
+                complete_s = now_s - memory.faces.look_ahead_s
                 count = int(np.searchsorted(waiting.time_s, complete_s, side="right"))
                 if count:
                     complete = waiting[:count]
-                    yield self._fuse(path, complete, faces, *voice.at(complete.time_s))
+                    yield self._fuse(path, complete, memory.at(complete))
                 waiting = waiting[count:]
-                oldest_s = float(waiting.time_s[0]) if len(waiting) else now_s
-                faces.forget(oldest_s)
-                voice.forget(oldest_s)
+                memory.forget(float(waiting.time_s[0]) if len(waiting) else now_s)
         if len(waiting):
-            yield self._fuse(path, waiting, faces, *voice.at(waiting.time_s))
+            yield self._fuse(path, waiting, memory.at(waiting))
 
-    def _face_memory(self) -> FaceMemory:
-        return FaceMemory(self._fusion.part.window, self._face, self._fusion.part.face_dim)
+    def _memory(
+        self, streams: Mapping[str, ClipStream], voice_rows: Iterable[VoiceRows] = ()
+    ) -> InputMemory:
+        """What is read of one input, by the model's own networks or from external features."""
+        part = self._fusion.part
+        face, voice = part.external_spec("face"), part.external_spec("voice")
+        external_face = streams[face.name].timeline if face else None
+        faces = FaceMemory(part.window, self._face, part.face_dim, external_face)
+        voices = (
+            VoiceMemory(voice_rows, self._voice_window, part.voice_dim)
+            if voice is None
+            else streams[voice.name]
+        )
+        return InputMemory(faces, voices, {spec.name: streams[spec.name] for spec in part.extra})
 
-    def _fuse(
-        self,
-        path: str | Path,
-        instants: Instants,
-        faces: FaceMemory,
-        voice: FloatArray,
-        active: BoolArray,
-    ) -> pa.Table:
-        predictions = self._fusion(*faces.windows(instants), voice, active)
+    def _fuse(self, path: str | Path, instants: Instants, inputs: FusionInputs) -> pa.Table:
+        active = inputs.voice_present
+        predictions = self._fusion(
+            inputs.face, inputs.face_present, inputs.voice, active, inputs.extra
+        )
         return build_table(str(path), instants, predictions, active, self.tasks)
 
-    def _from_sound(self, source: MediaFile | FrameSource) -> Generator[pa.Table]:
-        path = source.path
+    def _from_sound(
+        self, source: MediaFile | FrameSource, streams: Mapping[str, ClipStream]
+    ) -> Generator[pa.Table]:
+        path, voice_spec = source.path, self._fusion.part.external_spec("voice")
+        if voice_spec is not None:
+            yield from self._from_external_voice(path, streams, streams[voice_spec.name])
+            return
         if not self.options.sound:
             expected = "a video or picture, as sound is left out"
             raise MediaError(expected, "a file of sound alone", where=path)
         window, stride = self._voice_window, RowStride(self.options.stride_s)
-        faces, count = self._face_memory(), 0
+        memory, count = self._memory(streams), 0
         for rows in self._voice_rows(source):
             count += len(rows.times_s)
             time_s, end_s = rows.times_s, self.options.end_s
@@ -386,21 +427,37 @@ class Predictor:
                 frame = np.round(selected.times_s / window.hop_s).astype(np.int64)
                 instants, active = Instants.faceless(frame, selected.times_s), selected.active
                 voice = np.where(active[:, None], selected.values, 0).astype(np.float32)
-                yield self._fuse(path, instants, faces, voice, active)
+                inputs = replace(memory.at(instants), voice=voice, voice_present=active)
+                yield self._fuse(path, instants, inputs)
             if end_s is not None and len(time_s) and time_s[-1] >= end_s:
                 break
         if not count:
             expected = f"a sound of at least {window.span_s:g} s for this model"
             raise MediaError(expected, "a shorter one", where=path)
 
+    def _from_external_voice(
+        self, path: str | Path, streams: Mapping[str, ClipStream], voice: ClipStream
+    ) -> Generator[pa.Table]:
+        """A row at each of the voice's: there are neither frames nor a hop of its own network."""
+        time_s = voice.times_s
+        selected = RowStride(self.options.stride_s).select(time_s)
+        number = np.flatnonzero(selected & self.options.select_rows(time_s))
+        memory = self._memory(streams)
+        for first in range(0, len(number), _SOUND_ROWS):
+            some = number[first : first + _SOUND_ROWS]
+            instants = Instants.faceless(some, time_s[some])
+            yield self._fuse(path, instants, memory.at(instants))
+
     @property
     def _voice_window(self) -> Window:
+        assert self._voice is not None  # noqa: S101 - or nobody asks for it
         window = self._voice.spec.window
         assert window is not None  # noqa: S101 - every voice extractor has one
         return window
 
     def _voice_rows(self, source: MediaFile | FrameSource) -> Iterable[VoiceRows]:
         """Rows of a sound; what lies long before the start is passed over, in whole seconds."""
+        assert self._voice is not None  # noqa: S101 - or nobody asks for it
         hop_s, skipped = self._voice_window.hop_s, int(self._read_from_s)
         while abs(skipped / hop_s - round(skipped / hop_s)) > _SLACK:  # rows lie at its multiples
             skipped -= 1
@@ -466,8 +523,8 @@ def model_folder(path: str | Path | None) -> Path:
         The model folder; that it is complete is checked when it is loaded.
 
     Raises:
-        ModelError: None was given, and the package came without; or it is of a run whose
-            network reads external features.
+        ModelError: None was given, and the package came without; or it is of a run of 0.1.0
+            whose network reads external features.
     """
     if path is None and not SHIPPED.is_dir():
         expected, remedy = "the weights that come with the package", "give a model folder"
@@ -475,18 +532,21 @@ def model_folder(path: str | Path | None) -> Path:
     folder = SHIPPED if path is None else Path(path)
     if (folder / "model" / DESCRIPTION).is_file():
         folder = folder / "model"
-    if streams := streams_of_run(folder):
+    if not (folder / DESCRIPTION).is_file() and (streams := streams_of_run(folder)):
         raise ModelError(
-            "a model that needs a video alone",
-            f"a run whose network also reads external features ({', '.join(streams)})",
-            "score it on a store that has them: triaffect evaluate RUN --store STORE",
+            "a run with a model folder",
+            f"one of version 0.1.0 that reads external features ({', '.join(streams)})",
+            "the same triaffect train with --resume writes it",
             where=folder,
         )
     return folder
 
 
 def load(
-    path: str | Path | None = None, device: str = CPU, options: Options = DEFAULT
+    path: str | Path | None = None,
+    device: str = CPU,
+    options: Options = DEFAULT,
+    features: FeatureFiles | None = None,
 ) -> Predictor:
     """Load a model.
 
@@ -495,6 +555,7 @@ def load(
             package.
         device: "cpu" or "cuda".
         options: Options of its predictions, where a call names no others.
+        features: Files of the features of other programs that the model reads, by name.
 
     Returns:
         The predictor; call it with a path.
@@ -503,7 +564,7 @@ def load(
         ModelError: It is missing, damaged or incomplete, the device is not there, or it cannot
             do without sound.
     """
-    return Predictor(model_folder(path), device, options=options)
+    return Predictor(model_folder(path), device, options=options, features=features)
 
 
 def load_cached(path: str | Path | None = None, device: str = CPU) -> Predictor:

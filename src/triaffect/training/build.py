@@ -187,12 +187,22 @@ def build_net(
         return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
     shape = NetworkShape(
         tasks,
-        _vector_length(store, data.face, FACE, kind),
-        _vector_length(store, data.voice, VOICE, kind),
+        *vector_lengths(recipe, store),
         len(stage.adversary.classes) if stage.adversary else 0,
         _external_scales(data, store),
     )
     return network.build(recipe.net, shape)
+
+
+def vector_lengths(recipe: Recipe, store: FeatureStore) -> tuple[int, int]:
+    """Return the lengths of the face and the voice vectors that a recipe's network reads.
+
+    Raises:
+        StoreError: The store lacks one.
+    """
+    data, kind = recipe.data, recipe.net.kind
+    face_dim = _vector_length(store, data.face, FACE, kind)
+    return face_dim, _vector_length(store, data.voice, VOICE, kind)
 
 
 def _vector_length(store: FeatureStore, stream: str, own: str, kind: str) -> int:

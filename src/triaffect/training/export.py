@@ -7,6 +7,7 @@ one part in 2,048.
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import warnings
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -26,7 +27,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from triaffect.errors import RunError
+from triaffect.features.external.format import extra_input, extra_presence
 from triaffect.features.model_folder import (
+    ExternalInput,
     FacePart,
     FusionPart,
     Manifest,
@@ -37,10 +40,10 @@ from triaffect.features.model_folder import (
 from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.metrics.thresholds import read_thresholds
 from triaffect.models.base import find_network
-from triaffect.recipes.config import Recipe
+from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe
 from triaffect.tasks.registry import resolve_tasks, task_plugins
 from triaffect.tasks.task import Task
-from triaffect.training.build import build_net
+from triaffect.training.build import build_net, vector_lengths
 from triaffect.training.run_folder import (
     RunFolder,
     exclusive_lock,
@@ -117,58 +120,47 @@ class FeatureEncoder(nn.Module):
 class _Fusion(nn.Module):
     """A multi-task network with plain tensors in and activated values out."""
 
-    def __init__(self, net: nn.Module, tasks: Sequence[Task]) -> None:
+    def __init__(self, net: nn.Module, tasks: Sequence[Task], extra: Sequence[str] = ()) -> None:
         super().__init__()
-        self.net, self.tasks = net, tasks
+        self.net, self.tasks, self.extra = net, tasks, extra
 
     def forward(
-        self, face: Tensor, face_present: Tensor, voice: Tensor, voice_present: Tensor
+        self,
+        face: Tensor,
+        face_present: Tensor,
+        voice: Tensor,
+        voice_present: Tensor,
+        *extra: Tensor,
     ) -> tuple[Tensor, ...]:
         inputs = {
             "face": face,
             "face_present": face_present,
             "voice": voice,
             "voice_present": voice_present,
+            **dict(zip(self.extra, extra, strict=True)),
         }
         raw = self.net(inputs).raw
         return tuple(task.activate(raw[task.key]) for task in self.tasks)
-
-
-def explain_missing_model(recipe: Recipe) -> str | None:
-    """Explain why a recipe's network makes no model folder.
-
-    Args:
-        recipe: The recipe.
-
-    Returns:
-        The reason in words; None if it makes one.
-    """
-    if not recipe.data.external:
-        return None
-    streams = ", ".join(recipe.data.external)
-    return f"none, for the network reads external features ({streams}) that no video has by itself"
 
 
 def export_run(folder: RunFolder, store: FeatureStore) -> None:
     """Write the model folder of a run's last stage, from its best weights.
 
     A face or voice network makes a folder with that part alone. A network over windows makes
-    a whole one: the face and voice networks that the store was made with go along.
+    a whole one: the face and voice networks that the store was made with go along, or what the
+    external features are that it reads in their place.
 
     Args:
         folder: A finished run.
         store: What it learnt from.
 
     Raises:
-        RunError: The run has not finished its last stage, its network reads external
-            features, or another process writes to the folder.
+        RunError: The run has not finished its last stage, or another process writes to the
+            folder.
         DiskError: The folder cannot be written to.
     """
     description = read_description(folder.root)
     recipe = description.recipe
-    missing = explain_missing_model(recipe)
-    if missing is not None:
-        raise RunError("a run that makes a model folder", missing, where=folder.root)
     tasks = resolve_tasks(recipe.tasks)
     stage = list(recipe.stages)[-1]
     if not folder.weights(stage, "last").is_file():
@@ -244,9 +236,11 @@ def _with_fusion(
     manifest: Manifest, recipe: Recipe, net: nn.Module, store: FeatureStore, tasks: Sequence[Task]
 ) -> tuple[Manifest, dict[str, bytes | Path]]:
     files: dict[str, bytes | Path] = {}
+    external = _external_inputs(recipe.data, store)
+    replaced = {each.slot for each in external}
     for part in ("face", "voice"):
         source = store.path / EXTRACTORS / part
-        if source.is_dir():
+        if source.is_dir() and part not in replaced:
             extractor = load_model_folder(source)
             if part == "face":
                 manifest = replace(manifest, face=extractor.manifest.face)
@@ -257,18 +251,34 @@ def _with_fusion(
             if f"{part}.safetensors" in extractor.manifest.files:
                 files[f"{part}.safetensors"] = extractor.file(f"{part}.safetensors")
     window = recipe.data.window.in_seconds()
-    assert store.face_spec is not None and store.voice_spec is not None  # noqa: S101, PT018
-    dims = store.face_spec.dim, store.voice_spec.dim
+    dims = face_dim, voice_dim = vector_lengths(recipe, store)
     example = {
-        "face": torch.zeros((2, len(window.offsets_s()), dims[0])),
+        "face": torch.zeros((2, len(window.offsets_s()), face_dim)),
         "face_present": torch.ones((2, len(window.offsets_s())), dtype=torch.bool),
-        "voice": torch.zeros((2, dims[1])),
+        "voice": torch.zeros((2, voice_dim)),
         "voice_present": torch.ones(2, dtype=torch.bool),
     }
-    files["fusion.onnx"] = to_onnx(_Fusion(net, tasks), example, [task.key for task in tasks])
+    fusion = FusionPart(
+        "fusion.onnx", window, *dims, complete=recipe.data.window.complete, external=external
+    )
+    extra: dict[str, Tensor] = {}
+    for spec in fusion.extra:
+        extra[extra_input(spec.name)] = torch.zeros((2, spec.dim))
+        extra[extra_presence(spec.name)] = torch.ones(2, dtype=torch.bool)
+    wrapped = _Fusion(net, tasks, tuple(extra))
+    files["fusion.onnx"] = to_onnx(wrapped, example | extra, [task.key for task in tasks])
     files["fusion.safetensors"] = _half_weights(net)
-    fusion = FusionPart("fusion.onnx", window, *dims, complete=recipe.data.window.complete)
     return replace(manifest, fusion=fusion), files
+
+
+def _external_inputs(data: DataSpec, store: FeatureStore) -> tuple[ExternalInput, ...]:
+    """List the external features that a recipe's network reads, as the store has them."""
+    own = {name: store.external(name).spec for name in data.external}
+    slots: list[tuple[Literal["face", "voice", "extra"], str]] = []
+    slots += [("face", data.face)] if data.face != FACE else []
+    slots += [("voice", data.voice)] if data.voice != VOICE else []
+    slots += [("extra", name) for name in data.extra]
+    return tuple(ExternalInput(slot, own[name]) for slot, name in slots)
 
 
 def to_onnx(
@@ -297,16 +307,17 @@ def to_onnx(
     net.eval()
     free = {0: torch.export.Dim("rows")}
     length = {1: torch.export.Dim("length", min=MIN_LENGTH)} if free_length else {}
+    shapes = [
+        free | {value.ndim - axis: dim for axis, dim in length.items()}
+        for value in example.values()
+    ]
     with quiet_exporter():
         program: Any = torch.onnx.export(
             net,
             tuple(example.values()),
             input_names=list(example),
             output_names=list(outputs),
-            dynamic_shapes=tuple(
-                free | {value.ndim - axis: dim for axis, dim in length.items()}
-                for value in example.values()
-            ),
+            dynamic_shapes=_nest_variadic(net, shapes),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -316,6 +327,17 @@ def to_onnx(
     onnx.save(halve(model) if half else model, buffer)
     _check(net, example, buffer.getvalue(), HALF_TOLERANCE if half else TOLERANCE)
     return buffer.getvalue()
+
+
+def _nest_variadic(net: nn.Module, shapes: list[dict[int, Any]]) -> tuple[Any, ...]:
+    """Put the shapes of what a network takes by ``*arguments`` into a tuple of their own."""
+    named = [
+        parameter
+        for parameter in inspect.signature(net.forward).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_POSITIONAL
+    ]
+    rest = tuple(shapes[len(named) :])
+    return (*shapes[: len(named)], rest) if rest else tuple(shapes)
 
 
 def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

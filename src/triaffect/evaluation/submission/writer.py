@@ -169,7 +169,7 @@ def open_predictor(root: Path, store: FeatureStore, stage: str | None = None) ->
         _data_spec_of(model),
         store,
         [task.with_thresholds(model.manifest.thresholds) for task in fusion.tasks],
-        lambda samples, rows: fusion(*samples.arrays(rows)),
+        lambda samples, rows: fusion.of_inputs(samples.inputs(rows)),
         root,
     )
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,9 @@ SOURCE_COLUMNS = ("source", "clip")
 _OPENFACE = frozenset({"frame", "face_id", "timestamp", "confidence", "success"})
 _KEYS = frozenset({*SOURCE_COLUMNS, *_OPENFACE, "time_s", "person", "split"})
 """Columns that a pattern never matches, and that are no values unless asked for by name."""
+Spellings = Callable[[str], list[str]]
+"""Lists the ways to name a source, the most exact first."""
+
 _CHUNK = 8192
 """Rows of a table read at once: tens of megabytes for a thousand columns."""
 _MATRIX = 2
@@ -286,7 +289,23 @@ class Matches:
         return source in self.files or source in self.mistakes
 
 
-def match_names(names: Sequence[str], sources: Sequence[str]) -> Matches:
+def source_spellings(source: str) -> list[str]:
+    """List the ways to name a source of a store, the exact ones first."""
+    inner = source.partition("/")[2] or source
+    exact = [source, inner, PurePosixPath(source).name]
+    return [*exact, *(str(PurePosixPath(name).with_suffix("")) for name in exact)]
+
+
+def path_spellings(path: str) -> list[str]:
+    """List the ways to name a media file: the last one or more parts of its path."""
+    parts = [part for part in PurePosixPath(path).parts if part != "/"] or [path]
+    exact = ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+    return [way for name in exact for way in (name, str(PurePosixPath(name).with_suffix("")))]
+
+
+def match_names(
+    names: Sequence[str], sources: Sequence[str], spell: Spellings = source_spellings
+) -> Matches:
     """Find the source of each name.
 
     A name that fits several sources, and names that fit the same source, are mistakes; the
@@ -295,6 +314,7 @@ def match_names(names: Sequence[str], sources: Sequence[str]) -> Matches:
     Args:
         names: Names without the suffix of the file.
         sources: Ids.
+        spell: Lists the ways to name a source, the most exact first.
 
     Returns:
         The matches; see the module for the ways to write an id.
@@ -305,10 +325,7 @@ def match_names(names: Sequence[str], sources: Sequence[str]) -> Matches:
     """
     meant: list[dict[str, list[str]]] = []
     for source in sources:
-        inner = source.partition("/")[2] or source
-        spellings = [source, inner, PurePosixPath(source).name]  # the exact ones first
-        spellings += [str(PurePosixPath(name).with_suffix("")) for name in spellings]
-        for rank, spelling in enumerate(spellings):
+        for rank, spelling in enumerate(spell(source)):
             meant += [{} for _ in range(rank + 1 - len(meant))]
             meant[rank].setdefault(spelling, []).append(source)
     matches = Matches()

@@ -198,6 +198,16 @@ class ExternalStream:
         return Scale(values.mean(0).astype(np.float32), np.where(constant, 1, std).astype("f4"))
 
 
+def extra_inputs(stream: str) -> tuple[str, str]:
+    """Name the two inputs of a further stream: its vectors, and which of them are there.
+
+    Examples:
+        >>> extra_inputs("pose")
+        ('extra.pose', 'extra.pose.present')
+    """
+    return f"extra.{stream}", f"extra.{stream}.present"
+
+
 def check_name(name: str) -> str:
     """Check that a stream may have a name, and return it.
 

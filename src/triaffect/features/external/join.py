@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
+from functools import cache, partial
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +22,14 @@ from triaffect.features.external.files import (
     SOURCE_COLUMNS,
     SUFFIXES,
     RawRows,
+    Spellings,
     chunks,
     files_in,
     match_names,
+    path_spellings,
     read_rows,
     rows_of,
+    source_spellings,
 )
 from triaffect.features.external.format import DTYPES, ExternalSpec
 from triaffect.features.external.writer import ExternalRows, ExternalWriter, FileRef
@@ -70,6 +73,7 @@ class _Part:
     """What there is for one source, read when it is its turn."""
 
     source: str
+    path: Path
     file: Callable[[], FileRef]
     read: Callable[[], RawRows]
 
@@ -135,7 +139,7 @@ def join(
     if not by_id:
         raise StoreError("a store with sources", "an empty one", where=store.path)
     list_parts = _in_folder if features.is_dir() else _in_table
-    count, parts = list_parts(features, spec, list(by_id), report)
+    count, parts = list_parts(features, spec, list(by_id), report, source_spellings)
     with ExternalWriter(store.path, spec, replace_all) as writer:
         for done, part in enumerate(parts, 1):
             try:
@@ -166,7 +170,8 @@ def _join_one(
     if done and (done.bytes, done.sha256) == (file.bytes, file.sha256):
         report.there += 1
         return
-    rows = timed_rows(part.read(), writer.requested, store, entry, file.path)
+    times = partial(frame_times, store, entry)
+    rows = timed_rows(part.read(), writer.requested, times, file.path)
     if done is None:
         writer.add(part.source, rows, file)
         report.added, report.rows = report.added + 1, report.rows + len(rows.values)
@@ -181,7 +186,7 @@ def _join_one(
 
 
 def _in_folder(
-    folder: Path, spec: ExternalSpec, sources: list[str], report: JoinReport
+    folder: Path, spec: ExternalSpec, sources: list[str], report: JoinReport, spell: Spellings
 ) -> tuple[int, Iterator[_Part]]:
     """Count the sources that have a file, and list these."""
     files, report.mistakes = files_in(folder)
@@ -192,7 +197,7 @@ def _in_folder(
         if len(names) > 1:
             report.mistakes[stem] = "several files: " + ", ".join(names)
     single = {stem: names[0] for stem, names in stems.items() if len(names) == 1}
-    matches = match_names(list(single), sources)
+    matches = match_names(list(single), sources, spell)
     report.mistakes |= matches.mistakes
     report.unused = [single[stem] for stem in matches.unused]
     report.without = [source for source in sources if not matches.knows(source)]
@@ -200,6 +205,7 @@ def _in_folder(
     parts = (
         _Part(
             source,
+            paths[source],
             partial(FileRef.of, paths[source]),
             partial(read_rows, paths[source], spec.wanted),
         )
@@ -210,28 +216,86 @@ def _in_folder(
 
 
 def _in_table(
-    path: Path, spec: ExternalSpec, sources: list[str], report: JoinReport
+    path: Path, spec: ExternalSpec, sources: list[str], report: JoinReport, spell: Spellings
 ) -> tuple[int, Iterator[_Part]]:
     """Count the sources that a table has rows of; yield each when its rows are all read."""
     if path.suffix.lower() not in SUFFIXES[1:] or not path.is_file():
         expected = "a folder with a file a source, or a .parquet or .csv table of many sources"
         raise StoreError(expected, "no such" if not path.exists() else path.name, where=path)
     column, counts = _rows_by_name(path)
-    matches = match_names(list(counts), sources)
+    matches = match_names(list(counts), sources, spell)
     report.mistakes, report.unused = matches.mistakes, matches.unused
     report.without = [source for source in sources if not matches.knows(source)]
     owner = {name: source for source, name in matches.files.items()}
-    file = FileRef.of(path)
+    file = cache(partial(FileRef.of, path))
     groups = _whole_groups(path, column, {name: counts[name] for name in owner})
     parts = (
         _Part(
             owner[name],
-            lambda: file,
+            path,
+            file,
             partial(rows_of, table.drop(columns=column), spec.wanted, path),
         )
         for name, table in groups
     )
     return len(owner), parts
+
+
+def read_clip(features: Path, spec: ExternalSpec, clip: str) -> tuple[RawRows, Path]:
+    """Read the rows of one media file.
+
+    Args:
+        features: As for `join`, or a file of this one's rows, named as it is.
+        spec: What the stream is.
+        clip: The media file's path.
+
+    Returns:
+        The rows, and the file that they are in.
+
+    Raises:
+        TableError: There are none of it, or they cannot be read.
+    """
+    report = JoinReport()
+    parts: Iterator[_Part] = iter(())
+    if features.is_dir():
+        _, parts = _in_folder(features, spec, [clip], report, path_spellings)
+    elif features.is_file() and not _has_source_column(features):
+        if match_names([features.stem], [clip], path_spellings).files:
+            return read_rows(features, spec.wanted), features
+    else:
+        _, parts = _in_table(features, spec, [clip], report, path_spellings)
+    for part in parts:
+        return part.read(), part.path
+    name = PurePath(clip)
+    got = report.mistakes.get(clip, "none")
+    remedy = f"name the file or the rows {name.stem} or {name.name}"
+    raise TableError(f"features '{spec.name}' of {name.name}", got, remedy, where=features)
+
+
+def check_one_each(features: Path, clips: Sequence[str]) -> None:
+    """See that no features fit several media files.
+
+    Raises:
+        TableError: Some do.
+    """
+    if features.is_dir():
+        names = [name[: name.rindex(".")] for name in files_in(features)[0]]
+    elif features.is_file() and _has_source_column(features):
+        names = list(_rows_by_name(features)[1])
+    else:
+        names = [features.stem]
+    mistakes = match_names(names, clips, path_spellings).mistakes
+    for name in names:
+        if name in mistakes:
+            got, remedy = f"'{name}' {mistakes[name]}", "name the features by more of the path"
+            raise TableError("features of one file each", got, remedy, where=features)
+
+
+def _has_source_column(path: Path) -> bool:
+    """Whether a file is a table of many sources."""
+    if path.suffix.lower() not in SUFFIXES[1:]:
+        return False
+    return bool({*SOURCE_COLUMNS} & {*next(chunks(path)).columns})
 
 
 def _rows_by_name(path: Path) -> tuple[str, dict[str, int]]:
@@ -268,15 +332,17 @@ def _whole_groups(
 
 
 def timed_rows(
-    raw: RawRows, spec: ExternalSpec, store: FeatureStore, entry: StoredSource, where: Path
+    raw: RawRows,
+    spec: ExternalSpec,
+    times_of: Callable[[NDArray[np.integer]], NDArray[np.float64]],
+    where: Path,
 ) -> ExternalRows:
     """Give the rows of a source their times, and leave out those without finite values.
 
     Args:
         raw: Rows as the file has them.
         spec: What the stream is to be.
-        store: The store, which may know the times of the source's frames.
-        entry: The source.
+        times_of: Gives the times of frames of the source, where the file does not.
         where: The file, for messages.
 
     Returns:
@@ -295,7 +361,7 @@ def timed_rows(
     elif spec.rate is not None:
         keys["time_s"] = number / spec.rate
     else:
-        keys["time_s"] = frame_times(store, entry, number)
+        keys["time_s"] = times_of(number)
     keys["time_s"] += spec.offset_s
     order = np.argsort(keys["track"], kind="stable")
     track, time_s = keys["track"][order], keys["time_s"][order]
@@ -331,11 +397,26 @@ def frame_times(
     """
     start, stop = entry.face
     stored, first = np.unique(store.face_frame[start:stop], return_index=True)
-    even = frame / entry.frame_rate
     if not len(stored) or entry.stills:
-        return np.asarray(even, np.float64)
-    at = store.face_time_s[start:stop][first]
-    inside = np.interp(frame, stored, at)
-    before = at[0] + (frame - stored[0]) / entry.frame_rate
-    after = at[-1] + (frame - stored[-1]) / entry.frame_rate
-    return np.asarray(np.select([frame < stored[0], frame > stored[-1]], [before, after], inside))
+        return np.asarray(frame / entry.frame_rate, np.float64)
+    return interpolate_times(frame, stored, store.face_time_s[start:stop][first], entry.frame_rate)
+
+
+def interpolate_times(
+    frame: NDArray[np.integer],
+    timed: NDArray[np.integer],
+    at_s: NDArray[np.float64],
+    frame_rate: float,
+) -> NDArray[np.float64]:
+    """Times of frames, between those whose times are clear and in even steps around them.
+
+    Args:
+        frame: Frame numbers from 0, shape (T,).
+        timed: Ascending numbers of the frames whose times are clear, at least one, shape (M,).
+        at_s: Their times, shape (M,).
+        frame_rate: Frames/s.
+    """
+    inside = np.interp(frame, timed, at_s)
+    before = at_s[0] + (frame - timed[0]) / frame_rate
+    after = at_s[-1] + (frame - timed[-1]) / frame_rate
+    return np.asarray(np.select([frame < timed[0], frame > timed[-1]], [before, after], inside))
