@@ -223,8 +223,6 @@ def predict(
     that were finished are kept in OUTPUT.parts until then, and what there is so far of
     interrupted work in a table whose name ends in .partial.
     """
-    import cv2
-
     from triaffect.io.atomic import check_output
     from triaffect.media.find import find_media
     from triaffect.prediction.batch import PredictionJob
@@ -235,7 +233,6 @@ def predict(
     from triaffect.report.prediction_page import PredictionPage
     from triaffect.tables.postprocess import Postprocessing, check_outputs
 
-    cv2.setNumThreads(1)  # detection, cutting and decoding run in threads of their own
     options = Options(
         sound=not no_sound,
         stride_s=_step_s(stride, "--stride"),
@@ -255,15 +252,8 @@ def predict(
     if report:
         check_output(report)
     inputs_as = InputOptions(images_as_video, seconds)
-    job = PredictionJob(
-        output,
-        model_folder(model),
-        device,
-        options,
-        postprocessing,
-        inputs_as,
-        parse_feature_files(features or ()),
-    )
+    folder, external = model_folder(model), parse_feature_files(features or ())
+    job = PredictionJob(output, folder, device, options, postprocessing, inputs_as, external)
     predictor = job.load()
     page = PredictionPage(model=predictor.manifest, pictures=not no_thumbnails) if report else None
     annotator = annotate and Annotator(annotate, files, predictor.thresholds, images_as_video)
@@ -292,11 +282,13 @@ def _predict_with_progress(
     frame_listener: Annotator | None,
 ) -> list[FileResult]:
     """Predict with a bar; an interruption says where the rows so far are."""
+    from triaffect.media.images import one_opencv_thread
     from triaffect.prediction.batch import predict_files
     from triaffect.tables.results import Interrupted
 
     try:
-        with progress_bar() as bar:
+        # detection, cutting and decoding run in threads of their own
+        with one_opencv_thread(), progress_bar() as bar:
             return predict_files(
                 files,
                 job,

@@ -20,7 +20,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -40,6 +39,7 @@ from triaffect.media.audio import sound_chunks
 from triaffect.media.container import audio_stream, open_container, stream_duration_s, video_stream
 from triaffect.media.find import PICTURES as PICTURE_SUFFIXES
 from triaffect.media.frames_at import SampledFrames
+from triaffect.media.images import one_opencv_thread
 from triaffect.media.probe import read_image
 from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
@@ -508,9 +508,9 @@ class MediaChecker:
     """
 
     def __init__(self, corpus: Corpus, _is_cancelled: Callable[[], bool]) -> None:
-        cv2.setNumThreads(1)
         self._corpus = corpus
 
+    @one_opencv_thread()
     def __call__(self, job: MediaJob) -> SourceFindings:
         """Check one source; files that are missing are for `check_labels` to report."""
         source, findings = job.source, SourceFindings(job.source.source_id)

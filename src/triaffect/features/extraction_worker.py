@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +26,7 @@ from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, FileTimeline
 from triaffect.io.atomic import disk_errors
 from triaffect.io.workers import Cancelled
 from triaffect.media.audio import sound_chunks
+from triaffect.media.images import one_opencv_thread
 from triaffect.media.video import VideoFrames
 from triaffect.types import FeatureSeries, Moments, Source
 from triaffect.voice.log_mel import RATE
@@ -196,13 +196,13 @@ class Worker:
     """
 
     def __init__(self, settings: ExtractionSettings, is_cancelled: Callable[[], bool]) -> None:
-        cv2.setNumThreads(1)
         self._settings, self._is_cancelled = settings, is_cancelled
         self._face = face_extractor(settings.face)
         self._voice = voice_extractor(settings.voice)
         self._faces = FaceStream()
         self._problems: list[str] = []
 
+    @one_opencv_thread()
     def __call__(self, job: Job) -> Outcome:
         """Compute one job. What is wrong with the source ends up among its problems.
 

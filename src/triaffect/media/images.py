@@ -1,12 +1,14 @@
-"""Read numbered pictures of a folder as a video."""
+"""Read numbered pictures of a folder, or arrays, as a video."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,20 @@ from triaffect.media.find import pictures_in
 from triaffect.media.probe import read_image
 from triaffect.media.video import Frame
 from triaffect.types import SourceKind
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Hold OpenCV to one thread: others share the cores. What was set before comes back.
+
+    It is a setting of the whole process, so a library must not leave it changed.
+    """
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 class FrameReader(Protocol):

@@ -21,7 +21,7 @@ import hashlib
 import shutil
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from multiprocessing import parent_process
@@ -29,7 +29,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-import cv2
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -38,7 +37,7 @@ from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash
 from triaffect.io.atomic import make_folder, write_text
 from triaffect.io.workers import Cancelled, WorkerPool
-from triaffect.media.images import FrameSource
+from triaffect.media.images import FrameSource, one_opencv_thread
 from triaffect.media.probe import MediaFile
 from triaffect.prediction.external_features import FeatureFiles, feature_state
 from triaffect.prediction.inputs import DEFAULT_INPUTS, InputOptions
@@ -532,8 +531,6 @@ class _Worker:
     ) -> None:
         self._job, self._is_cancelled = job, is_cancelled
         self._predictor = predictor or job.load()
-        if parent_process():  # several share the cores: each keeps to one
-            cv2.setNumThreads(1)
         self._progress, self._done = progress, done
 
     def __call__(self, path: Path) -> FileResult:
@@ -549,8 +546,10 @@ class _Worker:
         )
         part = self._job.part(path)
         begun, schema = _begun_path(part), self._predictor.schema
+        # in a process of its own, several share the cores: each keeps to one
+        threads = one_opencv_thread() if parent_process() else nullcontext()
         try:
-            with closing(iter(rows)) as tables, TableWriter(begun, schema) as writer:
+            with threads, closing(iter(rows)) as tables, TableWriter(begun, schema) as writer:
                 try:
                     for table in tables:
                         writer.append(table)

@@ -19,6 +19,7 @@ from triaffect.corpora.aff_wild2 import RENDERED_MARK
 from triaffect.errors import TriaffectError
 from triaffect.faces.alignment import align
 from triaffect.io.atomic import replace_folder
+from triaffect.media.images import one_opencv_thread
 from triaffect.media.writer import write_video
 from triaffect.synthetic.annotations import Annotated, write_annotations
 from triaffect.synthetic.emotion import Course, Temper, draw_course, wander
@@ -114,10 +115,10 @@ def _keep_memory() -> None:
             set_option(_M_TRIM_THRESHOLD, _ARENA_BYTES)
 
 
+@one_opencv_thread()
 def _make_video(task: tuple[Path, int, int, VideoPlan]) -> list[Annotated]:
     """Make one video with sound, its crops, and its labels; depends on nothing else."""
     root, seed, number, video = task
-    cv2.setNumThreads(1)
     random = np.random.default_rng([seed, 1, number])
     people = [make_person(np.random.default_rng([seed, 2, role.person])) for role in video.roles]
     courses = [
