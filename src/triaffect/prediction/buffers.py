@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.features.external.format import extra_input, extra_presence
+from triaffect.features.external.format import extra_inputs
 from triaffect.features.timeline import ANY_TRACK, MemoryTimeline
 from triaffect.prediction.external_features import ClipStream
 from triaffect.tables.schema import Instants
@@ -167,8 +167,8 @@ class InputMemory:
         voice, voice_present = self._voice.at(instants.time_s, instants.track)
         extra: dict[str, NDArray[Any]] = {}
         for name, stream in self._extra.items():
-            rows, present = stream.at(instants.time_s, instants.track)
-            extra |= {extra_input(name): rows, extra_presence(name): present}
+            rows = stream.at(instants.time_s, instants.track)
+            extra |= dict(zip(extra_inputs(name), rows, strict=True))
         return FusionInputs(face, face_present, voice, voice_present, extra)
 
     def forget(self, before_s: float) -> None:

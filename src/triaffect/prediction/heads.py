@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import ModelError
-from triaffect.features.external.format import extra_presence
+from triaffect.features.external.format import extra_inputs
 from triaffect.features.extractors.session import CPU, first_line, open_session
 from triaffect.features.model_folder import FusionPart, ModelFolder
 from triaffect.io.plugins import Plugin
@@ -45,7 +45,7 @@ class Fusion:
         self.part = part
         self.tasks = _tasks_of(folder, tasks)
         self._keys = [task.key for task in self.tasks]
-        self._presences = [extra_presence(spec.name) for spec in part.extra]
+        self._presences = [extra_inputs(spec.name)[1] for spec in part.extra]
         self._check_fit(folder)
 
     def __call__(

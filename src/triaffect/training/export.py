@@ -27,7 +27,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from triaffect.errors import RunError
-from triaffect.features.external.format import extra_input, extra_presence
+from triaffect.features.external.format import extra_inputs
 from triaffect.features.model_folder import (
     ExternalInput,
     FacePart,
@@ -263,8 +263,9 @@ def _with_fusion(
     )
     extra: dict[str, Tensor] = {}
     for spec in fusion.extra:
-        extra[extra_input(spec.name)] = torch.zeros((2, spec.dim))
-        extra[extra_presence(spec.name)] = torch.ones(2, dtype=torch.bool)
+        vectors, presence = extra_inputs(spec.name)
+        extra[vectors] = torch.zeros((2, spec.dim))
+        extra[presence] = torch.ones(2, dtype=torch.bool)
     wrapped = _Fusion(net, tasks, tuple(extra))
     files["fusion.onnx"] = to_onnx(wrapped, example | extra, [task.key for task in tasks])
     files["fusion.safetensors"] = _half_weights(net)
