@@ -1,16 +1,19 @@
 """Mixed crops and labels: who is mixed with whom, in which proportion, and what it costs."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triaffect.datasets.augmentation.mixup import mix_crops, mix_spectra, partners
+from triaffect.datasets.augmentation.mixup import mix_rows, partners, paste, splice
 from triaffect.tasks.losses import Reading, categorical
 from triaffect.types import Targets
 
 SIDE = 16
+mix_crops, mix_spectra = (partial(mix_rows, join=join) for join in (paste, splice))
 
 
 def made(seed, rows=12, flat=True):

@@ -259,43 +259,33 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         import ray  # noqa: PLC0415 - slow, and not everywhere
     except ImportError as error:
-        remedy = "pip install 'triaffect[ray]', or leave --engine out"
-        raise TriaffectError("the package ray", first_line(error), remedy) from error
+        install = "pip install 'triaffect[ray]', or leave --engine out"
+        raise TriaffectError("the package ray", first_line(error), install) from error
     if ray.is_initialized():
         yield ray
         return
+    expected, where = f"a Ray cluster at {address}", "--ray-address"
+    remedy = "start one with 'ray start --head', or set RAY_AUTH_MODE as it is set there"
     if address not in {LOCAL, AUTO}:
-        _check_address(address)
+        host, _, port = address.rpartition(":")
+        if not host or "/" in host or not port.isdecimal():
+            on_cluster = "run this on a machine of the cluster"
+            raise TriaffectError("HOST:PORT or auto", repr(address), on_cluster, where=where)
+        try:  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
+        except (OSError, OverflowError) as error:
+            raise TriaffectError(expected, first_line(error), remedy, where=where) from error
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         context = ray.init(address, include_dashboard=None if address != LOCAL else False, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise _no_cluster(address, error) from error
+        raise TriaffectError(expected, first_line(error), remedy, where=where) from error
     try:
         yield ray
     finally:
         ray.shutdown()
         if address == LOCAL:
             shutil.rmtree(context.address_info["session_dir"], ignore_errors=True)
-
-
-def _check_address(address: str) -> None:
-    """Refuse an address at which nothing answers; Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdecimal():
-        remedy = "run this on a machine of the cluster"
-        raise TriaffectError("HOST:PORT or auto", repr(address), remedy, where="--ray-address")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
-    except (OSError, OverflowError) as error:
-        raise _no_cluster(address, error) from error
-
-
-def _no_cluster(address: str, error: Exception) -> TriaffectError:
-    remedy = "start one with 'ray start --head', or set RAY_AUTH_MODE as it is set there"
-    return TriaffectError(
-        f"a Ray cluster at {address}", first_line(error), remedy, where="--ray-address"
-    )
 
 
 @dataclass

@@ -103,25 +103,25 @@ class CropBatch:
     keys: NDArray[Any]
 
 
+@dataclass
 class SourceCrops:
     """Reads the face crops of a source.
 
     Of a large picture all faces are taken; a small one in which none is detected is taken whole,
     as the crop of the face that its corpus says it shows.
 
-    Args:
+    Attributes:
         corpus: Whose source it is.
         job: The source, and which of every ``job.parts`` batches of its images to take; the
             others are some other process's. A video is one part.
         faces: Detects, follows and aligns.
-
-    Attributes:
         problem: After reading: what was wrong with a video of which some could be read.
     """
 
-    def __init__(self, corpus: Corpus, job: Job, faces: FaceStream) -> None:
-        self._corpus, self._job, self._faces = corpus, job, faces
-        self.problem: str | None = None
+    corpus: Corpus
+    job: Job
+    faces: FaceStream
+    problem: str | None = None
 
     def __iter__(self) -> Iterator[CropBatch]:
         """Yield the crops.
@@ -129,29 +129,29 @@ class SourceCrops:
         Raises:
             MediaError: The pictures cannot be read.
         """
-        source = self._job.source
+        source = self.job.source
         if source.images is not None:
             yield from self._read_images(source)
-        elif source.video is not None and self._job.part == 0:
+        elif source.video is not None and self.job.part == 0:
             yield from self._read_video(source.video)
 
     def _read_images(self, source: Source) -> Iterator[CropBatch]:
-        clock = self._corpus.clock(source)
-        for number, images in enumerate(batches(self._corpus.images(source), BATCH)):
-            if number % self._job.parts == self._job.part:
+        clock = self.corpus.clock(source)
+        for number, images in enumerate(batches(self.corpus.images(source), BATCH)):
+            if number % self.job.parts == self.job.part:
                 times_s = clock.times(np.array([frame for frame, _ in images])).tolist()
                 faces: list[tuple[_Key, NDArray[np.uint8]]] = []
                 for (frame, image), time_s in zip(images, times_s, strict=True):
-                    if self._corpus.aligned:
+                    if self.corpus.aligned:
                         crops = resize_crop(image)[None]
                     else:
-                        crops = self._faces.read_picture(image, assume_face=True).crops
+                        crops = self.faces.read_picture(image, assume_face=True).crops
                     faces += [((track, frame, time_s), crop) for track, crop in enumerate(crops)]
                 yield from _batched(faces)
 
     def _read_video(self, path: Path) -> Iterator[CropBatch]:
         frames = VideoFrames(path)
-        with closing(self._faces.follow(frames)) as stream:
+        with closing(self.faces.follow(frames)) as stream:
             yield from _batched(
                 ((track, frame.index, frame.time_s), crop)
                 for frame in stream
@@ -252,7 +252,8 @@ class Worker:
         timeline = FileTimeline.create(folder, "face", spec.row_dtype, spec.dim)
         with closing(timeline), self._noting("faces"):
             for batch in crops:
-                self._check_cancelled()
+                if self._is_cancelled():
+                    raise Cancelled
                 rows, keys = self._face(batch.crops), batch.keys
                 timeline.append(keys["track"], keys["time_s"], rows, keys["frame"])
         if crops.problem:
@@ -274,14 +275,11 @@ class Worker:
                 # a spectrum is stored whole: a voice network's windows begin and end in silence
                 rows = self._voice.stream(chunks)
             for series in rows:
-                self._check_cancelled()
+                if self._is_cancelled():
+                    raise Cancelled
                 tracks = np.full(len(series.times_s), ANY_TRACK)
                 timeline.append(tracks, series.times_s, series.values)
         return len(timeline)
-
-    def _check_cancelled(self) -> None:
-        if self._is_cancelled():
-            raise Cancelled
 
 
 def spill_folder(pending: Path, number: int) -> Path:

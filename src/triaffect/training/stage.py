@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from triaffect.datasets.augmentation.augment import Variation, vary_crops, vary_logmel
-from triaffect.datasets.augmentation.mixup import mix_crops, mix_spectra
+from triaffect.datasets.augmentation.mixup import mix_rows, paste, splice
 from triaffect.datasets.batches import EpochPlan, make_batch, plan_epoch
 from triaffect.losses.objective import StagnationWeights, StepContext
 from triaffect.metrics.abaw import Score
@@ -261,8 +261,8 @@ class StageRun:
             for name in [each for each in varied if each in VARIATIONS]:
                 varied[name] = VARIATIONS[name](varied[name], rng)
         if data.mix and rng.random() < data.mix:
-            name, mix = (CROP, mix_crops) if CROP in varied else (LOGMEL, mix_spectra)
-            mixed, targets = mix(varied[name].float(), batch.targets, rng)
+            name, join = (CROP, paste) if CROP in varied else (LOGMEL, splice)
+            mixed, targets = mix_rows(varied[name].float(), batch.targets, rng, join)
             varied, batch = {**varied, name: mixed}, replace(batch, targets=targets)
         return batch, {
             name: value.to(self.context.device.torch_device) for name, value in varied.items()

@@ -53,7 +53,14 @@ class VoiceNetwork(Protocol):
         """What it reads."""
 
     def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
-        """Yield rows of a sound that comes in chunks at the network's rate."""
+        """Run the network over a sound.
+
+        Args:
+            chunks: Mono in [-1, 1] at ``spec.rate`` samples/s, shape (samples,), of any size.
+
+        Yields:
+            Rows in order of time, and their times.
+        """
 
 
 @dataclass(frozen=True)

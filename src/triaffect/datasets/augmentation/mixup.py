@@ -16,52 +16,28 @@ from torch import Tensor
 
 from triaffect.types import IntArray, Targets
 
-_Join = Callable[[Tensor, IntArray, float, np.random.Generator], tuple[Tensor, float]]
+Join = Callable[[Tensor, IntArray, float, np.random.Generator], tuple[Tensor, float]]
 """Of inputs, partners and a share: joined inputs, and the share of each row that is its own."""
 
 
-def mix_crops(
-    crops: Tensor, targets: Mapping[str, Targets], rng: np.random.Generator
+def mix_rows(
+    inputs: Tensor, targets: Mapping[str, Targets], rng: np.random.Generator, join: Join
 ) -> tuple[Tensor, dict[str, Targets]]:
-    """Mix every crop with another one of the batch, all in the same way and proportion.
+    """Mix every row of a batch with another one, all in the same way and proportion.
 
-    Only rows that have labels of the same outputs are mixed; one that has no such partner stays
-    as it is. What is mixed of labels is their weight as well, so that a loss linear in the label,
-    as cross-entropy is, becomes the mixture of the two rows' losses.
+    Half of the batches are blended, of the others parts are joined. Only rows that have labels of
+    the same outputs are mixed; one that has no such partner stays as it is. What is mixed of
+    labels is their weight as well, so that a loss linear in the label, as cross-entropy is,
+    becomes the mixture of the two rows' losses.
 
     Args:
-        crops: Gray levels, shape (N, H, H), float32.
+        inputs: Crops, gray levels (N, H, H), or spectra, log power (N, T, B), float32.
         targets: Labels by task key.
         rng: Where the random numbers come from.
+        join: How parts are joined: `paste` for crops, `splice` for spectra.
 
     Returns:
-        Crops and labels of the same shapes and types.
-    """
-    return _mix(crops, targets, rng, _paste)
-
-
-def mix_spectra(
-    logmel: Tensor, targets: Mapping[str, Targets], rng: np.random.Generator
-) -> tuple[Tensor, dict[str, Targets]]:
-    """Mix every spectrum with another one of the batch; see `mix_crops`.
-
-    Args:
-        logmel: Log power, shape (N, T, B), float32.
-        targets: Labels by task key.
-        rng: Where the random numbers come from.
-
-    Returns:
-        Spectra and labels of the same shapes and types.
-    """
-    return _mix(logmel, targets, rng, _splice)
-
-
-def _mix(
-    inputs: Tensor, targets: Mapping[str, Targets], rng: np.random.Generator, join: _Join
-) -> tuple[Tensor, dict[str, Targets]]:
-    """Blend all rows with their partners, or join parts of both.
-
-    Labels are weighted by the share and by their row's weight, the weights by the share alone.
+        Inputs and labels of the same shapes and types.
     """
     partner = partners(targets, rng)
     share = float(rng.beta(1.0, 1.0))
@@ -99,10 +75,20 @@ def partners(targets: Mapping[str, Targets], rng: np.random.Generator) -> IntArr
     return partner
 
 
-def _paste(
+def paste(
     crops: Tensor, partner: IntArray, share: float, rng: np.random.Generator
 ) -> tuple[Tensor, float]:
-    """Paste a square of their partners into crops; return what share of each is its own too."""
+    """Paste a square of their partners into crops.
+
+    Args:
+        crops: Gray levels, shape (N, H, H).
+        partner: Row number of each one's partner, shape (N,).
+        share: How much of each is to stay its own, in [0, 1].
+        rng: Where the random numbers come from.
+
+    Returns:
+        Crops, and the share of each that is its own, exactly.
+    """
     height = crops.shape[-1]
     side = int(height * math.sqrt(1 - share))
     top, left = rng.integers(0, height - side + 1, 2).tolist()
@@ -112,10 +98,20 @@ def _paste(
     return mixed, 1 - (side / height) ** 2
 
 
-def _splice(
+def splice(
     logmel: Tensor, partner: IntArray, share: float, rng: np.random.Generator
 ) -> tuple[Tensor, float]:
-    """Put a stretch of time of their partners into spectra; return the own share of each too."""
+    """Put a segment of time of their partners into spectra.
+
+    Args:
+        logmel: Log power, shape (N, T, B).
+        partner: Row number of each one's partner, shape (N,).
+        share: How much of each is to stay its own, in [0, 1].
+        rng: Where the random numbers come from.
+
+    Returns:
+        Spectra, and the share of each that is its own, exactly.
+    """
     length = logmel.shape[1]
     other = int(length * (1 - share))
     start = int(rng.integers(0, length - other + 1))

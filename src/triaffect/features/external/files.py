@@ -277,16 +277,14 @@ class Matches:
     Attributes:
         files: File, or name in a table, of each source.
         unused: Names that belong to no source.
-        mistakes: Message by name for those that cannot be used.
+        mistakes: Message by name, or source, for those that cannot be used.
+        without: Sources for which there is nothing, not even a mistake.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
     mistakes: dict[str, str] = field(default_factory=dict)
-
-    def knows(self, source: str) -> bool:
-        """Tell whether there is something for a source, be it a mistake."""
-        return source in self.files or source in self.mistakes
+    without: list[str] = field(default_factory=list)
 
 
 def source_spellings(source: str) -> list[str]:
@@ -344,6 +342,8 @@ def match_names(
             matches.files[source] = claiming[0]
         else:
             matches.mistakes[source] = "several files or names: " + ", ".join(claiming)
+    matched = matches.files.keys() | matches.mistakes.keys()
+    matches.without = [source for source in sources if source not in matched]
     return matches
 
 

@@ -200,7 +200,7 @@ def _in_folder(
     matches = match_names(list(single), sources, spell)
     report.mistakes |= matches.mistakes
     report.unused = [single[stem] for stem in matches.unused]
-    report.without = [source for source in sources if not matches.knows(source)]
+    report.without = matches.without
     paths = {source: files[single[stem]] for source, stem in matches.files.items()}
     parts = (
         _Part(
@@ -225,7 +225,7 @@ def _in_table(
     column, counts = _rows_by_name(path)
     matches = match_names(list(counts), sources, spell)
     report.mistakes, report.unused = matches.mistakes, matches.unused
-    report.without = [source for source in sources if not matches.knows(source)]
+    report.without = matches.without
     owner = {name: source for source, name in matches.files.items()}
     file = cache(partial(FileRef.of, path))
     groups = _whole_groups(path, column, {name: counts[name] for name in owner})

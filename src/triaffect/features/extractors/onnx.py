@@ -36,6 +36,7 @@ from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.model_folder import SOUNDNET, FacePart, ModelFolder, VoicePart
 from triaffect.types import FeatureSeries, FloatArray, Window
 from triaffect.voice.log_mel import BANDS, RATE, ROWS_PER_S, SILENCE, log_mel_stream
+from triaffect.voice.stream import VoiceNetwork
 
 GRAY_SIDE = 64
 
@@ -58,22 +59,15 @@ class FaceExtractor(Protocol):
         """
 
 
-class VoiceExtractor(Protocol):
-    """Turns a sound into rows over time, in memory that does not grow with its length."""
+class VoiceExtractor(VoiceNetwork, Protocol):
+    """Turns a sound into rows of type ``spec.dtype``, shape (T, spec.dim), over time.
+
+    Its memory does not grow with the sound's length.
+    """
 
     @property
     def spec(self) -> ExtractorSpec:
         """What it is."""
-
-    def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
-        """Make rows of a sound.
-
-        Args:
-            chunks: Mono in [-1, 1] at ``spec.rate`` samples/s, shape (samples,), of any size.
-
-        Yields:
-            Rows in order of time, of type ``spec.dtype``, shape (T, spec.dim), and their times.
-        """
 
 
 class Gray64:
