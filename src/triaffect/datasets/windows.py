@@ -98,7 +98,7 @@ def external_rows(store: FeatureStore, stream: ExternalStream, moments: Moments)
         if entry.stills:
             result[here] = timeline.nearest(track[here], frame[here], 0.0)
         else:
-            period_s = 1 / (stream.spec.rate or entry.frame_rate)
+            period_s = stream.spec.period_s(entry.frame_rate)
             result[here] = timeline.nearest(track[here], time_s[here], period_s)
     return result
 

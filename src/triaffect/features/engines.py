@@ -73,7 +73,7 @@ class Processes:
     jobs: int = 1
 
     def outcomes(self, settings: ExtractionSettings, todo: Sequence[Job]) -> Generator[Outcome]:
-        """Results of the jobs, in their order."""
+        """Compute jobs and yield their outcomes in order; see `Engine.outcomes`."""
         return WorkerPool(partial(Worker, settings), died).results(todo, self.jobs)
 
 
@@ -233,7 +233,7 @@ class Cluster:
     jobs: int | None = None
 
     def outcomes(self, settings: ExtractionSettings, todo: Sequence[Job]) -> Generator[Outcome]:
-        """Results of the jobs, in their order."""
+        """Compute jobs and yield their outcomes in order; see `Engine.outcomes`."""
         if not todo:
             return
         with _connected(self.address or os.environ.get("RAY_ADDRESS") or LOCAL) as ray:

@@ -205,7 +205,10 @@ class MemoryTimeline(Timeline):
         values: NDArray[Any],
         frames: NDArray[np.integer] | None = None,
     ) -> None:
-        """Add rows, or what the extractor makes rows of, at the end."""
+        """Add rows at the end, or what the extractor makes rows of, which is a value each.
+
+        Frames are not remembered; see `Timeline.append` for the arguments.
+        """
         del frames
         self._tracks = np.concatenate([self._tracks, tracks])
         self._times_s = np.concatenate([self._times_s, times_s])
@@ -225,7 +228,7 @@ class MemoryTimeline(Timeline):
             self._inputs = [self._inputs[row] for row in np.flatnonzero(stays)]
 
     def take(self, rows: IntArray) -> FloatArray:
-        """Rows by number, zeros for -1."""
+        """Read rows by number, zeros for -1; see `Timeline.take`."""
         if not len(self):
             return np.zeros((*rows.shape, self.dim), np.float32)
         if self._extractor is not None:
@@ -326,7 +329,7 @@ class FileTimeline(Timeline):
         values: NDArray[Any],
         frames: NDArray[np.integer] | None = None,
     ) -> None:
-        """Write rows at the end of the files.
+        """Write rows at the end of the files; see `Timeline.append` for the arguments.
 
         Raises:
             DiskError: They cannot be written.
@@ -351,7 +354,7 @@ class FileTimeline(Timeline):
             self._tracks, self._times = keys["track"], keys["time_s"]
 
     def take(self, rows: IntArray) -> FloatArray:
-        """Rows by number, zeros for -1."""
+        """Read rows by number, zeros for -1; see `Timeline.take`."""
         self._map()
         if not len(self._values):
             return np.zeros((*rows.shape, self.dim), np.float32)

@@ -75,6 +75,10 @@ class ExternalSpec:
         """Return the NumPy type of `dtype`, little-endian."""
         return np.dtype(self.dtype).newbyteorder("<")
 
+    def period_s(self, frame_rate: float) -> float:
+        """Return the seconds between the rows of a source with so many frames/s."""
+        return 1 / (self.rate or frame_rate)
+
 
 @dataclass(frozen=True)
 class Joined:
