@@ -64,7 +64,7 @@ class PaperNet(nn.Module):
     ) -> None:
         super().__init__()
         self.lstm = ReluLSTM(face_dim, lstm)
-        self.trunk = dense_blocks(lstm + voice_dim, trunk, dropout, trainable=lstm)
+        self.trunk = dense_blocks(lstm + voice_dim, trunk, dropout)
         self.discriminator = (
             TaskDiscriminator(trunk[-1], discriminator, classes, dropout) if classes else None
         )
