@@ -76,7 +76,11 @@ class ActedSpeech(EvenlyNumbered):
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Return whether a folder holds sound files where this corpus has them."""
+        """Return whether a path is of this corpus's form.
+
+        Args:
+            root: A folder or file; a folder that holds sound files where this corpus has them is.
+        """
         return root.is_dir() and any(cls._sound_files(root))
 
     def sources(self) -> list[Source]:
@@ -201,7 +205,11 @@ class EmoDb(ActedSpeech):
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Return whether a folder holds a sound file named as in EMO-DB."""
+        """Return whether a path is of this corpus's form.
+
+        Args:
+            root: A folder or file; a folder that holds a sound file named as in EMO-DB is.
+        """
         return root.is_dir() and any(
             cls.file_name.fullmatch(p.stem) for p in cls._sound_files(root)
         )

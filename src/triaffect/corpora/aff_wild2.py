@@ -83,7 +83,11 @@ class AffWild2:
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Return whether a folder holds crops or annotation files of this form."""
+        """Return whether a path is of this corpus's form.
+
+        Args:
+            root: A folder or file; a folder that holds crops or annotation files is.
+        """
         if not root.is_dir():
             return False
         layout = find_layout(root)
@@ -156,6 +160,9 @@ class AffWild2:
     def frame_rate(self, source: Source) -> float:
         """Return the average frames/s of the raw video; 30 where there is none.
 
+        Args:
+            source: One of `sources`.
+
         Raises:
             MediaError: There is one, but it cannot be read.
         """
@@ -163,6 +170,9 @@ class AffWild2:
 
     def clock(self, source: Source) -> FrameClock:
         """Return the clock of frames at that rate, from the first of the raw video on.
+
+        Args:
+            source: One of `sources`.
 
         Raises:
             MediaError: The raw video cannot be read.

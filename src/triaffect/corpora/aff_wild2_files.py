@@ -14,7 +14,6 @@ with or without point and exponent; blank lines only at the end, for frames are 
 from __future__ import annotations
 
 import codecs
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ class ValueRule:
     whole: bool
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Say the rule in words, as an error states what was expected."""
         kind = "whole number" if self.whole else "number"
         span = f"from {self.low:g} to {self.high:g}"
         return f"{self.name}: a {kind} {span}, or {self.missing:g} for not annotated"
@@ -81,7 +80,7 @@ class FileFormat:
 
     @property
     def names(self) -> list[str]:
-        """What a line holds, in order."""
+        """Names of what a line holds, in order."""
         return ["image"] * self.has_image + [each.name for each in self.values]
 
 
@@ -236,7 +235,7 @@ def _read_lines(path: Path, file_format: FileFormat) -> _Lines:
 
 
 def _read_text(path: Path) -> str:
-    """A file's lines up to the last that is not blank, joined by line feeds."""
+    """Return a file's lines up to the last that is not blank, joined by line feeds."""
     try:
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
@@ -292,24 +291,21 @@ def _decode(numbers: NDArray[np.float64], file_format: FileFormat) -> tuple[Task
 
 
 def _parse_by_line(path: Path, body: str, file_format: FileFormat) -> _Lines:
+    """Read all lines, and say what is wrong with each that is."""
     lines = [text.split(",") for text in body.split("\n")]
-    labels, wrong = _decode(
-        np.array([_numbers(fields, file_format) for fields in lines]), file_format
-    )
+    # NaN for what is no number, and for all of a line of another length
+    numbers = np.full((len(lines), len(file_format.values)), np.nan)
+    for row, fields in enumerate(lines):
+        if len(fields) == len(file_format.names):
+            texts = [field.strip(_BLANKS) for field in fields[file_format.has_image :]]
+            numbers[row] = [float(each) if _NUMBER.fullmatch(each) else np.nan for each in texts]
+    labels, wrong = _decode(numbers, file_format)
     problems = {
         row: _mistake(lines[row], file_format, int(wrong[row].argmax()), f"{path}:{row + 2}")
         for row in np.flatnonzero(wrong.any(1)).tolist()
     }
     images = [fields[0].strip(_BLANKS) for fields in lines] if file_format.has_image else []
     return _Lines(labels, pa.array(images, pa.string()), problems)
-
-
-def _numbers(fields: list[str], file_format: FileFormat) -> list[float]:
-    """The numbers of a line; NaN for what is none, and for a whole line of another length."""
-    if len(fields) != len(file_format.names):
-        return [math.nan] * len(file_format.values)
-    texts = [field.strip(_BLANKS) for field in fields[file_format.has_image :]]
-    return [float(text) if _NUMBER.fullmatch(text) else math.nan for text in texts]
 
 
 def _mistake(
@@ -332,7 +328,7 @@ def _shown(text: str) -> str:
 
 
 def _split_images(images: pa.Array) -> tuple[NDArray[np.object_], IntArray]:
-    """Video (None if wrong) and 0-based frame (-1 if wrong) of each image, shapes (N,)."""
+    """Return video (None if wrong) and 0-based frame (-1 if wrong) of images, shapes (N,)."""
     parts = pc.extract_regex(images, _IMAGE)
     video = pc.struct_field(parts, "video").to_numpy(zero_copy_only=False).copy()
     number = pc.cast(pc.struct_field(parts, "number"), pa.int64()).fill_null(0).to_numpy()

@@ -56,17 +56,30 @@ class Corpus(Protocol):
         """
 
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield 0-based frame number and RGB image (H, W, 3), uint8; nothing without images."""
+        """Yield the images of one source, in order; nothing where it has none.
+
+        Args:
+            source: One of `sources`.
+
+        Yields:
+            0-based frame number, and RGB pixels, uint8, shape (H, W, 3).
+        """
 
     def frame_rate(self, source: Source) -> float:
-        """Return the frames/s of the source's frame numbers.
+        """Return the frames/s of a source's frame numbers.
+
+        Args:
+            source: One of `sources`.
 
         Raises:
             MediaError: The video that would tell cannot be read.
         """
 
     def clock(self, source: Source) -> FrameClock:
-        """Return the clock of the source: which frame is shown when.
+        """Return the clock of a source: which frame is shown when.
+
+        Args:
+            source: One of `sources`.
 
         Raises:
             MediaError: The video that would tell cannot be read.

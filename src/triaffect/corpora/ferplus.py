@@ -68,7 +68,11 @@ class FerPlus(EvenlyNumbered):
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Return whether a path is the array file, or its folder."""
+        """Return whether a path is of this corpus's form.
+
+        Args:
+            root: A folder or file; the array file and its folder are.
+        """
         path = _array_file(root)
         return path.name == FILE_NAME and path.is_file()
 
@@ -106,7 +110,14 @@ class FerPlus(EvenlyNumbered):
         return build_moments(len(rows), keys, {EXPRESSION.key: labels}, LabelOrigin.HUMAN)
 
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield row number and image (48, 48, 3) of every row that has a moment."""
+        """Yield the images of all rows that have a moment, gray repeated.
+
+        Args:
+            source: The one of `sources`.
+
+        Yields:
+            Row number, and pixels, uint8, shape (48, 48, 3).
+        """
         del source
         images = self._arrays.images
         for row in np.flatnonzero(self._split_and_keep[1]):

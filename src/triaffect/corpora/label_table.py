@@ -273,7 +273,15 @@ def optional_numbers(
 
 
 def texts(table: pd.DataFrame, column: str) -> list[str]:
-    """Return a column of text without spaces around it; empty texts if it is not there."""
+    """Return a column of text without spaces around it.
+
+    Args:
+        table: The table.
+        column: Its name; it need not be there.
+
+    Returns:
+        A text a row; empty where blank or absent.
+    """
     if column not in table.columns:
         return [""] * len(table)
     return [text.strip() for text in table[column]]
@@ -448,7 +456,11 @@ class LabelTable(OwnMedia):
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Return whether this is a CSV or Parquet file, or a folder with one called ``labels``."""
+        """Return whether a path is of this corpus's form.
+
+        Args:
+            root: A CSV or Parquet file, or a folder with one of `FILE_NAMES`.
+        """
         path = _table_file(root)
         return path.suffix.lower() in (CSV, PARQUET) and path.is_file()
 

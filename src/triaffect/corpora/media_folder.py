@@ -49,6 +49,9 @@ class OwnMedia:
     def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield frame 0 and the picture of a source that is one; nothing for another.
 
+        Args:
+            source: One of `sources`.
+
         Yields:
             0, and RGB pixels, uint8, shape (H, W, 3).
 
@@ -63,6 +66,9 @@ class OwnMedia:
     def frame_rate(self, source: Source) -> float:
         """Return the average frames/s of a video, 30 for anything else.
 
+        Args:
+            source: One of `sources`.
+
         Raises:
             AnnotationError: A label file names it, and it is not there.
             MediaError: The video cannot be read.
@@ -74,6 +80,9 @@ class OwnMedia:
         """Return the clock of every frame's own time stamp; of what is no video, 30 frames/s.
 
         The clock of a video is read once for each corpus.
+
+        Args:
+            source: One of `sources`.
 
         Raises:
             AnnotationError: A label file names it, and it is not there.
@@ -125,7 +134,11 @@ class MediaFolder(OwnMedia):
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
-        """Return whether a path is a folder of media without a table, perhaps of labels, in it."""
+        """Return whether a path is of this corpus's form.
+
+        Args:
+            root: A folder with media in it and no table, which may hold labels, beside them.
+        """
         if not root.is_dir():
             return False
         files = (path for path in root.iterdir() if not path.name.startswith("."))

@@ -125,6 +125,9 @@ class TaskLabels:
 def label_columns(tasks: Sequence[Task] = TASKS) -> dict[str, tuple[str, ...]]:
     """Return the label columns of each task by its key, as `moments_schema` takes them.
 
+    Args:
+        tasks: Any tasks.
+
     Examples:
         >>> label_columns(TASKS[:1])
         {'VA': ('valence', 'arousal')}
@@ -193,6 +196,9 @@ def join_moments(parts: Sequence[Moments], tasks: Sequence[Task] = TASKS) -> Mom
 
 def source_frame_rate(source: Source) -> float:
     """Return the average frames/s of a source's video, `DEFAULT_RATE` where it has none.
+
+    Args:
+        source: Of any corpus; its video is opened.
 
     Raises:
         MediaError: It has one, but that cannot be read.

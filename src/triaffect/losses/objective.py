@@ -40,6 +40,9 @@ class TorchTargets:
         Args:
             targets: As NumPy arrays.
             device: Where to; on the CPU the tensors share the arrays' memory.
+
+        Returns:
+            The same values, validity and weights as tensors.
         """
         return TorchTargets(
             torch.from_numpy(targets.values).to(device),

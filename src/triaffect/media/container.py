@@ -156,12 +156,26 @@ def packets(container: InputContainer, stream: _Stream) -> Iterator[av.Packet[_S
 
 
 def start_s(container: InputContainer) -> Fraction:
-    """Return the instant of time 0, of picture and sound alike, in the file's own clock."""
+    """Return the instant of time 0, of picture and sound alike, in the file's own clock.
+
+    Args:
+        container: The open file.
+
+    Returns:
+        Seconds, exactly; 0 where the file does not say.
+    """
     return Fraction(container.start_time or 0, av.time_base)
 
 
 def duration_s(container: InputContainer) -> float | None:
-    """Return how long the file declares to last, in seconds; None if it does not."""
+    """Return how long the file declares to last.
+
+    Args:
+        container: The open file.
+
+    Returns:
+        Seconds; None if it does not declare that.
+    """
     return container.duration / av.time_base if container.duration else None
 
 

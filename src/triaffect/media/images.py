@@ -130,7 +130,11 @@ class FrameSource:
         return self._reader.problem
 
     def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
-        """Yield nothing, at any rate in samples per second: there is no sound."""
+        """Yield nothing: there is no sound.
+
+        Args:
+            rate: Samples per second; any.
+        """
         del rate
         return iter(())
 

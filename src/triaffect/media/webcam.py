@@ -35,7 +35,11 @@ class Capture(Protocol):
     """What is used of OpenCV's ``VideoCapture``."""
 
     def read(self) -> tuple[bool, NDArray[np.uint8] | None]:
-        """Wait for the next frame: whether there is one, and its BGR pixels."""
+        """Wait for the next frame.
+
+        Returns:
+            Whether there is one, and its BGR pixels, uint8, shape (height, width, 3).
+        """
         ...
 
     def release(self) -> None:

@@ -139,11 +139,20 @@ class _Writer:
         self._track = _Track(container, sound, sound_rate) if sound is not None else None
 
     def add(self, time_s: float, rgb: NDArray[np.uint8]) -> None:
+        """Write a frame, shrunk if need be to the size of the first, its edges repeated to fill."""
         if self._video is None:
             height, width = (max(_SMALLEST, n + n % 2) for n in rgb.shape[:2])
             self._video = _add_picture(self._container, width, height, self._rate, timed=True)
-        fitted = _fitted(rgb, self._video.height, self._video.width)
-        frame = av.VideoFrame.from_ndarray(fitted, format="rgb24")
+        height, width = self._video.height, self._video.width
+        shrink = min(1.0, height / rgb.shape[0], width / rgb.shape[1])
+        if shrink < 1:
+            size = (max(1, int(rgb.shape[1] * shrink)), max(1, int(rgb.shape[0] * shrink)))
+            rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+        below, beside = height - rgb.shape[0], width - rgb.shape[1]
+        if below or beside:
+            kind = cv2.BORDER_REPLICATE
+            rgb = np.asarray(cv2.copyMakeBorder(rgb, 0, below, 0, beside, kind), np.uint8)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
         frame.pts, frame.time_base = round(time_s / _UNIT_S), _UNIT_S
         self._container.mux(self._video.encode(frame))
         if self._track:
@@ -154,19 +163,6 @@ class _Writer:
             self._container.mux(self._video.encode(None))
         if self._track:
             self._track.finish()
-
-
-def _fitted(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Fit a frame into a size: shrunk if need be, its edges repeated to fill."""
-    shrink = min(1.0, height / rgb.shape[0], width / rgb.shape[1])
-    if shrink < 1:
-        size = (max(1, int(rgb.shape[1] * shrink)), max(1, int(rgb.shape[0] * shrink)))
-        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    below, beside = height - rgb.shape[0], width - rgb.shape[1]
-    if below or beside:
-        kind = cv2.BORDER_REPLICATE
-        rgb = np.asarray(cv2.copyMakeBorder(rgb, 0, below, 0, beside, kind), np.uint8)
-    return np.ascontiguousarray(rgb)
 
 
 class _Track:

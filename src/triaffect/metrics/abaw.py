@@ -154,6 +154,9 @@ def score_statistics(statistics: Statistics, tasks: Sequence[Task] = TASKS) -> S
     Args:
         statistics: From `statistics_of`, shape (groups, S) by task key.
         tasks: What to score.
+
+    Returns:
+        The score; of a task without labels, 0 with a count of 0.
     """
     return Score({task.key: task.score_of(statistics[task.key].sum(0)) for task in tasks})
 

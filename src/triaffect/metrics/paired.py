@@ -178,12 +178,20 @@ def difference(
 
 
 def drawn_seeds(seeds: int) -> int:
-    """Return how many of the seeds a resample draws; see the top of this file."""
+    """Return how many of the seeds a resample draws: one fewer, but one at least.
+
+    Args:
+        seeds: How many there are; the top of this file says why not all are drawn.
+
+    Examples:
+        >>> drawn_seeds(5), drawn_seeds(1)
+        (4, 1)
+    """
     return max(seeds - 1, 1)
 
 
 def _means(by_seed: Sequence[ScoreArray], rng: np.random.Generator) -> ScoreArray:
-    """Mean over seeds drawn anew in each resample, from (resamples, K) of each seed."""
+    """Average over seeds drawn anew in each resample, from (resamples, K) of each seed."""
     seeds, resamples = len(by_seed), len(by_seed[0])
     drawn = drawn_seeds(seeds)
     cells = rng.integers(seeds, size=(resamples, drawn)) + seeds * np.arange(resamples)[:, None]

@@ -33,7 +33,7 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to maps of the same shape."""
+        """Weigh the channels of maps (N, C, H, W), to maps of the same shape."""
         weight = torch.sigmoid(self.weigh(x.mean((2, 3))) + self.weigh(x.amax((2, 3))))
         return x * weight[:, :, None, None]
 
@@ -46,7 +46,7 @@ class SpatialAttention(nn.Module):
         self.look = nn.Conv2d(2, 1, REACH, padding=REACH // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to maps of the same shape."""
+        """Weigh the places of maps (N, C, H, W), to maps of the same shape."""
         seen = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
         return x * torch.sigmoid(self.look(seen))
 

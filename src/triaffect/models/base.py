@@ -154,7 +154,12 @@ class TrainableNetwork(Protocol):
 
     @classmethod
     def build(cls, spec: Any, shape: NetworkShape) -> nn.Module:  # noqa: ANN401 - its own spec
-        """Make a freshly initialized network."""
+        """Make a freshly initialized network.
+
+        Args:
+            spec: Its sizes, an instance of its own ``spec``.
+            shape: What it is built for.
+        """
 
 
 def network_plugin(kind: str) -> Plugin | None:

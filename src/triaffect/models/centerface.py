@@ -32,7 +32,16 @@ MAPS = {"heat": 1, "scale": 2, "offset": 2, "landmarks": 10}
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel by itself, project; plus the input where shapes allow."""
+    """Expand, filter each channel by itself, project; plus the input where shapes allow.
+
+    The block of MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381).
+
+    Args:
+        width: Channels of the maps that come in.
+        expansion: How many times as many channels are filtered.
+        out: Channels of the maps that come out.
+        stride: Of the filter.
+    """
 
     def __init__(self, width: int, expansion: int, out: int, stride: int) -> None:
         super().__init__()
@@ -47,7 +56,7 @@ class InvertedResidual(nn.Module):
         self.adds_input = stride == 1 and width == out
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, width, H, W) to (N, out, H / stride, W / stride)."""
+        """Turn maps (N, width, H, W) into maps (N, out, H / stride, W / stride)."""
         y: Tensor = self.layers(x)
         return x + y if self.adds_input else y
 

@@ -18,7 +18,14 @@ from triaffect.tasks.task import Task
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, and attention, beside a shortcut, on maps of shape (N, C, H, W)."""
+    """Two 3x3 convolutions, and attention, beside a shortcut (He et al. 2016).
+
+    Args:
+        inputs: Channels of the maps that come in.
+        outputs: Channels of those that come out.
+        stride: Of the first convolution and of the shortcut.
+        attending: Attention on what the convolutions make.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, stride: int, attending: AttentionKind = "none"
@@ -39,7 +46,7 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, inputs, H, W) to (N, outputs, H/stride, W/stride)."""
+        """Turn maps (N, inputs, H, W) into maps (N, outputs, H / stride, W / stride)."""
         return torch.relu(self.attention(self.body(x)) + self.shortcut(x))
 
 
@@ -129,7 +136,12 @@ class LightFace(nn.Module):
 
     @classmethod
     def build(cls, spec: LightFaceSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network."""
+        """Make a freshly initialized network.
+
+        Args:
+            spec: Its sizes, from a recipe.
+            shape: What it is built for; only its tasks count.
+        """
         return cls(shape.tasks, **spec.sizes())
 
     def encode(self, crops: Tensor) -> Tensor:
@@ -150,7 +162,7 @@ class LightFace(nn.Module):
         return (self._look(x) + self._look(x.flip(3))) / 2
 
     def _look(self, x: Tensor) -> Tensor:
-        """Standardised crops (N, 1, 64, 64) to features (N, D)."""
+        """Turn standardised crops (N, 1, 64, 64) into features (N, D)."""
         return torch.relu(self.embed(self.stages(self.stem(x)).mean((2, 3))))
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:

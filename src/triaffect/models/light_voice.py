@@ -66,7 +66,12 @@ class LightVoice(nn.Module):
 
     @classmethod
     def build(cls, spec: LightVoiceSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network."""
+        """Make a freshly initialized network.
+
+        Args:
+            spec: Its sizes, from a recipe.
+            shape: What it is built for; only its tasks count.
+        """
         return cls(shape.tasks, **spec.sizes())
 
     def encode(self, logmel: Tensor) -> Tensor:

@@ -77,7 +77,12 @@ class PaperNet(nn.Module):
 
     @classmethod
     def build(cls, spec: PaperNetSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network; it takes vectors of any scale as they are."""
+        """Make a freshly initialized network; it takes vectors of any scale as they are.
+
+        Args:
+            spec: Its sizes, from a recipe.
+            shape: What it is built for; its scales do not count.
+        """
         return cls(
             shape.tasks, shape.face_dim, shape.voice_dim, classes=shape.classes, **spec.sizes()
         )

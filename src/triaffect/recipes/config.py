@@ -57,7 +57,12 @@ class WindowSpec(_Strict):
     complete: bool = False
 
     def in_seconds(self) -> Window:
-        """Return the window in seconds, for prediction, which knows no frames."""
+        """Return the window in seconds, for prediction, which does not count frames.
+
+        Examples:
+            >>> WindowSpec(unit="frames", span=60, hop=10).in_seconds().span_s
+            2.0
+        """
         unit = PAPER_FRAME_RATE if self.unit == "frames" else 1.0
         return Window(self.span / unit, self.hop / unit, self.causal)
 

@@ -44,7 +44,14 @@ def is_blank(value: object) -> bool:
 
 
 def shown(value: object) -> str:
-    """Write a value as an error shows it; of a long one the first letters."""
+    """Write a value as an error shows it.
+
+    Args:
+        value: What a cell of a table holds.
+
+    Returns:
+        Its `repr`; of a long one the first letters, and a mark that more follow.
+    """
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
@@ -100,10 +107,13 @@ def read_numbers(table: pd.DataFrame, column: str, where: str) -> NDArray[np.flo
 
 
 def plain_number(value: object) -> float:
-    """Read a number, or text that is one in common notation; NaN for anything else.
+    """Read a number, or text that is one in common notation.
 
     Args:
         value: What a cell of a table holds.
+
+    Returns:
+        The number; NaN for anything else.
 
     Examples:
         >>> plain_number(" 1.5e1 "), plain_number("1_0")
@@ -401,6 +411,9 @@ class Task(ABC):
 
         Args:
             statistics: Of the whole set, shape (S,): a sum of rows of `statistics`.
+
+        Returns:
+            The score, the plain mean of its parts, with the figures behind it.
         """
         parts = self.part_scores(statistics)
         return TaskScore(
@@ -465,7 +478,11 @@ class Task(ABC):
         return ScoreDetails()
 
     def title(self, column: str) -> str:
-        """Return the long name of a column; the column itself if it has none."""
+        """Return the long name of a column; the column itself if it has none.
+
+        Args:
+            column: Any column, of this task or not.
+        """
         return self.titles.get(column, column)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Task:
@@ -550,4 +567,7 @@ class Task(ABC):
         Args:
             truth: Labels, shape (N, K).
             valid: Which of them exist, shape (N, K).
+
+        Returns:
+            A number to compare `TaskScore.value` with.
         """
