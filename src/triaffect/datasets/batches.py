@@ -183,7 +183,8 @@ def balanced(rows: Rows, keys: Sequence[str]) -> Rows:
         keys: Tasks of exclusive classes; their weights average 1 over the training rows.
 
     Returns:
-        The same rows with other weights; a class rarer than `RAREST` weighs as that one.
+        The same rows with other weights; a class rarer than `RAREST` weighs as if it were that
+        frequent. Rows without labels keep their weight, and so do all if no training row has any.
     """
     changed = dict(rows.targets)
     for key in keys:

@@ -142,8 +142,14 @@ class FeatureStore:
         last = log.entries[-1] if log.entries else None
         faces, voices = (last.face[1], last.voice[1]) if last else (0, 0)
         self._moments_end = last.moments_end if last else 0
-        self.face = _mapped(path / FACE, face_spec, faces)
-        self.voice = _mapped(path / VOICE, voice_spec, voices)
+        self.face: NDArray[Any]
+        self.voice: NDArray[Any]
+        self.face, self.voice = (
+            map_rows(path / file, spec.row_dtype, spec.dim, count)
+            if spec is not None
+            else np.empty((0, 0), np.float16)
+            for file, spec, count in ((FACE, face_spec, faces), (VOICE, voice_spec, voices))
+        )
         self._keys = map_rows(path / FACE_KEYS, KEY_DTYPE, 0, faces)
         self.voice_time_s: NDArray[np.float64] = map_rows(path / VOICE_TIMES, TIME_DTYPE, 0, voices)
 
@@ -169,7 +175,8 @@ class FeatureStore:
     @cached_property
     def face_source(self) -> NDArray[np.int32]:
         """Return the ordinal of each face row's source, shape (R,)."""
-        return _ordinals([entry.face for entry in self.entries])
+        counts = [entry.face[1] - entry.face[0] for entry in self.entries]
+        return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
     @cached_property
     def face_track(self) -> NDArray[np.int32]:
@@ -189,7 +196,8 @@ class FeatureStore:
     @cached_property
     def voice_source(self) -> NDArray[np.int32]:
         """Return the ordinal of each voice row's source, shape (V,)."""
-        return _ordinals([entry.voice for entry in self.entries])
+        counts = [entry.voice[1] - entry.voice[0] for entry in self.entries]
+        return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
     @cached_property
     def moments(self) -> Moments:
@@ -347,17 +355,6 @@ def read_moments(file: Path, size: int) -> pa.Table:
         raise StoreError(
             "the labels of a store", str(error), "extract again", where=file
         ) from error
-
-
-def _mapped(path: Path, spec: ExtractorSpec | None, rows: int) -> NDArray[Any]:
-    if spec is None:
-        return np.empty((0, 0), np.float16)
-    return map_rows(path, spec.row_dtype, spec.dim, rows)
-
-
-def _ordinals(ranges: list[tuple[int, int]]) -> NDArray[np.int32]:
-    counts = [stop - start for start, stop in ranges]
-    return np.repeat(np.arange(len(ranges), dtype=np.int32), counts)
 
 
 def check_networks(model: ModelFolder, store: FeatureStore) -> None:
