@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from triaffect.io.exports import lazy_exports
 
 if TYPE_CHECKING:
     from triaffect.evaluation.comparison.results import Comparison
@@ -29,21 +30,13 @@ __all__ = [
     "evaluate_run",
 ]
 
-_MODULES = {
-    "Comparison": "triaffect.evaluation.comparison.results",
-    "Evaluation": "triaffect.evaluation.results",
-    "EvaluationOptions": "triaffect.evaluation.evaluate",
-    "Resampling": "triaffect.evaluation.results",
-    "Submission": "triaffect.evaluation.submission.writer",
-    "check_submission": "triaffect.evaluation.submission.check",
-    "evaluate_folder": "triaffect.evaluation.evaluate",
-    "evaluate_model": "triaffect.evaluation.evaluate",
-    "evaluate_run": "triaffect.evaluation.evaluate",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a name when it is first used."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "comparison.results": ["Comparison"],
+        "evaluate": ["EvaluationOptions", "evaluate_folder", "evaluate_model", "evaluate_run"],
+        "results": ["Evaluation", "Resampling"],
+        "submission.check": ["check_submission"],
+        "submission.writer": ["Submission"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from triaffect.io.exports import lazy_exports
 
 if TYPE_CHECKING:
     from triaffect.metrics.abaw import Score, chance_score, per_batch_score, score_targets
@@ -23,20 +24,13 @@ __all__ = [
     "score_targets",
 ]
 
-_MODULES = {
-    "Difference": "triaffect.metrics.paired",
-    "Intervals": "triaffect.metrics.bootstrap",
-    "Score": "triaffect.metrics.abaw",
-    "best_thresholds": "triaffect.metrics.thresholds",
-    "chance_score": "triaffect.metrics.abaw",
-    "per_batch_score": "triaffect.metrics.abaw",
-    "score_tables": "triaffect.metrics.tables",
-    "score_targets": "triaffect.metrics.abaw",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a name when it is first used."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "abaw": ["Score", "chance_score", "per_batch_score", "score_targets"],
+        "bootstrap": ["Intervals"],
+        "paired": ["Difference"],
+        "tables": ["score_tables"],
+        "thresholds": ["best_thresholds"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from triaffect.io.exports import lazy_exports
 
 if TYPE_CHECKING:
     from triaffect.prediction.batch import PredictionJob, predict_files
@@ -20,19 +21,11 @@ __all__ = [
     "predict_files",
 ]
 
-_MODULES = {
-    "Options": "triaffect.prediction.options",
-    "PartialMediaWarning": "triaffect.prediction.predictor",
-    "PredictionJob": "triaffect.prediction.batch",
-    "Predictor": "triaffect.prediction.predictor",
-    "load": "triaffect.prediction.predictor",
-    "load_cached": "triaffect.prediction.predictor",
-    "predict_files": "triaffect.prediction.batch",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a name when it is first used."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "batch": ["PredictionJob", "predict_files"],
+        "options": ["Options"],
+        "predictor": ["PartialMediaWarning", "Predictor", "load", "load_cached"],
+    },
+)

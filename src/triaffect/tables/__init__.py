@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from triaffect.io.exports import lazy_exports
 
 if TYPE_CHECKING:
     from triaffect.tables.interop import rename_columns
@@ -27,23 +28,14 @@ __all__ = [
     "table_schema",
 ]
 
-_MODULES = {
-    "FileResult": "triaffect.tables.results",
-    "Instants": "triaffect.tables.schema",
-    "Postprocessing": "triaffect.tables.postprocess",
-    "Smoothing": "triaffect.tables.smoothing",
-    "TableMetadata": "triaffect.tables.metadata",
-    "build_table": "triaffect.tables.schema",
-    "postprocess_frame": "triaffect.tables.postprocess",
-    "read_metadata": "triaffect.tables.metadata",
-    "rename_columns": "triaffect.tables.interop",
-    "summarize_frame": "triaffect.tables.postprocess",
-    "table_schema": "triaffect.tables.schema",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a name when it is first used."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "interop": ["rename_columns"],
+        "metadata": ["TableMetadata", "read_metadata"],
+        "postprocess": ["Postprocessing", "postprocess_frame", "summarize_frame"],
+        "results": ["FileResult"],
+        "schema": ["Instants", "build_table", "table_schema"],
+        "smoothing": ["Smoothing"],
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from triaffect.io.exports import lazy_exports
 
 if TYPE_CHECKING:
     from triaffect.tasks.action_units import ActionUnits
@@ -23,20 +24,13 @@ __all__ = [
     "ValenceArousal",
 ]
 
-_MODULES = {
-    "ActionUnits": "triaffect.tasks.action_units",
-    "Expression": "triaffect.tasks.expression",
-    "LossOptions": "triaffect.tasks.task",
-    "ScoreDetails": "triaffect.tasks.task",
-    "TASKS": "triaffect.tasks.registry",
-    "Task": "triaffect.tasks.task",
-    "TaskScore": "triaffect.tasks.task",
-    "ValenceArousal": "triaffect.tasks.valence_arousal",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a name when it is first used."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "action_units": ["ActionUnits"],
+        "expression": ["Expression"],
+        "registry": ["TASKS"],
+        "task": ["LossOptions", "ScoreDetails", "Task", "TaskScore"],
+        "valence_arousal": ["ValenceArousal"],
+    },
+)
