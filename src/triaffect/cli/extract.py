@@ -78,6 +78,28 @@ def extract(
             show_default="the first that recognizes the corpus",
         ),
     ] = None,
+    labels_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MAPPING=FILE",
+            help="Add labels from another program's table, or a folder of one a clip: openface, "
+            "blendshapes, or a TOML file of a mapping; category_means alone derives valence and "
+            "arousal from votes. May be repeated.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of a corpus of own media.", show_default="media or table"),
+    ] = None,
+    test_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of the people to test on, where a table names no splits.", min=0, max=0.9
+        ),
+    ] = 0.0,
+    validation_share: Annotated[
+        float, typer.Option(help="Share of the people to validate on, likewise.", min=0, max=0.9)
+    ] = 0.0,
     limit: Annotated[
         int | None, typer.Option(help="Only the first so many sources.", min=1, show_default=False)
     ] = None,
@@ -88,15 +110,22 @@ def extract(
     running it again; but one whose files or labels have changed since is refused. A source that
     cannot be read is named at the end, and makes the exit code 1.
     """
-    from triaffect.corpora.base import open_corpus
     from triaffect.corpora.rater_delay import DelayedRatings
+    from triaffect.corpora.soft_labels import open_with_labels
     from triaffect.features.extraction import extract as run
     from triaffect.tasks.registry import resolve_tasks
 
     workers = _engine(engine, ray_address, jobs)
     delay_s = parse_duration(va_delay, "--va-delay", what="a delay", most_s=_LONGEST_DELAY_S)
     resolve_tasks(task or ())
-    opened = open_corpus(corpus, reader)
+    opened = open_with_labels(
+        corpus,
+        labels_from or (),
+        reader=reader,
+        name=name,
+        test_share=test_share,
+        validation_share=validation_share,
+    )
     warn_of_unread(opened)
     if delay_s:
         opened = DelayedRatings(opened, delay_s)

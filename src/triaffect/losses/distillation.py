@@ -67,6 +67,7 @@ class Distillation:
                 continue  # a CCC needs two
             weight = self.own_weight if task.key == context.kind else self.other_weight
             weight *= context.task_weights.get(task.key, 1.0)
+            weight *= context.fixed_weights.get(task.key, 1.0)
             reading = Reading.CONVENTIONAL
             if self.reading == "as_coded":
                 own_or_swapped = {(context.kind, context.kind)} | REVERSED_ELSEWHERE

@@ -64,7 +64,8 @@ class StepContext:
             each; None where nobody teaches.
         targets: Labels by task key; a task may be absent.
         progress: Share of the training that this epoch completes, (epoch + 1) / epochs.
-        task_weights: Weight of each task's terms by key; 1 for one not named.
+        task_weights: Weight of each task's terms by key, as training goes; 1 for one not named.
+        fixed_weights: Weight of each task's terms by key, as the recipe says; 1 likewise.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class StepContext:
     targets: Mapping[str, TorchTargets]
     progress: float
     task_weights: Mapping[str, float]
+    fixed_weights: Mapping[str, float] = field(default_factory=dict)
 
 
 class Objective(Protocol):
@@ -181,6 +183,7 @@ class Supervised:
             weight = self.own_weight if own else self.mtl_weight
             if self.use_task_weights:
                 weight *= context.task_weights.get(task.key, 1.0)
+            weight *= context.fixed_weights.get(task.key, 1.0)
             positive = self.positive_weight.get(task.key)
             options, raw = LossOptions(reading, self.temperature, positive), context.outputs.raw
             loss = task.loss(raw[task.key], labels.values, labels.valid, labels.weight, options)

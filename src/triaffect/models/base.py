@@ -224,6 +224,9 @@ class Outputs:
 DISCRIMINATOR = "discriminator."
 """Of a training, not of a model: weights may come without it, and a network may lack it."""
 
+HEADS = ("heads.", "direct.")
+"""Of the tasks that a network predicts."""
+
 _COUNTER = "num_batches_tracked"
 """torch counts batches but never uses the count while momentum is fixed."""
 
@@ -231,7 +234,13 @@ _EXAMPLES = 3
 """How many names an error lists."""
 
 
-def load_weights(network: nn.Module, path: Path, *, discriminator_optional: bool = False) -> None:
+def load_weights(
+    network: nn.Module,
+    path: Path,
+    *,
+    discriminator_optional: bool = False,
+    heads_optional: bool = False,
+) -> None:
     """Fill a network from a safetensors file of its parameters and buffers.
 
     Args:
@@ -239,6 +248,8 @@ def load_weights(network: nn.Module, path: Path, *, discriminator_optional: bool
         path: The file.
         discriminator_optional: Whether the file or the network may lack a discriminator; one
             that the file lacks stays freshly initialized.
+        heads_optional: Whether the file or the network may likewise lack heads, of tasks that
+            the other has not.
 
     Raises:
         ModelError: No such file, no safetensors, or names and shapes of another network.
@@ -251,8 +262,10 @@ def load_weights(network: nn.Module, path: Path, *, discriminator_optional: bool
         raise ModelError("a safetensors file", f"another one ({error})", where=path) from error
 
     def is_optional(name: str) -> bool:
-        return name.endswith(_COUNTER) or (
-            discriminator_optional and name.startswith(DISCRIMINATOR)
+        return (
+            name.endswith(_COUNTER)
+            or (discriminator_optional and name.startswith(DISCRIMINATOR))
+            or (heads_optional and name.startswith(HEADS))
         )
 
     own = network.state_dict()

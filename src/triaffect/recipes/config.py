@@ -238,6 +238,8 @@ class Stage(_Strict):
         frozen_statistics: Batch norms keep the statistics that the network starts with; for
             small tables that are unlike what it learnt from.
         stagnation: Growth of a task's weight with each epoch it did not improve; 0 is off.
+        task_weights: Weight of a task's terms, of labels and of a teacher alike, by its key; 1
+            for one not named.
         average: Largest decay of a moving average of the weights, which is scored, kept and
             taught from in place of the weights; see `triaffect.training.optimizers`. 0 is off.
     """
@@ -256,6 +258,7 @@ class Stage(_Strict):
     frozen_statistics: bool = False
     stagnation: float = Field(default=0.0, ge=0)
     average: float = optional_key(0.0, ge=0, lt=1)
+    task_weights: dict[str, float] = optional_key({})
 
 
 def _read_net(value: object) -> object:

@@ -57,7 +57,8 @@ class StageRun:
         torch.manual_seed(int(seed.generate_state(1)[0]))
         self.net = context.build_net(self.stage)
         if self.starts_trained:
-            load_weights(self.net, context.folder.initial, discriminator_optional=True)
+            initial = context.folder.initial
+            load_weights(self.net, initial, discriminator_optional=True, heads_optional=True)
         self.ema: ExponentialMovingAverage | None = None
         if self.stage.average:
             self.ema = ExponentialMovingAverage(
@@ -236,6 +237,7 @@ class StageRun:
             targets=self.context.device.targets(batch.targets),
             progress=(epoch + 1) / self.stage.epochs,
             task_weights=self.stagnation.weights(),
+            fixed_weights=self.stage.task_weights,
         )
 
     def _store_teacher(self) -> StoredTeacher | None:

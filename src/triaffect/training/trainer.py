@@ -88,7 +88,12 @@ def check_stages(
             )
         net = build_net(context.recipe, stage, context.store, context.tasks)
         if initial is not None:
-            load_weights(net, initial.path, discriminator_optional=True)
+            load_weights(
+                net,
+                initial.path,
+                discriminator_optional=True,
+                heads_optional=stage.teacher != INITIAL,
+            )
     if teachers and all(stage.teacher != EXTERNAL for stage in context.recipe.stages.values()):
         raise RecipeError(
             f'a stage with teacher = "{EXTERNAL}" for the runs given', "none", "leave --teacher out"

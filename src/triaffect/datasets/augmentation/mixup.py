@@ -26,9 +26,9 @@ def mix_rows(
     """Mix every row of a batch with another one, all in the same way and proportion.
 
     Half of the batches are blended, of the others parts are joined. Only rows that have labels of
-    the same outputs are mixed; one that has no such partner stays as it is. What is mixed of
-    labels is their weight as well, so that a loss linear in the label, as cross-entropy is,
-    becomes the mixture of the two rows' losses.
+    the same tasks are mixed; one that has no such partner stays as it is, and an output that one
+    of the two has no label of has none. What is mixed of labels is their weight as well, so that
+    a loss linear in the label, as cross-entropy is, becomes the mixture of the two rows' losses.
 
     Args:
         inputs: Crops, gray levels (N, H, H), or spectra, log power (N, T, B), float32.
@@ -51,13 +51,14 @@ def mix_rows(
         weight = own + other
         part = np.where(weight > 0, own / np.where(weight > 0, weight, 1), share)[:, None]
         values = part * each.values + (1 - part) * each.values[partner]
-        mixed_values = np.where(each.valid, values, each.values).astype(np.float32)
-        labels[key] = Targets(mixed_values, each.valid, weight.astype(np.float32))
+        valid = each.valid & each.valid[partner]
+        mixed_values = np.where(valid, values, each.values).astype(np.float32)
+        labels[key] = Targets(mixed_values, valid, weight.astype(np.float32))
     return mixed, labels
 
 
 def partners(targets: Mapping[str, Targets], rng: np.random.Generator) -> IntArray:
-    """Draw for each row a random partner, itself at times, with labels of the same outputs.
+    """Draw for each row a random partner, itself at times, with labels of the same tasks.
 
     Args:
         targets: Labels by task key, of N rows.
@@ -71,7 +72,7 @@ def partners(targets: Mapping[str, Targets], rng: np.random.Generator) -> IntArr
     >>> partners(labels, np.random.default_rng(0))[1].item()
     1
     """
-    valid = np.concatenate([each.valid for each in targets.values()], axis=1)
+    valid = np.stack([each.valid.any(axis=1) for each in targets.values()], axis=1)
     kind = np.unique(valid, axis=0, return_inverse=True)[1].reshape(-1)
     partner = np.arange(len(kind))
     for one in range(kind.max(initial=-1) + 1):
