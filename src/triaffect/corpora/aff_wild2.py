@@ -231,6 +231,9 @@ class _MultiTaskFile:
     """A multi-task file, its lines sorted by video.
 
     A file that cannot be read at all has no lines and one problem that names no video.
+
+    Attributes:
+        names: Videos that the file's lines name, the wrong lines included.
     """
 
     def __init__(self, path: Path) -> None:
@@ -249,11 +252,7 @@ class _MultiTaskFile:
         order = np.argsort(number, kind="stable")
         ends = np.searchsorted(number[order], np.arange(len(videos)), side="right")
         self._rows = dict(zip(videos.tolist(), np.split(order, ends), strict=False))
-
-    @property
-    def names(self) -> set[str]:
-        """Videos that the file's lines name, the wrong lines included."""
-        return (self._problems.keys() | self._rows.keys()) - {""}
+        self.names: set[str] = (self._problems.keys() | self._rows.keys()) - {""}
 
     def problem(self, name: str) -> AnnotationError | None:
         """The first wrong line that names a video, or none if ``name`` is empty."""

@@ -184,7 +184,13 @@ def _explain(
     keys = [str(part) for part in location]
     path = ".".join(keys)
     if error["type"] == "extra_forbidden":
-        valid = sorted(spec.model_fields) if spec is not None else _fields_at(keys[:-1])
+        # The fields of the table at these keys, through unions and dictionaries.
+        models: list[type[BaseModel]] = [spec or Recipe]
+        for key in keys[:-1] if spec is None else []:
+            annotations = [m.model_fields[key].annotation for m in models if key in m.model_fields]
+            if annotations:
+                models = [model for annotation in annotations for model in _models_in(annotation)]
+        valid = sorted({name for model in models for name in model.model_fields})
         near = difflib.get_close_matches(keys[-1], valid, n=1, cutoff=0.4)
         hint = f"did you mean '{near[0]}'?" if near else "known keys: " + ", ".join(valid)
         return RecipeError("a known key", f"'{path}'", hint, where=where)
@@ -193,16 +199,6 @@ def _explain(
     message = str(error["msg"]).removeprefix("Value error, ")
     key = "" if not path else f" for '{path}'"
     return RecipeError(f"a valid value{key}", f"{error['input']!r:.80}", message, where=where)
-
-
-def _fields_at(keys: list[str]) -> list[str]:
-    """List field names of the table at these keys; looks through unions and dictionaries."""
-    models: list[type[BaseModel]] = [Recipe]
-    for key in keys:
-        annotations = [m.model_fields[key].annotation for m in models if key in m.model_fields]
-        if annotations:
-            models = [model for annotation in annotations for model in _models_in(annotation)]
-    return sorted({name for model in models for name in model.model_fields})
 
 
 def _models_in(annotation: object) -> list[type[BaseModel]]:
