@@ -257,9 +257,10 @@ def plan_epoch(
     Returns:
         The plan; the same arguments always give the same one.
 
-    >>> plan = plan_epoch({"VA": np.arange(5), "EXPR": np.arange(2)}, 2, 1, [0])
-    >>> plan.iterations, {kind: rows.shape for kind, rows in plan.rows.items()}
-    (3, {'VA': (3, 1), 'EXPR': (3, 1)})
+    Examples:
+        >>> plan = plan_epoch({"VA": np.arange(5), "EXPR": np.arange(2)}, 2, 1, [0])
+        >>> plan.iterations, {kind: rows.shape for kind, rows in plan.rows.items()}
+        (3, {'VA': (3, 1), 'EXPR': (3, 1)})
     """
     filled = {kind: rows for kind, rows in pools.items() if len(rows)}
     largest = max((len(rows) for rows in filled.values()), default=0)

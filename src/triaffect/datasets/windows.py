@@ -38,8 +38,9 @@ def gather(values: NDArray[Any], rows: RowNumbers) -> FloatArray:
     Returns:
         A new array of the shape of ``rows`` and D.
 
-    >>> gather(np.array([[1, 2], [3, 4]], np.uint8), np.array([1, -1])).tolist()
-    [[3.0, 4.0], [0.0, 0.0]]
+    Examples:
+        >>> gather(np.array([[1, 2], [3, 4]], np.uint8), np.array([1, -1])).tolist()
+        [[3.0, 4.0], [0.0, 0.0]]
     """
     shape, flat = (*rows.shape, values.shape[1]), rows.reshape(-1)
     if not values.size:
@@ -226,8 +227,9 @@ def frame_rows(frames: NDArray[np.generic], requested: IntArray) -> IntArray:
     Returns:
         The row of each requested one, -1 where it is missing, shape (N,).
 
-    >>> frame_rows(np.array([0, 2, 5]), np.array([2, 3])).tolist()
-    [1, -1]
+    Examples:
+        >>> frame_rows(np.array([0, 2, 5]), np.array([2, 3])).tolist()
+        [1, -1]
     """
     if not len(frames):
         return np.full(len(requested), -1, np.int64)

@@ -43,8 +43,9 @@ def similarity(landmarks: FloatArray, size: int = TEMPLATE_SIZE) -> NDArray[np.f
     Raises:
         ValueError: The landmarks all coincide, or are not finite.
 
-    >>> (similarity(2 * TEMPLATE + 1).round(2) + 0.0).tolist()
-    [[0.5, 0.0, -0.5], [0.0, 0.5, -0.5]]
+    Examples:
+        >>> (similarity(2 * TEMPLATE + 1).round(2) + 0.0).tolist()
+        [[0.5, 0.0, -0.5], [0.0, 0.5, -0.5]]
     """
     # pixel centres lie at half-integers of the area that a pixel covers
     target = (TEMPLATE.astype(np.float64) + 0.5) * (size / TEMPLATE_SIZE) - 0.5

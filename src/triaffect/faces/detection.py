@@ -103,8 +103,9 @@ class Region:
     def joined(self, other: Region) -> Region:
         """Return the least region around both.
 
-        >>> Region(0, 0, 64, 32).joined(Region(32, 64, 96, 128))
-        Region(left=0, top=0, right=96, bottom=128)
+        Examples:
+            >>> Region(0, 0, 64, 32).joined(Region(32, 64, 96, 128))
+            Region(left=0, top=0, right=96, bottom=128)
         """
         return Region(
             min(self.left, other.left),
@@ -146,8 +147,9 @@ def regions(boxes: FloatArray, shape: tuple[int, ...]) -> list[Region]:
         Parts that together cover every box's surroundings, no two of which would be smaller as
         one; the whole input if they are nearly all of it.
 
-    >>> regions(np.array([[100, 100, 40, 40]], np.float32), (1, 3, 384, 640))
-    [Region(left=64, top=64, right=192, bottom=192)]
+    Examples:
+        >>> regions(np.array([[100, 100, 40, 40]], np.float32), (1, 3, 384, 640))
+        [Region(left=64, top=64, right=192, bottom=192)]
     """
     limit = np.array(shape[:-3:-1])
     centre, size = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]
@@ -330,8 +332,9 @@ def usual_size(longer_side: int) -> int:
     pixels of height up in a full HD frame, in smaller frames from 5 % of the longer side. A
     quarter loses no face whose 112-pixel crop is worth having.
 
-    >>> usual_size(640), usual_size(1920), usual_size(3840)
-    (320, 480, 640)
+    Examples:
+        >>> usual_size(640), usual_size(1920), usual_size(3840)
+        (320, 480, 640)
     """
     quarter = -(-longer_side // (4 * MULTIPLE)) * MULTIPLE
     return min(max(quarter, 320), 640)
@@ -406,8 +409,10 @@ def suppressed(boxes: FloatArray, overlap: float) -> NDArray[np.intp]:
     Returns:
         Ascending numbers of the selected boxes.
 
-    >>> suppressed(np.array([[0, 0, 10, 10], [1, 0, 10, 10], [20, 0, 10, 10]], "f4"), 0.3).tolist()
-    [0, 2]
+    Examples:
+        >>> boxes = np.array([[0, 0, 10, 10], [1, 0, 10, 10], [20, 0, 10, 10]], np.float32)
+        >>> suppressed(boxes, 0.3).tolist()
+        [0, 2]
     """
     selected: list[int] = []
     rest = np.arange(len(boxes))
@@ -427,8 +432,9 @@ def iou(one: FloatArray, other: FloatArray) -> FloatArray:
     Returns:
         Shape (N, M), in [0, 1].
 
-    >>> iou(np.array([[0.0, 0.0, 2.0, 2.0]]), np.array([[0.0, 0.0, 2.0, 1.0]])).tolist()
-    [[0.5]]
+    Examples:
+        >>> iou(np.array([[0.0, 0.0, 2.0, 2.0]]), np.array([[0.0, 0.0, 2.0, 1.0]])).tolist()
+        [[0.5]]
     """
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])

@@ -46,9 +46,10 @@ def head_pose(landmarks: FloatArray) -> _FloatRows:
     Returns:
         Degrees, shape (N, 3); NaN where the landmarks are.
 
-    >>> frontal = 2 * HEAD[None, :, :2] + 100
-    >>> (head_pose(frontal).round(6) + 0.0).tolist()
-    [[0.0, 0.0, 0.0]]
+    Examples:
+        >>> frontal = 2 * HEAD[None, :, :2] + 100
+        >>> (head_pose(frontal).round(6) + 0.0).tolist()
+        [[0.0, 0.0, 0.0]]
     """
     angles = np.full((len(landmarks), 3), np.nan)
     finite = np.isfinite(landmarks).all(axis=(1, 2))

@@ -29,8 +29,9 @@ def sharpness(crops: NDArray[np.uint8]) -> FloatArray:
     Returns:
         Shape (N,), float32; larger is sharper.
 
-    >>> sharpness(np.full((1, 112, 112, 3), 128, np.uint8)).astype(float).round(2).tolist()
-    [-6.91]
+    Examples:
+        >>> sharpness(np.full((1, 112, 112, 3), 128, np.uint8)).astype(float).round(2).tolist()
+        [-6.91]
     """
     values = np.empty(len(crops), np.float32)
     for number, crop in enumerate(crops):

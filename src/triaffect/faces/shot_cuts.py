@@ -98,9 +98,10 @@ def unlikeness(one: _Gray, other: _Gray) -> float:
     Returns:
         0 (alike) to 2; of two that show nothing 0, of one that does and one that does not 1.
 
-    >>> slope = np.tile(np.arange(32, dtype=np.uint8), (24, 1))
-    >>> round(unlikeness(slope, 2 * slope), 3)
-    0.0
+    Examples:
+        >>> slope = np.tile(np.arange(32, dtype=np.uint8), (24, 1))
+        >>> round(unlikeness(slope, 2 * slope), 3)
+        0.0
     """
     one_is_flat, other_is_flat = one.std() < _FLAT, other.std() < _FLAT
     if one_is_flat or other_is_flat:

@@ -149,8 +149,9 @@ def least_assignment(cost: _Floats) -> list[tuple[int, int]]:
     Returns:
         The pairs, in order of their rows.
 
-    >>> least_assignment(np.array([[1.0, 2.0], [1.0, 9.0]]))
-    [(0, 1), (1, 0)]
+    Examples:
+        >>> least_assignment(np.array([[1.0, 2.0], [1.0, 9.0]]))
+        [(0, 1), (1, 0)]
     """
     if cost.shape[0] > cost.shape[1]:
         return sorted((i, j) for j, i in least_assignment(cost.T))
@@ -197,8 +198,9 @@ def period(time_s: NDArray[np.float64], length_s: float) -> IntArray:
     Returns:
         Numbers of the same shape; a moment up to 1 ms before a period's start belongs to it.
 
-    >>> period(np.array([0.0, 0.1, 0.1996, 0.2]), 0.2).tolist()
-    [0, 0, 1, 1]
+    Examples:
+        >>> period(np.array([0.0, 0.1, 0.1996, 0.2]), 0.2).tolist()
+        [0, 0, 1, 1]
     """
     number: IntArray = np.floor((time_s + _ROUNDING_S) / length_s).astype(np.int64)
     return number

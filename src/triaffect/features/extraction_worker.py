@@ -176,8 +176,9 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     Yields:
         The lists, in order.
 
-    >>> list(batches("abcde", 2))
-    [['a', 'b'], ['c', 'd'], ['e']]
+    Examples:
+        >>> list(batches("abcde", 2))
+        [['a', 'b'], ['c', 'd'], ['e']]
     """
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
@@ -285,8 +286,9 @@ class Worker:
 def spill_folder(pending: Path, number: int) -> Path:
     """Name the folder in which a job leaves its rows.
 
-    >>> spill_folder(Path("store/pending"), 7).as_posix()
-    'store/pending/000007'
+    Examples:
+        >>> spill_folder(Path("store/pending"), 7).as_posix()
+        'store/pending/000007'
     """
     return pending / f"{number:06d}"
 

@@ -239,8 +239,9 @@ def plain_name(name: str) -> str:
     Raises:
         ValueError: It does not.
 
-    >>> plain_name("face.onnx")
-    'face.onnx'
+    Examples:
+        >>> plain_name("face.onnx")
+        'face.onnx'
     """
     if name != Path(name).name or name in ("", ".", ".."):
         raise ValueError("a plain file name")

@@ -176,11 +176,12 @@ class MemoryTimeline(Timeline):
         extractor: Makes rows (N, dim) of what was appended, such as crops, when a window first
             holds them; None where rows are appended.
 
-    >>> timeline = MemoryTimeline(dim=1)
-    >>> timeline.append(np.zeros(3, int), np.array([0.0, 0.5, 1.0]), np.array([[1], [2], [3]]))
-    >>> rows, present = timeline.windows(np.array([0]), np.array([0.5]), Window(1.0, 0.5, True))
-    >>> rows[0, :, 0].tolist(), present[0].tolist()
-    ([0.0, 1.0, 2.0], [False, True, True])
+    Examples:
+        >>> timeline = MemoryTimeline(dim=1)
+        >>> timeline.append(np.zeros(3, int), np.array([0.0, 0.5, 1.0]), np.array([[1], [2], [3]]))
+        >>> rows, present = timeline.windows(np.array([0]), np.array([0.5]), Window(1.0, 0.5, True))
+        >>> rows[0, :, 0].tolist(), present[0].tolist()
+        ([0.0, 1.0, 2.0], [False, True, True])
     """
 
     def __init__(self, dim: int, extractor: Callable[..., NDArray[Any]] | None = None) -> None:
@@ -389,8 +390,9 @@ def nearest_rows(times_s: _Times, at_s: NDArray[np.float64], tolerance_s: float)
         Row numbers with the shape of `at_s`; -1 where no row is near enough. Of two equally
         near rows the earlier one is taken.
 
-    >>> nearest_rows(np.array([0.0, 1.0, 2.0]), np.array([0.4, 0.5, 9.0]), 0.5).tolist()
-    [0, 0, -1]
+    Examples:
+        >>> nearest_rows(np.array([0.0, 1.0, 2.0]), np.array([0.4, 0.5, 9.0]), 0.5).tolist()
+        [0, 0, -1]
     """
     if len(times_s) == 0:
         return np.full(np.shape(at_s), -1, np.int64)
@@ -422,8 +424,9 @@ def window_rows(
     Returns:
         Row numbers into `times`, shape (N, W); -1 where the track has no row.
 
-    >>> window_rows(np.arange(3.0), np.array([1.0]), Window(2.0, 1.0, causal=True)).tolist()
-    [[-1, 0, 1]]
+    Examples:
+        >>> window_rows(np.arange(3.0), np.array([1.0]), Window(2.0, 1.0, causal=True)).tolist()
+        [[-1, 0, 1]]
     """
     positions = np.asarray(at, np.float64)[:, None] + window.offsets_s()
     return nearest_rows(times, positions, window.hop_s / 2 if tolerance is None else tolerance)
@@ -443,8 +446,10 @@ def voice_rows(times_s: _Times, at_s: NDArray[np.float64], window: Window) -> In
     Returns:
         Row numbers, shape (N,); -1 where there is no sound.
 
-    >>> voice_rows(np.array([0.0, 0.5]), np.array([0.4]), Window(1.0, 0.5, causal=True)).tolist()
-    [0]
+    Examples:
+        >>> times_s = np.array([0.0, 0.5])
+        >>> voice_rows(times_s, np.array([0.4]), Window(1.0, 0.5, causal=True)).tolist()
+        [0]
     """
     at_s = np.asarray(at_s, np.float64)
     if not window.causal:

@@ -60,11 +60,12 @@ def describe(spectra: FloatArray) -> FloatArray:
         Finite numbers that do not depend on level, shape (N, 55): the 42 powers, the spectrum's
         5 coefficients, and the 8 of the loud rows, float32.
 
-    >>> spectra = np.random.default_rng(0).normal(-8, 2, (3, 100, 64)).astype(np.float32)
-    >>> describe(spectra).shape
-    (3, 55)
-    >>> bool(np.allclose(describe(spectra), describe(spectra - 2), atol=1e-3))
-    True
+    Examples:
+        >>> spectra = np.random.default_rng(0).normal(-8, 2, (3, 100, 64)).astype(np.float32)
+        >>> describe(spectra).shape
+        (3, 55)
+        >>> bool(np.allclose(describe(spectra), describe(spectra - 2), atol=1e-3))
+        True
     """
     loudest = spectra.max(axis=(1, 2), keepdims=True)
     level = np.maximum(spectra - loudest, np.float32(-_RANGE))
@@ -85,8 +86,9 @@ def voice_scores(spectra: FloatArray) -> FloatArray:
     Returns:
         Shape (N,), float32; above 0 it is rather a voice.
 
-    >>> voice_scores(np.full((1, ROWS, BANDS), FLOOR, np.float32)).tolist()
-    [-20.0]
+    Examples:
+        >>> voice_scores(np.full((1, ROWS, BANDS), FLOOR, np.float32)).tolist()
+        [-20.0]
     """
     net = _network()
     standard = np.clip((describe(spectra) - net["mean"]) / net["spread"], -MOST, MOST)

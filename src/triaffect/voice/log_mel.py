@@ -46,9 +46,10 @@ def log_mel(sound: FloatArray) -> FloatArray:
     Returns:
         Shape (ceil(samples / 160), 64), float32; row i stands for 10·i to 10·(i + 1) ms.
 
-    >>> silence = log_mel(np.zeros(1601, np.float32))
-    >>> silence.shape, silence.max().round(4) == np.float32(FLOOR).round(4)
-    ((11, 64), np.True_)
+    Examples:
+        >>> silence = log_mel(np.zeros(1601, np.float32))
+        >>> silence.shape, silence.max().round(4) == np.float32(FLOOR).round(4)
+        ((11, 64), np.True_)
     """
     return np.concatenate([np.empty((0, BANDS), np.float32), *log_mel_stream([sound])])
 

@@ -67,10 +67,11 @@ def partners(targets: Mapping[str, Targets], rng: np.random.Generator) -> IntArr
     Returns:
         Row numbers, a permutation, shape (N,).
 
-    >>> valid = np.array([[True], [False], [True]])
-    >>> labels = {"VA": Targets(np.zeros((3, 1), np.float32), valid, np.ones(3, np.float32))}
-    >>> partners(labels, np.random.default_rng(0))[1].item()
-    1
+    Examples:
+        >>> valid = np.array([[True], [False], [True]])
+        >>> labels = {"VA": Targets(np.zeros((3, 1), np.float32), valid, np.ones(3, np.float32))}
+        >>> partners(labels, np.random.default_rng(0))[1].item()
+        1
     """
     valid = np.stack([each.valid.any(axis=1) for each in targets.values()], axis=1)
     kind = np.unique(valid, axis=0, return_inverse=True)[1].reshape(-1)

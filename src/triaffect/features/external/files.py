@@ -317,9 +317,10 @@ def match_names(
     Returns:
         The matches; see the module for the ways to write an id.
 
-    >>> matches = match_names(["anna", "b"], ["clips/anna.mp4", "clips/ben.mp4"])
-    >>> matches.files, matches.unused
-    ({'clips/anna.mp4': 'anna'}, ['b'])
+    Examples:
+        >>> matches = match_names(["anna", "b"], ["clips/anna.mp4", "clips/ben.mp4"])
+        >>> matches.files, matches.unused
+        ({'clips/anna.mp4': 'anna'}, ['b'])
     """
     meant: list[dict[str, list[str]]] = []
     for source in sources:

@@ -215,8 +215,9 @@ def check_name(name: str) -> str:
         StoreError: It is too long, has other characters than a to z, 0 to 9 and _, or is that of
             a store's own stream.
 
-    >>> check_name("clip_b32")
-    'clip_b32'
+    Examples:
+        >>> check_name("clip_b32")
+        'clip_b32'
     """
     plain = re.fullmatch(r"[a-z0-9_]+", name) and len(name) <= _LONGEST_NAME
     if not plain or name in OWN_STREAMS:

@@ -99,8 +99,9 @@ def stream_spec(
     Raises:
         StoreError: A rate that is not above 0, an offset that is not finite, or another type.
 
-    >>> stream_spec("clip", rate=5, offset_s=0.1).dim
-    0
+    Examples:
+        >>> stream_spec("clip", rate=5, offset_s=0.1).dim
+        0
     """
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise StoreError("rows a second above 0", f"{rate:g}", where="--rate")

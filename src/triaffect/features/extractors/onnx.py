@@ -105,8 +105,9 @@ def gray64(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         Gray levels, uint8, shape (N, 64, 64).
 
-    >>> np.unique(gray64(np.full((2, 112, 112, 3), 90, np.uint8))).tolist()
-    [90]
+    Examples:
+        >>> np.unique(gray64(np.full((2, 112, 112, 3), 90, np.uint8))).tolist()
+        [90]
     """
     gray = np.empty((len(crops), GRAY_SIDE, GRAY_SIDE), np.uint8)
     for out, crop in zip(gray, crops, strict=True):
@@ -259,8 +260,9 @@ def rgb224(crops: NDArray[np.uint8]) -> FloatArray:
     Returns:
         Float32, shape (N, 3, 224, 224).
 
-    >>> rgb224(np.full((1, 112, 112, 3), 51, np.uint8)).mean().round(3)
-    np.float32(0.2)
+    Examples:
+        >>> rgb224(np.full((1, 112, 112, 3), 51, np.uint8)).mean().round(3)
+        np.float32(0.2)
     """
     size = (RGB_SIDE, RGB_SIDE)
     large = [cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR) for crop in crops]

@@ -35,8 +35,9 @@ def face_extractor(name: str) -> FaceExtractor | None:
     Raises:
         ModelError: It is no builtin's name, and no model folder with a face network.
 
-    >>> face_extractor("gray64").spec.dim
-    4096
+    Examples:
+        >>> face_extractor("gray64").spec.dim
+        4096
     """
     if name == NONE:
         return None
@@ -57,8 +58,9 @@ def voice_extractor(name: str) -> VoiceExtractor | None:
     Raises:
         ModelError: It is no builtin's name, and no model folder with a voice network.
 
-    >>> voice_extractor("logmel64").spec.rate
-    16000
+    Examples:
+        >>> voice_extractor("logmel64").spec.rate
+        16000
     """
     if name == NONE:
         return None
@@ -70,8 +72,9 @@ def voice_extractor(name: str) -> VoiceExtractor | None:
 def folder_of(name: str) -> Path | None:
     """Return where the networks of an extractor lie, which may not exist; None for a builtin one.
 
-    >>> folder_of("gray64") is None, folder_of("runs/mine").as_posix()
-    (True, 'runs/mine')
+    Examples:
+        >>> folder_of("gray64") is None, folder_of("runs/mine").as_posix()
+        (True, 'runs/mine')
     """
     if name == NONE or name in _FACES or name in _VOICES:
         return None

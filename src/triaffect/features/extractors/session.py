@@ -48,7 +48,8 @@ def open_session(path: Path, device: str = CPU) -> onnxruntime.InferenceSession:
 def first_line(error: Exception) -> str:
     """Return what an exception says, in one line: its first, or its type if it says nothing.
 
-    >>> first_line(ValueError("no such node" + chr(10) + "at line 3")), first_line(KeyError())
-    ('no such node', 'KeyError')
+    Examples:
+        >>> first_line(ValueError("no such node" + chr(10) + "at line 3")), first_line(KeyError())
+        ('no such node', 'KeyError')
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

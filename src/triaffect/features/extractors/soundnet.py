@@ -312,8 +312,9 @@ def best_share(window: Window) -> int:
     Returns:
         `PLAIN`, `FIRST` or `BOTH`.
 
-    >>> best_share(Window(10.0, 0.1, causal=True)) == BOTH
-    True
+    Examples:
+        >>> best_share(Window(10.0, 0.1, causal=True)) == BOTH
+        True
     """
     starts = _starts(Segments(window, RATE, None))
     most = window.span_s / window.hop_s / 2
@@ -348,8 +349,9 @@ def _pieces(chunks: Iterable[FloatArray], length: int) -> Iterator[FloatArray]:
 def pool(maps: FloatArray) -> FloatArray:
     """Take the largest of each eight values, (…, T) to (…, T // 8).
 
-    >>> pool(np.arange(17.0)).tolist()
-    [7.0, 15.0]
+    Examples:
+        >>> pool(np.arange(17.0)).tolist()
+        [7.0, 15.0]
     """
     return sliding(maps)[..., ::POOL]
 
@@ -357,8 +359,9 @@ def pool(maps: FloatArray) -> FloatArray:
 def sliding(maps: FloatArray) -> FloatArray:
     """Take the largest of the eight values from each position on, (…, T) to (…, T - 7).
 
-    >>> sliding(np.arange(9.0)).tolist()
-    [7.0, 8.0]
+    Examples:
+        >>> sliding(np.arange(9.0)).tolist()
+        [7.0, 8.0]
     """
     for step in (1, 2, 4):
         maps = np.maximum(maps[..., :-step], maps[..., step:])

@@ -43,7 +43,8 @@ class ExtractorSpec:
     def describe(self) -> str:
         """Name it with the beginning of its hash, for messages.
 
-        >>> ExtractorSpec("gray64", "builtin-1", 4096, "uint8").describe()
-        'gray64 (builtin-1)'
+        Examples:
+            >>> ExtractorSpec("gray64", "builtin-1", 4096, "uint8").describe()
+            'gray64 (builtin-1)'
         """
         return f"{self.name} ({self.sha256[:12]})"
