@@ -19,8 +19,6 @@ EXEMPT = ("synthetic",)
 STORED_KEYS = {"about", "stretch_s", "wanted"}
 """Keys of recipes, whose hashes they are part of, and of external streams that users have."""
 
-until_redrawn = pytest.mark.xfail(strict=True, reason="short functions are not inlined yet")
-
 
 def write_tree(root, **files):
     """A small package; double underscores in a name stand for slashes."""
@@ -248,7 +246,6 @@ def test_functions_have_at_most_45_lines(tree):
     assert [name for name in with_signature if not name.startswith("cli/")] == []
 
 
-@until_redrawn
 def test_at_most_45_functions_per_1000_lines(tree):
     assert house.figures(tree)["functions per 1,000 lines"] <= 45
 
