@@ -76,18 +76,18 @@ _MOST_APART = 0.95
 _ARRAYS = ".npz"
 
 
-class _Strict(BaseModel):
+class _MappingTable(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class ReliableRows(_Strict):
+class ReliableRows(_MappingTable):
     """Rows of a table count if a column holds at least some value."""
 
     column: str
     least: float
 
 
-class ColumnMapping(_Strict):
+class ColumnMapping(_MappingTable):
     """One column of a task from the mean of some of a table's: (mean - center) / scale.
 
     Attributes:
@@ -101,7 +101,7 @@ class ColumnMapping(_Strict):
     scale: float
 
 
-class LabelMapping(_Strict):
+class LabelMapping(_MappingTable):
     """How the columns of another program's table become labels; see the module."""
 
     title: str
@@ -374,8 +374,8 @@ class SoftLabels:
         """Make rows without labels for what the tables know of a source without labels."""
         clip = _clip(source)
         if source.kind is SourceKind.IMAGES:
-            known = any(_find(table, clip, None) is not None for table in self._tables)
-            frames = np.zeros(int(known), np.int32)
+            is_named = any(_find(table, clip, None) is not None for table in self._tables)
+            frames = np.zeros(int(is_named), np.int32)
         else:
             there = {
                 frame
@@ -409,14 +409,14 @@ class SoftLabels:
         for t, table in enumerate(tables):
             for row, frame in enumerate(frames):
                 if is_array:
-                    found = table.rows.get((str(frame), None))
+                    match = table.rows.get((str(frame), None))
                 else:
                     picture = source.kind is SourceKind.IMAGES
-                    found = _find(table, clip, None if picture else frame)
-                if found is not None:
+                    match = _find(table, clip, None if picture else frame)
+                if match is not None:
                     for k, column in enumerate(table.columns):
                         if column in columns:
-                            values[t, row, columns.index(column)] = table.values[found, k]
+                            values[t, row, columns.index(column)] = table.values[match, k]
         labels = combine_units(values) if key == ACTION_UNITS.key else _mean(values)
         return _fill(moments, key, columns, labels, tables[0].mapping.origin)
 
@@ -433,11 +433,11 @@ def _names(clip: str) -> tuple[str, ...]:
 
 def _find(table: SoftLabelTable, clip: str, frame: int | None) -> int | None:
     for name in _names(clip):
-        found = table.rows.get((name, frame))
-        if found is None and frame is None:
-            found = table.rows.get((name, 0))  # of a program that takes a picture for a video
-        if found is not None:
-            return found
+        match = table.rows.get((name, frame))
+        if match is None and frame is None:
+            match = table.rows.get((name, 0))  # of a program that takes a picture for a video
+        if match is not None:
+            return match
     return None
 
 
@@ -504,9 +504,9 @@ def _derive(moments: Moments, mapping: LabelMapping) -> Moments:
     if not mapping.expression_means or not len(moments):
         return moments
     votes = moments.targets(EXPRESSION.key, EXPRESSION.columns)
-    known = np.array([word in mapping.expression_means for word in EXPRESSIONS])
+    has_mean = np.array([word in mapping.expression_means for word in EXPRESSIONS])
     means = np.array([mapping.expression_means.get(word, (0.0, 0.0)) for word in EXPRESSIONS])
-    share = np.where(votes.valid, votes.values, 0.0) * known
+    share = np.where(votes.valid, votes.values, 0.0) * has_mean
     total = share.sum(1, keepdims=True)
     usable = votes.valid.all(1, keepdims=True) & (total >= 1 - _MOST_OTHER)
     values = np.where(usable, share @ means / np.maximum(total, 1e-9), np.nan)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORMAT, SINGLE_TASK_FORMATS
-from triaffect.corpora.aff_wild2_layout import (
+from triaffect.corpora.aff_wild2 import (
     CHALLENGES,
     MULTI_TASK_FILES,
     MULTI_TASK_FOLDER,
     SPLIT_FOLDERS,
 )
+from triaffect.corpora.aff_wild2_files import MULTI_TASK_FORMAT, SINGLE_TASK_FORMATS
 from triaffect.synthetic.labels import NO_AFFECT, NO_CODE, Labels
 from triaffect.types import CORPUS_SPLITS, Split
 
