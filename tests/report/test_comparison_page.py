@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.report.browser import BROWSER, dumped
+from tests.report.browser import BROWSER, DRIVER, browser, dumped
 from tests.report.compared import made_comparison
 from triaffect.metrics.paired import score_names
 from triaffect.report.comparison_page import comparison_page
@@ -20,8 +20,9 @@ def drawn(rows, baseline="one"):
 def test_every_score_has_a_plot_and_a_table():
     text = comparison_page(made_comparison()).html()
     names = score_names(TASKS)
-    assert text.count("<svg") == len(names)
-    assert text.count("<circle") == len(names) * 3 * 5
+    for layout in ("wide", "narrow"):
+        assert text.count(f'<svg class="{layout}"') == len(names)
+    assert text.count("<circle") == 2 * len(names) * 3 * 5
     assert text.count("<table") == len(names) + 1
     assert "+0.020" in text
     assert "Failed: broken, seed 3: expected &lt;x&gt;, got y" in text
@@ -43,7 +44,7 @@ def test_a_browser_has_nothing_to_complain_about(tmp_path):
     comparison_page(made_comparison()).write(page)
     elements, complaints = dumped(page, tmp_path / "profile")
     assert complaints == []
-    assert elements.count("<svg") == len(score_names(TASKS))
+    assert elements.count("<svg") == 2 * len(score_names(TASKS)), "a wide and a narrow one each"
 
 
 def test_places_follow_the_numbers():
@@ -92,3 +93,17 @@ def test_long_names_keep_their_stage():
 )
 def test_ticks_are_round(low, high, expected):
     assert ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.skipif(not DRIVER, reason="needs chromedriver (apt-get install chromium-driver)")
+def test_nothing_has_to_be_pushed_sideways_on_a_narrow_screen(tmp_path):
+    page = tmp_path / "page.html"
+    comparison_page(made_comparison()).write(page)
+    too_wide = (
+        "Array.from(document.querySelectorAll('html, .card'))"
+        ".filter(each => each.scrollWidth > each.clientWidth).length"
+    )
+    with browser(tmp_path / "profile", 420, 900) as window:
+        window.load(page)
+        assert window.run("document.querySelectorAll('.card').length") > 20
+        assert window.run(too_wide) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from triaffect.report.dot_plot import Row, dot_plot
+from triaffect.report.dot_plot import NARROW, STYLE, WIDE, Row, dot_plot
 from triaffect.report.page import Page
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def comparison_page(comparison: Comparison) -> Page:
         page.paragraph(f"Failed: {each.entry}{seed}: {each.error}")
     if not comparison.systems:
         return page
+    page.style(STYLE)
     page.paragraph(_HOW_TO_READ)
     sections: dict[str, list[str]] = {"Official scores": []}
     for name in comparison.score_names():
@@ -145,7 +146,11 @@ def comparison_page(comparison: Comparison) -> Page:
         page.heading(title)
         for name in names:
             rows = list(_plot_rows(comparison, name))
-            page.drawing(dot_plot(name.rpartition(".")[2], rows, comparison.baseline))
+            plots = (
+                dot_plot(name.rpartition(".")[2], rows, comparison.baseline, layout)
+                for layout in (WIDE, NARROW)
+            )
+            page.drawing("".join(plots))
     page.heading("Cost, means over seeds")
     costs = [[name, *cost_cells(each.cost)] for name, each in comparison.systems.items()]
     page.table(("", *COST_HEADS), costs)

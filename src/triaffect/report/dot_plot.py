@@ -16,9 +16,7 @@ from triaffect.report.page import LINE, LINES
 
 DOT, MARK, SOFT, _RULE = LINES[0], "#1f2933", "#616e7c", "#f1f3f6"
 
-_WIDTH, _ROW, _TOP, _BOTTOM = 1080, 26, 30, 30
-_LEFT, _RIGHT = (250.0, 630.0), (700.0, 1050.0)
-"""Where the two panels begin and end."""
+_TOP, _BOTTOM = 30, 30
 _LABEL = 34
 """Letters of a system's name; the whole of it is its tooltip."""
 _SPREAD = 6.0
@@ -50,6 +48,35 @@ class Row:
 
 
 @dataclass(frozen=True)
+class PlotLayout:
+    """Where things are, in pixels of the drawing.
+
+    Attributes:
+        name: Class of the element, by which a style sheet shows one layout or another.
+        width: Of all.
+        row: Height of a system.
+        left: Where the panel of the scores begins and ends.
+        right: Where that of the differences does.
+        names_above: A system's name is above its dots, not left of them.
+    """
+
+    name: str
+    width: int
+    row: int
+    left: tuple[float, float]
+    right: tuple[float, float]
+    names_above: bool = False
+
+
+WIDE = PlotLayout("wide", 1080, 26, (250.0, 630.0), (700.0, 1050.0))
+NARROW = PlotLayout("narrow", 380, 44, (12.0, 208.0), (236.0, 368.0), names_above=True)
+"""For a telephone: as wide as its screen, so that nothing has to be pushed sideways."""
+STYLE = """svg.wide, svg.narrow { display: block; } svg.narrow { display: none; }
+@media screen and (max-width: 760px) { svg.wide { display: none; } svg.narrow { display: block; } }
+"""
+
+
+@dataclass(frozen=True)
 class Axis:
     """Maps numbers to positions between two ends of a panel."""
 
@@ -67,40 +94,47 @@ class Axis:
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
 
-def dot_plot(title: str, rows: Sequence[Row], baseline: str) -> str:
+def dot_plot(title: str, rows: Sequence[Row], baseline: str, layout: PlotLayout = WIDE) -> str:
     """Draw the systems as an SVG element; every text in it is escaped.
 
     Args:
         title: What is scored.
         rows: The systems, from top to bottom.
         baseline: What the differences are to.
+        layout: Where things are.
 
     Returns:
-        The element; it needs no script and no style sheet.
+        The element; it needs no script, and `STYLE` where several layouts are on a page.
     """
-    height = _TOP + _ROW * len(rows) + _BOTTOM
-    left = _axis(_LEFT, [value for row in rows for value in row.seeds.values()])
+    height = _TOP + layout.row * len(rows) + _BOTTOM
+    left = _axis(layout.left, [value for row in rows for value in row.seeds.values()])
     gaps = [
         value for row in rows for value in (row.gap, *(row.interval or ())) if value is not None
     ]
-    right = _axis(_RIGHT, [0.0, *gaps])
+    right = _axis(layout.right, [0.0, *gaps])
+    most = 3 if layout.names_above else _TICKS
     bottom = height - _BOTTOM
-    parts = [_heading(_LEFT[0], f"{title}, every seed"), *_grid(left, bottom)]
+    parts = [_heading(left.start, f"{title}, every seed"), *_grid(left, bottom, most)]
     if gaps:
-        parts += [_heading(_RIGHT[0], f"difference to {_short(baseline)}"), *_grid(right, bottom)]
+        to_what = "difference" if layout.names_above else f"difference to {_short(baseline)}"
+        parts += [_heading(right.start, to_what), *_grid(right, bottom, most)]
         parts.append(svg_line(right.at(0), _TOP - 4, right.at(0), bottom, MARK, 1.2))
     for number, row in enumerate(rows):
-        y = _TOP + _ROW * (number + 0.5)
-        parts.append(svg_line(_LEFT[0] - 8, y, _RIGHT[1], y, _RULE, 1))
+        y = _TOP + layout.row * (number + (0.7 if layout.names_above else 0.5))
+        parts.append(svg_line(left.start - 8, y, right.stop, y, _RULE, 1))
+        at = (
+            (left.start - 8, y - 14, "start")
+            if layout.names_above
+            else (left.start - 14, y + 4, "end")
+        )
+        x, name_y, anchor = at
         weight = "600" if row.is_baseline else "400"
-        name = _short(row.name)
-        parts.append(svg_text(_LEFT[0] - 14, y + 4, name, "end", MARK, weight, row.name))
+        parts.append(svg_text(x, name_y, _short(row.name), anchor, MARK, weight, row.name))
         parts += [*_dots(row, left, y), *_gap(row, right, y)]
     label = escape(f"{title} of {len(rows)} systems", quote=True)
-    style = f"display:block;min-width:640px;max-height:{height}px"
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="{label}" '
-        f'font-size="12" style="{style}">{"".join(parts)}</svg>'
+        f'<svg class="{layout.name}" viewBox="0 0 {layout.width} {height}" width="100%" role="img" '
+        f'aria-label="{label}" font-size="12">{"".join(parts)}</svg>'
     )
 
 
@@ -132,8 +166,8 @@ def _axis(ends: tuple[float, float], values: Sequence[float]) -> Axis:
     return Axis(*ends, low - room, high + room)
 
 
-def _grid(axis: Axis, bottom: float) -> Iterable[str]:
-    for value in ticks(axis.low, axis.high):
+def _grid(axis: Axis, bottom: float, most: int) -> Iterable[str]:
+    for value in ticks(axis.low, axis.high, most):
         x = axis.at(value)
         yield svg_line(x, _TOP - 4, x, bottom, LINE, 1)
         yield svg_text(x, bottom + 16, f"{value:g}".replace("-", "\N{MINUS SIGN}"), "middle", SOFT)

@@ -25,6 +25,8 @@ FONT = {"family": 'system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif', "c
 INK, LINE = "#616e7c", "#e4e7eb"
 
 
+_FEW_COLUMNS = 4
+"""Tables of more are shown line by line on a narrow screen."""
 _STYLE = """
 :root { --ink: #1f2933; --soft: #616e7c; --line: #e4e7eb; --paper: #f5f7fa; }
 * { box-sizing: border-box; }
@@ -45,6 +47,12 @@ tr:last-child td { border-bottom: 0; }
 @media (max-width: 560px) {
   main { padding: 24px 10px 48px; } .card { padding: 10px 8px; }
   th, td { padding: 6px 5px; font-size: 14px; }
+  table.numbers thead { display: none; }
+  table.numbers tr { display: block; padding: 6px 0; border-bottom: 1px solid var(--line); }
+  table.numbers td { display: flex; justify-content: space-between; border: 0; padding: 1px 5px; }
+  table.numbers td:first-child { display: block; font-weight: 600; }
+  table.numbers td:not(:first-child)::before { content: attr(data-label); color: var(--soft); }
+  table.numbers td:empty { display: none; }
 }
 @media print {
   body { background: #fff; } .card { break-inside: avoid; } h2 { break-after: avoid; }
@@ -83,11 +91,17 @@ class Page:
             rows: Texts of each row, as many as the header has.
         """
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+        labels = [html.escape(cell, quote=True) for cell in header]
+        cells = [
+            [
+                f'<td data-label="{label}">{html.escape(cell)}</td>'
+                for label, cell in zip(labels, row, strict=True)
+            ]
             for row in rows
-        )
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        ]
+        body = "".join(f"<tr>{''.join(row)}</tr>" for row in cells)
+        kind = ' class="numbers"' if len(header) > _FEW_COLUMNS else ""
+        table = f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         self._body.append(f'<div class="card">{table}</div>')
 
     def drawing(self, svg: str) -> None:
