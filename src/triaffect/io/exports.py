@@ -27,7 +27,7 @@ def lazy_exports(
 
     Examples:
         >>> get, list_names = lazy_exports("triaffect.io", {"durations": ["parse_duration"]})
-        >>> get("parse_duration")("1:30")
+        >>> get("parse_duration")("1:30", "--start")
         90.0
         >>> "parse_duration" in list_names()
         True
