@@ -39,12 +39,17 @@ if TYPE_CHECKING:
     from triaffect.metrics.abaw import Score
     from triaffect.prediction.external_features import FeatureFiles
     from triaffect.prediction.options import Options
-    from triaffect.prediction.predictor import PartialMediaWarning, Predictor
+    from triaffect.prediction.predictor import (
+        DoubtfulMediaWarning,
+        PartialMediaWarning,
+        Predictor,
+    )
     from triaffect.prediction.python_inputs import MediaInput, ProgressCallback, TimedFrames
 
 __all__ = [
     "AnnotationError",
     "DiskError",
+    "DoubtfulMediaWarning",
     "MediaError",
     "ModelError",
     "Options",
@@ -72,6 +77,7 @@ __all__ = [
 _EXPORTS = {
     **{name: "triaffect.errors" for name in __all__ if name.endswith("Error")},
     "Options": "triaffect.prediction.options",
+    "DoubtfulMediaWarning": "triaffect.prediction.predictor",
     "PartialMediaWarning": "triaffect.prediction.predictor",
     "Predictor": "triaffect.prediction.predictor",
     "Score": "triaffect.metrics.abaw",

@@ -62,6 +62,24 @@ def encode(
     return path
 
 
+def write_aspect(path, pixels, aspect, matrix=None):
+    """Five frames of a picture whose pixels are declared to have an aspect."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "15"})
+        stream.width, stream.height = pixels.shape[1], pixels.shape[0]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(*aspect)
+        if matrix is not None:
+            stream.set_display_matrix(matrix)
+        container.start_encoding()
+        for k in range(5):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 FLASH_FRAME, CLICK_S, FLASH_RATE = 20, 0.8, 25
 """Which frame of `flash_and_click` is white, and when it clicks, from each stream's own start."""
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import skimage.io
 
-from tests.media.made import encode
+from tests.media.made import encode, write_aspect
 from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from triaffect.errors import DiskError, MediaError
 from triaffect.media.writer import write_video
@@ -57,6 +57,16 @@ def test_a_turned_video_is_judged_upright(predictor, tmp_path):
     assert got["face_seen"].all()
     assert np.allclose(got["box_x"], wanted["box_x"], atol=4)
     assert np.allclose(got["box_y"], wanted["box_y"], atol=4)
+
+
+def test_boxes_are_of_the_picture_with_square_pixels(predictor, tmp_path):
+    plain = encode(tmp_path / "plain.mp4", TIMES, source=("rgb24", portrait()))
+    stored = cv2.resize(portrait(), (180, 256), interpolation=cv2.INTER_AREA)
+    squeezed = write_aspect(tmp_path / "squeezed.mp4", stored, (64, 45))
+    wanted, got = predictor.predict(plain), predictor.predict(squeezed)
+    assert got["face_seen"].all()
+    for name in ("box_x", "box_y", "box_w", "box_h"):
+        assert np.allclose(got[name].mean(), wanted[name].mean(), atol=4), name
 
 
 def test_an_interlaced_video(predictor, tmp_path):

@@ -318,8 +318,8 @@ def _report_results(results: list[FileResult]) -> int:
     if len(results) == 1 and failed and failed[0].error:
         raise failed[0].error
     for result in results:
-        if result.error or result.problem:
-            warn(str(result.error or result.problem))
+        if result.message and not result.stopped:
+            warn(result.message)
     if len(failed) == len(results):
         remedy = "see the warnings above"
         raise MediaError("a file that can be read", f"none among {len(results)}", remedy)

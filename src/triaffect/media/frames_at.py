@@ -27,7 +27,6 @@ from triaffect.media.video import (
     VideoFrames,
     display_matrix,
     stream_rate,
-    upright,
 )
 
 _ONE_PICTURE_A_PACKET = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
@@ -153,7 +152,7 @@ class _Cursor:
     def frame(self) -> Frame:
         """Return the frame decoded last, without a number of its own."""
         assert self.picture is not None  # noqa: S101 - only called after a frame was decoded
-        rgb = upright(self.picture, display_matrix(self.picture), None)
+        rgb = self.decoder.upright(self.picture, display_matrix(self.picture))
         return Frame(0, self.time_s, rgb)
 
 

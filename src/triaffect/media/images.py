@@ -129,6 +129,11 @@ class FrameSource:
         """What was lost in a loop over the frames; None if nothing was."""
         return self._reader.problem
 
+    @property
+    def remark(self) -> str | None:
+        """What is doubtful in how the frames were read; None if nothing is."""
+        return getattr(self._reader, "remark", None)
+
     def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
         """Yield nothing: there is no sound.
 

@@ -62,6 +62,7 @@ class MediaFile:
         self._rgb, self._sound = rgb, sound
         self._sound_problems = sound.problems if sound else []
         self._problem: str | None = None
+        self._remarks: list[str] = []
 
     def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
         """Yield the frames of a video from a time on, or the one of a picture; a sound has none.
@@ -78,7 +79,7 @@ class MediaFile:
                 if self.on_frame is not None:
                     self.on_frame(frame)
                 yield frame
-            self._problem = self.video.problem
+            self._problem, self._remarks = self.video.problem, self.video.remarks
         elif self._rgb is not None:
             frame = Frame(0, 0.0, self._rgb)
             if self.on_frame is not None:
@@ -115,6 +116,11 @@ class MediaFile:
     def problem(self) -> str | None:
         """After reading to the end: None, or what was wrong with a broken or cut-off file."""
         return "; ".join(filter(None, [self._problem, *self._sound_problems])) or None
+
+    @property
+    def remark(self) -> str | None:
+        """After reading to the end: None, or what is doubtful in how a whole file was read."""
+        return "; ".join(dict.fromkeys(self._remarks)) or None
 
 
 def probe(path: str | Path) -> MediaFile:

@@ -1,9 +1,10 @@
 """A video as frames: upright RGB, with the time at which each is shown.
 
 Contract: frames are uint8 (height, width, 3) RGB, turned and mirrored as the file's display
-matrix asks, numbered from 0 in the order shown. Pixels are as stored; a pixel aspect ratio is
-not applied. Times are seconds on the clock that `triaffect.media.audio` uses too; they rise
-from frame to frame, at the file's own, maybe varying, pace.
+matrix asks, numbered from 0 in the order shown. Pixels are square: a picture stored with others,
+as on DVDs and DV tapes, is stretched to what players show, and never shrunk. Times are seconds on
+the clock that `triaffect.media.audio` uses too; they rise from frame to frame, at the file's own,
+maybe varying, pace.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ DEFAULT_RATE = 25.0
 
 _SLOWEST, _FASTEST = 1 / 3600, 100_000.0
 """Frames per second that can be; broken files say anything."""
+
+_ODDEST_PIXEL = 4
+"""Pixels more than so many times as wide as high, or as high as wide, are a mistake of the file:
+those of television are 8:11 to 2:1."""
 
 _CUT_S = 0.5
 """A picture that ends this much before its declared end has been cut off."""
@@ -191,6 +196,7 @@ class Decoder:
 
     Attributes:
         problem: None, or what went wrong so far in a file that is broken or cut off.
+        remarks: What is doubtful in how the file is read, in words.
     """
 
     def __init__(
@@ -198,6 +204,11 @@ class Decoder:
     ) -> None:
         self.container, self.stream, self.max_size = container, stream, max_size
         self.problem: str | None = None
+        self.remarks: list[str] = []
+        self._aspect = stream.sample_aspect_ratio or Fraction(1)
+        if not 1 / _ODDEST_PIXEL <= self._aspect <= _ODDEST_PIXEL:
+            odd, self._aspect = self._aspect, Fraction(1)
+            self.remarks.append(f"pixels of {odd.numerator}:{odd.denominator} are taken as square")
 
     def frames(self, from_s: float = -math.inf) -> Iterator[Frame]:
         """Yield the frames shown from a time on, as a rule the start, to the end of the file.
@@ -221,7 +232,7 @@ class Decoder:
                 # PyAV's side data and its frame hold each other until the garbage collector
                 # comes by, so it is read once, not for every frame: at 1080p that is 280 MB.
                 angle, matrix = picture.rotation, display_matrix(picture)
-            yield Frame(index, time_s, upright(picture, matrix, self.max_size))
+            yield Frame(index, time_s, self.upright(picture, matrix))
         declared_s = stream_duration_s(self.container, self.stream)
         end_s = times.last_s + times.step_s  # when the last frame ends
         if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
@@ -265,6 +276,38 @@ class Decoder:
                 yield index, picture
                 index += 1
 
+    def upright(
+        self, picture: av.VideoFrame, matrix: tuple[float, float, float, float]
+    ) -> NDArray[np.uint8]:
+        """Convert any pixel format to RGB with square pixels, shrink, and turn.
+
+        Args:
+            picture: A frame as decoded.
+            matrix: Factors a, b, c, d as `display_matrix` returns them; of anything between
+                quarter turns and mirrors, the nearest is taken.
+
+        Returns:
+            RGB, uint8, shape (height, width, 3).
+        """
+        width, height = float(picture.width), float(picture.height)
+        if self._aspect > 1:
+            width *= float(self._aspect)
+        else:
+            height /= float(self._aspect)
+        shrink = min(1.0, self.max_size / max(width, height)) if self.max_size else 1.0
+        rgb: NDArray[np.generic] = picture.to_ndarray(
+            format="rgb24",
+            width=max(1, round(width * shrink)),
+            height=max(1, round(height * shrink)),
+            interpolation="AREA" if shrink < 1 else "BILINEAR",
+            threads=1,
+        )
+        a, b, c, d = matrix
+        if abs(a) + abs(d) < abs(b) + abs(c):
+            rgb, a, d = np.swapaxes(rgb, 0, 1), c, b
+        rgb = rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+        return np.ascontiguousarray(rgb, np.uint8)
+
 
 class VideoFrames:
     """The frames of a video, one in memory at a time.
@@ -280,6 +323,7 @@ class VideoFrames:
         info: Size, rate, length.
         problem: After a loop: None, or what went wrong in a file that is broken or cut off.
             What could be decoded has been yielded by then.
+        remarks: After a loop: what is doubtful in how the file was read, in words.
 
     Raises:
         MediaError: Not a file, not a video, or not one frame can be decoded.
@@ -293,6 +337,7 @@ class VideoFrames:
     ) -> None:
         self.path, self.max_size = Path(path), max_size
         self.problem: str | None = None
+        self.remarks: list[str] = []
         self._begun: tuple[Decoder, Iterator[Frame]] | None = None
         self.info = self._read_info(container or open_container(self.path))
 
@@ -326,7 +371,7 @@ class VideoFrames:
             with decoder.container:
                 yield from frames
         finally:
-            self.problem = decoder.problem
+            self.problem, self.remarks = decoder.problem, decoder.remarks
 
     def frames_from(self, from_s: float) -> Iterator[Frame]:
         """Yield the frames shown from a time on, numbered as among all; opens the file anew.
@@ -347,7 +392,7 @@ class VideoFrames:
             with container:
                 yield from decoder.frames(from_s)
         finally:
-            self.problem = decoder.problem
+            self.problem, self.remarks = decoder.problem, decoder.remarks
 
 
 def stream_rate(stream: VideoStream) -> float:
@@ -358,35 +403,6 @@ def stream_rate(stream: VideoStream) -> float:
     """
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     return rate if _SLOWEST <= rate <= _FASTEST else DEFAULT_RATE
-
-
-def upright(
-    picture: av.VideoFrame, matrix: tuple[float, float, float, float], max_size: int | None
-) -> NDArray[np.uint8]:
-    """Convert any pixel format to RGB, shrink, and turn as the display matrix asks.
-
-    Args:
-        picture: A frame as decoded.
-        matrix: Factors a, b, c, d as `display_matrix` returns them; of anything between quarter
-            turns and mirrors, the nearest is taken.
-        max_size: Longest side in pixels of the result; None shrinks nothing.
-
-    Returns:
-        RGB, uint8, shape (height, width, 3).
-    """
-    shrink = min(1.0, max_size / max(picture.width, picture.height)) if max_size else 1.0
-    rgb: NDArray[np.generic] = picture.to_ndarray(
-        format="rgb24",
-        width=max(1, round(picture.width * shrink)),
-        height=max(1, round(picture.height * shrink)),
-        interpolation="AREA" if shrink < 1 else "BILINEAR",
-        threads=1,
-    )
-    a, b, c, d = matrix
-    if abs(a) + abs(d) < abs(b) + abs(c):
-        rgb, a, d = np.swapaxes(rgb, 0, 1), c, b
-    rgb = rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-    return np.ascontiguousarray(rgb, np.uint8)
 
 
 def display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:

@@ -9,9 +9,16 @@ from triaffect.io.exports import lazy_exports
 if TYPE_CHECKING:
     from triaffect.prediction.batch import PredictionJob, predict_files
     from triaffect.prediction.options import Options
-    from triaffect.prediction.predictor import PartialMediaWarning, Predictor, load, load_cached
+    from triaffect.prediction.predictor import (
+        DoubtfulMediaWarning,
+        PartialMediaWarning,
+        Predictor,
+        load,
+        load_cached,
+    )
 
 __all__ = [
+    "DoubtfulMediaWarning",
     "Options",
     "PartialMediaWarning",
     "PredictionJob",
@@ -26,6 +33,12 @@ __getattr__, __dir__ = lazy_exports(
     {
         "batch": ["PredictionJob", "predict_files"],
         "options": ["Options"],
-        "predictor": ["PartialMediaWarning", "Predictor", "load", "load_cached"],
+        "predictor": [
+            "DoubtfulMediaWarning",
+            "PartialMediaWarning",
+            "Predictor",
+            "load",
+            "load_cached",
+        ],
     },
 )

@@ -42,7 +42,11 @@ from triaffect.media.probe import MediaFile
 from triaffect.prediction.external_features import FeatureFiles, feature_state
 from triaffect.prediction.inputs import DEFAULT_INPUTS, InputOptions
 from triaffect.prediction.options import DEFAULT, Options
-from triaffect.prediction.predictor import PartialMediaWarning, Predictor
+from triaffect.prediction.predictor import (
+    DoubtfulMediaWarning,
+    PartialMediaWarning,
+    Predictor,
+)
 from triaffect.tables.interop import rename_columns
 from triaffect.tables.metadata import column_notes, describe_run
 from triaffect.tables.postprocess import (
@@ -67,8 +71,8 @@ from triaffect.version import __version__
 _ROWS_AT_ONCE = 4096
 """Rows of a finished file that are held at a time."""
 
-_PROBLEM_SUFFIX = ".txt"
-"""Beside a part, a file that says what was lost of a broken input."""
+_PROBLEM_SUFFIX, _REMARK_SUFFIX = ".txt", ".remark.txt"
+"""Beside a part, files that say what was lost of a broken input, and what is doubtful."""
 
 _ALMOST = 0.999
 """The largest share of a file before all of its rows are written."""
@@ -358,6 +362,7 @@ class FileRows:
         is_cancelled: Tells that nobody needs the rows any more.
         open_with: Gets the opened source before it is read.
         problem: After a loop: what was lost of a file that is broken or cut off.
+        remark: After a loop: what is doubtful in how it was read.
         stopped: After a loop: the interruption that ended it.
     """
 
@@ -368,6 +373,7 @@ class FileRows:
     is_cancelled: Callable[[], bool] | None = None
     open_with: FrameListener | None = None
     problem: str = ""
+    remark: str = ""
     stopped: BaseException | None = field(default=None, init=False)
 
     def __iter__(self) -> Generator[pa.Table]:
@@ -379,6 +385,7 @@ class FileRows:
         is_begun, lost = False, ""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", PartialMediaWarning)
+            warnings.simplefilter("always", DoubtfulMediaWarning)
             try:
                 for table in self._forward():
                     is_begun = True
@@ -389,9 +396,12 @@ class FileRows:
                 lost = str(error)
             except (KeyboardInterrupt, Cancelled) as error:
                 self.stopped = error
-            self.problem = "; ".join(
-                [*(str(each.message) for each in caught), *filter(None, [lost])]
-            )
+            for each in caught:
+                if issubclass(each.category, DoubtfulMediaWarning):
+                    self.remark = str(each.message)
+                else:
+                    lost = "; ".join(filter(None, [str(each.message), lost]))
+            self.problem = lost
 
     def _forward(self) -> Generator[pa.Table]:
         try:
@@ -443,7 +453,7 @@ def _predict_one(
     state = None
     if rows.stopped:
         state = State.INTERRUPTED if outputs.rows else State.NOT_STARTED
-    return FileResult(path, outputs.rows, problem=rows.problem, stopped=state)
+    return FileResult(path, outputs.rows, None, rows.problem, state, rows.remark)
 
 
 def _predict_several(
@@ -499,9 +509,10 @@ def _finished_part(job: PredictionJob, path: Path) -> FileResult | None:
     part = job.part(path)
     if not part.exists():
         return None
-    note = part.with_suffix(_PROBLEM_SUFFIX)
-    problem = note.read_text("utf-8") if note.exists() else ""
-    return FileResult(path, pyarrow.parquet.read_metadata(part).num_rows, problem=problem)
+    notes = (part.with_suffix(suffix) for suffix in (_PROBLEM_SUFFIX, _REMARK_SUFFIX))
+    problem, remark = (note.read_text("utf-8") if note.exists() else "" for note in notes)
+    rows = pyarrow.parquet.read_metadata(part).num_rows
+    return FileResult(path, rows, problem=problem, remark=remark)
 
 
 def _begun_path(part: Path) -> Path:
@@ -559,12 +570,14 @@ class _Worker:
                 raise rows.stopped
             if rows.problem:
                 write_text(part.with_suffix(_PROBLEM_SUFFIX), rows.problem)
+            if rows.remark:
+                write_text(part.with_suffix(_REMARK_SUFFIX), rows.remark)
             begun.replace(part)
         except (ModelError, DiskError, Cancelled):
             raise
         except TriaffectError as error:
             return FileResult(path, error=error)
-        return FileResult(path, writer.rows, problem=rows.problem)
+        return FileResult(path, writer.rows, problem=rows.problem, remark=rows.remark)
 
 
 def _died(path: Path) -> FileResult:

@@ -13,7 +13,11 @@ import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.prediction.batch import PredictionJob, predict_files
-from triaffect.prediction.predictor import PartialMediaWarning, Predictor
+from triaffect.prediction.predictor import (
+    DoubtfulMediaWarning,
+    PartialMediaWarning,
+    Predictor,
+)
 from triaffect.prediction.python_inputs import Item, ProgressCallback
 
 _Report = Callable[[int, str], None]
@@ -98,6 +102,8 @@ def _collect_parallel(
         for result in results:
             if result.problem:
                 warnings.warn(result.problem, PartialMediaWarning, stacklevel=5)
+            if result.remark:
+                warnings.warn(result.remark, DoubtfulMediaWarning, stacklevel=5)
         _warn_of_failures(failures, len(items))
         return pyarrow.parquet.read_table(output).replace_schema_metadata()
 

@@ -80,6 +80,10 @@ class PartialMediaWarning(UserWarning):
     """A file is broken or cut off; there are rows for what could be decoded."""
 
 
+class DoubtfulMediaWarning(UserWarning):
+    """A file is whole, but how it is to be read is not clear, such as which of two sounds."""
+
+
 class Predictor:
     """A model folder, loaded and ready for any number of files.
 
@@ -323,7 +327,8 @@ class Predictor:
 
         Yields:
             Successive parts of the table, of the predictor's schema; of a source that is broken
-            or cut off, what could be decoded, and then a `PartialMediaWarning`.
+            or cut off, what could be decoded, and then a `PartialMediaWarning`; of one that
+            can be read in several ways, a `DoubtfulMediaWarning` that says in which it was.
 
         Raises:
             MediaError: It cannot be read, or no row lies between the start and the end, or it
@@ -354,6 +359,9 @@ class Predictor:
         if source.problem:
             message = f"{source.path}: {source.problem}; there are rows for what could be decoded"
             warnings.warn(message, PartialMediaWarning, stacklevel=2)
+        if source.remark:
+            message = f"{source.path}: {source.remark}"
+            warnings.warn(message, DoubtfulMediaWarning, stacklevel=2)
 
     @property
     def _read_from_s(self) -> float:

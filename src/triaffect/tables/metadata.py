@@ -34,7 +34,7 @@ _NOTES = {
     "frame": "number of the frame in the order shown, from 0",
     "time_s": "seconds from the start, the file's own time",
     "face_id": "number of the face's track within the clip, from 0; blank without a face",
-    "box_x": "left edge of the face in pixels of the upright frame",
+    "box_x": "left edge of the face in pixels of the frame as shown: upright, square pixels",
     "box_y": "upper edge of the face in pixels",
     "box_w": "width of the face in pixels",
     "box_h": "height of the face in pixels",
@@ -77,7 +77,7 @@ class ModelMetadata(_Record):
 
 
 class ProblemMetadata(_Record):
-    """An input that is not wholly in a table; see `triaffect.tables.results.problems`."""
+    """An input not wholly in a table, or doubtful; see `triaffect.tables.results.problems`."""
 
     clip: str
     state: str
@@ -94,7 +94,7 @@ class TableMetadata(_Record):
         model: The model.
         options: Device, options of the prediction and of the table, by name.
         thresholds: Probability from which a column counts as present, by column.
-        problems: Inputs that are not wholly in the table.
+        problems: Inputs that are not wholly in the table, or read doubtfully.
         columns: What each column means, by name; None for a summary.
     """
 

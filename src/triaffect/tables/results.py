@@ -17,6 +17,7 @@ class State(StrEnum):
 
     WHOLE = "whole"
     PARTIAL = "partial"
+    DOUBTFUL = "doubtful"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     NOT_STARTED = "not started"
@@ -31,6 +32,7 @@ class FileResult:
         rows: Rows of the table that are its.
         error: Why it failed; None if it did not.
         problem: What was lost of a file that is broken or cut off; empty for a whole one.
+        remark: What is doubtful in how it was read, such as which of two sounds; or empty.
         stopped: How much there is of a file that an interruption left undone; None if it did not.
     """
 
@@ -39,6 +41,7 @@ class FileResult:
     error: TriaffectError | None = None
     problem: str = ""
     stopped: State | None = None
+    remark: str = ""
 
     @property
     def state(self) -> State:
@@ -47,7 +50,15 @@ class FileResult:
             return self.stopped
         if self.error:
             return State.FAILED
-        return State.PARTIAL if self.problem else State.WHOLE
+        if self.problem:
+            return State.PARTIAL
+        return State.DOUBTFUL if self.remark else State.WHOLE
+
+    @property
+    def message(self) -> str:
+        """What to tell of it, in words; empty for a whole one."""
+        texts = [str(self.error or ""), self.problem, self.remark]
+        return "; ".join(filter(None, texts)) or str(self.stopped or "")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -88,7 +99,7 @@ def meta_name(output: Path) -> Path:
 
 
 def problems(results: Sequence[FileResult]) -> list[dict[str, Any]]:
-    """List the inputs that are not wholly in the table, for JSON.
+    """List the inputs that are not wholly in the table, or read doubtfully, for JSON.
 
     >>> problems([FileResult(Path("a.mp4"), 10), FileResult(Path("b.mp4"), 3, problem="cut off")])
     [{'clip': 'b.mp4', 'state': 'partial', 'rows': 3, 'problem': 'cut off'}]
@@ -105,7 +116,7 @@ def problems(results: Sequence[FileResult]) -> list[dict[str, Any]]:
             "clip": printable(result.path),
             "state": str(result.state),
             "rows": result.rows,
-            "problem": str(result.error or result.problem or result.state),
+            "problem": result.message,
         }
         for result in results
         if result.state is not State.WHOLE
