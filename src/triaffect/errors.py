@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from pathlib import Path
+
+_LIKE_AN_ESCAPE = re.compile(rb"\\(?=x[0-9a-f]{2})")
+
+
+def printable(path: str | Path) -> str:
+    r"""Return a path as text that every table, page and message can hold; no two become one.
+
+    >>> printable("caf" + chr(0xDCE9)), printable("café")
+    ('caf\\xe9', 'café')
+
+    Args:
+        path: The path. Bytes of it that are not UTF-8 are surrogates, as Python gives them; each
+            becomes its number, such as ``\xe9``. A backslash that would read as such a number
+            becomes ``\x5c``, but for those between Windows's folders.
+    """
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        pass
+    else:
+        if "\\x" not in name or os.sep == "\\":
+            return name
+    encoded = name.encode("utf-8", sys.getfilesystemencodeerrors())
+    return _LIKE_AN_ESCAPE.sub(rb"\\x5c", encoded).decode("utf-8", "backslashreplace")
 
 
 class TriaffectError(Exception):
@@ -21,9 +49,10 @@ class TriaffectError(Exception):
         self, expected: str, got: str, remedy: str = "", *, where: str | Path = ""
     ) -> None:
         self.expected, self.got, self.remedy, self.where = expected, got, remedy, str(where)
-        prefix = f"{self.where}: " if self.where else ""
+        prefix = f"{printable(self.where)}: " if self.where else ""
         suffix = f"; {remedy}" if remedy else ""
-        super().__init__(f"{prefix}expected {expected}, got {got}{suffix}")
+        message = f"{prefix}expected {expected}, got {got}{suffix}"
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
 
     def __reduce__(self) -> tuple[object, ...]:
         """Rebuild from the four parts, so that the error crosses a process boundary."""

@@ -256,11 +256,41 @@ def lock_folder(folder: Path, in_use: TriaffectError) -> ExitStack:
     Raises:
         DiskError: The folder cannot be written to, or its file system knows no locks.
     """
+    return _lock(folder / LOCK, in_use)
+
+
+@contextmanager
+def lock_output(path: Path) -> Iterator[None]:
+    """Keep other processes from writing the same file while the ``with`` statement runs.
+
+    Args:
+        path: The file; a hidden one beside it is locked, and removed at the end.
+
+    Raises:
+        DiskError: Another process is writing it, or its folder cannot be written to.
+    """
+    got, remedy = "another run is writing this", "wait for it to end, or choose another name"
+    in_use = DiskError("an output that no other run writes", got, remedy, where=path)
+    name = path.with_name(f".{path.name}.lock")
+    lock = _lock(name, in_use)
+    while not name.exists():  # removed by another at its end, after this process had opened it
+        lock.close()
+        lock = _lock(name, in_use)
+    with lock:
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps a file that is open
+                name.unlink()
+
+
+def _lock(path: Path, in_use: TriaffectError) -> ExitStack:
+    """Lock a file that is made if it is missing; raise an error if another process has it."""
     from filelock import FileLock, Timeout  # noqa: PLC0415 - only who writes needs it
 
     # A soft lock, which only is a file, would outlive a killed process.
-    lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
-    with disk_errors(folder / LOCK):
+    lock = FileLock(path, thread_local=False, fallback_to_soft=False)
+    with disk_errors(path):
         try:
             lock.acquire(timeout=0)
         except Timeout:  # a TimeoutError, which is an OSError

@@ -35,7 +35,7 @@ import pyarrow.parquet
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash
-from triaffect.io.atomic import make_folder, write_text
+from triaffect.io.atomic import lock_output, make_folder, write_text
 from triaffect.io.workers import Cancelled, WorkerPool
 from triaffect.media.images import FrameSource, one_opencv_thread
 from triaffect.media.probe import MediaFile
@@ -197,17 +197,32 @@ def predict_files(
     Raises:
         TableError: The output cannot be written there, or features fit several files.
         ModelError: The model or the device does not work, or it lacks features that it reads.
-        DiskError: There is no room; what was finished is kept.
+        DiskError: There is no room, and what was finished is kept; or another run is writing it.
         Interrupted: Ctrl-C; what was done is kept in a partial table.
     """
     check_outputs(job.output, job.postprocessing)
     predictor = predictor or job.load()  # before any work: does it load?
     predictor.features.check(files)
+    with ExitStack() as locks:
+        for output in filter(None, (job.output, job.postprocessing.summary)):
+            locks.enter_context(lock_output(output))
+        return _predict_locked(files, job, predictor, jobs, progress, (listeners, frame_listener))
+
+
+def _predict_locked(
+    files: Sequence[Path],
+    job: PredictionJob,
+    predictor: Predictor,
+    jobs: int,
+    progress: BatchProgress,
+    listening: tuple[Sequence[Listener], FrameListener | None],
+) -> list[FileResult]:
+    """Predict files into one table that no other process writes; see `predict_files`."""
     # What an earlier command with this output has left in the folder is used and tidied up.
     several = len(files) > 1 or job.parts.exists()
     results: list[FileResult] = []
     try:
-        with PredictionOutputs(job, predictor, listeners, frame_listener) as outputs:
+        with PredictionOutputs(job, predictor, *listening) as outputs:
             if several:
                 for result in _predict_several(files, job, predictor, outputs, jobs, progress):
                     results.append(result)

@@ -29,7 +29,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from triaffect.errors import MediaError, ModelError, TriaffectError
+from triaffect.errors import MediaError, ModelError, TriaffectError, printable
 from triaffect.faces.detection import CenterFace
 from triaffect.faces.quality import sharpness
 from triaffect.faces.stream import FaceStream, FrameFaces
@@ -296,7 +296,7 @@ class Predictor:
         elif isinstance(item, ByteInput):
             with item.saved() as path:
                 for table in self.predict_source(probe(path), item.name):
-                    name = pa.array([item.name] * len(table), pa.string())
+                    name = pa.array([printable(item.name)] * len(table), pa.string())
                     yield table.set_column(table.schema.get_field_index("clip"), "clip", name)
         else:
             with DEFAULT_INPUTS.open(item) as source:
@@ -357,7 +357,8 @@ class Predictor:
             got = f"a file{lasts} without a row there"
             raise MediaError("a start and end within the file", got, where=source.path)
         if source.problem:
-            message = f"{source.path}: {source.problem}; there are rows for what could be decoded"
+            message = f"{printable(source.path)}: {source.problem}"
+            message += "; there are rows for what could be decoded"
             warnings.warn(message, PartialMediaWarning, stacklevel=2)
         if source.remark:
             message = f"{source.path}: {source.remark}"

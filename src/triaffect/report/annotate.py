@@ -27,7 +27,7 @@ import pyarrow as pa
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from triaffect.errors import DiskError, TableError, TriaffectError
+from triaffect.errors import DiskError, TableError, TriaffectError, printable
 from triaffect.io.atomic import check_output, make_folder, replace_file
 from triaffect.media.find import webcam_number
 from triaffect.media.images import FrameSource, ImageFrames
@@ -309,7 +309,7 @@ def annotate_table(
         raise TableError("a prediction table", "one without clip and frame", where="table")
     rows = table
     if table["clip"].nunique() != 1:
-        rows = table[table["clip"] == str(path)]
+        rows = table[table["clip"] == printable(path)]
     if rows.empty:
         clips = ", ".join(map(str, table["clip"].unique()[:3]))
         raise TableError(f"rows whose clip is {path}", f"those of {clips or 'no clip'}")

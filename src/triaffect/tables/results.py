@@ -8,8 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from triaffect.errors import TriaffectError
-from triaffect.tables.schema import printable
+from triaffect.errors import TriaffectError, printable
 
 
 class State(StrEnum):

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from triaffect.errors import printable
 from triaffect.faces.head_pose import head_pose
 from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE, BoolArray, FloatArray, IntArray
@@ -119,19 +120,6 @@ def table_schema(tasks: Sequence[Task]) -> pa.Schema:
             is_text = blank[name].dtype == object
             columns.append(pa.field(name, pa.string() if is_text else pa.float64()))
     return pa.schema([*columns, *_FLAGS])
-
-
-def printable(path: object) -> str:
-    """Return a path as text that any file can hold.
-
-    >>> printable("caf" + chr(0xDCE9)) == "caf" + chr(0xFFFD)
-    True
-
-    Args:
-        path: The path. Bytes of it that are no text are surrogates, as Python gives them; each
-            becomes U+FFFD.
-    """
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def build_table(

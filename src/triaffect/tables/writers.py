@@ -124,12 +124,17 @@ def check_table_output(path: Path) -> Path:
         The path.
 
     Raises:
-        TableError: The suffix names no format.
+        TableError: The suffix names no format, or the name is not UTF-8.
         DiskError: It is a folder, or its folder cannot be made or written to.
     """
     if path.suffix.lower() not in FORMATS:
         got = f"'{path.suffix}'" if path.suffix else "no suffix"
         raise TableError(f"an output ending in {' or '.join(FORMATS)}", got, where=path)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        got = "bytes that are no text"
+        raise TableError("an output whose name is UTF-8", got, where=path) from error
     return check_output(path)
 
 
