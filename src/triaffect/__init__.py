@@ -116,7 +116,8 @@ def predict(
         device: "cpu" or "cuda".
         stride_s: Seconds from one moment that has rows to the next; None for every frame.
         max_faces: At most so many faces of a frame, the largest; None for all.
-        min_face_px: Faces whose box has a shorter side in pixels are ignored.
+        min_face_px: Faces whose box has a shorter side in pixels are ignored, those of this size
+            searched for; 0 searches for faces of 40 pixels and ignores none.
         detection_interval_s: Seconds from one detection in the whole frame to the next; in
             between, faces are detected near their last position. 0 detects in all of every frame.
         sound: Whether the sound of videos is used.

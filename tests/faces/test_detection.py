@@ -12,10 +12,19 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.shared import SHARED, needs_shared
-from triaffect.faces.detection import CenterFace, Detections, decoded, iou, suppressed, usual_size
+from triaffect.faces.detection import (
+    CenterFace,
+    Detections,
+    decoded,
+    iou,
+    search_sizes,
+    suppressed,
+    usual_size,
+)
 from triaffect.faces.tracking import Tracker
 from triaffect.media.probe import read_image
 from triaffect.media.video import VideoFrames
+from triaffect.synthetic.portrait import render_portrait
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +128,54 @@ def test_size_is_a_multiple_of_32():
             CenterFace(size)
     sides = (48, 640, 1280, 1920, 3840, 9000)
     assert [usual_size(s) for s in sides] == [320, 320, 320, 480, 640, 640]
+
+
+def test_sizes_follow_the_picture_and_the_smallest_face():
+    assert search_sizes(640) == (320,)
+    assert search_sizes(1280) == search_sizes(1280, 40) == (320, 576)
+    assert search_sizes(1920) == (480, 640)
+    assert search_sizes(1920, 40) == (480, 864)
+    assert search_sizes(3840) == search_sizes(3840, 200) == (640,)
+    assert search_sizes(640, 20) == (320, 576)
+    assert search_sizes(3840, 5) == (640, 2048)
+
+
+@pytest.mark.parametrize("rows", [5, 6])
+def test_every_person_of_a_gallery_is_found_also_near_where_they_were(detector, rows):
+    """Rendered people in a grid of 1280x720, as a meeting shows them, faces about 59 or 48 wide."""
+    height, width = 720 // rows, 1280 // rows
+    tiles = [render_portrait(person, size=height - 4) for person in range(2, 6)]
+    picture = np.full((720, 1280, 3), 40, np.uint8)
+    for k in range(rows * rows):
+        top, left = k // rows * height + 2, k % rows * width + (width - height) // 2
+        picture[top : top + height - 4, left : left + height - 4] = tiles[k % len(tiles)]
+    faces = detector(picture)
+    assert len(faces) == rows * rows
+    columns, lines = (
+        ((faces.boxes[:, :2] + faces.boxes[:, 2:] / 2) // [width, height]).astype(int).T
+    )
+    assert len({*zip(columns, lines, strict=True)}) == rows * rows, "one in each tile"
+    near = detector.around(picture, faces.boxes)
+    assert len(near) == rows * rows
+    assert iou(near.boxes, faces.boxes).max(axis=1).min() > 0.7
+    assert len(CenterFace(320)(picture)) < rows * rows, "one size alone is not enough"
+
+
+def test_a_large_face_looks_the_same_beside_small_ones(detector, portrait):
+    """It is read at the first size, whatever else is searched for."""
+    frame = np.full((720, 1280, 3), 90, np.uint8)
+    frame[100:612, 100:612] = portrait
+    alone = CenterFace(320)(frame)
+    frame[300:480, 900:1080] = cv2.resize(portrait, (180, 180), interpolation=cv2.INTER_AREA)
+    both = detector(frame)
+    assert len(both) == 2
+    large = both.take(np.argsort(-both.boxes[:, 2])[:1])
+    np.testing.assert_allclose(large.boxes, alone.boxes, rtol=0.02)
+    np.testing.assert_allclose(large.landmarks, alone.landmarks, rtol=0.02)
+    for sweep in (False, True):
+        again = detector.around(frame, both.boxes, sweep)
+        assert len(again) == 2
+        assert iou(again.boxes, both.boxes).max(axis=1).min() > 0.7
 
 
 def test_threshold_decides(portrait):

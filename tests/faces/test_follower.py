@@ -28,8 +28,10 @@ class Scripted:
         self.asked.append("all")
         return spread(self.here)
 
-    def around(self, rgb, boxes):
-        self.asked.append(len(boxes))
+    def around(self, rgb, boxes, sweep=False):
+        self.asked.append("sweep" if sweep else len(boxes))
+        if sweep:
+            return spread(self.here)
         near = iou(self.here.boxes, boxes).max(axis=1, initial=0) > 0
         return spread(self.here.take(np.flatnonzero(near)))
 
@@ -45,7 +47,7 @@ def test_all_of_the_picture_now_and_then_and_near_the_faces_between(detector):
     for k in range(11):
         _, tracks = follow(FRAME, k / 25)
         assert tracks.tolist() == [0, 1]
-    assert detector.asked == ["all", 2, 2, 2, 2] * 2 + ["all"]
+    assert detector.asked == ["all", 2, 2, 2, 2, "sweep", 2, 2, 2, 2, "sweep"]
 
 
 @pytest.mark.parametrize(("rate", "period"), [(60, 12), (30, 6), (15, 3), (5, 1), (2, 1)])
@@ -54,9 +56,18 @@ def test_it_goes_by_seconds_not_by_frames(detector, rate, period):
     detector.here = faces([100, 100], 80)
     for k in range(25):
         follow(FRAME, k / rate)
-    assert [k for k, asked in enumerate(detector.asked) if asked == "all"] == [
-        *range(0, 25, period)
-    ]
+    whole = [k for k, asked in enumerate(detector.asked) if asked in {"all", "sweep"}]
+    assert whole == [*range(0, 25, period)]
+
+
+@pytest.mark.parametrize("rate", [60, 25, 5])
+def test_new_small_faces_are_searched_for_every_four_seconds(detector, rate):
+    follow = FaceFollower(detector, detection_interval_s=0.2)
+    detector.here = faces([100, 100], 80)
+    for k in range(9 * rate):
+        follow(FRAME, k / rate)
+    whole = [k for k, asked in enumerate(detector.asked) if asked == "all"]
+    assert whole == [0, 4 * rate, 8 * rate]
 
 
 def test_all_of_every_frame_if_wanted_or_if_nobody_is_known(detector):
@@ -69,7 +80,7 @@ def test_all_of_every_frame_if_wanted_or_if_nobody_is_known(detector):
     detector.here = faces([100, 100], 80)
     for k in range(5):
         everywhere(FRAME, k / 25)
-    assert detector.asked == ["all"] * 10
+    assert detector.asked == ["all"] + ["sweep"] * 4 + ["all"] * 5
 
 
 def test_a_lost_face_is_looked_for_everywhere_at_once_and_then_where_it_was(detector):
@@ -79,7 +90,7 @@ def test_a_lost_face_is_looked_for_everywhere_at_once_and_then_where_it_was(dete
         detector.here = here
         _, tracks = follow(FRAME, k / 25)
         assert tracks.tolist() == ([0, 1] if here is both else [0])
-    assert detector.asked == ["all", 2, 2, "all", 2, 2, 2]
+    assert detector.asked == ["all", 2, 2, "sweep", 2, 2, 2]
 
 
 def test_two_faces_are_not_found_again_in_one(detector):
@@ -88,7 +99,7 @@ def test_two_faces_are_not_found_again_in_one(detector):
     follow(FRAME, 0.0)
     detector.here = faces([120, 100], 80)
     follow(FRAME, 0.04)
-    assert detector.asked == ["all", 2, "all"]
+    assert detector.asked == ["all", 2, "sweep"]
 
 
 def test_a_cut_starts_new_tracks_and_looks_everywhere(detector):

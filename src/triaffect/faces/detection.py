@@ -6,6 +6,10 @@ and a face's box and landmarks come out nearly the same: on eight clips of talki
 of the time within 0.3 % of its size, with faces of 19 pixels within 2 %; shifting the picture
 by a few pixels changes them by 1.5 %.
 
+A large picture is searched at two sizes: a quarter of its own, which shows large faces best and at
+least cost, and one at which the smallest faces of interest are large enough. Each face is read at
+the smaller size if that shows it at least `_CLEAR_PX` high.
+
 CenterFace (Xu et al., 2019, arXiv:1911.03599) sees a face as a peak in a map. Contract of its
 network: input float32 (1, 3, H, W), RGB in 0-255, H and W multiples of 32. Outputs at a
 quarter of the size: heat (probability that a face's centre is here), scale (log height, log
@@ -18,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -198,14 +203,23 @@ class Detections:
         return Detections(self.boxes[rows], self.landmarks[rows], self.confidence[rows])
 
     @staticmethod
-    def concat(parts: Sequence[Detections]) -> Detections:
-        """Join the faces of at least one part, the surest first; equally sure ones keep order."""
-        every = Detections(
+    def stack(parts: Sequence[Detections]) -> Detections:
+        """Join the faces of at least one part, in their order."""
+        return Detections(
             np.concatenate([part.boxes for part in parts]),
             np.concatenate([part.landmarks for part in parts]),
             np.concatenate([part.confidence for part in parts]),
         )
+
+    @staticmethod
+    def concat(parts: Sequence[Detections]) -> Detections:
+        """Join the faces of at least one part, the surest first; equally sure ones keep order."""
+        every = Detections.stack(parts)
         return every.take(np.argsort(-every.confidence, kind="stable"))
+
+
+NO_FACES = Detections(np.empty((0, 4), "f4"), np.empty((0, 5, 2), "f4"), np.empty(0, "f4"))
+"""The faces of a picture without any."""
 
 
 class FaceDetector(Protocol):
@@ -214,12 +228,13 @@ class FaceDetector(Protocol):
     def __call__(self, rgb: NDArray[np.uint8]) -> Detections:
         """Find the faces of an RGB picture, uint8, shape (height, width, 3)."""
 
-    def around(self, rgb: NDArray[np.uint8], boxes: FloatArray) -> Detections:
+    def around(self, rgb: NDArray[np.uint8], boxes: FloatArray, sweep: bool = False) -> Detections:
         """Find the faces near boxes, at less cost than searching all of the picture.
 
         Args:
             rgb: The picture, uint8, shape (height, width, 3).
             boxes: x, y, width, height in pixels of the picture, shape (N, 4).
+            sweep: Search all of the picture as well, for faces that are not small.
 
         Returns:
             The faces that the whole search would find there, and maybe others.
@@ -247,11 +262,13 @@ class CenterFace:
 
     Args:
         size: The picture's longer side is resized to this many pixels, a multiple of 32,
-            its shape kept; None takes `usual_size`, or reads the picture as a crop. Faces less
+            its shape kept; None takes `search_sizes`, or reads the picture as a crop. Faces less
             than about 17 of these pixels high are missed, and so are some that fill the picture.
         threshold: Least confidence of a face.
         again: Least confidence of a face near where one was.
         overlap: Of two boxes with a larger intersection over union the surer one is kept.
+        min_face_px: The shorter side of the smallest faces to be found, in pixels of the picture;
+            0 for about 40, in pictures of more than 1,422 pixels for 1/36 of the longer side.
 
     Raises:
         ModelError: The network's file is missing or damaged.
@@ -264,11 +281,26 @@ class CenterFace:
         threshold: float = 0.5,
         again: float = 0.4,
         overlap: float = 0.3,
+        min_face_px: float = 0.0,
     ) -> None:
         if size is not None and (size % MULTIPLE or size <= 0):
             raise ValueError(f"a size that is a multiple of {MULTIPLE} expected, got {size}")
         self.size, self.threshold, self.again, self.overlap = size, threshold, again, overlap
+        self.min_face_px = min_face_px
         self._session = open_detector()
+
+    def with_min_face(self, min_face_px: float) -> CenterFace:
+        """Return a detector with the same network that finds faces from another size up.
+
+        Args:
+            min_face_px: As that of the class.
+
+        Returns:
+            The other detector; this one stays as it is.
+        """
+        other = copy(self)
+        other.min_face_px = min_face_px
+        return other
 
     def __call__(self, rgb: NDArray[np.uint8]) -> Detections:
         """Find the faces of an RGB picture, uint8, shape (height, width, 3)."""
@@ -277,9 +309,9 @@ class CenterFace:
             surest = alignable(self._search(rgb, CROP_DETECTION_SIZE, CROP_THRESHOLD))
             if len(surest) and surest.boxes[0, 2:].max() >= CROP_SHARE * longer_side:
                 return surest.take(np.zeros(1, np.intp))
-        return self._search(rgb, self.size or usual_size(longer_side), self.threshold)
+        return self._search_sizes(rgb, None, sweep=True)
 
-    def around(self, rgb: NDArray[np.uint8], boxes: FloatArray) -> Detections:
+    def around(self, rgb: NDArray[np.uint8], boxes: FloatArray, sweep: bool = False) -> Detections:
         """Find the faces near where some were.
 
         The network sees the same pixels, at the same size, as when it sees the whole picture,
@@ -288,21 +320,56 @@ class CenterFace:
         Args:
             rgb: The picture, uint8, shape (height, width, 3).
             boxes: x, y, width, height in pixels of the picture, shape (N, 4).
+            sweep: Search all of the picture at the first of its sizes as well.
 
         Returns:
-            The faces of at least the confidence `again`, the surest first.
+            The faces of at least the confidence `again`, in a sweep `threshold`, the surest first.
         """
-        longer_side = max(rgb.shape[:2])
-        if self.size is None and longer_side <= SMALL_PX:
+        if self.size is None and max(rgb.shape[:2]) <= SMALL_PX:
             return self(rgb)
-        blob, zoom = fitted(rgb, self.size or usual_size(longer_side))
-        near = regions(boxes * np.tile(zoom, 2), blob.shape)
-        return self._detect(blob, zoom, near, self.again)
+        return self._search_sizes(rgb, boxes, sweep)
 
     def _search(self, rgb: NDArray[np.uint8], size: int, threshold: float) -> Detections:
         """Find the faces of the whole picture, its longer side brought to a size."""
         blob, zoom = fitted(rgb, size)
         return self._detect(blob, zoom, [Region.whole(blob.shape)], threshold)
+
+    def _search_sizes(
+        self, rgb: NDArray[np.uint8], boxes: FloatArray | None, sweep: bool
+    ) -> Detections:
+        """Search at each size of the picture: all of it, or around the boxes that it shows best.
+
+        Args:
+            rgb: The picture, uint8, shape (height, width, 3).
+            boxes: x, y, width, height, shape (N, 4); None to search all at every size.
+            sweep: Search all at the first size.
+
+        Returns:
+            The faces, the surest first; of one seen at two sizes, that of the size it is clear at.
+        """
+        longer_side = max(rgb.shape[:2])
+        sizes = (self.size,) if self.size else search_sizes(longer_side, self.min_face_px)
+        clear_px = _CLEAR_PX * longer_side / sizes[0] if len(sizes) > 1 else 0.0
+        large, small, unclear = [], [], []
+        for size in sizes:
+            is_first = size == sizes[0]
+            near = None if boxes is None else boxes[(boxes[:, 3] >= clear_px) == is_first]
+            is_whole = near is None or (sweep and is_first)
+            if near is not None and not len(near) and not is_whole:
+                continue
+            blob, zoom = fitted(rgb, size)
+            parts = [Region.whole(blob.shape)]
+            if near is not None and not is_whole:
+                parts = regions(near * np.tile(zoom, 2), blob.shape)
+            faces = self._detect(blob, zoom, parts, self.threshold if is_whole else self.again)
+            is_clear = faces.boxes[:, 3] >= clear_px
+            (large if is_first else small).append(faces.take(np.flatnonzero(is_clear == is_first)))
+            unclear.append(faces.take(np.flatnonzero(is_clear != is_first)))
+        if len(sizes) == 1:
+            return large[0] if large else NO_FACES
+        by_rank = Detections.stack([NO_FACES, *large, *small, *unclear])
+        selected = by_rank.take(suppressed(by_rank.boxes, self.overlap))
+        return Detections.concat([selected])
 
     def _detect(
         self, blob: FloatArray, zoom: FloatArray, parts: Sequence[Region], threshold: float
@@ -325,8 +392,45 @@ class CenterFace:
         )
 
 
+_CLEAR_PX = 24
+"""Height in the network's input from which on a face is read at the first of two sizes."""
+
+_FOUND_PX = 18
+"""Shorter side in the network's input of the smallest faces that are searched for."""
+
+_SMALL_FACE_PX, _USUAL_LIMIT, _LIMIT = 40, 640, 2048
+"""Shorter side of the smallest faces unless another is chosen, in the picture's pixels, and the
+largest input for them; the largest of all, which takes a gigabyte."""
+
+
+def search_sizes(longer_side: int, min_face_px: float = 0.0) -> tuple[int, ...]:
+    """Choose the sizes at which a picture is searched.
+
+    The first is `usual_size`. If faces of interest are too small in it, there is a second one that
+    shows the smallest of them 18 pixels wide, or as wide as 2,048 pixels of the longer side can.
+
+    Args:
+        longer_side: Pixels of the picture's longer side.
+        min_face_px: Shorter side of the smallest faces to be found, in pixels of the picture;
+            0 for 40, and no size above 640.
+
+    Returns:
+        One or two multiples of 32, rising.
+
+    Examples:
+        >>> search_sizes(640), search_sizes(1280), search_sizes(3840)
+        ((320,), (320, 576), (640,))
+        >>> search_sizes(1280, min_face_px=20), search_sizes(1280, min_face_px=200)
+        ((320, 1152), (320,))
+    """
+    usual = usual_size(longer_side)
+    cells = _FOUND_PX * longer_side / (min_face_px or _SMALL_FACE_PX) / MULTIPLE
+    fine = min(int(np.ceil(cells)) * MULTIPLE, _LIMIT if min_face_px else _USUAL_LIMIT)
+    return (usual, fine) if fine > usual else (usual,)
+
+
 def usual_size(longer_side: int) -> int:
-    """Choose the size at which a picture is searched: a quarter of its longer side.
+    """Choose the size at which a picture is searched for large faces: a quarter of its longer side.
 
     It is a multiple of 32, at least 320 and at most 640 pixels. So a face is found from about 68
     pixels of height up in a full HD frame, in smaller frames from 5 % of the longer side. A

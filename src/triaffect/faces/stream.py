@@ -58,7 +58,8 @@ class FaceStream:
         detector: Finds faces in one picture; None for `CenterFace`.
         detection_interval_s: The whole picture is searched in the first frame of every so many
             seconds, in between only near known faces; 0 searches all of every frame.
-        min_face_px: Faces whose box has a shorter side than this are passed over.
+        min_face_px: Faces whose box has a shorter side than this are passed over; without a
+            detector, those of this size are searched for.
         max_faces: At most so many faces of a frame, the largest; None for all.
     """
 
@@ -69,7 +70,8 @@ class FaceStream:
         min_face_px: float = 0.0,
         max_faces: int | None = None,
     ) -> None:
-        self._detector: FaceDetector = CenterFace() if detector is None else detector
+        usual = CenterFace(min_face_px=min_face_px) if detector is None else detector
+        self._detector: FaceDetector = usual
         self._options = detection_interval_s, min_face_px, max_faces
 
     def follow(self, frames: Iterable[Frame]) -> Generator[FrameFaces]:

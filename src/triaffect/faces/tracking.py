@@ -8,6 +8,8 @@ where boxes do not touch, and so survives sparse sampling and short gaps.
 Now and then the whole picture is searched; in between, faces are searched for near where they
 were, which costs less. A cut, or a face that is not found again, makes it search the whole
 picture at once. A cut also ends every track: whoever is shown after it gets a new number.
+New faces that are small in a large picture are searched for less often: after a cut, and on a
+slower clock.
 """
 
 from __future__ import annotations
@@ -177,6 +179,9 @@ def least_assignment(cost: _Floats) -> list[tuple[int, int]]:
     return sorted((int(owner[j]), j) for j in range(columns) if owner[j] >= 0)
 
 
+_SMALL_FACES_S = 4.0
+"""Seconds between searches for new small faces, where the detector tells small from large."""
+
 _SAME = 0.3
 """Least intersection over union of a face's box with that of the frame before."""
 
@@ -227,7 +232,7 @@ class FaceFollower:
         self._detector, self._interval_s = detector, detection_interval_s
         self._min_face_px, self._max_faces = min_face_px, max_faces
         self._tracker, self._cuts = Tracker(), CutFinder()
-        self._period = -1
+        self._period, self._small_period = -1, -1
         self._current = self._lost = np.empty((0, 4), np.float32)
 
     def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> tuple[Detections, IntArray]:
@@ -243,6 +248,7 @@ class FaceFollower:
         if self._cuts(rgb, time_s):
             self._tracker.forget()
             self._current = self._lost = self._current[:0]
+            self._small_period = -1
         detections = self._select(self._detect(rgb, time_s))
         tracks = self._tracker.update(time_s, detections)
         order = np.argsort(tracks)
@@ -251,21 +257,23 @@ class FaceFollower:
     def _detect(self, rgb: NDArray[np.uint8], time_s: float) -> Detections:
         """Search near the faces of the frame before, or all of the picture if that is due.
 
-        It is due on a clock that frames do not set, so that two videos of one scene at different
+        It is due on clocks that frames do not set, so that two videos of one scene at different
         paces are searched at the same moments, and where a face is not found again.
         """
-        is_due = True
-        if self._interval_s:
-            before, self._period = self._period, int(period(np.array(time_s), self._interval_s))
-            is_due = self._period > before
-        if len(self._current) and not is_due:
-            near = np.concatenate([self._current, self._lost])
+        before, at_s = (self._period, self._small_period), np.array(time_s)
+        self._small_period = int(period(at_s, _SMALL_FACES_S))
+        self._period = int(period(at_s, self._interval_s)) if self._interval_s else 0
+        if not self._interval_s or self._small_period > before[1]:
+            self._lost = self._lost[:0]
+            return alignable(self._detector(rgb))
+        near = np.concatenate([self._current, self._lost])
+        if len(self._current) and self._period == before[0]:
             detections = alignable(self._detector.around(rgb, near))
             if _matched(self._current, detections.boxes).all():
                 return detections
         else:
             self._lost = self._lost[:0]
-        return alignable(self._detector(rgb))
+        return alignable(self._detector.around(rgb, near, sweep=True))
 
     def _select(self, detections: Detections) -> Detections:
         """Take the large enough and largest; they, and those just lost, are searched for next."""

@@ -147,7 +147,10 @@ class Predictor:
             raise ModelError(expected, got, remedy, where=self.folder)
         self.options = options
         self._faces = FaceStream(
-            self._detector, options.detection_interval_s, options.min_face_px, options.max_faces
+            self._detector.with_min_face(options.min_face_px),
+            options.detection_interval_s,
+            options.min_face_px,
+            options.max_faces,
         )
 
     def with_options(self, options: Options) -> Predictor:
