@@ -350,7 +350,9 @@ class CenterFace:
         longer_side = max(rgb.shape[:2])
         sizes = (self.size,) if self.size else search_sizes(longer_side, self.min_face_px)
         clear_px = _CLEAR_PX * longer_side / sizes[0] if len(sizes) > 1 else 0.0
-        large, small, unclear = [], [], []
+        large: list[Detections] = []
+        small: list[Detections] = []
+        unclear: list[Detections] = []
         for size in sizes:
             is_first = size == sizes[0]
             near = None if boxes is None else boxes[(boxes[:, 3] >= clear_px) == is_first]
