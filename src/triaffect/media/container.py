@@ -23,6 +23,9 @@ _NOT_MEDIA = frozenset({"tty", "bin", "idf", "xbin", "adf"})
 _LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"<", b"v=0")
 """How a list of other files begins. FFmpeg would open those, and wait for missing ones."""
 
+_PIPES = {"mjpeg": "jpeg_pipe", "png": "png_pipe"}
+"""Forms of pictures one after another, by the codec of the pictures."""
+
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 _Stream = TypeVar("_Stream", VideoStream, AudioStream)
@@ -68,7 +71,7 @@ def open_container(path: Path) -> InputContainer:
     check_file(path)
     # An absolute path is never taken for a protocol, whatever colons the name has.
     name = str(path.absolute())
-    options = {"protocol_whitelist": "file"}
+    options = {"protocol_whitelist": "file", "pattern_type": "none"}
     try:
         with path.open("rb") as file:
             start = file.read(64).lstrip(b"\xef\xbb\xbf \r\n")
@@ -76,6 +79,12 @@ def open_container(path: Path) -> InputContainer:
             got = "a text that may list other files"
             raise MediaError("a media file", got, _REMEDY, where=path)
         container = av.open(name, "r", options=options, metadata_errors="replace")
+        if container.format.name == "image2" and container.streams:
+            # chosen by the name, it would end after one picture whatever follows
+            form = _PIPES.get(container.streams[0].codec_context.name)
+            if form is not None:
+                container.close()
+                container = av.open(name, "r", form, options=options, metadata_errors="replace")
     except (FFmpegError, OSError, ValueError) as error:
         got = str(getattr(error, "strerror", None) or error)
         raise MediaError("a media file", got, _REMEDY, where=path) from error
@@ -87,7 +96,10 @@ def open_container(path: Path) -> InputContainer:
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """Return the first moving picture, set to decode on one thread; a cover is none.
+    """Choose the moving picture, set to decode on one thread; a cover is none.
+
+    Of several, a single picture and what lasts less than half as long as the longest count for
+    nothing beside a film; then the largest is chosen, then the default, then the first.
 
     Args:
         container: The open file.
@@ -95,11 +107,40 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     Returns:
         The stream; None if there is none.
     """
-    for stream in container.streams.video:
-        if stream.codec_context and not stream.disposition & Disposition.attached_pic:
-            stream.codec_context.thread_count = 1
-            return stream
-    return None
+    films = _films(container)
+    if not films:
+        return None
+    is_default = Disposition.default
+    chosen = max(films, key=lambda film: (film.width * film.height, film.disposition & is_default))
+    if chosen.codec_context.thread_count != 1:  # that of an open decoder cannot be set again
+        chosen.codec_context.thread_count = 1
+    return chosen
+
+
+def _films(container: InputContainer) -> list[VideoStream]:
+    """The streams that may be the film, in order."""
+    streams = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context and not stream.disposition & Disposition.attached_pic
+    ]
+    films = [stream for stream in streams if stream.frames != 1] or streams
+    lengths = {stream.index: stream_duration_s(container, stream) for stream in films}
+    longest_s = max((length for length in lengths.values() if length), default=0.0)
+    return [film for film in films if (lengths[film.index] or longest_s) * 2 >= longest_s]
+
+
+def video_choice(container: InputContainer) -> str:
+    """Say which of several moving pictures `video_stream` chooses; nothing of a single one.
+
+    Args:
+        container: The open file.
+    """
+    films, chosen = _films(container), video_stream(container)
+    if chosen is None or len(films) < 2:  # noqa: PLR2004 - none beside it
+        return ""
+    size = f"{chosen.width}x{chosen.height}"
+    return f"of its {len(films)} moving pictures, number {films.index(chosen) + 1}, {size}, is read"
 
 
 def needed_video_stream(container: InputContainer, path: Path) -> VideoStream:

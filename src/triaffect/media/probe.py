@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
-from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
@@ -16,14 +14,21 @@ from triaffect.media.container import (
     audio_stream,
     check_file,
     duration_s,
-    needed_video_stream,
     open_container,
     video_stream,
+)
+from triaffect.media.pictures import (
+    AnimatedWebP,
+    StillPicture,
+    holds_one_picture,
+    picture_problem,
+    read_image,
+    read_picture,
 )
 from triaffect.media.video import Frame, VideoFrames
 from triaffect.types import SourceKind
 
-_JPEG_START = b"\xff\xd8"
+__all__ = ["MediaFile", "probe", "read_image"]
 
 
 class MediaFile:
@@ -37,9 +42,10 @@ class MediaFile:
         kind: Video, images (a single picture) or sound.
         has_sound: Whether there is sound in it.
         video: Its frames, if it is a video.
-        rgb: Its pixels, if it is a picture.
+        still: The picture, if it is one.
         sound: Its sound, if it is nothing else.
         duration_s: Seconds it says it lasts, 0 for a picture; None where it does not say.
+        remark: What is doubtful in how it is read, or an empty text.
 
     Attributes:
         on_frame: Called with every frame before it is yielded, in the thread that reads.
@@ -51,18 +57,19 @@ class MediaFile:
         kind: SourceKind,
         *,
         has_sound: bool = False,
-        video: VideoFrames | None = None,
-        rgb: NDArray[np.uint8] | None = None,
+        video: VideoFrames | AnimatedWebP | None = None,
+        still: StillPicture | None = None,
         sound: OpenSound | None = None,
         duration_s: float | None = None,
+        remark: str = "",
     ) -> None:
         self.path, self.kind, self.has_sound, self.video = path, kind, has_sound, video
         self.duration_s = duration_s
         self.on_frame: Callable[[Frame], None] | None = None
-        self._rgb, self._sound = rgb, sound
+        self._still, self._sound = still, sound
         self._sound_problems = sound.problems if sound else []
         self._problem: str | None = None
-        self._remarks: list[str] = []
+        self._remarks = [remark] if remark else []
 
     def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
         """Yield the frames of a video from a time on, or the one of a picture; a sound has none.
@@ -80,12 +87,13 @@ class MediaFile:
                     self.on_frame(frame)
                 yield frame
             self._problem, self._remarks = self.video.problem, self.video.remarks
-        elif self._rgb is not None:
-            frame = Frame(0, 0.0, self._rgb)
+        elif self._still is not None:
+            frame = Frame(0, 0.0, self._still.rgb)
             if self.on_frame is not None:
                 self.on_frame(frame)
             yield frame
-            self._problem = picture_problem(self.path)
+            self._problem = self._still.problem or picture_problem(self.path)
+            self._remarks = list(filter(None, [self._still.remark]))
 
     def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
         """Read the sound a second at a time, as `triaffect.media.audio.sound_chunks` does.
@@ -131,7 +139,8 @@ def probe(path: str | Path) -> MediaFile:
 
     Returns:
         The file, open for its first reading. A picture, or a video of one frame without sound,
-        is ``images``; a file with a moving picture is ``video``; one with sound alone ``sound``.
+        is ``images``; a file with a moving picture is ``video``; one with sound, and at most one
+        picture for a cover, ``sound``.
 
     Raises:
         MediaError: No such file, a folder, zero bytes, not media, or nothing in it decodes.
@@ -139,74 +148,41 @@ def probe(path: str | Path) -> MediaFile:
     Examples:
         ``for frame in probe("interview.mp4").frames(): ...``
     """
-    path = Path(path)
+    path = check_file(Path(path))
+    if holds_one_picture(path):
+        return MediaFile(path, SourceKind.IMAGES, still=read_picture(path), duration_s=0.0)
+    if AnimatedWebP.is_one(path):
+        moving = AnimatedWebP(path)
+        length_s = moving.info.duration_s
+        return MediaFile(path, SourceKind.VIDEO, video=moving, duration_s=length_s)
     container = open_container(path)
     has_sound = audio_stream(container) is not None
-    name, stream = container.format.name, video_stream(container)
-    # a GIF or WebP may move; AVIF and HEIC pictures come as videos of one frame
-    is_one_frame = stream is not None and stream.frames == 1 and not container.streams.audio
-    if name == "image2" or name.endswith("_pipe") or is_one_frame:
-        container.close()
-        return MediaFile(path, SourceKind.IMAGES, rgb=read_image(path), duration_s=0.0)
-    if stream is not None:
+    remark = ""
+    if video_stream(container) is not None:
         video = VideoFrames(path, container=container)
-        return MediaFile(
-            path,
-            SourceKind.VIDEO,
-            has_sound=has_sound,
-            video=video,
-            duration_s=video.info.duration_s,
-        )
+        if not video.is_single:
+            return MediaFile(
+                path,
+                SourceKind.VIDEO,
+                has_sound=has_sound,
+                video=video,
+                duration_s=video.info.duration_s,
+            )
+        container.close()
+        if not has_sound:
+            return MediaFile(path, SourceKind.IMAGES, still=read_picture(path), duration_s=0.0)
+        container, remark = open_container(path), "its only picture is taken for a cover"
     sound = OpenSound(path, container, []) if has_sound else None
     if sound is None or not sound.decodes():
+        container.close()
+        if remark:
+            return MediaFile(path, SourceKind.IMAGES, still=read_picture(path), duration_s=0.0)
         raise MediaError("a video, image or sound", "nothing that decodes", where=path)
     return MediaFile(
-        path, SourceKind.SOUND, has_sound=True, sound=sound, duration_s=duration_s(container)
+        path,
+        SourceKind.SOUND,
+        has_sound=True,
+        sound=sound,
+        duration_s=duration_s(container),
+        remark=remark,
     )
-
-
-def picture_problem(path: str | Path) -> str | None:
-    """Tell what is wrong with a picture that `read_image` reads; None if nothing is known to be.
-
-    OpenCV fills what a broken JPEG lacks with gray and says nothing; FFmpeg tells.
-
-    Args:
-        path: The picture; of another kind than JPEG nothing is known.
-    """
-    path = Path(path)
-    with path.open("rb") as file:
-        if file.read(2) != _JPEG_START:
-            return None
-    with open_container(path) as container:
-        stream = needed_video_stream(container, path)
-        stream.codec_context.options = {"err_detect": "explode"}
-        try:
-            for packet in container.demux(stream):
-                packet.decode()
-        except FFmpegError:
-            return "the picture is damaged"
-    return None
-
-
-def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read a picture upright, as its EXIF orientation says.
-
-    Args:
-        path: The picture; of one that moves, its first frame is read.
-
-    Returns:
-        RGB, uint8, shape (height, width, 3); transparency is dropped, gray is repeated.
-
-    Raises:
-        MediaError: No such file, a folder, zero bytes, or it does not decode.
-    """
-    path = check_file(Path(path))
-    # decoding from memory, because imread cannot open every name
-    try:
-        bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        got = getattr(error, "strerror", None) or "a picture that cannot be"
-        raise MediaError("a picture that decodes", got, where=path) from error
-    if bgr is None:
-        return next(iter(VideoFrames(path))).rgb
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

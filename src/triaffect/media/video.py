@@ -34,6 +34,7 @@ from triaffect.media.container import (
     packets,
     start_s,
     stream_duration_s,
+    video_choice,
 )
 
 DEFAULT_RATE = 25.0
@@ -204,7 +205,7 @@ class Decoder:
     ) -> None:
         self.container, self.stream, self.max_size = container, stream, max_size
         self.problem: str | None = None
-        self.remarks: list[str] = []
+        self.remarks = list(filter(None, [video_choice(container)]))
         self._aspect = stream.sample_aspect_ratio or Fraction(1)
         if not 1 / _ODDEST_PIXEL <= self._aspect <= _ODDEST_PIXEL:
             odd, self._aspect = self._aspect, Fraction(1)
@@ -324,6 +325,7 @@ class VideoFrames:
         problem: After a loop: None, or what went wrong in a file that is broken or cut off.
             What could be decoded has been yielded by then.
         remarks: After a loop: what is doubtful in how the file was read, in words.
+        is_single: Whether it is one whole picture, and no film.
 
     Raises:
         MediaError: Not a file, not a video, or not one frame can be decoded.
@@ -342,21 +344,32 @@ class VideoFrames:
         self.info = self._read_info(container or open_container(self.path))
 
     def _read_info(self, container: InputContainer) -> VideoInfo:
-        """Decode the first frame, which tells the size, and hold it for the next loop."""
+        """Decode two frames, which tell the size and whether it moves, for the next loop."""
         decoder = Decoder(container, needed_video_stream(container, self.path), self.max_size)
         frames = decoder.frames()
         first = next(frames, None)
         if first is None:
             got, remedy = decoder.problem or "none", "record it again"
             raise MediaError("at least one frame that decodes", got, remedy, where=self.path)
-        self._begun = decoder, chain([first], frames)
+        second, has_sound = next(frames, None), audio_stream(container) is not None
+        # A fragmented file declares the frames of its first part, so that one may be many; and
+        # Matroska declares for a picture beside a sound that it lasts as long.
+        problem = decoder.problem or ""
+        is_whole = not problem or (has_sound and problem.startswith("cut off"))
+        self.is_single = second is None and (decoder.stream.frames == 1 or is_whole)
+        form = container.format.name
+        if second is not None and (form == "mjpeg" or form.endswith("_pipe")):
+            self.is_single = first.rgb.shape != second.rgb.shape  # a picture, and one beside it
+            rate = f"{stream_rate(decoder.stream):g}"
+            decoder.remarks.append(f"its frames have no times: {rate} a second are assumed")
+        self._begun = decoder, chain(filter(None, [first, second]), frames)
         height, width = first.rgb.shape[:2]
         return VideoInfo(
             width,
             height,
             stream_rate(decoder.stream),
             duration_s(container),
-            audio_stream(container) is not None,
+            has_sound,
             first.time_s,
         )
 

@@ -364,7 +364,7 @@ class Predictor:
             message += "; there are rows for what could be decoded"
             warnings.warn(message, PartialMediaWarning, stacklevel=2)
         if source.remark:
-            message = f"{source.path}: {source.remark}"
+            message = f"{printable(source.path)}: {source.remark}"
             warnings.warn(message, DoubtfulMediaWarning, stacklevel=2)
 
     @property

@@ -1,0 +1,301 @@
+"""Still pictures: read upright, whatever their format, and what else their files hold.
+
+Orientation is applied once by whoever decodes: OpenCV applies EXIF's to JPEG, PNG, WebP and TIFF;
+HEIF's own turns and mirrors are applied by `triaffect.media.heif`, which passes EXIF's over, as
+its standard asks; FFmpeg applies what it reads to whatever else there is.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from triaffect.errors import MediaError
+from triaffect.media.container import check_file, needed_video_stream, open_container
+from triaffect.media.heif import is_heif, read_heif
+from triaffect.media.video import Frame, VideoFrames, VideoInfo
+
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+_NEXT_JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xc4\xdb\xe0-\xef\xfe]")
+_SUBFILE_TYPE, _REDUCED, _MASK = 254, 1, 4
+_MOST_PAGES = 10_000
+_MOST_BYTES = 2**26
+"""Memory for the frames of a WebP that are decoded together: it begins anew for each lot."""
+_SHORTEST_MS = 10
+"""Browsers show a frame of this length, or less, for a tenth of a second."""
+_VIEWS = 2
+"""First part of the type of a picture in a multi-picture JPEG that shows the scene once more."""
+
+
+@dataclass(frozen=True)
+class StillPicture:
+    """A picture, and what was to be said of it.
+
+    Attributes:
+        rgb: Pixels, uint8, shape (height, width, 3), upright.
+        problem: What of it is lost, in words, or an empty text.
+        remark: What of its file is not read, or an empty text.
+    """
+
+    rgb: NDArray[np.uint8]
+    problem: str = ""
+    remark: str = ""
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read a picture upright, as its EXIF orientation or its HEIF boxes say.
+
+    Args:
+        path: The picture; of one that moves, its first frame is read.
+
+    Returns:
+        RGB, uint8, shape (height, width, 3); transparency is dropped, gray is repeated.
+
+    Raises:
+        MediaError: No such file, a folder, zero bytes, or it does not decode.
+    """
+    return read_picture(path).rgb
+
+
+def read_picture(path: str | Path) -> StillPicture:
+    """Read a picture as `read_image` does, with what is lost of it or of its file not read.
+
+    Damage of a JPEG, which takes longer to find, is told by `picture_problem`.
+
+    Args:
+        path: The picture.
+
+    Raises:
+        MediaError: No such file, a folder, zero bytes, or it does not decode.
+    """
+    path = check_file(Path(path))
+    joined = read_heif(path)
+    if joined is not None:
+        rgb, problem, remark = joined
+        return StillPicture(rgb, problem, remark)
+    # decoding from memory, because imread cannot open every name
+    try:
+        data = np.fromfile(path, np.uint8)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except (OSError, cv2.error) as error:
+        got = getattr(error, "strerror", None) or "a picture that cannot be"
+        raise MediaError("a picture that decodes", got, where=path) from error
+    if bgr is None:
+        return StillPicture(next(iter(VideoFrames(path))).rgb)
+    rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    return StillPicture(rgb, remark=_unread_pages(path))
+
+
+def picture_problem(path: str | Path) -> str | None:
+    """Tell what is wrong with a picture that `read_image` reads; None if nothing is known to be.
+
+    OpenCV fills what a broken JPEG lacks with gray and says nothing; FFmpeg tells.
+
+    Args:
+        path: The picture; of another kind than JPEG nothing is known.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        if file.read(len(_JPEG)) != _JPEG:
+            return None
+    with open_container(path) as container:
+        stream = needed_video_stream(container, path)
+        stream.codec_context.options = {"err_detect": "explode"}
+        try:
+            for packet in container.demux(stream):
+                packet.decode()
+                if packet.size:
+                    break  # what follows the first picture is none of it
+        except FFmpegError:
+            return "the picture is damaged"
+    return None
+
+
+def holds_one_picture(path: Path) -> bool:
+    """Tell by its structure that a file holds one picture, which need not be opened to see that.
+
+    Args:
+        path: The file.
+
+    Returns:
+        True for a JPEG that no other follows but those that belong to it (a depth map, another
+        view), a PNG without animation, a WebP without one, a TIFF and a HEIF without a film;
+        False for anything else.
+    """
+    if is_heif(path):
+        return True
+    with _mapped(path) as data:
+        start = data[:32]
+        if start.startswith(_JPEG):
+            end, has_more = _jpeg_end(data)
+            return has_more or end is None or _NEXT_JPEG.search(data, end) is None
+        if start.startswith(_PNG):
+            return data.find(b"acTL", 0, data.find(b"IDAT")) < 0 and data.find(_PNG, 8) < 0
+        is_webp = start[:4] == b"RIFF" and start[8:12] == b"WEBP"
+        return start[:4] in _TIFF or (is_webp and not AnimatedWebP.is_one(path))
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    """A file's content, of which only what is looked at is read."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
+
+
+def _jpeg_end(data: mmap.mmap) -> tuple[int | None, bytes]:
+    """Find where the first JPEG of a file ends, and its list of pictures that belong to it."""
+    at, pictures = 2, b""
+    while at + 4 <= len(data) and data[at] == 0xFF:  # noqa: PLR2004 - begins every marker
+        marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        if marker == 0xE2 and data[at + 4 : at + 8] == b"MPF\0":  # noqa: PLR2004
+            pictures = data[at + 8 : at + 2 + size]
+        if marker in (0xD9, 0xDA):  # the end, or the scan before it, which cannot contain it
+            end = data.find(b"\xff\xd9", at)
+            return (None if end < 0 else end + 2), pictures
+        at += 1 if marker == 0xFF else 2 + size  # noqa: PLR2004 - may be repeated
+    return None, pictures
+
+
+def _unread_pages(path: Path) -> str:
+    """Say which of a file's pictures are not read: other pages, other views."""
+    with _mapped(path) as data:
+        start = data[:4]
+        try:
+            if start[:3] == _JPEG:
+                views = _count_views(_jpeg_end(data)[1])
+                return f"the first of its {views + 1} views is read" if views else ""
+            if start in _TIFF:
+                types = _page_types(data, _TIFF[start], is_big=b"+" in start)
+                if types and types[0] & _REDUCED:
+                    return "a reduced copy of the picture is read, not the picture itself"
+                pages = sum(not each & (_REDUCED | _MASK) for each in types)
+                return f"the first of its {pages} pages is read" if pages > 1 else ""
+        except (struct.error, IndexError):
+            pass  # what is damaged there says nothing
+    return ""
+
+
+def _count_views(pictures: bytes) -> int:
+    """Count the further views of the scene in the list of a multi-picture JPEG."""
+    order = _TIFF.get(pictures[:4])
+    if order is None:
+        return 0
+    (at,) = struct.unpack_from(f"{order}I", pictures, 4)
+    for number in range(struct.unpack_from(f"{order}H", pictures, at)[0]):
+        tag, _, size, where = struct.unpack_from(f"{order}HHII", pictures, at + 2 + 12 * number)
+        if tag == 0xB002:  # noqa: PLR2004 - the entries, of 16 bytes each
+            types = [struct.unpack_from(f"{order}I", pictures, where + k)[0]
+                     for k in range(16, size, 16)]  # fmt: skip
+            return sum(each >> 16 & 0xFF == _VIEWS for each in types)
+    return 0
+
+
+def _page_types(data: mmap.mmap, order: str, *, is_big: bool) -> list[int]:
+    """List the type of each page of a TIFF: 0, or flags for a reduced copy and a mask."""
+    word, count_form, entry, value = ("Q", "Q", 20, 12) if is_big else ("I", "H", 12, 8)
+    (at,) = struct.unpack_from(order + word, data, 8 if is_big else 4)
+    types: list[int] = []
+    seen: set[int] = set()
+    while at and at not in seen and len(types) < _MOST_PAGES:
+        seen.add(at)
+        (count,) = struct.unpack_from(order + count_form, data, at)
+        at, kind = at + struct.calcsize(count_form), 0
+        for start in range(at, at + entry * count, entry):
+            tag, form = struct.unpack_from(f"{order}HH", data, start)
+            if tag == _SUBFILE_TYPE:
+                width = "H" if form == 3 else "I"  # noqa: PLR2004 - a short
+                (kind,) = struct.unpack_from(order + width, data, start + value)
+        types.append(kind)
+        (at,) = struct.unpack_from(order + word, data, at + entry * count)
+    return types
+
+
+class AnimatedWebP:
+    """The frames of a WebP that moves, which FFmpeg does not decode; read like `VideoFrames`.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        info: Size, rate, length.
+        problem: After a loop: None, or how many frames do not decode.
+        remarks: None are made.
+
+    Raises:
+        MediaError: Not one frame decodes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.remarks = path, list[str]()
+        self.problem: str | None = None
+        self._data = np.fromfile(path, np.uint8)[None]
+        self._times_s = [0.0]
+        for milliseconds in _webp_durations(self._data.tobytes()):
+            shown_ms = milliseconds if milliseconds > _SHORTEST_MS else 100
+            self._times_s.append(self._times_s[-1] + shown_ms / 1000)
+        first = next(iter(self), None)
+        if first is None:
+            raise MediaError("a picture that decodes", "a damaged WebP", where=path)
+        height, width = first.rgb.shape[:2]
+        rate = (len(self._times_s) - 1) / self._times_s[-1]
+        self.info = VideoInfo(width, height, rate, self._times_s[-1], False, 0.0)
+
+    @staticmethod
+    def is_one(path: Path) -> bool:
+        """Tell whether a file is a WebP that moves.
+
+        Args:
+            path: The file.
+        """
+        with path.open("rb") as file:
+            start = file.read(21)
+        is_extended = start[:4] == b"RIFF" and start[8:16] == b"WEBPVP8X"
+        return is_extended and bool(start[-1] & 2)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames in order, a few in memory at a time."""
+        self.problem = None
+        index, step, total = 0, 1, len(self._times_s) - 1
+        while index < total:
+            try:
+                decodes, animation = cv2.imdecodeanimation(self._data, index, step)
+            except cv2.error:
+                break
+            if not decodes or not animation.frames:
+                break
+            for pixels in animation.frames:
+                rgb = np.ascontiguousarray(pixels[..., 2::-1], np.uint8)
+                yield Frame(index, self._times_s[index], rgb)
+                index += 1
+            step = max(1, _MOST_BYTES // pixels.size)
+        if index < total:
+            self.problem = f"{total - index} of its {total} frames do not decode"
+
+    def frames_from(self, from_s: float) -> Iterator[Frame]:
+        """Yield the frames shown from a time on, numbered as among all.
+
+        Args:
+            from_s: The time in seconds from the start of the file.
+        """
+        return (frame for frame in self if frame.time_s >= from_s)
+
+
+def _webp_durations(data: bytes) -> Iterator[int]:
+    """Yield how long each frame of a WebP is shown, in milliseconds."""
+    at = 12
+    while at + 8 <= len(data):
+        if data[at : at + 4] == b"ANMF":
+            yield int.from_bytes(data[at + 20 : at + 23], "little")
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
