@@ -19,7 +19,7 @@ from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from triaffect.errors import DiskError, MediaError
 from triaffect.media.writer import write_video
 from triaffect.prediction.batch import PredictionJob, predict_files
-from triaffect.prediction.predictor import PartialMediaWarning
+from triaffect.prediction.predictor import DoubtfulMediaWarning, PartialMediaWarning
 
 TIMES = range(0, 120, 40)
 
@@ -150,7 +150,9 @@ def tracks(path, pictures, sounds):
 def test_of_several_tracks_the_first_of_each_kind_counts(predictor, tmp_path):
     gray, quiet = np.full_like(portrait(), 90), np.zeros(25600)
     one = predictor.predict(tracks(tmp_path / "1.mkv", [portrait()], [tone(1.6)]))
-    both = predictor.predict(tracks(tmp_path / "2.mkv", [portrait(), gray], [tone(1.6), quiet]))
+    path = tracks(tmp_path / "2.mkv", [portrait(), gray], [tone(1.6), quiet])
+    with pytest.warns(DoubtfulMediaWarning, match="of its 2 moving pictures, number 1, 256x256"):
+        both = predictor.predict(path)
     assert one["face_seen"].all()
     assert one["voice_heard"].any()
     pd.testing.assert_frame_equal(one.drop(columns="clip"), both.drop(columns="clip"))
