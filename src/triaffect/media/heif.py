@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
@@ -150,7 +151,7 @@ def _decode_items(path: Path, items: Sequence[int]) -> dict[int, NDArray[np.uint
             for packet in container.demux(*streams) if streams else ():
                 try:
                     for picture in packet.decode():
-                        if not picture.is_corrupt:
+                        if isinstance(picture, av.VideoFrame) and not picture.is_corrupt:
                             rgb = picture.to_ndarray(format="rgb24", threads=1)
                             decoded[packet.stream.id] = np.asarray(rgb, np.uint8)
                 except FFmpegError:

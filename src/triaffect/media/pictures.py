@@ -139,7 +139,7 @@ def holds_one_picture(path: Path) -> bool:
         start = data[:32]
         if start.startswith(_JPEG):
             end, has_more = _jpeg_end(data)
-            return has_more or end is None or _NEXT_JPEG.search(data, end) is None
+            return bool(has_more) or end is None or _NEXT_JPEG.search(data, end) is None
         if start.startswith(_PNG):
             return data.find(b"acTL", 0, data.find(b"IDAT")) < 0 and data.find(_PNG, 8) < 0
         is_webp = start[:4] == b"RIFF" and start[8:12] == b"WEBP"
