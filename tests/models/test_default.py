@@ -4,7 +4,7 @@ from safetensors.torch import load_file
 
 from triaffect.features.extractors.registry import SHIPPED
 from triaffect.models.base import Standardise
-from triaffect.models.default import DefaultNet
+from triaffect.models.default import DefaultNet, fill_by_holding
 from triaffect.models.light_face import LightFace
 from triaffect.models.light_voice import LightVoice
 from triaffect.tasks.registry import TASKS
@@ -172,3 +172,28 @@ def test_without_further_streams_the_shipped_weights_fit_by_name():
     assert {name: value.shape for name, value in own.items()} == {
         name: value.shape for name, value in weights.items()
     }
+
+
+def test_a_face_held_still_is_one_input_however_much_of_the_window_is_there():
+    torch.manual_seed(0)
+    net = DefaultNet(FACE, VOICE, TASKS, width=16, head=8, discriminator=(8, 4), hold=True).eval()
+    torch.nn.init.normal_(net.direct["AU"].weight)
+    one = inputs()
+    one["face"] = one["face"][:, :1].expand(-1, STEPS, -1).clone()
+    whole = net(one)
+    for there in range(1, STEPS):
+        part = {name: value.clone() for name, value in one.items()}
+        part["face_present"][:, :-there] = False
+        part["face"][:, :-there] = 100.0
+        for key, raw in net(part).raw.items():
+            torch.testing.assert_close(raw, whole.raw[key])
+
+
+def test_a_window_without_a_face_stays_empty_and_gaps_are_held():
+    faces = torch.arange(12.0).reshape(3, 4, 1)
+    present = torch.tensor([[0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]]).bool()
+    held, filled = fill_by_holding(faces, present)
+    assert held[0, :, 0].tolist() == [1, 1, 3, 3]
+    assert held[2, :, 0].tolist() == [8, 8, 8, 8]
+    assert filled.all(1).tolist() == [True, False, True]
+    assert not filled[1].any()

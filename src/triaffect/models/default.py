@@ -19,6 +19,7 @@ from triaffect.models.base import (
     NetworkSpec,
     Outputs,
     Standardise,
+    optional_key,
 )
 from triaffect.models.discriminator import TaskDiscriminator
 from triaffect.tasks.task import Task
@@ -53,6 +54,33 @@ class PresentOr(nn.Module):
         return torch.where(present.unsqueeze(-1), self.project(x), self.absent)
 
 
+def fill_by_holding(faces: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Fill absent places of windows with the next face in time, or else with the last one.
+
+    Args:
+        faces: Vectors, shape (N, W, D).
+        present: Which of them are there, shape (N, W), bool.
+
+    Returns:
+        Vectors, shape (N, W, D), and which places are filled: all of a window with a face.
+
+    Examples:
+        >>> faces = torch.tensor([[[0.0], [5.0], [0.0], [7.0], [0.0]]])
+        >>> held, filled = fill_by_holding(faces, faces[:, :, 0] > 0)
+        >>> held[0, :, 0].tolist(), filled[0].all().item()
+        ([5.0, 5.0, 7.0, 7.0, 7.0], True)
+    """
+    vectors, flags = list(faces.unbind(1)), list(present.unbind(1))
+    last = len(flags) - 1
+    later, earlier = range(last - 1, -1, -1), range(1, last + 1)
+    for places, step in ((later, 1), (earlier, -1)):
+        for place in places:
+            there, source = flags[place], place + step
+            vectors[place] = torch.where(there.unsqueeze(1), vectors[place], vectors[source])
+            flags[place] = there | flags[source]
+    return torch.stack(vectors, 1), torch.stack(flags, 1)
+
+
 def dense(inputs: int, outputs: int, dropout: float = 0.0) -> nn.Sequential:
     """Make a block of linear layer, batch norm, SiLU and dropout, (N, inputs) to (N, outputs)."""
     return nn.Sequential(
@@ -71,6 +99,7 @@ class DefaultNetSpec(NetworkSpec):
     drop_face: float = Field(default=0.15, ge=0, le=0.5)
     drop_voice: float = Field(default=0.15, ge=0, le=0.5)
     drop_extra: float = Field(default=0.15, ge=0, le=0.5)
+    hold: bool = optional_key(default=False)
 
 
 class DefaultNet(nn.Module):
@@ -92,6 +121,9 @@ class DefaultNet(nn.Module):
         drop_voice: Share of training rows that have their voice hidden, if they have a face.
         drop_extra: Share of training rows that have a further vector hidden, each by itself,
             if they have a face or a voice.
+        hold: Fill places of a window that has no face there with the next face, or after the last
+            with that. A still picture, its first frame as a video and the same face held for ten
+            seconds are then the same input.
         scales: Means and spreads of the streams that have columns of their own units: by
             "face", by "voice", and by the name of each further stream, in order.
     """
@@ -115,10 +147,12 @@ class DefaultNet(nn.Module):
         drop_voice: float = 0.15,
         *,
         drop_extra: float = 0.15,
+        hold: bool = False,
         scales: Mapping[str, Standardise] | None = None,
     ) -> None:
         super().__init__()
         self.drop_face, self.drop_voice, self.drop_extra = drop_face, drop_voice, drop_extra
+        self.hold = hold
         further = dict(scales or {})
         self.face_scale = further.pop("face", None)
         self.face = PresentOr(face_dim, width, self.face_scale)
@@ -179,7 +213,10 @@ class DefaultNet(nn.Module):
         face_present, voice_present = inputs["face_present"], inputs["voice_present"]
         if self.training:
             face_present, voice_present = self._hide(face_present, voice_present)
-        faces = self.face(inputs["face"], face_present)
+        window, filled = inputs["face"], face_present
+        if self.hold:
+            window, filled = fill_by_holding(window, face_present)
+        faces = self.face(window, filled)
         memory = faces.new_zeros(faces.shape[0], faces.shape[2])
         for position in range(faces.shape[1]):
             memory = self.memory(faces[:, position], memory)
