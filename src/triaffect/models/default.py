@@ -73,11 +73,11 @@ def fill_by_holding(faces: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
     vectors, flags = list(faces.unbind(1)), list(present.unbind(1))
     last = len(flags) - 1
     later, earlier = range(last - 1, -1, -1), range(1, last + 1)
-    for places, step in ((later, 1), (earlier, -1)):
-        for place in places:
-            there, source = flags[place], place + step
-            vectors[place] = torch.where(there.unsqueeze(1), vectors[place], vectors[source])
-            flags[place] = there | flags[source]
+    for order, step in ((later, 1), (earlier, -1)):
+        for at in order:
+            there, source = flags[at], at + step
+            vectors[at] = torch.where(there.unsqueeze(1), vectors[at], vectors[source])
+            flags[at] = there | flags[source]
     return torch.stack(vectors, 1), torch.stack(flags, 1)
 
 
