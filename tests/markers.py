@@ -10,7 +10,7 @@ MARKED_FILES = {
     "browser": ["report/test_browser.py"],
     "fuzz": ["*/test_fuzz*.py"],
     "kill": ["e2e/*"],
-    "ray": ["features/test_ray.py"],
+    "ray": ["*/test_ray.py"],
     "slow": [
         "benchmarks/test_bench.py",
         "cli/test_demo.py",

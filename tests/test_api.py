@@ -53,7 +53,7 @@ def test_several_processes_give_the_same_table(predictor, folder):
     pd.testing.assert_frame_equal(table, predictor.predict(paths))
     assert table.attrs == predictor.metadata
     assert told[-1][:2] == (2, 2)
-    with pytest.raises(triaffect.MediaError, match="jobs: expected files, for jobs above 1"):
+    with pytest.raises(triaffect.MediaError, match="jobs: expected files, for other processes"):
         predictor.predict([portrait(), portrait()], jobs=2)
 
 

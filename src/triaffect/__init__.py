@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         TableError,
         TriaffectError,
     )
+    from triaffect.io.cluster import RayCluster
     from triaffect.metrics.abaw import Score
     from triaffect.prediction.external_features import FeatureFiles
     from triaffect.prediction.options import Options
@@ -55,6 +56,7 @@ __all__ = [
     "Options",
     "PartialMediaWarning",
     "Predictor",
+    "RayCluster",
     "RecipeError",
     "RunError",
     "Score",
@@ -80,6 +82,7 @@ _EXPORTS = {
     "DoubtfulMediaWarning": "triaffect.prediction.predictor",
     "PartialMediaWarning": "triaffect.prediction.predictor",
     "Predictor": "triaffect.prediction.predictor",
+    "RayCluster": "triaffect.io.cluster",
     "Score": "triaffect.metrics.abaw",
 }
 """Module of each class, which is imported when the class is first used."""
@@ -103,6 +106,7 @@ def predict(
     jobs: int = 1,
     progress: ProgressCallback | None = None,
     features: FeatureFiles | None = None,
+    engine: RayCluster | None = None,
 ) -> pd.DataFrame:
     """Predict videos, pictures or sounds.
 
@@ -130,6 +134,8 @@ def predict(
         progress: Called with the number of inputs done, their total, and a message.
         features: For a model that reads features of other programs, their files, as `triaffect
             join` takes them: a path, or a mapping from the name that each has in the run.
+        engine: Where files are computed in place of this machine, such as
+            ``triaffect.RayCluster("HOST:6379")``; the table is the same.
 
     Returns:
         The prediction table: a row for each frame and face, and one for a frame without a face;
@@ -139,7 +145,7 @@ def predict(
         MediaError: No input can be read. If others can, a `PartialMediaWarning` names it.
         ModelError: The model folder is missing or damaged, or the device is not there.
         TableError: There is no such smoothing or baseline.
-        TriaffectError: An option is out of its range.
+        TriaffectError: An option is out of its range, or the engine cannot compute.
 
     Examples:
         A gray picture has no face: one row, all blank.
@@ -166,7 +172,7 @@ def predict(
         _warn_of_options("predict(media, stride_s=0.2)")
         keywords = dict(vars(options))
         keywords |= {name: keywords.pop(f"{name}_s") for name in ("start", "end")}
-    keywords |= {"jobs": jobs, "progress": progress, "features": features}
+    keywords |= {"jobs": jobs, "progress": progress, "features": features, "engine": engine}
     predictor = _load("triaffect.prediction.predictor").load_cached(model, device)
     table: pd.DataFrame = predictor.predict(media, **keywords)
     result: pd.DataFrame = parse.postprocess_frame(table, steps)

@@ -101,6 +101,19 @@ class PluginError(TriaffectError):
     """A task, network or corpus of another package that is missing or fails on import."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return all that an exception says, in one line; its type if it says nothing.
+
+    Args:
+        error: The exception.
+
+    Examples:
+        >>> one_line(ValueError("no such node" + chr(10) + "  at line 3")), one_line(KeyError())
+        ('no such node at line 3', 'KeyError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def explain_missing_library(error: ImportError) -> TriaffectError | None:
     """Explain what to install where opencv lacks a library of the system.
 

@@ -8,24 +8,23 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from tests.features.made_corpus import MadeCorpus, write_pictures, write_sound
 from tests.features.networks import face_folder, voice_folder
 from tests.features.test_extraction import same_files
+from tests.io.two_nodes import LONG_S, NOT_THERE, leftovers, meanwhile, two_nodes, until
 from tests.prediction.tiny_model import tone
 from tests.prediction.tiny_model import write_sound as write_samples
 from triaffect.errors import ModelError, TriaffectError
-from triaffect.features import engines
-from triaffect.features.engines import MOST_TRIES, Cluster
 from triaffect.features.extraction import extract
 from triaffect.features.extraction_worker import (
+    Extraction,
     ExtractionSettings,
     Job,
     Outcome,
@@ -33,12 +32,11 @@ from triaffect.features.extraction_worker import (
     spill_folder,
 )
 from triaffect.features.store import FeatureStore
+from triaffect.io import cluster
+from triaffect.io.cluster import MOST_TRIES, Finished, RayCluster
 from triaffect.types import Window
 
 NAMES = ("a", "b", "c", "d", "e", "f")
-NOT_THERE = "ray is not installed: pip install 'triaffect[ray]'"
-LONG_S = 60.0
-"""No step of a test takes so long; one that does has failed."""
 
 
 @dataclass
@@ -74,17 +72,8 @@ class LoggedCorpus(MadeCorpus):
 
 @pytest.fixture(scope="module")
 def nodes():
-    """Two nodes of a processor each, on this machine."""
-    ray = pytest.importorskip("ray.cluster_utils", reason=NOT_THERE)
-    folder = tempfile.mkdtemp(prefix="ray")  # names of sockets must be short
-    Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # ray writes there wherever it works
-    head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder}
-    made = ray.Cluster(initialize_head=True, head_node_args=head)
-    made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
-    assert not leftovers()
-    shutil.rmtree(folder, ignore_errors=True)
+    with two_nodes() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -99,40 +88,9 @@ def whole(tmp_path_factory):
 
 
 def run(corpus, path, nodes, jobs=None):
-    report = extract(corpus, path, "gray64", "logmel64", Cluster(nodes.address, jobs))
+    report = extract(corpus, path, "gray64", "logmel64", RayCluster(nodes.address, jobs))
     assert not (path / "pending").exists()
     return report
-
-
-def leftovers():
-    return list(Path(tempfile.gettempdir()).glob("triaffect-rows-*"))
-
-
-@contextmanager
-def meanwhile(what):
-    """Do something while the extraction waits in the main thread."""
-    errors = []
-
-    def guarded():
-        try:
-            what()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = Thread(target=guarded)
-    thread.start()
-    yield
-    thread.join(LONG_S)
-    assert not thread.is_alive()
-    assert not errors
-
-
-def until(ready):
-    for _ in range(int(LONG_S / 0.02)):
-        if ready():
-            return
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 def test_a_cluster_makes_the_same_store_as_one_process_and_two(nodes, whole, tmp_path):
@@ -192,7 +150,7 @@ def test_what_a_removed_node_had_is_done_again_and_nothing_else(nodes, whole, tm
         ((name, worker),) = (each[:2] for each in corpus.begun() if each[2] == victim.node_id)
         lost.append(name)
         nodes.remove_node(victim, allow_graceful=False)
-        until(lambda: not engines._lives(int(worker)))
+        until(lambda: not cluster._lives(int(worker)))
         corpus.go.touch()
 
     try:
@@ -200,7 +158,7 @@ def test_what_a_removed_node_had_is_done_again_and_nothing_else(nodes, whole, tm
             report = run(corpus, tmp_path / "s", nodes)
     finally:
         nodes.add_node(num_cpus=1)
-        engines._sweep()  # as the next worker on that machine does
+        cluster._sweep()  # as the next worker on that machine does
     assert (report.added, report.failures) == (6, {})
     assert corpus.times() == Counter([*NAMES, *lost])
     assert same_files(one, tmp_path / "s")
@@ -225,12 +183,12 @@ import signal
 import sys
 from pathlib import Path
 from tests.features.made_corpus import MadeCorpus
-from triaffect.features.engines import Cluster
+from triaffect.io.cluster import RayCluster
 from triaffect.features.extraction import extract
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
 corpus = MadeCorpus(Path(sys.argv[1]), pause_s=0.6)
-extract(corpus, Path(sys.argv[2]), "gray64", "logmel64", Cluster(sys.argv[3]),
+extract(corpus, Path(sys.argv[2]), "gray64", "logmel64", RayCluster(sys.argv[3]),
         progress=lambda done, total, source: print("done", done, flush=True))
 """
 
@@ -240,7 +198,8 @@ def test_an_interrupt_keeps_what_was_finished(nodes, whole, tmp_path):
     repository = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", INTERRUPTED, str(root), str(tmp_path / "s"), nodes.address]
     process = subprocess.Popen(
-        command, cwd=repository, env={**os.environ, "PYTHONPATH": str(repository)},
+        command, cwd=repository,
+        env={**os.environ, "PYTHONPATH": f"{repository / 'src'}{os.pathsep}{repository}"},
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     with process:
@@ -265,14 +224,14 @@ def test_a_network_that_does_not_work_ends_the_extraction(nodes, whole, tmp_path
     face, _ = face_folder(tmp_path / "face", dim=5, claimed=6)
     with pytest.raises(ModelError, match="6 features"):
         extract(
-            MadeCorpus(whole[0]), tmp_path / "s", str(face.path), "none", Cluster(nodes.address)
+            MadeCorpus(whole[0]), tmp_path / "s", str(face.path), "none", RayCluster(nodes.address)
         )
     assert not (tmp_path / "s" / "pending").exists()
 
 
 def test_a_node_with_other_packages_is_refused(nodes, whole, tmp_path, monkeypatch):
     mine = {"numpy": "1.0"}
-    monkeypatch.setattr(engines, "version", lambda package: mine.get(package, version(package)))
+    monkeypatch.setattr(cluster, "version", lambda package: mine.get(package, version(package)))
     with pytest.raises(TriaffectError, match=r"the machine .* expected numpy 1\.0, got 2"):
         run(MadeCorpus(whole[0]), tmp_path / "s", nodes)
 
@@ -281,17 +240,17 @@ def test_a_node_with_other_packages_is_refused(nodes, whole, tmp_path, monkeypat
 def test_a_cluster_that_is_not_there_is_told(whole, tmp_path, address):
     pytest.importorskip("ray", reason=NOT_THERE)
     with pytest.raises(TriaffectError, match=r"^--ray-address: expected"):
-        extract(MadeCorpus(whole[0]), tmp_path / "s", "gray64", "none", Cluster(address))
+        extract(MadeCorpus(whole[0]), tmp_path / "s", "gray64", "none", RayCluster(address))
 
 
 def test_a_missing_ray_is_told(whole, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(TriaffectError, match=r"expected the package ray.*triaffect\[ray\]"):
-        extract(MadeCorpus(whole[0]), tmp_path / "s", "gray64", "none", Cluster())
+        extract(MadeCorpus(whole[0]), tmp_path / "s", "gray64", "none", RayCluster())
 
 
 def test_a_node_needs_the_corpus_alone_and_sends_rows_in_pieces(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(engines, "PIECE_BYTES", 100)
+    monkeypatch.setattr(cluster, "PIECE_BYTES", 100)
     corpus = MadeCorpus(shutil.copytree(whole[0], tmp_path / "corpus"))
     write_samples(corpus.root / "a.wav", tone(2.5))
     face, _ = face_folder(tmp_path / "face")
@@ -299,36 +258,40 @@ def test_a_node_needs_the_corpus_alone_and_sends_rows_in_pieces(whole, tmp_path,
     settings = ExtractionSettings(corpus, str(face.path), str(voice.path), tmp_path / "pending")
     job = Job(0, corpus.sources()[0])
     expected = Worker(settings, lambda: False)(job)
-    parcel = engines.pack(settings)
+    parcel = cluster.pack(Extraction(settings))
     shutil.rmtree(face.path)
     shutil.rmtree(voice.path)
-    *pieces, outcome = engines.NodeWorker(parcel).messages(job)
+    *pieces, last = cluster.NodeWorker(parcel).messages(job)
+    assert isinstance(last, Finished)
+    outcome = last.result
     assert isinstance(outcome, Outcome)
     assert (outcome.faces, outcome.voices) == (expected.faces, expected.voices) == (7, 11)
     for path in spill_folder(settings.pending, 0).iterdir():
-        mine = [data for name, data in pieces if name == path.name]
+        mine = [piece.content for piece in pieces if piece.name == path.name]
         assert b"".join(mine) == path.read_bytes()
-    assert max(len(data) for _, data in pieces) == 100
+    assert max(len(piece.content) for piece in pieces) == 100
     assert not leftovers()
 
 
 def test_a_node_without_the_corpus_is_refused(whole, tmp_path):
     corpus = MadeCorpus(tmp_path / "elsewhere")
-    parcel = engines.pack(ExtractionSettings(corpus, "gray64", "none", tmp_path / "pending"))
+    parcel = cluster.pack(
+        Extraction(ExtractionSettings(corpus, "gray64", "none", tmp_path / "pending"))
+    )
     with pytest.raises(TriaffectError, match=r"expected the corpus at .*elsewhere.*same path"):
-        engines.NodeWorker(parcel)
+        cluster.NodeWorker(parcel)
 
 
 def test_what_a_killed_worker_left_is_removed_by_the_next(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
-    kept, gone = (tmp_path / f"{engines._prefix()}{pid}-x" for pid in (os.getpid(), ended.pid))
+    kept, gone = (tmp_path / f"{cluster._prefix()}{pid}-x" for pid in (os.getpid(), ended.pid))
     for folder in (kept, gone):
         (folder / "000000").mkdir(parents=True)
-    parcel = engines.pack(
-        ExtractionSettings(MadeCorpus(whole[0]), "gray64", "none", tmp_path / "pending")
+    parcel = cluster.pack(
+        Extraction(ExtractionSettings(MadeCorpus(whole[0]), "gray64", "none", tmp_path / "pending"))
     )
-    engines.NodeWorker(parcel)
+    cluster.NodeWorker(parcel)
     assert kept.exists()
     assert not gone.exists()

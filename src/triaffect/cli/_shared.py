@@ -21,10 +21,11 @@ import typer
 from typer.core import TyperCommand
 from typer.models import OptionInfo
 
-from triaffect.errors import RunError
+from triaffect.errors import RunError, TriaffectError
 
 if TYPE_CHECKING:
     from triaffect.corpora.base import Corpus
+    from triaffect.io.engines import Engine
     from triaffect.training.view import LeakChoice
 
 
@@ -41,6 +42,13 @@ class SplitName(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
+
+
+class EngineName(StrEnum):
+    """What computes."""
+
+    PROCESSES = "processes"
+    RAY = "ray"
 
 
 class Precision(StrEnum):
@@ -93,6 +101,18 @@ JobsOption = Annotated[
     typer.Option("--jobs", "-j", min=1, help="Processes at once.", show_default="all cores"),
 ]
 """None stands for `triaffect.io.workers.count_cores`."""
+EngineOption = Annotated[
+    EngineName,
+    typer.Option("--engine", help="Compute in processes here, or on a Ray cluster."),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="Head node of the cluster, HOST:PORT, or auto for the one on this machine.",
+        show_default="RAY_ADDRESS, else Ray on this machine alone",
+    ),
+]
 SplitOption = Annotated[SplitName, typer.Option("--split", help="Rows to score on.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
 """0 unless a command has a reason for another default."""
@@ -292,6 +312,29 @@ def leak_choice(*, allow: bool, drop: bool) -> LeakChoice | None:
     if allow:
         return LeakChoice.ALLOW
     return LeakChoice.DROP if drop else None
+
+
+def make_cluster(engine: EngineName, ray_address: str | None, jobs: int | None) -> Engine | None:
+    """Choose the cluster that computes.
+
+    Args:
+        engine: As in ``--engine``.
+        ray_address: As in ``--ray-address``.
+        jobs: Most items in flight; None for as many as the cluster has processors.
+
+    Returns:
+        The cluster; None for processes of this machine.
+
+    Raises:
+        TriaffectError: There is an address for another engine.
+    """
+    from triaffect.io.cluster import RayCluster
+
+    if engine is EngineName.RAY:
+        return RayCluster(ray_address, jobs)
+    if ray_address is not None:
+        raise TriaffectError("--engine ray", engine.value, "add it", where="--ray-address")
+    return None
 
 
 def warn_of_unread(corpus: Corpus) -> None:

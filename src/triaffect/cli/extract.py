@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from triaffect.cli._shared import JobsOption, output_option, progress_bar, warn_of_unread
-from triaffect.errors import MediaError, TriaffectError
+from triaffect.cli._shared import (
+    EngineName,
+    EngineOption,
+    JobsOption,
+    RayAddressOption,
+    make_cluster,
+    output_option,
+    progress_bar,
+    warn_of_unread,
+)
+from triaffect.errors import MediaError
 from triaffect.io.durations import parse_duration
 from triaffect.io.workers import count_cores
-
-if TYPE_CHECKING:
-    from triaffect.features.engines import Engine
 
 EXAMPLES = (
     "triaffect extract DATA -o STORE",
@@ -25,13 +30,6 @@ RENAMED = {"--out": "--output"}
 
 _LONGEST_DELAY_S = 10.0
 """Raters' delays are known from 0.2 s to 6 s; more is a mistake in the unit."""
-
-
-class EngineName(StrEnum):
-    """What computes."""
-
-    PROCESSES = "processes"
-    RAY = "ray"
 
 
 def extract(
@@ -46,16 +44,8 @@ def extract(
         str, typer.Option(help="Voice extractor: default, logmel64, none, or a model folder.")
     ] = "default",
     jobs: JobsOption = None,
-    engine: Annotated[
-        EngineName, typer.Option(help="Compute in processes here, or on a Ray cluster.")
-    ] = EngineName.PROCESSES,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            help="Head node of the cluster, HOST:PORT, or auto for the one on this machine.",
-            show_default="RAY_ADDRESS, else Ray on this machine alone",
-        ),
-    ] = None,
+    engine: EngineOption = EngineName.PROCESSES,
+    ray_address: RayAddressOption = None,
     va_delay: Annotated[
         str,
         typer.Option(
@@ -113,9 +103,10 @@ def extract(
     from triaffect.corpora.rater_delay import DelayedRatings
     from triaffect.corpora.soft_labels import open_with_labels
     from triaffect.features.extraction import extract as run
+    from triaffect.io.engines import Processes
     from triaffect.tasks.registry import resolve_tasks
 
-    workers = _engine(engine, ray_address, jobs)
+    workers = make_cluster(engine, ray_address, jobs) or Processes(jobs or count_cores())
     delay_s = parse_duration(va_delay, "--va-delay", what="a delay", most_s=_LONGEST_DELAY_S)
     resolve_tasks(task or ())
     opened = open_with_labels(
@@ -154,13 +145,3 @@ def extract(
     )
     if report.failures:
         raise typer.Exit(1)
-
-
-def _engine(name: EngineName, ray_address: str | None, jobs: int | None) -> Engine:
-    from triaffect.features.engines import Cluster, Processes
-
-    if name is EngineName.RAY:
-        return Cluster(ray_address, jobs)
-    if ray_address is not None:
-        raise TriaffectError("--engine ray", name.value, "add it", where="--ray-address")
-    return Processes(jobs or count_cores())

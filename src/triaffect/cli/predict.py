@@ -12,8 +12,12 @@ import typer
 from triaffect.cli._shared import (
     Device,
     DeviceOption,
+    EngineName,
+    EngineOption,
     JobsOption,
+    RayAddressOption,
     ReportOption,
+    make_cluster,
     name_outputs,
     note,
     output_option,
@@ -28,6 +32,7 @@ from triaffect.prediction.options import DETECTION_INTERVAL_S, Options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from triaffect.io.engines import Engine
     from triaffect.prediction.batch import PredictionJob
     from triaffect.prediction.predictor import Predictor
     from triaffect.report.annotate import Annotator
@@ -77,6 +82,8 @@ def predict(
     ] = None,
     device: DeviceOption = Device.CPU,
     jobs: JobsOption = None,
+    engine: EngineOption = EngineName.PROCESSES,
+    ray_address: RayAddressOption = None,
     features: Annotated[
         list[str] | None,
         typer.Option(
@@ -235,6 +242,7 @@ def predict(
     from triaffect.report.prediction_page import PredictionPage
     from triaffect.tables.postprocess import Postprocessing, check_outputs
 
+    cluster = make_cluster(engine, ray_address, jobs)
     options = Options(
         sound=not no_sound,
         stride_s=_step_s(stride, "--stride"),
@@ -260,7 +268,9 @@ def predict(
     page = PredictionPage(model=predictor.manifest, pictures=not no_thumbnails) if report else None
     annotator = annotate and Annotator(annotate, files, predictor.thresholds, images_as_video)
     with annotator or nullcontext() as frame_listener:
-        results = _predict_with_progress(files, job, predictor, jobs, page, frame_listener)
+        results = _predict_with_progress(
+            files, job, predictor, jobs or count_cores(), cluster, page, frame_listener
+        )
     failed = _report_results(results)
     if page and report:
         page.write(report)
@@ -279,7 +289,8 @@ def _predict_with_progress(
     files: Sequence[Path],
     job: PredictionJob,
     predictor: Predictor,
-    jobs: int | None,
+    jobs: int,
+    cluster: Engine | None,
     page: PredictionPage | None,
     frame_listener: Annotator | None,
 ) -> list[FileResult]:
@@ -294,7 +305,8 @@ def _predict_with_progress(
             return predict_files(
                 files,
                 job,
-                min(jobs or count_cores(), len(files)),
+                min(jobs, len(files)),
+                engine=cluster,
                 predictor=predictor,
                 progress=lambda done, message: bar(done, len(files), message),
                 listeners=[page.add] if page else [],

@@ -21,8 +21,8 @@ import numpy as np
 
 from triaffect.corpora.base import Corpus, is_stills
 from triaffect.errors import StoreError, TriaffectError
-from triaffect.features.engines import Engine, Processes
 from triaffect.features.extraction_worker import (
+    Extraction,
     ExtractionSettings,
     Job,
     Outcome,
@@ -40,6 +40,7 @@ from triaffect.features.model_folder import copy_part
 from triaffect.features.store import EXTRACTORS
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.features.timeline import FileTimeline
+from triaffect.io.engines import Engine, Processes
 from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
 from triaffect.types import FeatureSeries, Source
@@ -192,7 +193,7 @@ class _Writing:
     def run(self, todo: list[Job], engine: Engine, progress: ExtractionProgress) -> None:
         """Write each source as soon as its last part has come."""
         parts: list[Outcome] = []
-        with closing(engine.outcomes(self.settings, todo)) as results:
+        with closing(engine.results(Extraction(self.settings), todo)) as results:
             for done, (job, outcome) in enumerate(zip(todo, results, strict=True), 1):
                 parts.append(outcome)
                 if len(parts) == job.parts:

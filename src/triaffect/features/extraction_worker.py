@@ -1,4 +1,4 @@
-"""The computing half of an extraction: one job after another, wherever an engine runs it.
+"""The computing half of an extraction: its jobs, and what an engine needs to compute them.
 
 Frames become crops, and sound becomes rows, as when predicting: by `triaffect.faces.stream` and
 `triaffect.voice.stream`. Images of a corpus that are aligned already are taken as they are.
@@ -7,9 +7,9 @@ Frames become crops, and sound becomes rows, as when predicting: by `triaffect.f
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,9 +21,12 @@ from triaffect.corpora.base import Corpus
 from triaffect.errors import DiskError, ModelError, TriaffectError
 from triaffect.faces.stream import FaceStream, resize_crop
 from triaffect.features.extractors.onnx import OnnxVoice
-from triaffect.features.extractors.registry import face_extractor, voice_extractor
+from triaffect.features.extractors.registry import face_extractor, folder_of, voice_extractor
+from triaffect.features.model_folder import load_model_folder
 from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, FileTimeline
 from triaffect.io.atomic import disk_errors
+from triaffect.io.cluster import machine
+from triaffect.io.engines import Workload
 from triaffect.io.workers import Cancelled
 from triaffect.media.audio import sound_chunks
 from triaffect.media.images import one_opencv_thread
@@ -293,7 +296,48 @@ def spill_folder(pending: Path, number: int) -> Path:
     return pending / f"{number:06d}"
 
 
-def died(job: Job) -> Outcome:
-    """Make the outcome of a job that killed the process it ran in."""
-    del job
-    return Outcome(problems=("the process died of it: out of memory, or a fault in a decoder",))
+@dataclass(frozen=True)
+class Extraction(Workload[Job, Outcome]):
+    """The jobs of an extraction as a workload; the rows of a job are in its `spill_folder`.
+
+    Attributes:
+        settings: What the jobs have in common.
+    """
+
+    settings: ExtractionSettings
+
+    def start(self, is_cancelled: Callable[[], bool]) -> Worker:
+        """Load the extractors; see `Workload.start`."""
+        return Worker(self.settings, is_cancelled)
+
+    def died(self, item: Job) -> Outcome:
+        """Make the outcome of a job that killed the process it ran in."""
+        del item
+        return Outcome(problems=("the process died of it: out of memory, or a fault in a decoder",))
+
+    def pack(self) -> Mapping[str, bytes]:
+        """Read every file of the extractors' model folders; see `Workload.pack`."""
+        return {
+            f"{part}/{file}": content
+            for part, name in (("face", self.settings.face), ("voice", self.settings.voice))
+            if (folder := folder_of(name)) is not None
+            for file, content in load_model_folder(folder).read_networks().items()
+        }
+
+    def on_node(self, packed: Path, output: Path) -> Extraction:
+        """Return it with the networks that came along; see `Workload.on_node`."""
+        root = self.settings.corpus.root
+        if not root.exists():
+            remedy = "mount or copy it to the same path on every machine"
+            expected, got = f"the corpus at {root}", "no such file or folder"
+            raise TriaffectError(expected, got, remedy, where=machine())
+        here = replace(self.settings, pending=output)
+        if (packed / "face").exists():
+            here = replace(here, face=str(packed / "face"))
+        if (packed / "voice").exists():
+            here = replace(here, voice=str(packed / "voice"))
+        return Extraction(here)
+
+    def folder(self, item: Job) -> Path:
+        """Name the job's `spill_folder`."""
+        return spill_folder(self.settings.pending, item.number)

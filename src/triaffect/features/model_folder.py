@@ -418,6 +418,19 @@ class ModelFolder:
             raise ModelError(f"{name} in {DESCRIPTION}", listed, where=self.path)
         return _checked(self.path / name, self.manifest.files[name])
 
+    def read_networks(self) -> dict[str, bytes]:
+        """Read all that computing needs, to write it again on another machine.
+
+        Returns:
+            Content by name: the description and the networks, without weights to train on.
+
+        Raises:
+            ModelError: If one is missing or changed.
+        """
+        parts = (self.path / part.file for part in self.manifest.parts.values())
+        files = (self.path / DESCRIPTION, *parts, *self.blocks())
+        return {file.name: file.read_bytes() for file in files}
+
 
 def load_model_folder(path: Path) -> ModelFolder:
     """Read a model folder and check its networks against their hashes.

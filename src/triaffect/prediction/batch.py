@@ -18,13 +18,13 @@ a partial table, ``t.partial.csv`` for ``t.csv``, until the same work is done ag
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, partial
-from multiprocessing import parent_process
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -34,13 +34,16 @@ import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.features.extractors.session import CPU
-from triaffect.features.model_folder import DESCRIPTION, file_hash
+from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
 from triaffect.io.atomic import lock_output, make_folder, write_text
-from triaffect.io.workers import Cancelled, WorkerPool
+from triaffect.io.cluster import machine
+from triaffect.io.engines import Engine, Processes, Workload
+from triaffect.io.workers import Cancelled
+from triaffect.media.find import webcam_number
 from triaffect.media.images import FrameSource, one_opencv_thread
 from triaffect.media.probe import MediaFile
 from triaffect.prediction.external_features import FeatureFiles, feature_state
-from triaffect.prediction.inputs import DEFAULT_INPUTS, InputOptions
+from triaffect.prediction.inputs import DEFAULT_INPUTS, InputOptions, input_size
 from triaffect.prediction.options import DEFAULT, Options
 from triaffect.prediction.predictor import (
     DoubtfulMediaWarning,
@@ -174,6 +177,7 @@ def predict_files(
     job: PredictionJob,
     jobs: int = 1,
     *,
+    engine: Engine | None = None,
     predictor: Predictor | None = None,
     progress: BatchProgress = _ignore,
     listeners: Sequence[Listener] = (),
@@ -185,6 +189,7 @@ def predict_files(
         files: Videos, pictures, sounds.
         job: What to predict with, and what to write. No table is written if every file failed.
         jobs: Processes; with 1 all is done in this one.
+        engine: What computes in place of processes of this machine; the table is the same.
         predictor: The job's model if it is loaded already.
         progress: Called after each piece of work.
         listeners: Get the postprocessed rows of the files that do not fail, in order, under our
@@ -198,33 +203,42 @@ def predict_files(
         TableError: The output cannot be written there, or features fit several files.
         ModelError: The model or the device does not work, or it lacks features that it reads.
         DiskError: There is no room, and what was finished is kept; or another run is writing it.
+        TriaffectError: The engine cannot compute.
         Interrupted: Ctrl-C; what was done is kept in a partial table.
     """
+    if engine is not None and (
+        webcams := [each for each in files if webcam_number(each) is not None]
+    ):
+        remedy = "leave --engine out"
+        raise MediaError("files, for other machines", "a webcam", remedy, where=webcams[0])
     check_outputs(job.output, job.postprocessing)
     predictor = predictor or job.load()  # before any work: does it load?
     predictor.features.check(files)
     with ExitStack() as locks:
         for output in filter(None, (job.output, job.postprocessing.summary)):
             locks.enter_context(lock_output(output))
-        return _predict_locked(files, job, predictor, jobs, progress, (listeners, frame_listener))
+        return _predict_locked(
+            files, job, predictor, engine or Processes(jobs), progress, (listeners, frame_listener)
+        )
 
 
 def _predict_locked(
     files: Sequence[Path],
     job: PredictionJob,
     predictor: Predictor,
-    jobs: int,
+    engine: Engine,
     progress: BatchProgress,
     listening: tuple[Sequence[Listener], FrameListener | None],
 ) -> list[FileResult]:
     """Predict files into one table that no other process writes; see `predict_files`."""
     # What an earlier command with this output has left in the folder is used and tidied up.
-    several = len(files) > 1 or job.parts.exists()
+    is_local = isinstance(engine, Processes)
+    several = len(files) > 1 or not is_local or job.parts.exists()
     results: list[FileResult] = []
     try:
         with PredictionOutputs(job, predictor, *listening) as outputs:
             if several:
-                for result in _predict_several(files, job, predictor, outputs, jobs, progress):
+                for result in _predict_several(files, job, predictor, outputs, engine, progress):
                     results.append(result)
                     progress(len(results), result.path.name)
             else:
@@ -476,7 +490,7 @@ def _predict_several(
     job: PredictionJob,
     predictor: Predictor,
     outputs: PredictionOutputs,
-    jobs: int,
+    engine: Engine,
     progress: BatchProgress,
 ) -> Generator[FileResult]:
     """Predict files into parts, and take each finished one's rows to the outputs, in order.
@@ -486,10 +500,16 @@ def _predict_several(
     make_folder(job.parts)
     there = {path: part for path in files if (part := _finished_part(job, path)) is not None}
     todo = [path for path in files if path not in there]
-    start = partial(_Worker, job)
-    if jobs <= 1 or len(todo) <= 1:  # in this process, which has a model and shows progress
-        start = partial(_Worker, job, predictor=predictor, progress=progress, done=len(there))
-    with closing(WorkerPool(start, _died).results(todo, jobs)) as work:
+    read = [*todo, *predictor.features.files.values()]
+    workload = Prediction(
+        job,
+        {path: input_size(path) for path in read},
+        features=tuple(predictor.features.files.values()),
+        predictor=predictor,
+        progress=progress,
+        done=len(there),
+    )
+    with closing(engine.results(workload, todo)) as work:
         for path in files:
             result = there[path] if path in there else next(work)
             if result.error is None:
@@ -535,46 +555,118 @@ def _begun_path(part: Path) -> Path:
     return part.with_suffix(".begun.parquet")
 
 
+@dataclass(frozen=True)
+class Prediction(Workload[Path, FileResult]):
+    """The prediction of files into parts as a workload.
+
+    Attributes:
+        job: What the files have in common.
+        sizes: Size of each file and of the features, None for one that is missing here: those of
+            another machine must be the same.
+        features: The files of external features.
+        predictor: The job's model, for this process alone; None to load it.
+        progress: Called with the number of files done, and a message; by this process alone.
+        done: Files that were done before.
+        node_part: On another machine, where the rows of a file are written.
+        directory: What relative paths are relative to.
+    """
+
+    job: PredictionJob
+    sizes: Mapping[Path, int | None]
+    features: tuple[Path, ...] = ()
+    predictor: Predictor | None = None
+    progress: BatchProgress = _ignore
+    done: int = 0
+    node_part: Path | None = None
+    directory: Path = field(default_factory=Path.cwd)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what other processes cannot have: a loaded model, and the progress."""
+        return {**vars(self), "predictor": None, "progress": _ignore}
+
+    def start(self, is_cancelled: Callable[[], bool]) -> _Worker:
+        """Load the model; see `Workload.start`."""
+        return _Worker(self, is_cancelled)
+
+    def died(self, item: Path) -> FileResult:
+        """Make the result of a file that killed its process."""
+        got = "the process died of it: out of memory, or a fault in a decoder"
+        return FileResult(item, error=MediaError("a file that can be read", got, where=item))
+
+    def pack(self) -> Mapping[str, bytes]:
+        """Read the model folder; see `Workload.pack`."""
+        return load_model_folder(self.job.model).read_networks()
+
+    def on_node(self, packed: Path, output: Path) -> Prediction:
+        """Return it with the model that came along; see `Workload.on_node`."""
+        if self.directory.is_dir():  # else every path is absolute, or its file is missing
+            os.chdir(self.directory)
+        for path in self.features:
+            self.check_same(path)
+        return replace(self, job=replace(self.job, model=packed), node_part=output / "rows.parquet")
+
+    def part(self, path: Path) -> Path:
+        """Return where the rows of a file are written."""
+        return self.node_part or self.job.part(path)
+
+    def folder(self, item: Path) -> Path:
+        """Name a folder of the file's own; see `Workload.folder`."""
+        return self.node_part.parent if self.node_part else self.job.part(item).with_suffix("")
+
+    def finish(self, item: Path, result: FileResult) -> None:
+        """Move the rows of a file, and the note on what it lost, to its part."""
+        part, folder = self.job.part(item), self.folder(item)
+        if result.error is None:
+            for file in sorted(folder.iterdir(), key=lambda file: file.suffix == part.suffix):
+                file.replace(part.with_suffix(file.suffix))  # its rows last: they make it finished
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def check_same(self, path: Path) -> None:
+        """Check on another machine that a file is the one that the first machine has.
+
+        Args:
+            path: An input, or a file of features.
+
+        Raises:
+            MediaError: It is missing here, or of another size.
+        """
+        expected, size = self.sizes[path], input_size(path)
+        if self.node_part and expected is not None and size != expected:
+            got = f"{'no such file' if size is None else f'{size} bytes'} on {machine()}"
+            remedy = "mount or copy it to the same path on every machine"
+            raise MediaError(f"a file of {expected} bytes", got, remedy, where=path)
+
+
 class _Worker:
     """Predicts file after file into parts, in one process.
 
     Args:
-        job: What the files have in common.
+        work: What the files have in common.
         is_cancelled: Tells that nobody needs the results any more.
-        predictor: The job's model; loaded here if it is not given.
-        progress: Called with the number of files done, and a message.
-        done: Files that were done before.
     """
 
-    def __init__(
-        self,
-        job: PredictionJob,
-        is_cancelled: Callable[[], bool],
-        *,
-        predictor: Predictor | None = None,
-        progress: BatchProgress = _ignore,
-        done: int = 0,
-    ) -> None:
-        self._job, self._is_cancelled = job, is_cancelled
-        self._predictor = predictor or job.load()
-        self._progress, self._done = progress, done
+    def __init__(self, work: Prediction, is_cancelled: Callable[[], bool]) -> None:
+        self._work, self._is_cancelled = work, is_cancelled
+        self._predictor = work.predictor or work.job.load()
+        self._done = work.done
 
     def __call__(self, path: Path) -> FileResult:
         """Predict one file; only what would fail for every file is raised."""
-        done = self._done
+        done, work = self._done, self._work
         self._done += 1
         rows = FileRows(
             self._predictor,
-            self._job,
+            work.job,
             path,
-            lambda share, message: self._progress(done + share, message),
+            lambda share, message: work.progress(done + share, message),
             self._is_cancelled,
         )
-        part = self._job.part(path)
+        part = work.part(path)
         begun, schema = _begun_path(part), self._predictor.schema
         # in a process of its own, several share the cores: each keeps to one
-        threads = one_opencv_thread() if parent_process() else nullcontext()
+        threads = nullcontext() if work.predictor else one_opencv_thread()
         try:
+            work.check_same(path)
             with threads, closing(iter(rows)) as tables, TableWriter(begun, schema) as writer:
                 try:
                     for table in tables:
@@ -593,11 +685,6 @@ class _Worker:
         except TriaffectError as error:
             return FileResult(path, error=error)
         return FileResult(path, writer.rows, problem=rows.problem, remark=rows.remark)
-
-
-def _died(path: Path) -> FileResult:
-    got = "the process died of it: out of memory, or a fault in a decoder"
-    return FileResult(path, error=MediaError("a file that can be read", got, where=path))
 
 
 def _rows(part: Path) -> Iterator[pa.Table]:

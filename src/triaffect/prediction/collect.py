@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
+from triaffect.io.engines import Engine
 from triaffect.prediction.batch import PredictionJob, predict_files
 from triaffect.prediction.predictor import (
     DoubtfulMediaWarning,
@@ -28,6 +29,7 @@ def collect_table(
     items: Sequence[Item],
     jobs: int = 1,
     progress: ProgressCallback | None = None,
+    engine: Engine | None = None,
 ) -> pa.Table:
     """Predict inputs.
 
@@ -36,6 +38,7 @@ def collect_table(
         items: The inputs, as `triaffect.prediction.python_inputs.list_items` lists them.
         jobs: Processes that share the files.
         progress: Called with the number of inputs done, their total, and a message.
+        engine: What computes in place of processes of this machine.
 
     Returns:
         The rows of all inputs, in their order.
@@ -52,8 +55,8 @@ def collect_table(
             progress(done, len(items), message)
 
     predictor.features.check([item for item in items if isinstance(item, Path)])
-    if jobs > 1 and len(items) > 1:
-        return _collect_parallel(predictor, items, jobs, report)
+    if engine is not None or (jobs > 1 and len(items) > 1):
+        return _collect_files(predictor, items, jobs, report, engine)
     tables, failures = [predictor.schema.empty_table()], list[TriaffectError]()
     for done, item in enumerate(items):
         try:
@@ -74,14 +77,20 @@ def collect_table(
     return pa.concat_tables(tables)
 
 
-def _collect_parallel(
-    predictor: Predictor, items: Sequence[Item], jobs: int, report: _Report
+def _collect_files(
+    predictor: Predictor,
+    items: Sequence[Item],
+    jobs: int,
+    report: _Report,
+    engine: Engine | None,
 ) -> pa.Table:
+    """Predict files in several processes, or wherever the engine does."""
     failures = [item for item in items if isinstance(item, TriaffectError)]
     paths = [item for item in items if isinstance(item, Path)]
     if len(paths) + len(failures) < len(items):
         got = "pictures, frames or bytes among the inputs"
-        raise MediaError("files, for jobs above 1", got, "leave jobs out", where="jobs")
+        where = "jobs" if engine is None else "engine"
+        raise MediaError("files, for other processes", got, f"leave {where} out", where=where)
     with tempfile.TemporaryDirectory(prefix="triaffect-") as folder:
         output = Path(folder, "table.parquet")
         job = PredictionJob(
@@ -95,10 +104,13 @@ def _collect_parallel(
             paths,
             job,
             jobs,
+            engine=engine,
             predictor=predictor,
             progress=lambda done, message: report(int(done), message),
         )
         failures += [result.error for result in results if result.error]
+        if failures and len(items) == 1:
+            raise failures[0]
         for result in results:
             if result.problem:
                 warnings.warn(result.problem, PartialMediaWarning, stacklevel=5)

@@ -78,6 +78,22 @@ def _state(path: Path) -> str:
     return f"{state.st_size}\n{state.st_mtime_ns}"
 
 
+def input_size(path: Path) -> int | None:
+    """Measure an input, or a file of features, to compare it with that of another machine.
+
+    Args:
+        path: A file, or a folder of files.
+
+    Returns:
+        Its bytes, of a folder those of the files in it; None if there is none.
+    """
+    try:
+        files = path.iterdir() if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files)
+    except OSError:
+        return None
+
+
 def check_only_webcam(files: list[Path]) -> None:
     """Check that a webcam is the only input: nobody watches it while a file is read.
 

@@ -39,6 +39,7 @@ from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
+from triaffect.io.engines import Engine
 from triaffect.media.images import ArrayFrames, FrameSource
 from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import Frame
@@ -205,6 +206,7 @@ class Predictor:
         jobs: int = 1,
         progress: ProgressCallback | None = None,
         features: FeatureFiles | None = None,
+        engine: Engine | None = None,
         **options: Unpack[OptionKeywords],
     ) -> pd.DataFrame:
         """Predict videos, pictures or sounds.
@@ -214,6 +216,7 @@ class Predictor:
             jobs: Processes that share the files; with 1 all is done in this one.
             progress: Called with the number of inputs done, their total, and a message.
             features: As `triaffect.predict` takes them, in place of the predictor's own.
+            engine: What computes in place of processes of this machine.
             options: ``stride_s``, ``max_faces``, ``min_face_px``, ``detection_interval_s``,
                 ``sound``, ``start``, ``end``; those of the predictor hold for the others.
 
@@ -230,7 +233,7 @@ class Predictor:
         predictor = self._with_keywords(options)
         if features is not None:
             predictor = predictor.with_features(features)
-        table = to_pandas(collect_table(predictor, list_items(media), jobs, progress))
+        table = to_pandas(collect_table(predictor, list_items(media), jobs, progress, engine))
         table.attrs.update(deepcopy(self.metadata))
         return table
 
