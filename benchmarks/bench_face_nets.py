@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from measure import Measurement, measure_in_turns, report
 
-from triaffect.features.extractors.session import open_session
+from triaffect.io.onnx_session import open_session
 from triaffect.models.light_face import LightFace, LightFaceSpec
 from triaffect.tasks.registry import task
 from triaffect.training.export import FeatureEncoder, to_onnx

@@ -234,13 +234,20 @@ def test_public_names_are_listed_and_exported():
     assert default == DETECTION_INTERVAL_S
 
 
-def test_a_missing_system_library_is_one_line():
+@pytest.mark.parametrize(
+    ("package", "error", "expected"),
+    [
+        ("cv2", "ImportError('libGL.so.1: cannot open')", "libGL and glib for opencv"),
+        ("numpy", "RuntimeError('baseline optimizations: X86_V2')", "a processor with SSE4.2"),
+        ("onnxruntime", "ImportError('numpy failed to import')", "onnxruntime 1.20 or newer"),
+    ],
+)
+def test_what_the_system_lacks_is_one_line(package, error, expected):
     code = (
         "import sys, importlib.abc, triaffect\n"
         "class Finder(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'cv2':\n"
-        "            raise ImportError('libGL.so.1: cannot open shared object file')\n"
+        f"        if name == {package!r}: raise {error}\n"
         "sys.meta_path.insert(0, Finder())\n"
         "for use in (triaffect.load, lambda: triaffect.Predictor):\n"
         "    try: use()\n"
@@ -249,7 +256,7 @@ def test_a_missing_system_library_is_one_line():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert len(lines) == 2
-    assert all("expected libGL and glib for opencv" in line for line in lines)
+    assert all(f"expected {expected}" in line for line in lines)
 
 
 def test_no_global_setting_of_opencv_is_touched(model):

@@ -437,14 +437,16 @@ def _load(name: str) -> Any:  # noqa: ANN401 - modules are loaded late, the type
     """Import a module of the package.
 
     Raises:
-        TriaffectError: A library of the system is missing that opencv needs.
+        TriaffectError: A library of the system is missing that opencv needs, or the processor is
+            too old for NumPy.
     """
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        from triaffect.errors import explain_missing_library  # noqa: PLC0415 - as all else
-
-        if (explained := explain_missing_library(error)) is not None:
+    except (ImportError, RuntimeError) as error:
+        errors = importlib.import_module("triaffect.errors")  # late, as all else
+        is_missing = isinstance(error, ImportError)
+        explain = errors.explain_missing_library if is_missing else errors.explain_old_processor
+        if (explained := explain(error)) is not None:
             raise explained from error
         raise
 

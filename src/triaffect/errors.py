@@ -101,6 +101,16 @@ class PluginError(TriaffectError):
     """A task, network or corpus of another package that is missing or fails on import."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, or its type if it says nothing.
+
+    Examples:
+        >>> first_line(ValueError("no such node" + chr(10) + "at line 3")), first_line(KeyError())
+        ('no such node', 'KeyError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def one_line(error: BaseException) -> str:
     """Return all that an exception says, in one line; its type if it says nothing.
 
@@ -134,3 +144,24 @@ def explain_missing_library(error: ImportError) -> TriaffectError | None:
         return None
     remedy = "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
     return TriaffectError("libGL and glib for opencv", str(error), remedy)
+
+
+def explain_old_processor(error: RuntimeError) -> TriaffectError | None:
+    """Explain that NumPy does not run on a processor; without AVX2 all runs, but slower.
+
+    Args:
+        error: What an import raised.
+
+    Returns:
+        An error that says it; None if the cause is another one.
+
+    Examples:
+        >>> explain_old_processor(RuntimeError("built with baseline optimizations: X86_V2")).got
+        'built with baseline optimizations: X86_V2'
+        >>> explain_old_processor(RuntimeError("no running event loop")) is None
+        True
+    """
+    if "baseline optimizations" not in str(error):
+        return None
+    remedy = "use a machine of 2009 or later"
+    return TriaffectError("a processor with SSE4.2 (x86-64-v2)", one_line(error), remedy)

@@ -11,7 +11,7 @@ import typer
 
 from triaffect.cli import app as cli
 from triaffect.cli._shared import add_command, name_outputs, note, output_option, warn
-from triaffect.corpora import base as corpus
+from triaffect.corpora import soft_labels
 from triaffect.errors import MediaError
 from triaffect.version import __version__
 
@@ -81,6 +81,20 @@ def test_a_missing_system_library_is_told_with_its_remedy(monkeypatch, capfd):
     (line,) = err.splitlines()
     assert "libGL.so.1" in line
     assert "apt-get install libgl1" in line
+
+
+def test_a_processor_that_is_too_old_is_told_in_one_line(monkeypatch, capfd):
+    text = (
+        "NumPy was built with baseline optimizations:\n(X86_V2) but your machine doesn't support:"
+    )
+    monkeypatch.setattr(cli, "app", raising(RuntimeError(text)))
+    code, _, err = run(monkeypatch, capfd)
+    assert code == 2
+    (line,) = err.splitlines()
+    assert line.startswith("triaffect: expected a processor with SSE4.2")
+    monkeypatch.setattr(cli, "app", raising(RuntimeError("a mistake of ours")))
+    with pytest.raises(RuntimeError, match="of ours"):
+        cli.main()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +184,7 @@ def test_a_programmers_mistake_is_not_hidden(monkeypatch):
 
 
 def test_an_interrupt_is_told_and_has_its_own_code(monkeypatch, capfd, tmp_path):
-    monkeypatch.setattr(corpus, "open_corpus", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(soft_labels, "open_corpus", raising(KeyboardInterrupt()))
     code, _, err = run(monkeypatch, capfd, "extract", tmp_path, "--output", tmp_path / "store")
     assert code == 130
     assert err.splitlines()[-1].startswith("triaffect: interrupted")

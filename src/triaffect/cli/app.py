@@ -23,7 +23,7 @@ from triaffect.cli.submit import CHECK_EXAMPLES, SUBMIT_EXAMPLES, submit, submit
 from triaffect.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from triaffect.cli.train import OLD_VALUES, train
 from triaffect.cli.train import RENAMED as TRAIN_RENAMED
-from triaffect.errors import TriaffectError, explain_missing_library
+from triaffect.errors import TriaffectError, explain_missing_library, explain_old_processor
 from triaffect.version import __version__
 
 _INTERRUPTED = 130
@@ -99,6 +99,12 @@ def main() -> None:
         if message is None:
             raise
         sys.stderr.write(f"triaffect{message}\n")
+        sys.exit(2)
+    except RuntimeError as error:
+        explained = explain_old_processor(error)
+        if explained is None:
+            raise
+        sys.stderr.write(f"triaffect: {explained}\n")
         sys.exit(2)
     except SystemExit as ending:
         if ending.code == _INTERRUPTED:

@@ -25,15 +25,18 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from triaffect.errors import ModelError
+from triaffect.io.onnx_session import open_session
 from triaffect.types import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "detector"
 """The shipped network, with its source, license and hash."""
@@ -60,10 +63,9 @@ def open_detector(folder: Path = WEIGHTS) -> onnxruntime.InferenceSession:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ModelError("the shipped face detector", str(error), remedy, where=folder) from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise ModelError("the shipped face detector", "another content", remedy, where=path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        got = "another content: it is damaged or replaced"
+        raise ModelError("the shipped face detector", got, remedy, where=path)
+    return open_session(content, where=path)
 
 
 MULTIPLE = 32

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Generic
 from uuid import uuid4
 
-from triaffect.errors import TriaffectError, one_line
+from triaffect.errors import TriaffectError, first_line, one_line
 from triaffect.io.atomic import disk_errors
 from triaffect.io.engines import Item, Result, Workload
 
@@ -316,7 +316,9 @@ class _Flight(Generic[Item, Result]):
             # Something that no item does: a node without triaffect, or with another one.
             cause = getattr(error, "cause", None) or error
             remedy = "install the same triaffect and packages on every machine"
-            raise TriaffectError("work that runs on every node", one_line(cause), remedy) from error
+            raise TriaffectError(
+                "work that runs on every node", first_line(cause), remedy
+            ) from error
         except (self.ray.exceptions.RayError, StopIteration):
             del self.running[stream]
             if self.tries[which] < MOST_TRIES:

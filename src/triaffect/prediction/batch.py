@@ -33,11 +33,11 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
-from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
 from triaffect.io.atomic import lock_output, make_folder, write_text
 from triaffect.io.cluster import machine
 from triaffect.io.engines import Engine, Processes, Workload
+from triaffect.io.onnx_session import CPU
 from triaffect.io.workers import Cancelled
 from triaffect.media.find import webcam_number
 from triaffect.media.images import FrameSource, one_opencv_thread

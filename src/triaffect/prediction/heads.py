@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.errors import ModelError
+from triaffect.errors import ModelError, first_line
 from triaffect.features.external.format import extra_inputs
-from triaffect.features.extractors.session import CPU, first_line, open_session
 from triaffect.features.model_folder import FusionPart, ModelFolder
+from triaffect.io.onnx_session import CPU, open_session
 from triaffect.io.plugins import Plugin
 from triaffect.tasks.registry import load_task
 from triaffect.tasks.task import Task

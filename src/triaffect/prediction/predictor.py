@@ -37,9 +37,9 @@ from triaffect.faces.tracking import period
 from triaffect.features.external.format import streams_of_run
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
-from triaffect.features.extractors.session import CPU
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
 from triaffect.io.engines import Engine
+from triaffect.io.onnx_session import CPU
 from triaffect.media.images import ArrayFrames, FrameSource
 from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import Frame

@@ -28,12 +28,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.errors import ModelError
+from triaffect.errors import ModelError, first_line
 from triaffect.features.extractors import soundnet
-from triaffect.features.extractors.session import CPU, first_line, open_session
 from triaffect.features.extractors.soundnet import Blocks, Segments, SoundNet
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.model_folder import SOUNDNET, FacePart, ModelFolder, VoicePart
+from triaffect.io.onnx_session import CPU, open_session
 from triaffect.types import FeatureSeries, FloatArray, Window
 from triaffect.voice.log_mel import BANDS, RATE, ROWS_PER_S, SILENCE, log_mel_stream
 from triaffect.voice.stream import VoiceNetwork
