@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from triaffect.errors import TableError
@@ -297,7 +296,7 @@ class Moments:
         Returns:
             The column, its distinct values in the order in which they first come.
         """
-        column = pc.dictionary_encode(self.table.column(name)).combine_chunks()
+        column = self.table.column(name).dictionary_encode().combine_chunks()
         return DictionaryColumn.from_codes(column.dictionary.to_pylist(), column.indices.to_numpy())
 
     def labeled(self, columns: tuple[str, ...]) -> tuple[BoolArray, BoolArray]:

@@ -103,6 +103,8 @@ def test_prediction_loads_nothing_of_training(tmp_path, kind):
     loaded = loaded_after(code, source, "-o", out, "--model", model, "--jobs", 1)
     assert out.is_file()
     assert "onnxruntime" in loaded, "it did predict"
+    slow = {"pandas", "pyarrow.compute", "triaffect.report.annotate", "rich.progress"}
+    assert not loaded & slow, "a start would take half as long again"
     assert not loaded & set(ONLY_TRAINING)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -238,6 +239,10 @@ Progress = Callable[[float, int, str], None]
 """Called with what is done, which may be a fraction, what there is in all, and a message."""
 
 
+def _show_nothing(done: float, total: int, message: str) -> None:
+    """Show no progress."""
+
+
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """Show a bar with the time that is left on stderr, unless that is no terminal, or quiet.
@@ -245,6 +250,9 @@ def progress_bar() -> Iterator[Progress]:
     Yields:
         Moves the bar; it can be called in any case.
     """
+    if _quiet or not sys.stderr.isatty():
+        yield _show_nothing
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -260,7 +268,7 @@ def progress_bar() -> Iterator[Progress]:
         TextColumn("{task.description}"),
     )
     console = Console(stderr=True)
-    silent = _quiet or not console.is_terminal
+    silent = not console.is_terminal
     with Bars(*columns, console=console, transient=True, disable=silent) as bar:
         task = bar.add_task("", total=None, count="")
 

@@ -238,8 +238,6 @@ def predict(
     from triaffect.prediction.external_features import parse_feature_files
     from triaffect.prediction.inputs import InputOptions, check_only_webcam
     from triaffect.prediction.predictor import model_folder
-    from triaffect.report.annotate import Annotator
-    from triaffect.report.prediction_page import PredictionPage
     from triaffect.tables.postprocess import Postprocessing, check_outputs
 
     cluster = make_cluster(engine, ray_address, jobs)
@@ -265,8 +263,15 @@ def predict(
     folder, external = model_folder(model), parse_feature_files(features or ())
     job = PredictionJob(output, folder, device, options, postprocessing, inputs_as, external)
     predictor = job.load()
-    page = PredictionPage(model=predictor.manifest, pictures=not no_thumbnails) if report else None
-    annotator = annotate and Annotator(annotate, files, predictor.thresholds, images_as_video)
+    page, annotator = None, None
+    if report:
+        from triaffect.report.prediction_page import PredictionPage
+
+        page = PredictionPage(model=predictor.manifest, pictures=not no_thumbnails)
+    if annotate:
+        from triaffect.report.annotate import Annotator
+
+        annotator = Annotator(annotate, files, predictor.thresholds, images_as_video)
     with annotator or nullcontext() as frame_listener:
         results = _predict_with_progress(
             files, job, predictor, jobs or count_cores(), cluster, page, frame_listener

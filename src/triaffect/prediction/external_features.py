@@ -19,14 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError, ModelError, TableError
-from triaffect.features.external.files import files_in
 from triaffect.features.external.format import ExternalSpec
-from triaffect.features.external.join import (
-    check_one_each,
-    interpolate_times,
-    read_clip,
-    timed_rows,
-)
 from triaffect.features.model_folder import FusionPart
 from triaffect.features.timeline import MemoryTimeline
 from triaffect.media.frames_at import frame_times
@@ -118,9 +111,12 @@ class ExternalFeatures:
             remedy = " ".join(f"--features {name}=FILE" for name in lacking)
             expected = f"features of other programs ({', '.join(lacking)}), which this model reads"
             raise ModelError(expected, "none", f"give {remedy}", where=self._where)
-        names = [str(path.absolute()) for path in clips]
-        for path in self.files.values():
-            check_one_each(path, names)
+        if self.files:
+            from triaffect.features.external.join import check_one_each  # noqa: PLC0415 - heavy
+
+            names = [str(path.absolute()) for path in clips]
+            for path in self.files.values():
+                check_one_each(path, names)
 
     def read(self, source: MediaFile | FrameSource, clip: str | Path) -> dict[str, ClipStream]:
         """Read the rows of a media file.
@@ -164,8 +160,12 @@ def parse_feature_files(texts: Sequence[str]) -> FeatureFiles | None:
 
 def feature_state(files: FeatureFiles | None) -> str:
     """Sizes and times of change, by which files are seen to be still the same; empty for none."""
+    if files is None:
+        return ""
+    from triaffect.features.external.files import files_in  # noqa: PLC0415 - heavy
+
     lines = []
-    named = files if isinstance(files, Mapping) else {} if files is None else {"": files}
+    named = files if isinstance(files, Mapping) else {"": files}
     for name, location in sorted(named.items()):
         path = Path(location)
         for file in sorted(files_in(path)[0].values()) if path.is_dir() else [path]:
@@ -178,6 +178,8 @@ def feature_state(files: FeatureFiles | None) -> str:
 def _read_stream(
     features: Path, spec: ExternalSpec, source: MediaFile | FrameSource, clip: str
 ) -> ClipStream:
+    from triaffect.features.external.join import read_clip, timed_rows  # noqa: PLC0415 - heavy
+
     raw, path = read_clip(features, spec, clip)
     rows = timed_rows(raw, spec, partial(_frame_times, source), path)
     if rows.values.shape[1] != spec.dim:
@@ -207,5 +209,7 @@ def _frame_times(
     rate = _frame_rate(source)
     if not isinstance(source, MediaFile) or source.video is None:
         return np.asarray(frame / rate, np.float64)
+    from triaffect.features.external.join import interpolate_times  # noqa: PLC0415 - heavy
+
     times_s = frame_times(source.path)
     return interpolate_times(frame, np.arange(len(times_s)), times_s, rate)

@@ -22,10 +22,9 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -57,12 +56,15 @@ from triaffect.prediction.python_inputs import (
     list_items,
 )
 from triaffect.tables.metadata import describe_model
-from triaffect.tables.schema import Instants, build_table, table_schema, to_pandas
+from triaffect.tables.schema import Instants, build_table, table_schema, text_column, to_pandas
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, SourceKind, Window
 from triaffect.version import __version__
 from triaffect.voice.stream import VoiceRows, VoiceStream
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LEAD_S = 2.0
 """Seconds that are read before the start at least: until then faces are detected, followed, and
@@ -302,7 +304,7 @@ class Predictor:
         elif isinstance(item, ByteInput):
             with item.saved() as path:
                 for table in self.predict_source(probe(path), item.name):
-                    name = pa.array([printable(item.name)] * len(table), pa.string())
+                    name = text_column([printable(item.name)] * len(table))
                     yield table.set_column(table.schema.get_field_index("clip"), "clip", name)
         else:
             with DEFAULT_INPUTS.open(item) as source:

@@ -19,10 +19,10 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from av.error import FFmpegError
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ from triaffect.report.drawing import Drawn, draw
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import SourceKind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VIDEO, PICTURE = ".mp4", ".png"
 _SOUND_RATE = 48_000

@@ -8,10 +8,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -26,6 +25,9 @@ from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE
 from triaffect.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OVERVIEW = ("clip", "frames", "until (s)", "faces", "time with a face", "time with a voice")
 

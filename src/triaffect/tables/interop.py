@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from triaffect.tables.schema import values_of
 from triaffect.tasks.task import Task
@@ -154,6 +153,8 @@ def _other_columns(
         if column.ours in table.column_names:
             values = table[column.ours]
             if column.first_number is not None:
+                import pyarrow.compute as pc  # noqa: PLC0415 - heavy
+
                 values = pc.add(values.cast(pa.int64()), column.first_number)
             result[column.name] = values
     return result

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from triaffect.errors import TableError
@@ -24,6 +23,9 @@ from triaffect.tables.summary import summarize_parts, summary_schema
 from triaffect.tables.writers import check_table_output
 from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)

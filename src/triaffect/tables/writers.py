@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -9,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -56,11 +56,16 @@ class CsvWriter:
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
-        frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-        for name in frame.select_dtypes(bool).columns:
-            frame[name] = np.where(frame[name], "true", "false")
+        columns = []
+        for name, kind in zip(table.schema.names, table.schema.types, strict=True):
+            values = table.column(name).to_pylist()
+            if pa.types.is_boolean(kind):
+                values = [value if value is None else str(value).lower() for value in values]
+            columns.append(values)
         # As one text, so that Ctrl-C leaves whole lines.
-        self._file.write(frame.to_csv(header=False, index=False, lineterminator="\n"))
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(zip(*columns, strict=True))
+        self._file.write(text.getvalue())
 
     def close(self, metadata: str | None) -> None:
         """Finish the file."""
