@@ -230,7 +230,7 @@ def column(values: NDArray[np.generic], valid: BoolArray | None = None) -> pa.Ar
     values = np.ascontiguousarray(values)
     is_bool = values.dtype == np.bool_
     kind = pa.from_numpy_dtype(values.dtype)
-    data = np.packbits(values, bitorder="little") if is_bool else values
+    data = np.packbits(values.astype(np.bool_), bitorder="little") if is_bool else values
     blanks = None
     if valid is not None and not valid.all():
         blanks = pa.py_buffer(np.packbits(valid, bitorder="little"))
