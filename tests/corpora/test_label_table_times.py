@@ -131,3 +131,19 @@ def test_an_even_clock_moves_all_frames_alike():
         np.testing.assert_array_equal(clock.frames(clock.times(frames)), frames)
         halves = clock.frames(clock.times(frames) + 10.5 / rate)
         np.testing.assert_array_equal(halves, frames + 11)
+
+
+def test_a_row_without_a_moment_labels_the_whole_clip(tmp_path):
+    write_sound(tmp_path / "a.wav", 4.0)
+    rows = moments(tmp_path, "person", "Ann,1", clip="a.wav")
+    assert rows["time_s"].tolist() == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert set(rows["person"]) == {"Ann"}
+    encode(tmp_path / "b.mkv", [40 * k for k in range(75)])
+    rows = moments(tmp_path, "time_s", ",1", "0.2,0", clip="b.mkv")
+    assert rows["time_s"].tolist() == [1.0, 1.5, 2.0, 0.2]
+    assert rows["frame"].tolist() == [25, 37, 50, 5]
+    assert rows["AU1"].tolist() == [1, 1, 1, 0]
+    assert set(rows["track"]) == {0}
+    (tmp_path / "c.wav").write_bytes(b"anything")
+    with pytest.raises(MediaError, match=r"c\.wav"):
+        moments(tmp_path, "time_s", ",1", clip="c.wav")

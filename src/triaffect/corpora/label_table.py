@@ -18,7 +18,9 @@ Times are on the clock of `triaffect.media`: of a row with ``time_s`` alone, the
 of the video shown nearest to it; with ``frame`` alone, the time is that frame's own time stamp,
 and if both are given, both are taken as they are. A time without a picture (before the first
 frame, after the last) has no face. A sound's frames are numbered at 30 a second. A picture is
-frame 0 at time 0 and needs neither column.
+frame 0 at time 0 and needs neither column. A row of a video or sound with neither labels the whole
+clip: it is learned from at every half second of its middle half (`middle_times_s`), as a spoken
+sentence's beginning and end say little.
 
 The ``p_`` columns of the expressions are a distribution that adds up to 1, or counts of raters'
 votes, which are divided by their number; a row has all of them or none. With an ``expression``
@@ -44,6 +46,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from triaffect.corpora.acted_speech import middle_times_s
 from triaffect.corpora.frame_clock import FrameClock
 from triaffect.corpora.media_folder import CSV, PARQUET, OwnMedia, can_be_clip, media_in
 from triaffect.corpora.rows import (
@@ -52,7 +55,7 @@ from triaffect.corpora.rows import (
     TaskLabels,
     build_moments,
 )
-from triaffect.errors import AnnotationError, TableError
+from triaffect.errors import AnnotationError, MediaError, TableError
 from triaffect.media.container import duration_s, open_container
 from triaffect.media.find import kind_by_name
 from triaffect.tasks.expression import EXPRESSION
@@ -484,9 +487,9 @@ class LabelTable(OwnMedia):
                 whose labels contradict each other.
         """
         rows = self._rows[source.source_id.removeprefix(f"{self.name}/")]
-        rows = rows[self._labeled[rows]]
+        rows, times_s = self._spread(source, rows[self._labeled[rows]])
         labels = {key: each.take(rows) for key, each in self._labels.items()}
-        frames, times_s, seen = self._instants(source, rows)
+        frames, times_s, seen = self._instants(source, rows, times_s)
         refuse_contradictions(labels, (frames, times_s, self._tracks[rows]), rows, str(self._path))
         sets = np.full(len(rows), MULTI_TASK_SET, dtype=object)
         labeled = {key: each.valid.any(1) for key, each in labels.items()}
@@ -528,10 +531,10 @@ class LabelTable(OwnMedia):
             raise self._missing[clip]
 
     def _check_moments(self, where: str) -> None:
-        """Check that labeled rows say which moment they describe, and a picture's no other than 0.
+        """Check that no labeled row of a picture says another moment than 0.
 
         Raises:
-            TableError: A row says neither frame nor time, or a picture's another one.
+            TableError: One does.
         """
         instants = {"frame": self._frames, "time_s": self._times_s}
         pictures = np.zeros(len(self._frames), np.bool_)
@@ -543,17 +546,33 @@ class LabelTable(OwnMedia):
                 row = int(wrong[0])
                 got = f"{values[row]:g}"
                 raise TableError("0 or blank for a picture", got, where=cell(where, row, column))
-        nowhere = np.isnan(self._frames) & np.isnan(self._times_s)
-        wrong = np.flatnonzero(self._labeled & ~pictures & nowhere)
-        if len(wrong):
-            at = f"{where}, row {int(wrong[0]) + 1}"
-            raise TableError(" or ".join(instants), "neither", "say which moment it is", where=at)
+
+    def _spread(self, source: Source, rows: IntArray) -> tuple[IntArray, NDArray[np.float64]]:
+        """Repeat rows that label a whole clip for its moments; rows and the times they say."""
+        times_s = self._times_s[rows]
+        whole = np.isnan(times_s) & np.isnan(self._frames[rows])
+        if source.images is not None or not whole.any():
+            return rows, times_s
+        self._check_there(source)
+        path = source.video or source.sound
+        assert path is not None  # noqa: S101 - what is no picture is one of them
+        with open_container(path) as container:
+            seconds = duration_s(container) or 0.0
+        if source.video is not None:
+            seconds = self.clock(source).end_s or seconds
+        if not seconds:
+            raise MediaError("a clip of a length that can be told", "none", where=path)
+        middle_s = middle_times_s(seconds)
+        counts = np.where(whole, len(middle_s), 1)
+        spread_s = np.repeat(times_s, counts)
+        spread_s[np.repeat(whole, counts)] = np.tile(middle_s, int(whole.sum()))
+        return np.repeat(rows, counts), spread_s
 
     def _instants(
-        self, source: Source, rows: IntArray
+        self, source: Source, rows: IntArray, times_s: NDArray[np.float64]
     ) -> tuple[IntArray, NDArray[np.float64], BoolArray]:
         """Frame, time and whether there is a picture then, of each row of a clip."""
-        frames, times_s = self._frames[rows], self._times_s[rows]
+        frames, times_s = self._frames[rows], times_s.copy()
         seen = np.ones(len(rows), np.bool_)
         if source.images is not None:
             return np.zeros(len(rows), np.int64), np.zeros(len(rows)), seen
