@@ -1,4 +1,4 @@
-"""Two runs with one output, and names of files that are not UTF-8."""
+"""Two runs with one output, names that are not UTF-8, files that are passed over."""
 
 import json
 import os
@@ -11,9 +11,12 @@ import pandas as pd
 import pytest
 
 from tests.prediction.tiny_model import tone, write_sound
+from triaffect.cli.app import main
 from triaffect.errors import DiskError, TableError, printable
 from triaffect.io.atomic import lock_output
+from triaffect.media.find import PassedOverWarning
 from triaffect.prediction.batch import PredictionJob, predict_files
+from triaffect.prediction.python_inputs import list_items
 
 HOLD = (
     "import sys; from pathlib import Path; from triaffect.io.atomic import lock_output\n"
@@ -81,3 +84,24 @@ def test_an_output_whose_name_is_no_text_is_refused_in_one_line(model, tmp_path)
 def test_common_names_are_shown_as_they_are():
     for name in ("a.mp4", "Müller 1.mov", "日本.mkv", "a\\b.mp4", "C:\\xyz\\1.mp4"):
         assert printable(name) == name
+
+
+def test_what_a_folder_has_besides_media_is_named(model, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("clips")
+    folder.mkdir()
+    write_sound(folder / "a.wav", tone(1.0))
+    (folder / "notes.txt").write_text("x", "utf-8")
+    words = ["triaffect", "predict", "clips", "-o", "t.csv", "--model", str(model)]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (0, None)
+    message = "passed over for their endings: clips/notes.txt"
+    assert capsys.readouterr().err == f"triaffect: warning: {message}\n"
+    about = json.loads(Path("t.csv.meta.json").read_text("utf-8"))
+    assert [(each["clip"], each["state"]) for each in about["problems"]] == [
+        ("clips/notes.txt", "passed over")
+    ]
+    with pytest.warns(PassedOverWarning, match=message):
+        assert list_items("clips") == [folder / "a.wav"]

@@ -356,6 +356,7 @@ def warn_of_unread(corpus: Corpus) -> None:
     """
     from triaffect.corpora.label_table import LabelTable
     from triaffect.corpora.media_folder import MediaFolder
+    from triaffect.media.find import describe_passed_over
 
     names = corpus.passed_over if isinstance(corpus, LabelTable) else []
     if names:
@@ -366,3 +367,5 @@ def warn_of_unread(corpus: Corpus) -> None:
             f"{len(corpus.sources()):,} files is a source without labels",
             err=True,
         )
+        if corpus.passed_over:
+            warn(describe_passed_over(sorted(corpus.passed_over)))

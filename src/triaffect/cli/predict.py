@@ -233,7 +233,7 @@ def predict(
     interrupted work in a table whose name ends in .partial.
     """
     from triaffect.io.atomic import check_output
-    from triaffect.media.find import find_media
+    from triaffect.media.find import describe_passed_over, find_media
     from triaffect.prediction.batch import PredictionJob
     from triaffect.prediction.external_features import parse_feature_files
     from triaffect.prediction.inputs import InputOptions, check_only_webcam
@@ -254,14 +254,19 @@ def predict(
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
     postprocessing = Postprocessing.parse(smooth, baseline, columns, summary)
-    files = find_media(inputs, images_as_video is not None)
+    passed_over: list[Path] = []
+    files = find_media(inputs, images_as_video is not None, passed_over)
+    if passed_over:
+        warn(describe_passed_over(passed_over))
     check_only_webcam(files)
     check_outputs(output, postprocessing)
     if report:
         check_output(report)
     inputs_as = InputOptions(images_as_video, seconds)
     folder, external = model_folder(model), parse_feature_files(features or ())
-    job = PredictionJob(output, folder, device, options, postprocessing, inputs_as, external)
+    job = PredictionJob(
+        output, folder, device, options, postprocessing, inputs_as, external, tuple(passed_over)
+    )
     predictor = job.load()
     page, annotator = None, None
     if report:

@@ -118,6 +118,9 @@ class MediaFolder(OwnMedia):
 
     Args:
         root: The folder.
+
+    Attributes:
+        passed_over: Files in it whose endings are not those of media.
     """
 
     name = "media"
@@ -128,7 +131,9 @@ class MediaFolder(OwnMedia):
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
-        files = sorted(path.relative_to(root).as_posix() for path in media_in(root))
+        self.passed_over: list[Path] = []
+        inside = list(media_in(root, self.passed_over))
+        files = sorted(path.relative_to(root).as_posix() for path in inside)
         self._files = [file for file in files if can_be_clip(file)]
         self._unnameable = [file for file in files if not can_be_clip(file)]
 
@@ -164,16 +169,21 @@ class MediaFolder(OwnMedia):
         ]  # fmt: skip
 
 
-def media_in(root: Path) -> Iterator[Path]:
+def media_in(root: Path, passed_over: list[Path] | None = None) -> Iterator[Path]:
     """Yield the media files in a folder and in those in it, in any order; hidden ones are none.
 
     Args:
         root: The folder. What a file is, is told by its ending.
+        passed_over: Gets the other files that are not hidden.
     """
     for path in root.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if path.suffix.lower() in MEDIA and not hidden and path.is_file():
+        if hidden or not path.is_file():
+            continue
+        if path.suffix.lower() in MEDIA:
             yield path
+        elif passed_over is not None:
+            passed_over.append(path)
 
 
 def can_be_clip(clip: str) -> bool:

@@ -3,27 +3,45 @@
 A folder gives its media files by their endings, and those of the folders in it; links to
 folders are followed, each folder is looked into once, so that a link that leads back ends
 nothing. A pattern (``*``, ``?``, ``[...]``, ``**``) that the shell left as it was gives the media
-files that it matches, and the folders. Hidden files are passed over. Names are in natural
-order: ``2.png`` before ``10.png``.
+files that it matches, and the folders. Hidden files count for nothing; other files that are passed
+over are listed, so that they can be told. Names are in natural order: ``2.png`` before ``10.png``.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from triaffect.errors import MediaError
+from triaffect.errors import MediaError, printable
 from triaffect.types import SourceKind
 
-_VIDEOS = "mp4 m4v mov avi mkv webm mpg mpeg wmv flv ts 3gp ogv"
-_PICTURES = "jpg jpeg png bmp webp tif tiff"
-_SOUNDS = "wav flac mp3 m4a aac ogg oga opus wma"
+# What FFmpeg and OpenCV read; docs/reference/media.md lists the same.
+_VIDEOS = (
+    "mp4 m4v mov qt avi divx mkv mk3d webm mpg mpeg mpe m1v m2v mpv m2p ps vob vro evo wmv asf flv "
+    "f4v ts mts m2ts m2t trp tod mod 3gp 3gpp 3g2 3gp2 ogv ogm ogx dv dif mxf gxf nut nsv rm rmvb "
+    "amv mjpeg mjpg mj2 mjp2 y4m ivf h264 264 avc h265 265 hevc vc1 obu bik smk wtv dvr-ms roq fli "
+    "flc swf cine dav insv lrv ismv h261 h263 gif apng"
+)
+_PICTURES = (
+    "jpg jpeg jpe jfif mpo png bmp dib webp tif tiff avif heic heif hif jp2 j2k j2c jpc pbm pgm "
+    "ppm pnm pam pfm hdr sr ras exr tga dpx pcx sgi psd ico dds qoi xbm xpm xwd jls"
+)
+_SOUNDS = (
+    "wav wave bwf w64 rf64 flac mp3 mp2 mpa m4a m4b m4r aac adts ac3 eac3 ec3 dts mlp thd ogg oga "
+    "opus spx wma aif aiff aifc au snd caf amr awb 3ga ape wv tta tak shn mka weba mpc ra voc gsm "
+    "qcp dsf dff oma aa3 at3 xwma 8svx sph nist"
+)
 PICTURES = frozenset(f".{name}" for name in _PICTURES.split())
 SOUNDS = frozenset(f".{name}" for name in _SOUNDS.split())
 MEDIA = PICTURES | SOUNDS | frozenset(f".{name}" for name in _VIDEOS.split())
 """Files with these endings are taken from a folder; a file given by name may have any."""
+
+
+class PassedOverWarning(UserWarning):
+    """Files of a folder are not read, because their endings are not those of media."""
 
 
 def kind_by_name(suffix: str) -> SourceKind:
@@ -41,17 +59,25 @@ def kind_by_name(suffix: str) -> SourceKind:
     return SourceKind.SOUND if suffix.lower() in SOUNDS else SourceKind.VIDEO
 
 
+_MOST_NAMED = 20
+"""Files named in one line."""
+
 _WEBCAM = re.compile(r"webcam:([0-9]{1,3})")
 _PATTERN = re.compile(r"[*?\[]")
 
 
-def find_media(inputs: Sequence[Path], images_as_video: bool = False) -> list[Path]:
+def find_media(
+    inputs: Sequence[Path],
+    images_as_video: bool = False,
+    passed_over: list[Path] | None = None,
+) -> list[Path]:
     """List what inputs name.
 
     Args:
         inputs: Files, folders, patterns, ``webcam:0``.
         images_as_video: A folder with pictures in it is one video, and is given itself in
             their place; pictures named one by one, or by a pattern, stay pictures.
+        passed_over: Gets the files of folders and patterns whose endings are not those of media.
 
     Returns:
         Each file (or folder of pictures, or webcam) once, inputs in the order given, the
@@ -62,11 +88,14 @@ def find_media(inputs: Sequence[Path], images_as_video: bool = False) -> list[Pa
         MediaError: A folder or pattern gives none, or a folder cannot be read.
     """
     files: dict[Path, Path] = {}
+    others: list[Path] = []
     for each in inputs:
-        for match in _matches(each):
-            for path in _inside(match, images_as_video):
+        for match in _matches(each, others):
+            for path in _inside(match, images_as_video, others):
                 # One file however links of folders lead to it; a link to the file is another.
                 files.setdefault(Path(os.path.realpath(path.parent), path.name), path)
+    if passed_over is not None:
+        passed_over += dict.fromkeys(path for path in others if path not in files.values())
     return list(files.values())
 
 
@@ -113,7 +142,23 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(_visible(folder, names, PICTURES), key=natural)
 
 
-def _matches(pattern: Path) -> list[Path]:
+def describe_passed_over(paths: Sequence[Path]) -> str:
+    """Name files that are passed over, in one line.
+
+    Args:
+        paths: The files; of more than `_MOST_NAMED` the others are counted by their endings.
+
+    Examples:
+        >>> describe_passed_over([Path("notes.txt"), Path("a.xyz")])
+        'passed over for their endings: notes.txt, a.xyz'
+    """
+    named = ", ".join(printable(path) for path in paths[:_MOST_NAMED])
+    endings = Counter(printable(path.suffix) or "no ending" for path in paths[_MOST_NAMED:])
+    others = "".join(f"; and {count} more: {ending}" for ending, count in endings.items())
+    return f"passed over for their endings: {named}{others}"
+
+
+def _matches(pattern: Path, passed_over: list[Path]) -> list[Path]:
     """List the media files and folders that a pattern matches; itself if it is none."""
     if os.path.lexists(pattern) or not _PATTERN.search(str(pattern)):
         return [pattern]
@@ -121,8 +166,9 @@ def _matches(pattern: Path) -> list[Path]:
     try:
         for path in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))):
             hidden = [part for part in path.parts if part.startswith(".")]
-            if set(hidden) <= {*pattern.parts} and (path.suffix.lower() in MEDIA or path.is_dir()):
-                matches.add(path)
+            if set(hidden) <= {*pattern.parts}:
+                is_media = path.suffix.lower() in MEDIA or path.is_dir()
+                matches.add(path) if is_media else passed_over.append(path)
     except ValueError as error:
         raise MediaError("a pattern such as clips/**/*.mp4", str(error), where=pattern) from error
     if not matches:
@@ -130,13 +176,15 @@ def _matches(pattern: Path) -> list[Path]:
     return sorted(matches, key=natural)
 
 
-def _inside(path: Path, images_as_video: bool) -> Iterable[Path]:
+def _inside(path: Path, images_as_video: bool, passed_over: list[Path]) -> Iterable[Path]:
     """List the media files of a folder and of those in it; the path itself if it is a file."""
     if not path.is_dir():
         return [path]
     inside: list[Path] = []
     for folder, names in _folders(path):
         files = list(_visible(folder, names, MEDIA))
+        others = {*_visible(folder, names)} - {*files}
+        passed_over += sorted(others, key=natural)
         if images_as_video and any(file.suffix.lower() in PICTURES for file in files):
             inside = [*inside, folder]
             files = [file for file in files if file.suffix.lower() not in PICTURES]
@@ -146,11 +194,14 @@ def _inside(path: Path, images_as_video: bool) -> Iterable[Path]:
     return sorted(inside, key=natural)
 
 
-def _visible(folder: Path, names: Iterable[str], suffixes: frozenset[str]) -> Iterator[Path]:
+def _visible(
+    folder: Path, names: Iterable[str], suffixes: frozenset[str] | None = None
+) -> Iterator[Path]:
     """Yield the paths of names that have one of the endings; of hidden ones and folders none."""
     for name in names:
         path = folder / name
-        if not name.startswith(".") and path.suffix.lower() in suffixes and not path.is_dir():
+        is_wanted = suffixes is None or path.suffix.lower() in suffixes
+        if is_wanted and not name.startswith(".") and not path.is_dir():
             yield path
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -12,11 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.errors import MediaError
+from triaffect.errors import MediaError, printable
 from triaffect.media.find import pictures_in
 from triaffect.media.probe import read_image
 from triaffect.media.video import Frame
 from triaffect.types import SourceKind
+
+_NUMBER = re.compile(r"(.*?)([0-9]+)([^0-9]*)")
+"""What stands before and after the last number of a name."""
 
 
 @contextmanager
@@ -59,6 +65,7 @@ class ImageFrames:
     Attributes:
         rate: As given.
         problem: After a loop: None, or which pictures could not be read.
+        remark: None, or that their numbers have a gap.
 
     Raises:
         MediaError: No picture is in it.
@@ -70,6 +77,7 @@ class ImageFrames:
         self._pictures = pictures_in(folder)
         if not self._pictures:
             raise MediaError("a folder with pictures", "none in it", where=folder)
+        self.remark = _describe_gaps([path.name for path in self._pictures])
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the pictures that can be read.
@@ -89,6 +97,34 @@ class ImageFrames:
             raise broken[0]
         if broken:
             self.problem = f"{len(broken)} pictures cannot be read, the first: {broken[0]}"
+
+
+def _describe_gaps(names: Sequence[str]) -> str | None:
+    """Say that numbers are missing in the names of pictures, which mostly rise by one step.
+
+    Args:
+        names: In natural order; those that differ in more than their last number are left out.
+    """
+    series: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+    for name in names:
+        if match := _NUMBER.fullmatch(name):
+            series[match[1], match[3]].append((int(match[2]), name))
+    missing, first = 0, ""
+    for numbered in series.values():
+        steps = [later[0] - one[0] for one, later in pairwise(numbered)]
+        if not steps:
+            continue
+        step, count = Counter(steps).most_common(1)[0]
+        if step < 1 or count * 2 <= len(steps):
+            continue
+        for (number, name), (later, _) in pairwise(numbered):
+            lost = (later - number) // step - 1
+            missing += max(0, lost)
+            first = first or (name if lost > 0 else "")
+    if not missing:
+        return None
+    count_words = f"{missing} numbers are" if missing > 1 else "a number is"
+    return f"{count_words} missing, the first after {printable(first)}: no time is left for them"
 
 
 class FrameSource:

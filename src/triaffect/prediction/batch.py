@@ -124,6 +124,7 @@ class PredictionJob:
         postprocessing: How the table is postprocessed; parts that are there serve any form.
         inputs: How inputs that are no single files are read.
         features: Files of the features of other programs that the model reads, by name.
+        passed_over: Files of the inputs that are not read, for the table's metadata.
     """
 
     output: Path
@@ -133,6 +134,7 @@ class PredictionJob:
     postprocessing: Postprocessing = PLAIN
     inputs: InputOptions = DEFAULT_INPUTS
     features: FeatureFiles | None = None
+    passed_over: tuple[Path, ...] = ()
 
     def load(self) -> Predictor:
         """Load the model.
@@ -365,7 +367,9 @@ class PredictionOutputs:
         """
         job = self._job
         options = {"device": job.device, **asdict(job.options), **self._postprocessing.options()}
-        metadata = describe_run(job.model, options, self._tasks, problems(results))
+        unread = [FileResult(path, stopped=State.PASSED_OVER) for path in job.passed_over]
+        missing = problems([*results, *unread])
+        metadata = describe_run(job.model, options, self._tasks, missing)
         notes = {"columns": column_notes(self._schema, self._postprocessing, self._tasks)}
         self._table.metadata = {**metadata, **notes}
         is_partial = any(result.stopped for result in results)

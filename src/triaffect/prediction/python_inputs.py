@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError, TriaffectError
-from triaffect.media.find import find_media, webcam_number
+from triaffect.media.find import (
+    PassedOverWarning,
+    describe_passed_over,
+    find_media,
+    webcam_number,
+)
 
 _KINDS = "a path, a picture as array or PIL image, frames, bytes, a file object, or a list of them"
 _CHANNELS = 3
@@ -155,8 +161,7 @@ def _is_timed_frame(value: object) -> bool:
 
 def _read_item(media: Any, suffix: str) -> list[Item]:  # noqa: ANN401 - anything a user may try
     if isinstance(media, (str, os.PathLike)):
-        path = Path(media)
-        return [path] if webcam_number(path) is not None else list(find_media([path]))
+        return _list_files(Path(media))
     if isinstance(media, (bytes, bytearray, memoryview)):
         return [ByteInput(f"bytes{suffix}", bytes(media))]
     if type(media).__module__.partition(".")[0] == "PIL":
@@ -174,6 +179,17 @@ def _read_item(media: Any, suffix: str) -> list[Item]:  # noqa: ANN401 - anythin
     if isinstance(media, Iterable) and not isinstance(media, (dict, set, frozenset)):
         return [FrameInput(f"frames{suffix}", media)]
     raise MediaError(_KINDS, f"{type(media).__name__}", where=f"input{suffix}")
+
+
+def _list_files(path: Path) -> list[Item]:
+    """List the files that a path stands for, and warn of those that are passed over."""
+    if webcam_number(path) is not None:
+        return [path]
+    passed_over: list[Path] = []
+    files = find_media([path], passed_over=passed_over)
+    if passed_over:
+        warnings.warn(describe_passed_over(passed_over), PassedOverWarning, stacklevel=4)
+    return list(files)
 
 
 def _picture(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     NOT_STARTED = "not started"
+    PASSED_OVER = "passed over"
 
 
 @dataclass(frozen=True)
