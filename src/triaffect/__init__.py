@@ -99,6 +99,7 @@ def predict(
     min_face_px: float = 0.0,
     detection_interval_s: float = 0.2,
     sound: bool = True,
+    sound_track: int | None = None,
     start: str | float | None = None,
     end: str | float | None = None,
     smooth: str = "off",
@@ -125,6 +126,8 @@ def predict(
         detection_interval_s: Seconds from one detection in the whole frame to the next; in
             between, faces are detected near their last position. 0 detects in all of every frame.
         sound: Whether the sound of videos is used.
+        sound_track: Which of a file's several sounds is used, from 1; None takes the default one,
+            or the one most like a voice, and a `DoubtfulMediaWarning` says which.
         start: Rows begin at this time of each file: seconds, or text as "90s" or "1:30". Values
             are those of the whole file; face numbers begin at 0.
         end: Rows end before this time.
@@ -165,6 +168,7 @@ def predict(
         "min_face_px": min_face_px,
         "detection_interval_s": detection_interval_s,
         "sound": sound,
+        "sound_track": sound_track,
         "start": start,
         "end": end,
     }

@@ -12,9 +12,10 @@ import onnxruntime
 import pandas as pd
 import pytest
 import skimage.io
+from av.stream import Disposition
 
 import triaffect
-from tests.media.made import encode
+from tests.media.made import encode, speech, write_tracks
 from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound, write_tiny_model
 from triaffect.cli.app import main
 from triaffect.media.video import VideoFrames
@@ -144,6 +145,26 @@ def test_what_is_lost_is_marked_beside_the_table(run, tmp_path):
     code, *_ = run("whole.mkv", "-o", "t.csv")
     assert code == 0
     assert json.loads((tmp_path / "t.csv.meta.json").read_text())["problems"] == []
+
+
+@pytest.mark.parametrize("others", [(), ("plain.wav",)])
+def test_which_of_several_sounds_was_read_is_told(run, tmp_path, others):
+    silence, voice = np.zeros(48_000), speech(3)
+    write_tracks(tmp_path / "two.mka", (silence, voice), (Disposition(0), Disposition.default))
+    write_sound(tmp_path / "plain.wav", tone(2))
+    code, _, err = run("two.mka", *others, "-o", "t.csv")
+    assert code == 0
+    line = "of 2 sound tracks, number 2 was read: the only one that is not silent"
+    assert err.count(line) == 1
+    (about,) = json.loads((tmp_path / "t.csv.meta.json").read_text())["problems"]
+    assert (about["clip"], about["state"]) == ("two.mka", "doubtful")
+    assert line in about["problem"]
+    code, _, err = run("two.mka", "--sound-track", 1, "-o", "first.csv")
+    assert (code, "warning" in err) == (0, False)
+    assert not pd.read_csv("first.csv")["voice_heard"].any()
+    code, _, err = run("two.mka", "--sound-track", 3, "-o", "third.csv")
+    assert code == 2
+    assert "expected a sound track from 1 to 2, got 3" in err
 
 
 def test_sound_can_be_left_out(run, tmp_path):

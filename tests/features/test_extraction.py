@@ -13,6 +13,8 @@ import pytest
 
 from tests.features.made_corpus import MadeCorpus, write_ferplus, write_pictures, write_sound
 from tests.features.networks import face_folder, voice_folder
+from tests.media.made import speech
+from tests.media.test_audio import write_wav
 from tests.prediction.tiny_model import tone
 from tests.prediction.tiny_model import write_sound as write_samples
 from tests.shared import SHARED, needs_shared
@@ -164,6 +166,14 @@ def test_what_could_be_read_of_a_source_is_kept(corpus, tmp_path):
     assert set(report.problems) == {"made/a", "made/c"}
     assert "3.png" in store.entries[0].problem
     assert "c.wav" in store.entries[2].problem
+
+
+def test_what_is_doubtful_in_a_source_is_reported(corpus, tmp_path):
+    write_wav(corpus.root / "c.wav", np.outer((1, -1), speech(3)), 16_000, "stereo")
+    store, report = run(corpus, tmp_path / "s")
+    assert report.problems == {}
+    assert report.remarks == {"made/c": store.entries[2].problem}
+    assert "opposite sign" in report.remarks["made/c"]
 
 
 def test_networks_are_copied_into_the_store(corpus, tmp_path):

@@ -154,3 +154,25 @@ def clicks() -> NDArray[np.int16]:
     """A second of sound at 8 kHz: short bursts, so that a shift of a few samples shows."""
     t = np.arange(8000)
     return (16000 * np.sin(t * 0.9) * (t % 1000 < 60)).astype(np.int16)
+
+
+def speech(seconds, rate=16_000):
+    """Noise that comes and goes four times a second, as syllables do."""
+    time_s = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(0).normal(0, 0.2, len(time_s))
+    return noise * (np.sin(8 * np.pi * time_s) > 0)
+
+
+def write_tracks(path, tracks, flags):
+    """Write sounds as the tracks of a file; each a waveform at 16 kHz, with a disposition."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in tracks]
+        for stream, flag in zip(streams, flags, strict=True):
+            stream.disposition = flag
+        for at in range(0, len(tracks[0]), 1600):
+            for stream, track in zip(streams, tracks, strict=True):
+                part = np.round(track[None, at : at + 1600] * 32767).astype(np.int16)
+                frame = av.AudioFrame.from_ndarray(part, "s16", "mono")
+                frame.sample_rate, frame.pts, frame.time_base = 16_000, at, Fraction(1, 16_000)
+                container.mux(stream.encode(frame))
+    return path

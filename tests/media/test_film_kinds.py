@@ -2,11 +2,25 @@
 
 import numpy as np
 import pytest
+from av.stream import Disposition
 
-from tests.media.made import corners, quarters, write_aspect
+from tests.media.made import (
+    FLASH_RATE,
+    corners,
+    encode,
+    flash_and_click,
+    quarters,
+    speech,
+    write_aspect,
+    write_tracks,
+)
+from tests.media.test_audio import write_wav
+from triaffect.errors import MediaError
+from triaffect.media.audio import read_sound
 from triaffect.media.frames_at import FramesAt
 from triaffect.media.probe import probe
 
+RATE = 16_000
 TURN = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
 
 
@@ -41,3 +55,112 @@ def test_impossible_pixels_are_taken_as_square(tmp_path, aspect):
     (rgb, *_) = (frame.rgb for frame in media.frames())
     assert rgb.shape == (64, 96, 3)
     assert media.remark == f"pixels of {aspect[0]}:{aspect[1]} are taken as square"
+
+
+JOINED = {
+    "ts": ("libx264", "aac", RATE),
+    "mpg": ("mpeg1video", "mp2", 32_000),
+}
+
+
+def flashes_and_clicks(path):
+    """Times of the white frames, and of the clicks, in seconds, and the file as read."""
+    media = probe(path)
+    frames = list(media.frames())
+    flashes = [frame.time_s for frame in frames if frame.rgb.mean() > 128]
+    sound = np.concatenate([np.empty(0, np.float32), *media.sound(RATE)])
+    loud = np.flatnonzero(np.abs(sound) > 0.3) / RATE
+    clicks = [time_s for k, time_s in enumerate(loud) if k == 0 or time_s - loud[k - 1] > 0.5]
+    return flashes, clicks, len(frames), len(sound) / RATE, media
+
+
+@pytest.mark.parametrize("form", JOINED)
+@pytest.mark.parametrize("clocks_ms", [(0, 1_000_000), (0, 80_000_000), (0, 0), (500_000, 0)])
+def test_joined_films_whose_clock_jumps_go_on_without_a_gap(tmp_path, form, clocks_ms):
+    """Cat of two films of two seconds each, whatever the clock of the second."""
+    if form == "mpg" and max(clocks_ms) > 70_000_000:
+        pytest.skip("the clock of a program stream has 33 bits of 1/90,000 s: it cannot say that")
+    parts = [
+        flash_and_click(tmp_path / f"{k}.{form}", JOINED[form], clock_ms, clock_ms).read_bytes()
+        for k, clock_ms in enumerate(clocks_ms)
+    ]
+    path = tmp_path / f"joined.{form}"
+    path.write_bytes(b"".join(parts))
+    flashes, clicks, count, sound_s, media = flashes_and_clicks(path)
+    assert count == pytest.approx(4 * FLASH_RATE, abs=1)
+    assert sound_s == pytest.approx(4, abs=0.3)
+    assert len(flashes) == len(clicks) == 2
+    assert flashes[1] - flashes[0] == pytest.approx(2, abs=0.15)
+    for flash_s, click_s in zip(flashes, clicks, strict=True):
+        assert flash_s == pytest.approx(click_s, abs=0.06)
+    assert media.problem is None
+    assert media.remark is not None
+    assert media.remark.count("the clock jumps") == 1
+
+
+def test_a_gap_of_a_recording_that_was_paused_stays(tmp_path):
+    path = encode(tmp_path / "a.mkv", [0, 40, 80, 50_000, 50_040], sound_from_ms=0)
+    media = probe(path)
+    assert [frame.time_s for frame in media.frames()] == [0, 0.04, 0.08, 50, 50.04]
+    assert media.remark is None
+
+
+SILENCE, HUM = np.zeros(3 * RATE), 0.3 * np.sin(2 * np.pi * 220 * np.arange(3 * RATE) / RATE)
+NONE, DEFAULT, COMMENT = Disposition(0), Disposition.default, Disposition.comment
+
+
+@pytest.mark.parametrize(
+    ("tracks", "flags", "chosen", "why"),
+    [
+        ((SILENCE, speech(3)), (NONE, DEFAULT), 2, "the only one that is not silent"),
+        ((speech(3), HUM), (NONE, DEFAULT), 2, "the default"),
+        ((HUM, speech(3)), (NONE, NONE), 2, "most like a voice"),
+        ((HUM, speech(3)), (DEFAULT, DEFAULT), 2, "most like a voice"),
+        ((speech(3), HUM), (COMMENT, NONE), 2, "the only one that is not a commentary"),
+        ((speech(3), SILENCE), (NONE, DEFAULT), 1, "the only one that is not silent"),
+        ((SILENCE, SILENCE), (NONE, NONE), 1, "all are silent at first"),
+    ],
+)
+def test_of_several_sound_tracks(tmp_path, tracks, flags, chosen, why):
+    path = write_tracks(tmp_path / "a.mkv", tracks, flags)
+    media = probe(path)
+    sound = np.concatenate(list(media.sound(RATE)))
+    assert np.abs(sound - tracks[chosen - 1]).max() < 1e-3
+    assert media.remark == f"of 2 sound tracks, number {chosen} was read: {why}"
+    for number in (1, 2):
+        media.sound_track = number
+        assert np.abs(np.concatenate(list(media.sound(RATE))) - tracks[number - 1]).max() < 1e-3
+        assert media.remark is None
+    media.sound_track = 3
+    with pytest.raises(MediaError, match="expected a sound track from 1 to 2, got 3"):
+        list(media.sound(RATE))
+
+
+@pytest.mark.parametrize(
+    ("channels", "cancelled"),
+    [
+        ((1, -1), True),
+        ((1, -0.8), True),
+        ((1, 1), False),
+        ((1, 0), False),
+        ((0, 1), False),
+        ((0, 0, 1, 0, 0, 0), False),
+    ],
+)
+def test_channels_of_opposite_sign(tmp_path, channels, cancelled):
+    voice = speech(3)
+    layout = {2: "stereo", 6: "5.1"}[len(channels)]
+    path = write_wav(tmp_path / "a.wav", np.outer(channels, voice), RATE, layout)
+    media = probe(path)
+    sound = np.concatenate(list(media.sound(RATE)))
+    expected = voice if cancelled else voice * np.mean(channels)
+    assert np.abs(sound - expected).max() < 1e-3
+    remark = "channels of opposite sign cancel out; one of them was read"
+    assert media.remark == (remark if cancelled else None)
+
+
+def test_independent_channels_are_mixed(tmp_path):
+    rng = np.random.default_rng(1)
+    sounds = rng.normal(0, 0.1, (2, 3 * RATE))
+    path = write_wav(tmp_path / "a.wav", sounds, RATE, "stereo")
+    assert np.abs(read_sound(path, RATE) - sounds.mean(0)).max() < 1e-3

@@ -127,7 +127,11 @@ def extract(
             )
     with progress_bar() as progress:
         report = run(opened, output, face, voice, workers, limit, progress)
-    for kind, messages in (("left out", report.failures), ("incomplete", report.problems)):
+    for kind, messages in (
+        ("left out", report.failures),
+        ("incomplete", report.problems),
+        ("read doubtfully", report.remarks),
+    ):
         for source, message in messages.items():
             sys.stderr.write(f"triaffect: warning: {source} is {kind}: {message}\n")
     shown = {message.partition(": ")[2] for message in report.failures.values()}

@@ -98,6 +98,16 @@ def predict(
         bool,
         typer.Option("--no-sound", help="Leave out the sound of videos.", rich_help_panel=_INPUT),
     ] = False,
+    sound_track: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Which of a file's several sounds to use, from 1.",
+            show_default="the default one, or the one most like a voice",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None,
     images_as_video: Annotated[
         float | None,
         typer.Option(
@@ -243,6 +253,7 @@ def predict(
     cluster = make_cluster(engine, ray_address, jobs)
     options = Options(
         sound=not no_sound,
+        sound_track=sound_track,
         stride_s=_step_s(stride, "--stride"),
         detection_interval_s=_step_s(detection_interval, "--detection-interval") or 0.0,
         min_face_px=min_face,
@@ -276,7 +287,9 @@ def predict(
     if annotate:
         from triaffect.report.annotate import Annotator
 
-        annotator = Annotator(annotate, files, predictor.thresholds, images_as_video)
+        annotator = Annotator(
+            annotate, files, predictor.thresholds, images_as_video, sound_track=sound_track
+        )
     with annotator or nullcontext() as frame_listener:
         results = _predict_with_progress(
             files, job, predictor, jobs or count_cores(), cluster, page, frame_listener

@@ -65,6 +65,7 @@ class ExtractionReport:
         moments: Labelled moments added.
         failures: Message by id of sources that could not be extracted.
         problems: Message by id of sources of which a part is missing.
+        remarks: Message by id of sources that were read in one of several ways.
         mistakes: Mistakes in files that all sources of the corpus share.
         seconds: Time it took.
     """
@@ -76,6 +77,7 @@ class ExtractionReport:
     moments: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -205,6 +207,7 @@ class _Writing:
         """Write a source whose parts end with job ``last``."""
         source_id, report = last.source.source_id, self.report
         problem = "; ".join(dict.fromkeys(text for part in parts for text in part.problems))
+        remark = "; ".join(dict.fromkeys(text for part in parts for text in part.remarks))
         folders = [
             spill_folder(self.settings.pending, last.number - len(parts) + 1 + k)
             for k in range(len(parts))
@@ -221,7 +224,7 @@ class _Writing:
                 stills=is_stills(self.settings.corpus, last.source),
                 frame_rate=parts[0].frame_rate,
                 files=_files(last.source),
-                problem=problem or None,
+                problem="; ".join(filter(None, [problem, remark])) or None,
             )
             faces = _read_faces(self.face, folders, parts)
             voice = None
@@ -236,6 +239,8 @@ class _Writing:
             report.moments += len(moments)
             if problem:
                 report.problems[source_id] = problem
+            if remark:
+                report.remarks[source_id] = remark
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
 

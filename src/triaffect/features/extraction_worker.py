@@ -7,7 +7,7 @@ Frames become crops, and sound becomes rows, as when predicting: by `triaffect.f
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -84,6 +84,7 @@ class Outcome:
         moments: Labels of the source, from part 0; None if they could not be read.
         frame_rate: Frames/s of its frame numbers, from part 0.
         problems: What could not be read.
+        remarks: What is doubtful in how it was read.
     """
 
     faces: int = 0
@@ -91,6 +92,7 @@ class Outcome:
     moments: Moments | None = None
     frame_rate: float = 0.0
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,14 @@ class SourceCrops:
             others are some other process's. A video is one part.
         faces: Detects, follows and aligns.
         problem: After reading: what was wrong with a video of which some could be read.
+        remarks: After reading: what is doubtful in how a video was read.
     """
 
     corpus: Corpus
     job: Job
     faces: FaceStream
     problem: str | None = None
+    remarks: Sequence[str] = ()
 
     def __iter__(self) -> Iterator[CropBatch]:
         """Yield the crops.
@@ -160,7 +164,7 @@ class SourceCrops:
                 for frame in stream
                 for track, crop in zip(frame.tracks.tolist(), frame.crops, strict=True)
             )
-        self.problem = frames.problem
+        self.problem, self.remarks = frames.problem, frames.remarks
 
 
 def _batched(faces: Iterable[tuple[_Key, NDArray[np.uint8]]]) -> Iterator[CropBatch]:
@@ -205,6 +209,7 @@ class Worker:
         self._voice = voice_extractor(settings.voice)
         self._faces = FaceStream()
         self._problems: list[str] = []
+        self._remarks: list[str] = []
 
     @one_opencv_thread()
     def __call__(self, job: Job) -> Outcome:
@@ -221,7 +226,7 @@ class Worker:
             DiskError: There is no room for the rows.
             Cancelled: The results are no longer needed.
         """
-        self._problems = []
+        self._problems, self._remarks = [], []
         folder = spill_folder(self._settings.pending, job.number)
         shutil.rmtree(folder, ignore_errors=True)  # of a process that died
         with disk_errors(folder):
@@ -234,7 +239,7 @@ class Worker:
         if not self._problems:
             faces = self._write_faces(job, folder)
             voices = self._write_voices(source, folder) if job.part == 0 else 0
-        return Outcome(faces, voices, moments, rate, tuple(self._problems))
+        return Outcome(faces, voices, moments, rate, tuple(self._problems), tuple(self._remarks))
 
     @contextmanager
     def _noting(self, what: str) -> Iterator[None]:
@@ -262,6 +267,7 @@ class Worker:
                 timeline.append(keys["track"], keys["time_s"], rows, keys["frame"])
         if crops.problem:
             self._problems.append(f"faces: {crops.problem}")
+        self._remarks += crops.remarks
         return len(timeline)
 
     def _write_voices(self, source: Source, folder: Path) -> int:
@@ -270,7 +276,8 @@ class Worker:
         spec = self._voice.spec
         timeline = FileTimeline.create(folder, "voice", spec.row_dtype, spec.dim)
         with closing(timeline), self._noting("voice"):
-            chunks = sound_chunks(source.sound, spec.rate)
+            lost: list[str] = []
+            chunks = sound_chunks(source.sound, spec.rate, lost, self._remarks)
             rows: Iterable[FeatureSeries]
             if isinstance(self._voice, OnnxVoice) and spec.rate == RATE:
                 # only those with a voice, as prediction takes them
@@ -283,6 +290,7 @@ class Worker:
                     raise Cancelled
                 tracks = np.full(len(series.times_s), ANY_TRACK)
                 timeline.append(tracks, series.times_s, series.values)
+            self._problems += [f"voice: {each}" for each in lost]
         return len(timeline)
 
 

@@ -2,11 +2,12 @@
 
 Sample k of what is yielded is heard k / rate seconds after the start of the file. A sound that
 starts late, or has a hole in it, is filled with silence; what lies before the start is dropped.
-All channels count equally.
+All channels count equally, unless they cancel each other: then one of them is taken.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from itertools import chain
@@ -18,16 +19,21 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
 from numpy.typing import NDArray
 
+from triaffect.errors import MediaError
 from triaffect.media.container import (
+    SteadyPackets,
     audio_stream,
+    audio_streams,
     check_file,
     duration_s,
     open_container,
     packets,
     start_s,
     stream_duration_s,
+    video_stream,
 )
 
 Waveform = NDArray[np.float32]
@@ -44,12 +50,31 @@ _UNKNOWN_SIZES = frozenset({0, 2**31 - 1, 2**32 - 1})
 _LOOSE_ENDS = 2
 """Parts that may not decode in a whole file: broadcasts begin, and many an MP3 ends, with some."""
 
+_LISTENED_S, _STEP_S, _SILENT = 30.0, 0.02, 1e-3
+"""Of several sounds so much is heard, in such steps; one that stays below that level is silent."""
+
+_SLOWEST_SYLLABLES, _FASTEST_SYLLABLES = 2.0, 8.0
+"""Syllables a second."""
+
+_SPECIAL = sum(
+    each.value for each in (Disposition.comment, Disposition.visual_impaired, Disposition.karaoke)
+)
+"""Flags of sounds that are not what is heard in the picture."""
+
+_LOST, _CANCELLED_S = 4, 0.5
+"""Channels cancel if the mix keeps less than a 4th of what it would keep of independent ones;
+that is said if it lasts."""
+
 _SLACK_S = 0.05
 """Timestamps may be off by this much (rounding, jitter) without the sound being mended."""
 
 
 def sound_chunks(
-    path: str | Path, rate: int, problems: list[str] | None = None
+    path: str | Path,
+    rate: int,
+    problems: list[str] | None = None,
+    remarks: list[str] | None = None,
+    track: int | None = None,
 ) -> Iterator[Waveform]:
     """Read the sound of a file, a second at a time.
 
@@ -57,16 +82,19 @@ def sound_chunks(
         path: A video or sound file.
         rate: Samples per second wanted.
         problems: Gets what was wrong with a broken or cut-off sound, once it was read to its end.
+        remarks: Gets what is doubtful in how it was read, likewise.
+        track: Which of several sounds, from 1; None chooses as `choose_track` does.
 
     Returns:
         An iterator of float32 arrays in [-1, 1] of `rate` samples, the last one shorter;
         empty if the file has no sound. A broken part is silent, a cut-off file just ends.
 
     Raises:
-        MediaError: It cannot be opened.
+        MediaError: It cannot be opened, or has no such track.
     """
     path = check_file(Path(path))
-    return _chunks(path, rate, problems if problems is not None else [])
+    problems = problems if problems is not None else []
+    return _chunks(path, rate, problems, remarks if remarks is not None else [], track)
 
 
 def read_sound(path: str | Path, rate: int) -> Waveform:
@@ -85,10 +113,12 @@ def read_sound(path: str | Path, rate: int) -> Waveform:
     return np.concatenate([np.empty(0, np.float32), *sound_chunks(path, rate)])
 
 
-def _chunks(path: Path, rate: int, problems: list[str]) -> Iterator[Waveform]:
+def _chunks(
+    path: Path, rate: int, problems: list[str], remarks: list[str], track: int | None
+) -> Iterator[Waveform]:
     container = open_container(path)
     if audio_stream(container) is not None:
-        yield from OpenSound(path, container, problems).chunks(rate)
+        yield from OpenSound(path, container, problems, remarks, track).chunks(rate)
 
 
 class OpenSound:
@@ -98,21 +128,45 @@ class OpenSound:
         path: The file.
         container: The same file, open and not read yet; it is closed at the end.
         problems: Gets what was wrong with a broken or cut-off sound, once it was read to its end.
+        remarks: Gets what is doubtful in how it was read, likewise.
+        track: Which of several sounds, from 1; None chooses as `choose_track` does.
 
     Attributes:
         problems: The same list.
+        remarks: Likewise.
 
     Raises:
         ValueError: It has no sound.
+        MediaError: It has no such track.
     """
 
-    def __init__(self, path: Path, container: InputContainer, problems: list[str]) -> None:
-        stream = audio_stream(container)
-        if stream is None:
+    def __init__(
+        self,
+        path: Path,
+        container: InputContainer,
+        problems: list[str],
+        remarks: list[str],
+        track: int | None = None,
+    ) -> None:
+        streams = audio_streams(container)
+        if not streams:
             raise ValueError(f"{path}: a file with sound expected")
-        self._path, self._container, self._stream = path, container, stream
-        self.problems, self._rate = problems, stream.codec_context.sample_rate
-        parts = _decoded(container, stream, self._rate, problems)
+        if track is None and len(streams) > 1:
+            track, remark = choose_track(path)
+            remarks.append(remark)
+        if not 1 <= (track or 1) <= len(streams):
+            expected, got = f"a sound track from 1 to {len(streams)}", str(track)
+            raise MediaError(expected, got, "see --sound-track", where=path)
+        self._stream = streams[(track or 1) - 1]
+        self._path, self._container, self.problems, self.remarks = (
+            path,
+            container,
+            problems,
+            remarks,
+        )
+        self._rate = self._stream.codec_context.sample_rate
+        self._steady, self._mix = SteadyPackets(container, self._stream), _Mix(self._rate)
+        parts = self._decoded()
         self._parts = _on_clock(parts, self._rate, duration_s(container))
 
     def decodes(self) -> bool:
@@ -143,10 +197,136 @@ class OpenSound:
                 yield held
             length_s = (samples + len(held)) / rate
             declared_s = _declared_s(self._path, self._container, self._stream)
+            if self._steady.jumps:
+                declared_s = None  # it counts the jumps
+                if video_stream(self._container) is None:  # or reading the picture says it
+                    self.remarks.append(str(self._steady.remark))
+            if self._mix.cancelled_s > _CANCELLED_S:
+                self.remarks.append("channels of opposite sign cancel out; one of them was read")
             if not self.problems and declared_s is not None and declared_s - length_s > _CUT_S:
                 self.problems.append(
                     f"the sound is cut off: {length_s:.2f} s of {declared_s:.2f} s"
                 )
+
+    def _decoded(self) -> Iterator[tuple[float | None, Waveform]]:
+        """Mono sound as decoded, at the native rate, each part with its time from the start."""
+        start, resampler, layout = start_s(self._container), None, None
+        for frame in _frames(self._steady, self.problems):
+            if layout != (layout := (frame.format.name, frame.layout.name, frame.sample_rate)):
+                resampler = AudioResampler("fltp", frame.layout.name, self._rate)
+            time_s = None
+            if frame.pts is not None and frame.time_base is not None:
+                time_s = float(frame.pts * frame.time_base - start)
+            assert resampler is not None  # noqa: S101 - set at the first frame
+            for part in resampler.resample(frame):
+                yield time_s, self._mix(np.asarray(part.to_ndarray(), np.float32))
+                time_s = None
+
+
+class _Mix:
+    """The mean of the channels of a sound, or one of them while they cancel each other.
+
+    Attributes:
+        cancelled_s: Seconds during which one had to be taken.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate, self._mixed, self._channel = rate, 0.0, -1
+        self._each = np.zeros(1)
+        self.cancelled_s = 0.0
+
+    def __call__(self, channels: Waveform) -> Waveform:
+        """Mix the next samples, (channels, samples), on what the last second was like."""
+        mixed: Waveform = channels.mean(axis=0)
+        if len(channels) == 1:
+            return mixed
+        if len(self._each) != len(channels):
+            self._each, self._mixed, self._channel = np.zeros(len(channels)), 0.0, -1
+        forgotten = math.exp(-len(mixed) / self._rate)
+        self._mixed = forgotten * self._mixed + float(np.square(mixed).sum())
+        self._each = forgotten * self._each + np.square(channels).sum(axis=1)
+        # independent channels lose 1 part in their number of their energy, opposite ones all
+        if self._mixed >= self._each.mean() / (_LOST * len(channels)):
+            self._channel = -1
+            return mixed
+        if self._channel < 0 or self._each[self._channel] < self._each.max() / _LOST:
+            self._channel = int(np.argmax(self._each))  # and stay with it, or the sign would flip
+        self.cancelled_s += len(mixed) / self._rate
+        taken: Waveform = channels[self._channel]
+        return taken
+
+
+def choose_track(path: Path) -> tuple[int, str]:
+    """Choose among the sounds of a file: one that is heard, the default one, one with a voice.
+
+    As far as the half minute goes that is listened to, a silent track is no choice. Of the
+    others those flagged as default come first, unless all are, then those that are no comment
+    or description, then the one that rises and falls most like speech, 2 to 8 times a second.
+
+    Args:
+        path: The file; it has several sounds.
+
+    Returns:
+        The track's number, from 1, and why it was chosen, in words.
+    """
+    with open_container(path) as container:
+        streams = audio_streams(container)
+        flags = [int(stream.disposition) for stream in streams]
+        levels = _levels(container, streams)
+    audible = [len(each) > 0 and each.max() > _SILENT for each in levels]
+    is_default = [bool(flag & Disposition.default.value) for flag in flags]
+    voice = [_syllables(each) for each in levels]
+    ranks = [
+        (audible[k], is_default[k] and not all(is_default), not flags[k] & _SPECIAL, voice[k])
+        for k in range(len(streams))
+    ]
+    best = max(range(len(streams)), key=ranks.__getitem__)
+    why = "most like a voice"
+    if audible[best] and not any(each for k, each in enumerate(audible) if k != best):
+        why = "the only one that is not silent"
+    elif ranks[best][1]:
+        why = "the default"
+    elif not any(audible):
+        why = "all are silent at first"
+    elif sum(not flag & _SPECIAL for flag in flags) == 1:
+        why = "the only one that is not a commentary"
+    return best + 1, f"of {len(streams)} sound tracks, number {best + 1} was read: {why}"
+
+
+def _levels(container: InputContainer, streams: list[AudioStream]) -> list[NDArray[np.float64]]:
+    """Root mean square of every 20 ms of each sound, until one has got to half a minute."""
+    levels: dict[int, list[float]] = {stream.index: [] for stream in streams}
+    waiting = {stream.index: np.empty(0, np.float32) for stream in streams}
+    try:
+        for packet in packets(container, *streams):
+            if max(map(len, levels.values())) * _STEP_S >= _LISTENED_S:
+                break
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                continue
+            for frame in frames:
+                resampler = AudioResampler("fltp", frame.layout.name, frame.sample_rate)
+                step = max(1, round(_STEP_S * frame.sample_rate))
+                for part in resampler.resample(frame):
+                    square = np.square(np.asarray(part.to_ndarray(), np.float32)).mean(axis=0)
+                    square = np.concatenate([waiting[packet.stream.index], square])
+                    whole, rest = np.split(square, [len(square) // step * step])
+                    waiting[packet.stream.index] = rest
+                    levels[packet.stream.index] += np.sqrt(whole.reshape(-1, step).mean(1)).tolist()
+    except FFmpegError:
+        pass  # what was read until then is judged
+    return [np.array(levels[stream.index]) for stream in streams]
+
+
+def _syllables(level: NDArray[np.float64]) -> float:
+    """How much a sound rises and falls at the pace of syllables, as a share of its level."""
+    if len(level) < 1 / _STEP_S or not level.any():
+        return 0.0
+    pace = np.fft.rfftfreq(len(level), _STEP_S)
+    strength = np.abs(np.fft.rfft(level - level.mean())) ** 2
+    of_syllables = (pace >= _SLOWEST_SYLLABLES) & (pace <= _FASTEST_SYLLABLES)
+    return float(np.sqrt(2 * strength[of_syllables].sum()) / level.sum())
 
 
 def _declared_s(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
@@ -163,28 +343,9 @@ def _declared_s(path: Path, container: InputContainer, stream: AudioStream) -> f
     return declared_s
 
 
-def _decoded(
-    container: InputContainer, stream: AudioStream, native: int, problems: list[str]
-) -> Iterator[tuple[float | None, Waveform]]:
-    """Mono sound as decoded, at the native rate, each part with its time from the start."""
-    start, resampler, layout = start_s(container), None, None
-    for frame in _frames(container, stream, problems):
-        if layout != (layout := (frame.format.name, frame.layout.name, frame.sample_rate)):
-            resampler = AudioResampler("fltp", frame.layout.name, native)
-        time_s = None
-        if frame.pts is not None and frame.time_base is not None:
-            time_s = float(frame.pts * frame.time_base - start)
-        assert resampler is not None  # noqa: S101 - set at the first frame
-        for part in resampler.resample(frame):
-            yield time_s, np.asarray(part.to_ndarray(), np.float32).mean(axis=0)
-            time_s = None
-
-
-def _frames(
-    container: InputContainer, stream: AudioStream, problems: list[str]
-) -> Iterator[av.AudioFrame]:
+def _frames(steady: SteadyPackets[AudioStream], problems: list[str]) -> Iterator[av.AudioFrame]:
     """Yield what decodes, and note at the end how much did not."""
-    parts, broken, ended = packets(container, stream), 0, ""
+    parts, broken, ended = iter(steady), 0, ""
     while True:
         try:
             packet = next(parts)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar, cast
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.format import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -29,6 +31,7 @@ _PIPES = {"mjpeg": "jpeg_pipe", "png": "png_pipe"}
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 _Stream = TypeVar("_Stream", VideoStream, AudioStream)
+_AnyStream = TypeVar("_AnyStream", bound=VideoStream | AudioStream)
 
 _REMEDY = "check that it is a complete video, image or sound file"
 
@@ -159,41 +162,149 @@ def needed_video_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the first sound that has a decoder, set to decode on one thread.
+def audio_streams(container: InputContainer) -> list[AudioStream]:
+    """List the sounds that have a decoder, set to decode on one thread each.
 
     Args:
         container: The open file.
 
     Returns:
-        The stream; None if there is none.
+        The streams in the order of the file, the tracks 1, 2, ... of a player.
     """
-    for stream in container.streams.audio:
-        if stream.codec_context and stream.codec_context.sample_rate > 0:
-            stream.codec_context.thread_count = 1
-            return stream
-    return None
+    streams = [
+        stream
+        for stream in container.streams.audio
+        if stream.codec_context and stream.codec_context.sample_rate > 0
+    ]
+    for stream in streams:
+        stream.codec_context.thread_count = 1
+    return streams
 
 
-def packets(container: InputContainer, stream: _Stream) -> Iterator[av.Packet[_Stream]]:
-    """Yield the packets of a stream, also of a file in which others begin later.
+def audio_stream(container: InputContainer) -> AudioStream | None:
+    """Return the first of the sounds that `audio_streams` lists; None if there is none.
+
+    Args:
+        container: The open file.
+    """
+    return next(iter(audio_streams(container)), None)
+
+
+def packets(container: InputContainer, *streams: _AnyStream) -> Iterator[av.Packet[_AnyStream]]:
+    """Yield the packets of streams, also of a file in which others begin later.
 
     PyAV knows the streams that were there at the start, and stumbles over a packet of another,
     which recordings of broadcasts and damaged files have; reading goes on after it.
 
     Args:
         container: The open file; it is read from where it stands.
-        stream: One of its streams.
+        streams: Some of its streams.
 
     Raises:
         FFmpegError: The file cannot be read further.
     """
     while True:
         try:
-            yield from container.demux(stream)
+            # PyAV's annotation knows several streams of one kind only
+            yield from cast("Iterator[av.Packet[_AnyStream]]", container.demux(*streams))
         except IndexError:
             continue
         return
+
+
+_BROADCAST_JUMP_S, _JUMP_S = 10.0, 3600.0
+"""A clock that runs ahead by more has jumped. Broadcasts and recordings of disks may go on with
+another clock (FFmpeg's players take 10 s, too); in other files a gap is one, up to an hour."""
+
+_BACK_S = 0.2
+"""A clock that runs back by more has begun anew: packets come in the order of decoding."""
+
+_PACES = 4
+"""Frames that come further apart than a jump are no jump at less than so many times their pace."""
+
+
+class SteadyPackets(Generic[_Stream]):
+    """The packets of a stream, their time stamps mended where the clock of the file jumps.
+
+    Recordings that were joined go on with the clock of another one. What follows a jump, of
+    picture and sound alike, is put where the longer of them ended, as players do: whichever
+    stream is read, all of them are watched, and are shifted by the same amount.
+
+    Args:
+        container: The open file; it is read from where it stands.
+        stream: The stream whose packets are wanted.
+
+    Attributes:
+        container: The open file.
+        stream: The stream.
+        jumps: When the clock jumped, and by how much, in seconds.
+    """
+
+    def __init__(self, container: InputContainer, stream: _Stream) -> None:
+        self.container = container
+        self.stream: _Stream = stream
+        every: list[VideoStream | AudioStream] = [
+            *container.streams.video,
+            *container.streams.audio,
+        ]
+        self._streams = [s for s in every if not s.disposition & Disposition.attached_pic]
+        self._most_s = _JUMP_S if len(self._streams) > 1 else math.inf
+        if container.format.flags & cast("int", Flags.ts_discont.value):
+            self._most_s = _BROADCAST_JUMP_S
+        self._shifts_s: dict[int, float] = {}
+        self._ends_s: dict[int, float] = {}
+        self._paces_s: dict[int, float] = {}
+        self.jumps: list[tuple[float, float]] = []
+
+    @property
+    def remark(self) -> str | None:
+        """What to say of the jumps so far, in words; None if there were none."""
+        if not self.jumps:
+            return None
+        at_s, by_s = self.jumps[0]
+        times = f" {len(self.jumps)} times, first" if len(self.jumps) > 1 else ""
+        return f"the clock jumps{times} at {at_s:.2f} s by {by_s:+.2f} s; read on without a gap"
+
+    def __iter__(self) -> Iterator[av.Packet[_Stream]]:
+        """Yield the packets.
+
+        Raises:
+            FFmpegError: The file cannot be read further.
+        """
+        for packet in packets(self.container, *self._streams):
+            if packet.dts is not None and packet.time_base is not None:
+                self._mend(packet, packet.dts, float(packet.time_base))
+            if packet.stream.index == self.stream.index:  # the last, empty ones have no number
+                yield cast("av.Packet[_Stream]", packet)
+
+    def _mend(self, packet: av.Packet[VideoStream | AudioStream], dts: int, unit_s: float) -> None:
+        """Shift the stamps of the next packet of any stream as those before, or after a jump."""
+        index, stamp_s = packet.stream.index, dts * unit_s
+        if packet.pts is not None and abs(packet.pts - dts) * unit_s > self._most_s:
+            packet.pts = dts  # shown on the clock that begins with the next packet
+        is_first, shift_s = index not in self._ends_s, self._shifts_s.get(index, 0.0)
+        last_s = max(self._ends_s.values(), default=stamp_s)
+        end_s = self._ends_s.get(index, last_s)
+        most_s = max(self._most_s, _PACES * self._paces_s.get(index, 0.0))
+
+        def fits(shift_s: float) -> bool:
+            step_s = stamp_s + shift_s - end_s
+            return (is_first or step_s >= -_BACK_S) and step_s <= most_s
+
+        if not fits(shift_s):
+            others_s = [each for each in self._shifts_s.values() if fits(each)]
+            if not others_s:
+                start = float(start_s(self.container))
+                self.jumps.append((last_s - start, stamp_s + shift_s - end_s))
+            shift_s = others_s[-1] if others_s else last_s - stamp_s
+        if not is_first:
+            self._paces_s[index] = abs(stamp_s + shift_s - end_s)
+        self._shifts_s[index] = shift_s
+        self._ends_s[index] = stamp_s + shift_s + (packet.duration or 0) * unit_s
+        if shift_s:
+            units = round(shift_s / unit_s)
+            packet.dts = dts + units
+            packet.pts = None if packet.pts is None else packet.pts + units
 
 
 def start_s(container: InputContainer) -> Fraction:

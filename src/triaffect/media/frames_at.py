@@ -13,10 +13,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from triaffect.media.container import (
+    SteadyPackets,
     duration_s,
     needed_video_stream,
     open_container,
-    packets,
     start_s,
     stream_duration_s,
 )
@@ -74,7 +74,7 @@ def _list_times(container: InputContainer, stream: VideoStream) -> NDArray[np.fl
     stamps: list[int] = []
     shown: list[int] = []  # those whose pictures no edit list hides
     try:
-        for packet in packets(container, stream):
+        for packet in SteadyPackets(container, stream):
             if not packet.size:
                 continue  # the one that ends the stream
             if packet.pts is None or packet.is_corrupt or not (stamps or packet.is_keyframe):

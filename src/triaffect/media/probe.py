@@ -49,6 +49,7 @@ class MediaFile:
 
     Attributes:
         on_frame: Called with every frame before it is yielded, in the thread that reads.
+        sound_track: Which of several sounds is read, from 1; None chooses by itself.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class MediaFile:
         self.path, self.kind, self.has_sound, self.video = path, kind, has_sound, video
         self.duration_s = duration_s
         self.on_frame: Callable[[Frame], None] | None = None
+        self.sound_track: int | None = None
         self._still, self._sound = still, sound
         self._sound_problems = sound.problems if sound else []
+        self._sound_remarks = sound.remarks if sound else []
         self._problem: str | None = None
         self._remarks = [remark] if remark else []
 
@@ -86,7 +89,7 @@ class MediaFile:
                 if self.on_frame is not None:
                     self.on_frame(frame)
                 yield frame
-            self._problem, self._remarks = self.video.problem, self.video.remarks
+            self._problem = self.video.problem
         elif self._still is not None:
             frame = Frame(0, 0.0, self._still.rgb)
             if self.on_frame is not None:
@@ -105,15 +108,17 @@ class MediaFile:
             An iterator; empty if the file has no sound.
 
         Raises:
-            MediaError: The file cannot be read again.
+            MediaError: The file cannot be read again, or has no such sound track.
         """
         if not self.has_sound:
             return iter(())
         sound, self._sound = self._sound, None
-        if sound is not None:
+        if sound is not None and self.sound_track is None:
             return sound.chunks(rate)
         self._sound_problems.clear()
-        return sound_chunks(self.path, rate, self._sound_problems)
+        self._sound_remarks.clear()
+        notes = self._sound_problems, self._sound_remarks
+        return sound_chunks(self.path, rate, *notes, self.sound_track)
 
     @property
     def frame_rate(self) -> float | None:
@@ -128,7 +133,8 @@ class MediaFile:
     @property
     def remark(self) -> str | None:
         """After reading to the end: None, or what is doubtful in how a whole file was read."""
-        return "; ".join(dict.fromkeys(self._remarks)) or None
+        remarks = [*self._remarks, *(self.video.remarks if self.video else [])]
+        return "; ".join(dict.fromkeys([*remarks, *self._sound_remarks])) or None
 
 
 def probe(path: str | Path) -> MediaFile:
@@ -172,7 +178,7 @@ def probe(path: str | Path) -> MediaFile:
         if not has_sound:
             return MediaFile(path, SourceKind.IMAGES, still=read_picture(path), duration_s=0.0)
         container, remark = open_container(path), "its only picture is taken for a cover"
-    sound = OpenSound(path, container, []) if has_sound else None
+    sound = OpenSound(path, container, [], []) if has_sound else None
     if sound is None or not sound.decodes():
         container.close()
         if remark:

@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
 from triaffect.media.container import (
-    audio_stream,
+    SteadyPackets,
+    audio_streams,
     duration_s,
     needed_video_stream,
     open_container,
-    packets,
     start_s,
     stream_duration_s,
     video_choice,
@@ -136,8 +136,7 @@ class SkippedPackets:
     some before it.
 
     Args:
-        container: The open file.
-        stream: Its picture.
+        steady: The packets of the picture, on one clock.
         from_s: The time in seconds from the start of the file; before 0 nothing is skipped.
 
     Attributes:
@@ -145,10 +144,10 @@ class SkippedPackets:
         held_stamps: Time stamps of the frames that are decoded to get to the first one shown.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, from_s: float) -> None:
-        self._packets, self._from_s = packets(container, stream), from_s
-        self._zero, self._can_skip = start_s(container), from_s > 0
-        self._can_skip &= stream.codec_context.name in _ONE_FRAME_A_PACKET
+    def __init__(self, steady: SteadyPackets[VideoStream], from_s: float) -> None:
+        self._packets, self._from_s = iter(steady), from_s
+        self._zero, self._can_skip = start_s(steady.container), from_s > 0
+        self._can_skip &= steady.stream.codec_context.name in _ONE_FRAME_A_PACKET
         self.count = 0
         self.held_stamps: list[int] = []
 
@@ -197,7 +196,7 @@ class Decoder:
 
     Attributes:
         problem: None, or what went wrong so far in a file that is broken or cut off.
-        remarks: What is doubtful in how the file is read, in words.
+        oddities: What is doubtful in what the file says of itself, in words.
     """
 
     def __init__(
@@ -205,11 +204,17 @@ class Decoder:
     ) -> None:
         self.container, self.stream, self.max_size = container, stream, max_size
         self.problem: str | None = None
-        self.remarks = list(filter(None, [video_choice(container)]))
+        self._steady = SteadyPackets(container, stream)
+        self.oddities = list(filter(None, [video_choice(container)]))
         self._aspect = stream.sample_aspect_ratio or Fraction(1)
         if not 1 / _ODDEST_PIXEL <= self._aspect <= _ODDEST_PIXEL:
             odd, self._aspect = self._aspect, Fraction(1)
-            self.remarks.append(f"pixels of {odd.numerator}:{odd.denominator} are taken as square")
+            self.oddities.append(f"pixels of {odd.numerator}:{odd.denominator} are taken as square")
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is doubtful in how the file was read so far, in words."""
+        return [*self.oddities, *filter(None, [self._steady.remark])]
 
     def frames(self, from_s: float = -math.inf) -> Iterator[Frame]:
         """Yield the frames shown from a time on, as a rule the start, to the end of the file.
@@ -236,6 +241,8 @@ class Decoder:
             yield Frame(index, time_s, self.upright(picture, matrix))
         declared_s = stream_duration_s(self.container, self.stream)
         end_s = times.last_s + times.step_s  # when the last frame ends
+        if self._steady.jumps:
+            declared_s = None  # it counts the jumps
         if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
             self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
 
@@ -250,7 +257,7 @@ class Decoder:
         Yields:
             0-based number among all frames, and the frame in its own pixel format.
         """
-        skipped = SkippedPackets(self.container, self.stream, from_s)
+        skipped = SkippedPackets(self._steady, from_s)
         parts, index, is_first = iter(skipped), 0, True
         while True:
             try:
@@ -324,7 +331,6 @@ class VideoFrames:
         info: Size, rate, length.
         problem: After a loop: None, or what went wrong in a file that is broken or cut off.
             What could be decoded has been yielded by then.
-        remarks: After a loop: what is doubtful in how the file was read, in words.
         is_single: Whether it is one whole picture, and no film.
 
     Raises:
@@ -339,7 +345,7 @@ class VideoFrames:
     ) -> None:
         self.path, self.max_size = Path(path), max_size
         self.problem: str | None = None
-        self.remarks: list[str] = []
+        self._decoder: Decoder | None = None
         self._begun: tuple[Decoder, Iterator[Frame]] | None = None
         self.info = self._read_info(container or open_container(self.path))
 
@@ -351,7 +357,7 @@ class VideoFrames:
         if first is None:
             got, remedy = decoder.problem or "none", "record it again"
             raise MediaError("at least one frame that decodes", got, remedy, where=self.path)
-        second, has_sound = next(frames, None), audio_stream(container) is not None
+        second, has_sound = next(frames, None), bool(audio_streams(container))
         # A fragmented file declares the frames of its first part, so that one may be many; and
         # Matroska declares for a picture beside a sound that it lasts as long.
         problem = decoder.problem or ""
@@ -361,8 +367,9 @@ class VideoFrames:
         if second is not None and (form == "mjpeg" or form.endswith("_pipe")):
             self.is_single = first.rgb.shape != second.rgb.shape  # a picture, and one beside it
             rate = f"{stream_rate(decoder.stream):g}"
-            decoder.remarks.append(f"its frames have no times: {rate} a second are assumed")
+            decoder.oddities.append(f"its frames have no times: {rate} a second are assumed")
         self._begun = decoder, chain(filter(None, [first, second]), frames)
+        self._decoder = decoder
         height, width = first.rgb.shape[:2]
         return VideoInfo(
             width,
@@ -372,6 +379,11 @@ class VideoFrames:
             has_sound,
             first.time_s,
         )
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is doubtful in how the file was read so far, in words."""
+        return self._decoder.remarks if self._decoder else []
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in order."""
@@ -384,7 +396,7 @@ class VideoFrames:
             with decoder.container:
                 yield from frames
         finally:
-            self.problem, self.remarks = decoder.problem, decoder.remarks
+            self.problem = decoder.problem
 
     def frames_from(self, from_s: float) -> Iterator[Frame]:
         """Yield the frames shown from a time on, numbered as among all; opens the file anew.
@@ -400,12 +412,12 @@ class VideoFrames:
             self._begun = None
         container = open_container(self.path)
         decoder = Decoder(container, needed_video_stream(container, self.path), self.max_size)
-        self.problem = None
+        self.problem, self._decoder = None, decoder
         try:
             with container:
                 yield from decoder.frames(from_s)
         finally:
-            self.problem, self.remarks = decoder.problem, decoder.remarks
+            self.problem = decoder.problem
 
 
 def stream_rate(stream: VideoStream) -> float:

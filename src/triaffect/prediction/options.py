@@ -41,6 +41,8 @@ class Options:
 
     Attributes:
         sound: Whether the sound of videos is used; if not, predictions rest on faces alone.
+        sound_track: Which of a file's several sounds is used, from 1; None takes the default one,
+            or the one most like a voice, and says which.
         stride_s: Seconds from one moment that has rows to the next; None gives rows to every
             frame. Values are the same either way: only what a row's window needs is computed.
         detection_interval_s: Seconds from one detection in the whole frame to the next; in
@@ -64,6 +66,7 @@ class Options:
     max_faces: int | None = None
     start_s: float | None = None
     end_s: float | None = None
+    sound_track: int | None = None
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Options:
         max_faces: int | None = None,
         start_s: float | None = None,
         end_s: float | None = None,
+        sound_track: int | None = None,
         **old_names: object,
     ) -> None:
         values: dict[str, object] = {
@@ -84,6 +88,7 @@ class Options:
             "max_faces": max_faces,
             "start_s": start_s,
             "end_s": end_s,
+            "sound_track": sound_track,
         }
         for old, value in old_names.items():
             if old not in _OLD_NAMES:
@@ -97,6 +102,7 @@ class Options:
         _check("detection_interval_s", self.detection_interval_s, least=0.0)
         _check("min_face_px", self.min_face_px, least=0.0)
         _check("max_faces", self.max_faces, least=1)
+        _check("sound_track", self.sound_track, least=1)
         _check("start", self.start_s, least=0.0)
         _check("end", self.end_s, above=self.start_s or 0.0)
 
@@ -148,6 +154,7 @@ class OptionKeywords(TypedDict, total=False):
     """Options by keyword, as `Options` has them."""
 
     sound: bool
+    sound_track: int | None
     stride_s: float | None
     detection_interval_s: float
     min_face_px: float

@@ -345,6 +345,8 @@ class Predictor:
             TableError: They lack the source, or are not what the model reads.
         """
         count = 0
+        if isinstance(source, MediaFile):
+            source.sound_track = self.options.sound_track
         streams = self.features.read(source, source.path if clip is None else clip)
         if source.kind is SourceKind.SOUND:
             parts = self._from_sound(source, streams)

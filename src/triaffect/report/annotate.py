@@ -70,6 +70,7 @@ class Annotator:
         thresholds: From which probability on a unit is active, by column; 0.5 for one not named.
         tasks: What to draw.
         images_rate: Pictures per second of a folder that is one video.
+        sound_track: Which of several sounds the copies get, from 1; None chooses by itself.
 
     Raises:
         TableError: Copies cannot be written there, or it is not clear of what.
@@ -83,7 +84,9 @@ class Annotator:
         thresholds: Mapping[str, float] = MappingProxyType({}),
         images_rate: float | None = None,
         tasks: Sequence[Task] = TASKS,
+        sound_track: int | None = None,
     ) -> None:
+        self._sound_track = sound_track
         self._output_path, self._images_rate = output_path, images_rate
         self._read = partial(Drawn.of_row, tasks=tasks, thresholds=thresholds)
         self._single = output_path.suffix.lower() in (VIDEO, PICTURE) and not output_path.is_dir()
@@ -195,6 +198,7 @@ class Annotator:
         source, shared = self._opened, self._frames
         if source is None or source.path != path or shared is None:
             source, shared = probe(path), None
+            source.sound_track = self._sound_track
         suffix = _SUFFIXES.get(source.kind, "")
         self._check_suffix(suffix)
         if not suffix:
