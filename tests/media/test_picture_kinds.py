@@ -1,10 +1,13 @@
 """Kinds of picture that people send: tiled, turned, animated, with pages, one after another."""
 
 import io
+import os
 import struct
 from fractions import Fraction
+from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +16,7 @@ from tests.media.heif_made import write_heic
 from tests.media.made import corners, encode, quarters
 from tests.media.test_audio import sine
 from triaffect.errors import MediaError
+from triaffect.media.images import ImageFrames
 from triaffect.media.probe import probe, read_image
 from triaffect.media.video import VideoFrames
 from triaffect.types import SourceKind
@@ -287,3 +291,239 @@ def test_of_an_icon_the_largest_picture_is_read(tmp_path):
     assert (kind, frame.rgb.shape) == (SourceKind.IMAGES, (64, 64, 3))
     assert frame.rgb[:28].min() > 200
     assert frame.rgb[36:].max() < 50
+
+
+def save(path, picture=None, **options):
+    """Write a picture by its ending."""
+    (Image.fromarray(quarters()) if picture is None else picture).save(path, **options)
+    return path
+
+
+def write_by_codec(path, codec, form, pix_fmt):
+    """Write a picture that only FFmpeg writes."""
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, pix_fmt
+        frame = av.VideoFrame.from_ndarray(quarters(), format="rgb24").reformat(format=pix_fmt)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
+        ("cmyk.jpg", "CMYK", {"quality": 95}),
+        ("cmyk.tiff", "CMYK", {}),
+        ("lab.tiff", "LAB", {}),
+        ("progressive.jpg", "RGB", {"progressive": True, "quality": 95}),
+        ("411.jpg", "RGB", {"subsampling": "4:1:1", "quality": 95}),
+        ("restart.jpg", "RGB", {"restart_marker_rows": 1, "quality": 95}),
+        ("lzw.tiff", "RGB", {"compression": "tiff_lzw"}),
+        ("deflate.tiff", "RGB", {"compression": "tiff_adobe_deflate"}),
+        ("jpeg.tiff", "RGB", {"compression": "jpeg", "quality": 95}),
+        ("packbits.tiff", "RGB", {"compression": "packbits"}),
+        ("lossless.webp", "RGB", {"lossless": True}),
+        ("palette.png", "P", {}),
+        ("transparent.png", "P", {"transparency": 0}),
+        ("palette.bmp", "P", {}),
+        ("rle.tga", "RGB", {"compression": "tga_rle"}),
+        ("top.tga", "RGB", {"orientation": 1}),
+        ("a.pcx", "RGB", {}),
+        ("a.sgi", "RGB", {}),
+        ("a.qoi", "RGB", {}),
+        ("a.dds", "RGB", {}),
+        ("a.ppm", "RGB", {}),
+        ("a.jp2", "RGB", {}),
+        ("alpha.avif", "RGBA", {"quality": 90}),
+        ("alpha.jp2", "RGBA", {}),
+    ],
+)
+def test_colors_and_compressions_of_pictures(tmp_path, name, mode, options):
+    path = save(tmp_path / name, Image.fromarray(quarters()).convert(mode), **options)
+    kind, (frame,), problem, remark = read(path)
+    assert (kind, problem, remark) == (SourceKind.IMAGES, None, None)
+    assert frame.rgb.shape == (64, 96, 3)
+    assert corners(frame.rgb) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff", "jp2"])
+def test_pictures_of_16_bits_have_the_levels_of_8(tmp_path, ending):
+    levels = np.ascontiguousarray(quarters()[..., ::-1]).astype(np.uint16) * 257
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(cv2.imencode(f".{ending}", levels)[1].tobytes())
+    assert difference(read(path)[1][0].rgb, quarters()) < 2
+
+
+def test_levels_of_0_to_1_are_those_of_0_to_255(tmp_path):
+    levels = np.ascontiguousarray(quarters()[..., ::-1] / 255, np.float32)
+    (tmp_path / "a.pfm").write_bytes(cv2.imencode(".pfm", levels)[1].tobytes())
+    assert difference(read(tmp_path / "a.pfm")[1][0].rgb, quarters()) < 2
+    exr = write_by_codec(tmp_path / "a.exr", "exr", "image2pipe", "gbrpf32le")
+    assert difference(read(exr)[1][0].rgb, quarters()) < 3
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt"), [("dpx", "rgb24"), ("sgi", "rgb24"), ("jpegls", "rgb24")]
+)
+def test_pictures_that_only_ffmpeg_reads(tmp_path, codec, pix_fmt):
+    path = write_by_codec(tmp_path / "a.bin", codec, "image2pipe", pix_fmt)
+    kind, (frame,), _, _ = read(path)
+    assert kind is SourceKind.IMAGES
+    assert corners(frame.rgb) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 2), (3, 7)])
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "bmp"])
+def test_pictures_of_hardly_a_pixel(tmp_path, size, ending):
+    path = save(tmp_path / f"a.{ending}", Image.fromarray(quarters()).resize(size))
+    kind, (frame,), _, _ = read(path)
+    assert (kind, frame.rgb.shape) == (SourceKind.IMAGES, (size[1], size[0], 3))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff", "bmp", "gif", "avif", "jp2"])
+def test_half_a_picture_is_told_and_what_follows_one_is_not(tmp_path, ending):
+    noise = np.random.default_rng(0).integers(0, 255, (320, 480, 3), np.uint8)
+    noise[:160], noise[160:] = noise[:160] // 2, noise[160:] // 2 + 127
+    path = save(tmp_path / f"a.{ending}", Image.fromarray(noise))
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"junk" * 100)
+    kind, (frame,), problem, _ = read(path)
+    assert (kind, problem, frame.rgb.shape) == (SourceKind.IMAGES, None, (320, 480, 3))
+    path.write_bytes(whole[: len(whole) // 2])
+    if ending in ("jpg", "gif"):
+        assert read(path)[2] == "the picture is damaged"
+    else:
+        with pytest.raises(MediaError, match=f"a.{ending}: expected"):
+            probe(path)
+
+
+def test_half_an_animated_gif_is_told(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (4, 64, 96, 3), np.uint8)
+    first, *others = map(Image.fromarray, noise)
+    path = save(tmp_path / "a.gif", first, save_all=True, append_images=others, duration=100)
+    assert read(path)[2] is None
+    path.write_bytes(path.read_bytes()[:-3000])
+    kind, frames, problem, _ = read(path)
+    assert (kind, problem) == (SourceKind.VIDEO, "cut off")
+    assert 2 <= len(frames) <= 4
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_is_none_turns_nothing(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    assert corners(read_image(save(tmp_path / "a.jpg", exif=exif, quality=95))) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("ending", ["webp", "png", "gif", "avif"])
+def test_an_animation_with_transparency_is_one_video(tmp_path, ending):
+    frames = [
+        Image.fromarray(
+            np.dstack([np.roll(quarters(), 9 * k, 1), np.full((64, 96), 200, np.uint8)])
+        )
+        for k in range(3)
+    ]
+    options = {"save_all": True, "append_images": frames[1:], "duration": 100}
+    path = save(tmp_path / f"a.{ending}", frames[0], **options)
+    kind, read_frames, _, remark = read(path)
+    assert (kind, len(read_frames), remark) == (SourceKind.VIDEO, 3, None)
+
+
+def test_a_default_image_is_no_frame_of_an_animated_png(tmp_path):
+    frames = [Image.fromarray(np.roll(quarters(), 30 * k, 1)) for k in range(4)]
+    options = {"save_all": True, "append_images": frames[1:], "default_image": True}
+    path = save(tmp_path / "a.png", frames[0], duration=100, **options)
+    read_frames = read(path)[1]
+    assert len(read_frames) == 3
+    assert difference(read_frames[0].rgb, np.asarray(frames[1])) < 1
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "ppm"])
+def test_other_pictures_one_after_another_are_a_video(tmp_path, ending):
+    path = save(tmp_path / f"a.{ending}")
+    path.write_bytes(path.read_bytes() * 3)
+    kind, frames, _, remark = read(path)
+    assert (kind, len(frames)) == (SourceKind.VIDEO, 3)
+    assert "25 a second are assumed" in remark
+
+
+def test_jpegs_of_an_http_camera_and_between_zeros_are_a_video(tmp_path):
+    picture, path = jpeg(quarters()), tmp_path / "a.bin"
+    head = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
+    for content in ((head + picture + b"\r\n") * 5, (picture + bytes(100)) * 5):
+        path.write_bytes(content)
+        kind, frames, _, remark = read(path)
+        assert (kind, len(frames)) == (SourceKind.VIDEO, 5)
+        assert "25 a second are assumed" in remark
+
+
+def test_a_last_jpeg_that_is_cut_is_told(tmp_path):
+    picture = jpeg(quarters())
+    (tmp_path / "a.mjpeg").write_bytes(picture * 5 + picture[:600])
+    _, frames, problem, _ = read(tmp_path / "a.mjpeg")
+    assert len(frames) == 5
+    assert "does not decode" in problem
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["new\nline.jpg", "-dash.jpg", "é😀.jpg", "x" * 250 + ".jpg", "http:a.jpg", "[1].jpg", " .jpg",
+     'quote".jpg', "back\\slash.jpg", "no_ending", "film.mp4", "sound.wav", "notes.txt"],
+)  # fmt: skip
+def test_a_picture_of_any_name_is_a_picture(tmp_path, name):
+    (tmp_path / name).write_bytes(jpeg(quarters()))
+    kind, (frame,), problem, _ = read(tmp_path / name)
+    assert (kind, problem) == (SourceKind.IMAGES, None)
+    assert corners(frame.rgb) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"%PDF-1.7\n" + bytes(100), "a document, a drawing or a list of other files"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "a document, a drawing or a list"),
+        (b"#EXTM3U\n/etc/passwd\n", "a document, a drawing or a list of other files"),
+        (b"PK\3\4" + bytes(500), "Invalid data"),
+        (b"8BPS\0\1" + bytes(50), ""),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_one_line(tmp_path, content, got):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(MediaError, match=rf"a\.jpg: expected .*{got}") as refused:
+        probe(tmp_path / "a.jpg")
+    assert "\n" not in str(refused.value)
+
+
+def test_cmyk_in_jpeg_2000_is_refused(tmp_path):
+    path = save(tmp_path / "a.jp2", Image.fromarray(quarters()).convert("CMYK"))
+    with pytest.raises(MediaError, match="got CMYK in JPEG 2000; convert it"):
+        probe(path)
+
+
+def test_pipes_devices_and_links_to_nothing_are_refused_at_once(tmp_path):
+    paths = [Path("/dev/zero"), Path("/proc/cpuinfo"), tmp_path / "link.jpg", tmp_path / "fifo.mp4"]
+    paths[2].symlink_to("nowhere")
+    os.mkfifo(paths[3])
+    for path in paths:
+        with pytest.raises(MediaError, match="expected a media file, got"):
+            probe(path)
+    (tmp_path / "a.jpg").write_bytes(jpeg(quarters()))
+    paths[2].unlink()
+    paths[2].symlink_to("a.jpg")
+    assert corners(read_image(paths[2])) == [0, 1, 2, 3]
+
+
+def test_damage_and_pages_of_pictures_in_a_folder_are_told(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    for number in (1, 2, 3):
+        save(tmp_path / f"{number}.jpg", Image.fromarray(noise), quality=95)
+    cut = (tmp_path / "2.jpg").read_bytes()[:-600]
+    (tmp_path / "2.jpg").write_bytes(cut)
+    pages = [Image.fromarray(quarters())] * 2
+    pages[0].save(tmp_path / "4.tiff", save_all=True, append_images=pages[1:])
+    frames = ImageFrames(tmp_path, 25.0)
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert frames.problem == "1 are damaged, the first: 2.jpg, the picture is damaged"
+    unread = "4.tiff, the first of its 2 pages is read"
+    assert frames.remark == f"1 are not read whole, the first: {unread}"

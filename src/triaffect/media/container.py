@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -22,8 +23,9 @@ from triaffect.errors import MediaError
 _NOT_MEDIA = frozenset({"tty", "bin", "idf", "xbin", "adf"})
 """Forms of text art, which FFmpeg would play as a video."""
 
-_LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"<", b"v=0")
-"""How a list of other files begins. FFmpeg would open those, and wait for missing ones."""
+_LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"<", b"v=0", b"%PDF")
+"""How a list of other files begins, or a page of them (SVG, HTML, PDF). FFmpeg would open those,
+wait for missing ones, or find some picture in the middle."""
 
 _PIPES = {"mjpeg": "jpeg_pipe", "png": "png_pipe"}
 """Forms of pictures one after another, by the codec of the pictures."""
@@ -79,7 +81,7 @@ def open_container(path: Path) -> InputContainer:
         with path.open("rb") as file:
             start = file.read(64).lstrip(b"\xef\xbb\xbf \r\n")
         if start.startswith(_LIST_STARTS):
-            got = "a text that may list other files"
+            got = "a document, a drawing or a list of other files"
             raise MediaError("a media file", got, _REMEDY, where=path)
         container = av.open(name, "r", options=options, metadata_errors="replace")
         if container.format.name == "image2" and container.streams:
@@ -128,6 +130,8 @@ def _films(container: InputContainer) -> list[VideoStream]:
         if stream.codec_context and not stream.disposition & Disposition.attached_pic
     ]
     films = [stream for stream in streams if stream.frames != 1] or streams
+    if container.metadata.get("major_brand") == "avis":
+        films = films[:1]  # the others are its transparency
     lengths = {stream.index: stream_duration_s(container, stream) for stream in films}
     longest_s = max((length for length in lengths.values() if length), default=0.0)
     return [film for film in films if (lengths[film.index] or longest_s) * 2 >= longest_s]
@@ -188,6 +192,37 @@ def audio_stream(container: InputContainer) -> AudioStream | None:
         container: The open file.
     """
     return next(iter(audio_streams(container)), None)
+
+
+def gif_is_cut(path: Path) -> bool:
+    """Tell whether a GIF ends too early, which FFmpeg and OpenCV fill without a word.
+
+    Args:
+        path: Any file; of another kind it is False.
+    """
+    with path.open("rb") as file:
+        start = file.read(13)
+        if start[:3] != b"GIF":
+            return False
+        file.seek(_color_table(start[-3]), os.SEEK_CUR)
+        while kind := file.read(1):
+            if kind == b";":
+                return False
+            if kind == b",":  # a picture
+                head = file.read(9)
+                file.seek(_color_table(head[-1] if head else 0) + 1, os.SEEK_CUR)
+            else:  # an extension
+                file.read(1)
+            while size := file.read(1):  # blocks, up to one of no length
+                if size == b"\0":
+                    break
+                file.seek(size[0], os.SEEK_CUR)
+    return True
+
+
+def _color_table(flags: int) -> int:
+    """Bytes of the table of colors that a GIF says to have."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def packets(container: InputContainer, *streams: _AnyStream) -> Iterator[av.Packet[_AnyStream]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from triaffect.errors import MediaError, printable
 from triaffect.media.find import pictures_in
-from triaffect.media.probe import read_image
+from triaffect.media.pictures import picture_problem, read_picture
 from triaffect.media.video import Frame
 from triaffect.types import SourceKind
 
@@ -65,7 +65,7 @@ class ImageFrames:
     Attributes:
         rate: As given.
         problem: After a loop: None, or which pictures could not be read.
-        remark: None, or that their numbers have a gap.
+        remark: None, or that their numbers have a gap; after a loop, also what is not read.
 
     Raises:
         MediaError: No picture is in it.
@@ -77,7 +77,8 @@ class ImageFrames:
         self._pictures = pictures_in(folder)
         if not self._pictures:
             raise MediaError("a folder with pictures", "none in it", where=folder)
-        self.remark = _describe_gaps([path.name for path in self._pictures])
+        self._gaps = _describe_gaps([path.name for path in self._pictures])
+        self.remark = self._gaps
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the pictures that can be read.
@@ -86,17 +87,28 @@ class ImageFrames:
             MediaError: None can be.
         """
         broken: list[MediaError] = []
+        damaged, partial = list[str](), list[str]()
         for index, path in enumerate(self._pictures):
             try:
-                rgb = read_image(path)
+                picture = read_picture(path)
+                problem = picture.problem or picture_problem(path)
             except MediaError as error:
                 broken.append(error)
                 continue
-            yield Frame(index, index / self.rate, rgb)
+            yield Frame(index, index / self.rate, picture.rgb)
+            if problem:
+                damaged.append(f"{printable(path.name)}, {problem}")
+            if picture.remark:
+                partial.append(f"{printable(path.name)}, {picture.remark}")
         if len(broken) == len(self._pictures):
             raise broken[0]
-        if broken:
-            self.problem = f"{len(broken)} pictures cannot be read, the first: {broken[0]}"
+        lost = f"{len(broken)} pictures cannot be read, the first: {broken[0]}" if broken else ""
+        if damaged:
+            lost += f"{'; ' * bool(lost)}{len(damaged)} are damaged, the first: {damaged[0]}"
+        self.problem = lost or None
+        if partial:
+            more = f"{len(partial)} are not read whole, the first: {partial[0]}"
+            self.remark = "; ".join(filter(None, [self._gaps, more]))
 
 
 def _describe_gaps(names: Sequence[str]) -> str | None:

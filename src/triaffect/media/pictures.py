@@ -11,7 +11,7 @@ import mmap
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +21,23 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
-from triaffect.media.container import check_file, needed_video_stream, open_container
+from triaffect.media.container import (
+    check_file,
+    gif_is_cut,
+    needed_video_stream,
+    open_container,
+)
 from triaffect.media.heif import is_heif, read_heif
 from triaffect.media.video import Frame, VideoFrames, VideoInfo
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
 _NEXT_JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xc4\xdb\xe0-\xef\xfe]")
+_FLOATS = frozenset({b"PF", b"Pf"})
+"""How a PFM begins, whose levels, 0 to 1, OpenCV would take for black."""
+_HEAD = 4096
+_CMYK_OF_JPEG_2000 = b"colr\1\0\0\0\0\0\x0c"
+"""Colors that OpenCV refuses, and FFmpeg takes for others."""
 _SUBFILE_TYPE, _REDUCED, _MASK = 254, 1, 4
 _MOST_PAGES = 10_000
 _MOST_BYTES = 2**26
@@ -87,10 +97,16 @@ def read_picture(path: str | Path) -> StillPicture:
     # decoding from memory, because imread cannot open every name
     try:
         data = np.fromfile(path, np.uint8)
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        got = getattr(error, "strerror", None) or "a picture that cannot be"
+    except OSError as error:
+        got = error.strerror or str(error)
         raise MediaError("a picture that decodes", got, where=path) from error
+    start = data[:_HEAD].tobytes()
+    if start[4:8] == b"jP  " and _CMYK_OF_JPEG_2000 in start:
+        raise MediaError("a picture in RGB or gray", "CMYK in JPEG 2000", "convert it", where=path)
+    bgr = None
+    if start[:2] not in _FLOATS:
+        with suppress(cv2.error):  # a format that is switched off, such as OpenEXR
+            bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
     if bgr is None:
         return StillPicture(next(iter(VideoFrames(path))).rgb)
     rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
@@ -103,9 +119,11 @@ def picture_problem(path: str | Path) -> str | None:
     OpenCV fills what a broken JPEG lacks with gray and says nothing; FFmpeg tells.
 
     Args:
-        path: The picture; of another kind than JPEG nothing is known.
+        path: The picture; of another kind than JPEG and GIF nothing is known.
     """
     path = Path(path)
+    if gif_is_cut(path):
+        return "the picture is damaged"
     with path.open("rb") as file:
         if file.read(len(_JPEG)) != _JPEG:
             return None

@@ -30,6 +30,7 @@ from triaffect.media.container import (
     SteadyPackets,
     audio_streams,
     duration_s,
+    gif_is_cut,
     needed_video_stream,
     open_container,
     start_s,
@@ -364,7 +365,9 @@ class VideoFrames:
         is_whole = not problem or (has_sound and problem.startswith("cut off"))
         self.is_single = second is None and (decoder.stream.frames == 1 or is_whole)
         form = container.format.name
-        if second is not None and (form == "mjpeg" or form.endswith("_pipe")):
+        if form == "gif" and gif_is_cut(self.path):
+            decoder.problem = "cut off"
+        if second is not None and (form in ("mjpeg", "mpjpeg") or form.endswith("_pipe")):
             self.is_single = first.rgb.shape != second.rgb.shape  # a picture, and one beside it
             rate = f"{stream_rate(decoder.stream):g}"
             decoder.oddities.append(f"its frames have no times: {rate} a second are assumed")

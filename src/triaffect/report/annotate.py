@@ -12,6 +12,7 @@ sound alone gets no copy.
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -53,6 +54,9 @@ _READABLE = 360
 
 _FRAMES_BEHIND = 60
 """Roughly how many frames are decoded before the rows of the first of them come."""
+
+_LONGEST_STEM = 200
+"""Bytes of an input's name in that of its copy: systems take 255 with all endings."""
 
 _MOST_BYTES = 2**29
 """Memory for such frames: enough for 1920 by 1080 pixels. Larger ones are decoded again."""
@@ -227,6 +231,7 @@ class Annotator:
         """Where a copy goes: in a folder, under a name that no other input has."""
         if self._single:
             return self._output_path
+        stem = os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM])
         name, number = f"{stem}.annotated{suffix}", 2
         while name in self._used:
             name, number = f"{stem}-{number}.annotated{suffix}", number + 1
