@@ -40,7 +40,7 @@ EXPRESSION, CLASSES = "EXPR", 8
 Inputs = Mapping[str, NDArray[Any]]
 
 
-class Batches(CalibrationDataReader):
+class Batches(CalibrationDataReader):  # type: ignore[misc]  # it has no types
     """Inputs of a network, one after another, once."""
 
     def __init__(self, inputs: Sequence[Inputs]) -> None:
@@ -121,7 +121,7 @@ def without_mirror(network: bytes) -> bytes:
     weights = [each for each in model.graph.initializer if each.name in read]
     del model.graph.initializer[:]
     model.graph.initializer.extend(weights)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def aligned(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
