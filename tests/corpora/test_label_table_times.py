@@ -141,7 +141,7 @@ def test_a_row_without_a_moment_labels_the_whole_clip(tmp_path):
     encode(tmp_path / "b.mkv", [40 * k for k in range(75)])
     rows = moments(tmp_path, "time_s", ",1", "0.2,0", clip="b.mkv")
     assert rows["time_s"].tolist() == [1.0, 1.5, 2.0, 0.2]
-    assert rows["frame"].tolist() == [25, 37, 50, 5]
+    assert rows["frame"].tolist() == [25, 38, 50, 5]
     assert rows["AU1"].tolist() == [1, 1, 1, 0]
     assert set(rows["track"]) == {0}
     (tmp_path / "c.wav").write_bytes(b"anything")
