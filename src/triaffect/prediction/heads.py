@@ -68,7 +68,8 @@ class Fusion:
 
         Returns:
             Activated predictions by task key, shape (N, K); NaN for a row with neither, or that
-            lacks anything where the network takes complete windows only.
+            lacks anything where the network takes complete windows only; of a facial task, NaN
+            for a row without a face.
 
         Raises:
             ModelError: The network does not take the rows, or gives another width.
@@ -90,6 +91,8 @@ class Fusion:
                     got = f"shape {values.shape}"
                     raise ModelError(f"{task.width} outputs {task.key}", got, where=self._path)
                 every[task.key][present] = values
+                if task.facial:
+                    every[task.key][~face_present.any(axis=1)] = np.nan
         return every
 
     def of_inputs(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:

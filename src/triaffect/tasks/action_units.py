@@ -59,6 +59,7 @@ class ActionUnits(Task):
     titles = MappingProxyType({f"AU{n}": f"AU{n} {name}" for n, name in FACS_NAMES.items()})
     display_range = (0.0, 1.0)
     metric = "F1"
+    facial = True
 
     def __init__(self, thresholds: Mapping[str, float] = MappingProxyType({})) -> None:
         self.present_from = {name: float(thresholds.get(name, PRESENT)) for name in self.columns}

@@ -289,6 +289,7 @@ class Task(ABC):
         metric: Name of the official metric, such as ``"CCC"``.
         part_names: What the score is the plain mean of, in order.
         exclusive: The columns are classes of which one is right.
+        facial: It describes a face and nothing else: a moment without a face has no prediction.
         titles: Long names of columns that have one, for headings; see `title`.
         axis_ends: By column, what its lowest and its highest value mean, in a word each.
         circumplex: Whether the two columns span a plane, and are drawn against each other too.
@@ -305,6 +306,7 @@ class Task(ABC):
     part_names: tuple[str, ...]
     threshold_columns: tuple[str, ...] = ()
     exclusive: bool = False
+    facial: bool = False
     column_aliases: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     present_from: Mapping[str, float] = MappingProxyType({})
     titles: Mapping[str, str] = MappingProxyType({})
