@@ -336,9 +336,9 @@ def make_cluster(engine: EngineName, ray_address: str | None, jobs: int | None) 
     Raises:
         TriaffectError: There is an address for another engine.
     """
-    from triaffect.io.cluster import RayCluster
-
     if engine is EngineName.RAY:
+        from triaffect.io.cluster import RayCluster
+
         return RayCluster(ray_address, jobs)
     if ray_address is not None:
         raise TriaffectError("--engine ray", engine.value, "add it", where="--ray-address")

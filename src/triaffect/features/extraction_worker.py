@@ -25,8 +25,7 @@ from triaffect.features.extractors.registry import face_extractor, folder_of, vo
 from triaffect.features.model_folder import load_model_folder
 from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, FileTimeline
 from triaffect.io.atomic import disk_errors
-from triaffect.io.cluster import machine
-from triaffect.io.engines import Workload
+from triaffect.io.engines import Workload, machine_name
 from triaffect.io.workers import Cancelled
 from triaffect.media.audio import sound_chunks
 from triaffect.media.images import one_opencv_thread
@@ -338,7 +337,7 @@ class Extraction(Workload[Job, Outcome]):
         if not root.exists():
             remedy = "mount or copy it to the same path on every machine"
             expected, got = f"the corpus at {root}", "no such file or folder"
-            raise TriaffectError(expected, got, remedy, where=machine())
+            raise TriaffectError(expected, got, remedy, where=machine_name())
         here = replace(self.settings, pending=output)
         if (packed / "face").exists():
             here = replace(here, face=str(packed / "face"))

@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from triaffect.errors import TriaffectError, first_line, one_line
 from triaffect.io.atomic import disk_errors
-from triaffect.io.engines import Item, Result, Workload
+from triaffect.io.engines import Item, Result, Workload, machine_name
 
 PIECE_BYTES = 4 * 2**20
 DECIDING = ("triaffect", "av", "numpy", "onnxruntime", "opencv-python-headless")
@@ -101,7 +101,7 @@ class NodeWorker:
         for package, number in parcel.versions.items():
             if (installed := version(package)) != number:
                 remedy = "install the same versions on every machine"
-                raise TriaffectError(f"{package} {number}", installed, remedy, where=machine())
+                raise TriaffectError(f"{package} {number}", installed, remedy, where=machine_name())
         _sweep()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-"))
         try:
@@ -136,11 +136,6 @@ class NodeWorker:
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
         yield Finished(result)  # last: with it the parent may end, and this process with that
-
-
-def machine() -> str:
-    """Name this machine, or container, in a message."""
-    return f"the machine {socket.gethostname()}"
 
 
 def _prefix() -> str:

@@ -7,6 +7,7 @@ not depend on the engine.
 
 from __future__ import annotations
 
+import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,3 +119,8 @@ class Processes:
     def results(self, workload: Workload[Item, Result], items: Sequence[Item]) -> Generator[Result]:
         """Compute items and yield their results in order; see `Engine.results`."""
         return WorkerPool(workload.start, workload.died).results(items, self.jobs)
+
+
+def machine_name() -> str:
+    """Name this machine, or container, in a message."""
+    return f"the machine {platform.node()}"

@@ -35,8 +35,7 @@ import pyarrow.parquet
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
 from triaffect.io.atomic import lock_output, make_folder, write_text
-from triaffect.io.cluster import machine
-from triaffect.io.engines import Engine, Processes, Workload
+from triaffect.io.engines import Engine, Processes, Workload, machine_name
 from triaffect.io.onnx_session import CPU
 from triaffect.io.workers import Cancelled
 from triaffect.media.find import webcam_number
@@ -636,7 +635,7 @@ class Prediction(Workload[Path, FileResult]):
         """
         expected, size = self.sizes[path], input_size(path)
         if self.node_part and expected is not None and size != expected:
-            got = f"{'no such file' if size is None else f'{size} bytes'} on {machine()}"
+            got = f"{'no such file' if size is None else f'{size} bytes'} on {machine_name()}"
             remedy = "mount or copy it to the same path on every machine"
             raise MediaError(f"a file of {expected} bytes", got, remedy, where=path)
 
