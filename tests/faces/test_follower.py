@@ -148,3 +148,45 @@ def test_near_looks_see_what_whole_looks_see():
         assert iou(one.boxes, other.boxes).item() > 0.85
         size = np.sqrt(other.boxes[0, 2:].prod())
         assert np.abs(one.landmarks - other.landmarks).max() < 0.06 * size
+
+
+def person(name, at, back=200):
+    """One of two people somewhere in a room."""
+    face = skimage.data.astronaut()[:256, 100:356]
+    if name == "other":  # darker hair and skin of another color, turned around
+        face = np.clip(face[:, ::-1] * np.array([0.55, 0.7, 0.9]), 0, 255).astype(np.uint8)
+    room = np.tile(np.linspace(60, back, 640).astype(np.uint8)[None, :, None], (300, 1, 3))
+    room[20:276, at : at + 256] = face
+    return room
+
+
+def test_time_lapse_keeps_who_moves_and_tells_others_apart():
+    follow = FaceFollower(CenterFace(), detection_interval_s=0.2)
+    shots = [("one", 100), ("one", 180), ("one", 60), ("other", 70), ("other", 150), ("one", 150)]
+    ids = [follow(person(name, at), 5.0 * k)[1].tolist() for k, (name, at) in enumerate(shots)]
+    assert ids[:5] == [[0], [0], [0], [1], [1]]
+    assert ids[5] != [1]
+
+
+def test_a_hand_over_a_face_keeps_its_number():
+    """It comes from below in a fifth of a second, stays 0.6 s, and goes."""
+    follow = FaceFollower(CenterFace(), detection_interval_s=0.2)
+    numbers, hidden = set(), 0
+    tops = [300] * 10 + [300 - 50 * k for k in range(1, 6)] + [50] * 15
+    tops += [50 + 50 * k for k in range(1, 6)] + [300] * 10
+    for k, top in enumerate(tops):
+        picture = person("one", 150)
+        picture[top:, 180:380] = (190, 140, 115)
+        _, tracks = follow(picture, k / 25)
+        numbers |= set(tracks.tolist())
+        hidden += not len(tracks)
+    assert numbers == {0}
+    assert hidden >= 12
+
+
+def test_another_face_in_the_same_place_after_a_cut_gets_a_new_number():
+    follow = FaceFollower(CenterFace(), detection_interval_s=0.2)
+    other = person("other", 150, back=20)
+    other[:, :150], other[:, 406:] = 220, 30
+    ids = [follow(person("one", 150) if k < 3 else other, k / 25)[1].tolist() for k in range(6)]
+    assert ids == [[0]] * 3 + [[1]] * 3

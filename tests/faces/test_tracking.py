@@ -82,6 +82,41 @@ def test_survives_a_gap_of_up_to_a_second(rate, gap_s, same):
     assert tracker.update(back / rate, faces([320, 210], 98)).tolist() == ([0] if same else [1])
 
 
+@pytest.mark.parametrize("hidden_s", [0.2, 0.4, 0.6])
+@pytest.mark.parametrize("speed", [1.0, 2.0, 3.0, 5.0])
+def test_a_face_that_leans_out_and_back_keeps_its_number(speed, hidden_s):
+    """It leaves to the right with a speed of so many face sizes a second, and comes back there."""
+    tracker, size = Tracker(), 100
+    for frame in range(20):
+        assert tracker.update(frame / 25, faces([300, 200], size)).tolist() == [0]
+    at_s, x = 20 / 25, 300.0
+    while x < 520:
+        x += speed * size / 25
+        assert tracker.update(at_s, faces([x, 200], size)).tolist() == [0]
+        at_s += 1 / 25
+    for _ in range(round(hidden_s * 25)):
+        tracker.update(at_s, NOBODY)
+        at_s += 1 / 25
+    assert tracker.update(at_s, faces([x - 10, 205], size)).tolist() == [0]
+
+
+def test_looks_and_places_tell_who_is_who_in_time_lapse():
+    """Five seconds from frame to frame: two who move about, then one goes and another comes."""
+    rng = np.random.default_rng(4)
+    looks = rng.normal(0, 6, (3, 192))
+    tracker = Tracker()
+    for frame in range(6):
+        centres = np.array([[300, 200], [600, 220]]) + rng.uniform(-80, 80, (2, 2))
+        seen = looks[:2] + rng.normal(0, 1.5, (2, 192))
+        order = rng.permutation(2) if frame else np.arange(2)
+        ids = tracker.update(5.0 * frame, faces(centres[order], 80), seen[order])
+        assert ids[np.argsort(order)].tolist() == [0, 1]
+    assert tracker.update(30, faces([310, 190], 80), looks[:1]).tolist() == [0]
+    assert tracker.update(35, faces([[300, 200], [600, 220]], 80), looks[[2, 1]]).tolist() == [2, 1]
+    assert tracker.update(40, faces([300, 200], 80), looks[:1]).tolist() == [0]
+    assert tracker.update(60, faces([900, 200], 80), looks[:1]).tolist() == [3]
+
+
 def test_left_out_frames_equal_empty_ones():
     empty, left_out = Tracker(), Tracker()
     for tracker in (empty, left_out):

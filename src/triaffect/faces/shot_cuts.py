@@ -46,6 +46,11 @@ class CutFinder:
         self._time_s = -math.inf
         self._usual = 0.0
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the next frame is the first of all."""
+        return self._before is None
+
     def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> bool:
         """Look at the next frame.
 
