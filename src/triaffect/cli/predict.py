@@ -243,10 +243,9 @@ def predict(
     interrupted work in a table whose name ends in .partial.
     """
     from triaffect.io.atomic import check_output
-    from triaffect.media.find import describe_passed_over, find_media
     from triaffect.prediction.batch import PredictionJob
     from triaffect.prediction.external_features import parse_feature_files
-    from triaffect.prediction.inputs import InputOptions, check_only_webcam
+    from triaffect.prediction.inputs import InputOptions
     from triaffect.prediction.predictor import model_folder
     from triaffect.tables.postprocess import Postprocessing, check_outputs
 
@@ -265,31 +264,18 @@ def predict(
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
     postprocessing = Postprocessing.parse(smooth, baseline, columns, summary)
-    passed_over: list[Path] = []
-    files = find_media(inputs, images_as_video is not None, passed_over)
-    if passed_over:
-        warn(describe_passed_over(passed_over))
-    check_only_webcam(files)
+    files, passed_over = _list_files(inputs, images_as_video is not None)
     check_outputs(output, postprocessing)
     if report:
         check_output(report)
     inputs_as = InputOptions(images_as_video, seconds)
     folder, external = model_folder(model), parse_feature_files(features or ())
     job = PredictionJob(
-        output, folder, device, options, postprocessing, inputs_as, external, tuple(passed_over)
+        output, folder, device, options, postprocessing, inputs_as, external, passed_over
     )
     predictor = job.load()
-    page, annotator = None, None
-    if report:
-        from triaffect.report.prediction_page import PredictionPage
-
-        page = PredictionPage(model=predictor.manifest, pictures=not no_thumbnails)
-    if annotate:
-        from triaffect.report.annotate import Annotator
-
-        annotator = Annotator(
-            annotate, files, predictor.thresholds, images_as_video, sound_track=sound_track
-        )
+    page = _open_page(predictor, pictures=not no_thumbnails) if report else None
+    annotator = _open_annotator(annotate, files, job, predictor) if annotate else None
     with annotator or nullcontext() as frame_listener:
         results = _predict_with_progress(
             files, job, predictor, jobs or count_cores(), cluster, page, frame_listener
@@ -297,11 +283,42 @@ def predict(
     failed = _report_results(results)
     if page and report:
         page.write(report)
-    metadata = [] if output.suffix == ".parquet" else [output.with_name(f"{output.name}.meta.json")]
-    name_outputs(_describe_table(results, output), *metadata, summary, report, annotate)
+    name_outputs(*_describe_table(results, output), summary, report, annotate)
     if failed:
         note(f"finished files are kept in {job.parts}: {_AGAIN}")
         raise typer.Exit(1)
+
+
+def _list_files(
+    inputs: Sequence[Path], images_as_video: bool
+) -> tuple[list[Path], tuple[Path, ...]]:
+    """List the files of the inputs, and those that are passed over, of which it warns."""
+    from triaffect.media.find import describe_passed_over, find_media
+    from triaffect.prediction.inputs import check_only_webcam
+
+    passed_over: list[Path] = []
+    files = find_media(inputs, images_as_video, passed_over)
+    if passed_over:
+        warn(describe_passed_over(passed_over))
+    check_only_webcam(files)
+    return files, tuple(passed_over)
+
+
+def _open_page(predictor: Predictor, *, pictures: bool) -> PredictionPage:
+    """Begin the page of a prediction; its libraries are loaded for it alone."""
+    from triaffect.report.prediction_page import PredictionPage
+
+    return PredictionPage(model=predictor.manifest, pictures=pictures)
+
+
+def _open_annotator(
+    output_path: Path, files: Sequence[Path], job: PredictionJob, predictor: Predictor
+) -> Annotator:
+    """Begin the annotated copies of files; their libraries are loaded for them alone."""
+    from triaffect.report.annotate import Annotator
+
+    rate, track = job.inputs.images_rate, job.options.sound_track
+    return Annotator(output_path, files, predictor.thresholds, rate, sound_track=track)
 
 
 def _step_s(text: str | None, option: str) -> float | None:
@@ -363,11 +380,16 @@ def _report_results(results: list[FileResult]) -> int:
     return len(failed)
 
 
-def _describe_table(results: list[FileResult], output: Path) -> str:
-    """The table's line among the outputs: how many rows of how many files it has."""
+def _describe_table(results: list[FileResult], output: Path) -> list[str]:
+    """The table's lines among the outputs: how many rows of how many files, and its metadata."""
+    from triaffect.tables.results import meta_name
+
     rows = sum(result.rows for result in results)
     read = [result for result in results if not result.error]
     left_out = f"; {len(results) - len(read)} left out" if len(read) < len(results) else ""
     broken = sum(bool(result.problem) for result in read)
     partial = f"; {broken} only in part" if broken else ""
-    return f"{output}: {rows} rows from {len(read)} files{left_out}{partial}"
+    lines = [f"{output}: {rows} rows from {len(read)} files{left_out}{partial}"]
+    if output.suffix != ".parquet":
+        lines.append(str(meta_name(output)))
+    return lines

@@ -86,10 +86,10 @@ def open_container(path: Path) -> InputContainer:
         container = av.open(name, "r", options=options, metadata_errors="replace")
         if container.format.name == "image2" and container.streams:
             # chosen by the name, it would end after one picture whatever follows
-            form = _PIPES.get(container.streams[0].codec_context.name)
-            if form is not None:
+            pipe = _PIPES.get(container.streams[0].codec_context.name)
+            if pipe is not None:
                 container.close()
-                container = av.open(name, "r", form, options=options, metadata_errors="replace")
+                container = av.open(name, "r", pipe, options=options, metadata_errors="replace")
     except (FFmpegError, OSError, ValueError) as error:
         got = str(getattr(error, "strerror", None) or error)
         raise MediaError("a media file", got, _REMEDY, where=path) from error

@@ -200,8 +200,8 @@ def _visible(
     """Yield the paths of names that have one of the endings; of hidden ones and folders none."""
     for name in names:
         path = folder / name
-        is_wanted = suffixes is None or path.suffix.lower() in suffixes
-        if is_wanted and not name.startswith(".") and not path.is_dir():
+        has_ending = suffixes is None or path.suffix.lower() in suffixes
+        if has_ending and not name.startswith(".") and not path.is_dir():
             yield path
 
 

@@ -234,8 +234,8 @@ def _parse_meta(content: bytes) -> HeifBoxes | None:
         number = ">I" if parts["iref"][0] else ">H"
         step = struct.calcsize(number)
         for kind, entry in _boxes(parts["iref"][4:]):
-            (start,), (count,) = (struct.unpack_from(form, entry, at)
-                                  for form, at in ((number, 0), (">H", step)))  # fmt: skip
+            (start,) = struct.unpack_from(number, entry)
+            (count,) = struct.unpack_from(">H", entry, step)
             ends = [struct.unpack_from(number, entry, step + 2 + k * step)[0] for k in range(count)]
             boxes.references.append((kind, start, ends))
     _parse_properties(parts.get("iprp", b""), boxes)

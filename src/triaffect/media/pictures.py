@@ -221,18 +221,18 @@ def _count_views(pictures: bytes) -> int:
 
 def _page_types(data: mmap.mmap, order: str, *, is_big: bool) -> list[int]:
     """List the type of each page of a TIFF: 0, or flags for a reduced copy and a mask."""
-    word, count_form, entry, value = ("Q", "Q", 20, 12) if is_big else ("I", "H", 12, 8)
+    word, count_format, entry, value = ("Q", "Q", 20, 12) if is_big else ("I", "H", 12, 8)
     (at,) = struct.unpack_from(order + word, data, 8 if is_big else 4)
     types: list[int] = []
     seen: set[int] = set()
     while at and at not in seen and len(types) < _MOST_PAGES:
         seen.add(at)
-        (count,) = struct.unpack_from(order + count_form, data, at)
-        at, kind = at + struct.calcsize(count_form), 0
+        (count,) = struct.unpack_from(order + count_format, data, at)
+        at, kind = at + struct.calcsize(count_format), 0
         for start in range(at, at + entry * count, entry):
-            tag, form = struct.unpack_from(f"{order}HH", data, start)
+            tag, field_type = struct.unpack_from(f"{order}HH", data, start)
             if tag == _SUBFILE_TYPE:
-                width = "H" if form == 3 else "I"  # noqa: PLR2004 - a short
+                width = "H" if field_type == 3 else "I"  # noqa: PLR2004 - a short
                 (kind,) = struct.unpack_from(order + width, data, start + value)
         types.append(kind)
         (at,) = struct.unpack_from(order + word, data, at + entry * count)

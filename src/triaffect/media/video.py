@@ -364,10 +364,12 @@ class VideoFrames:
         problem = decoder.problem or ""
         is_whole = not problem or (has_sound and problem.startswith("cut off"))
         self.is_single = second is None and (decoder.stream.frames == 1 or is_whole)
-        form = container.format.name
-        if form == "gif" and gif_is_cut(self.path):
+        format_name = container.format.name
+        if format_name == "gif" and gif_is_cut(self.path):
             decoder.problem = "cut off"
-        if second is not None and (form in ("mjpeg", "mpjpeg") or form.endswith("_pipe")):
+        if second is not None and (
+            format_name in ("mjpeg", "mpjpeg") or format_name.endswith("_pipe")
+        ):
             self.is_single = first.rgb.shape != second.rgb.shape  # a picture, and one beside it
             rate = f"{stream_rate(decoder.stream):g}"
             decoder.oddities.append(f"its frames have no times: {rate} a second are assumed")
