@@ -15,7 +15,9 @@ from PIL import Image
 from tests.media.heif_made import write_heic
 from tests.media.made import corners, encode, quarters
 from tests.media.test_audio import sine
+from triaffect.corpora.media_folder import MediaFolder
 from triaffect.errors import MediaError
+from triaffect.features.extraction_worker import Job, SourceCrops
 from triaffect.media.images import ImageFrames
 from triaffect.media.probe import probe, read_image
 from triaffect.media.video import VideoFrames
@@ -527,3 +529,12 @@ def test_damage_and_pages_of_pictures_in_a_folder_are_told(tmp_path):
     assert frames.problem == "1 are damaged, the first: 2.jpg, the picture is damaged"
     unread = "4.tiff, the first of its 2 pages is read"
     assert frames.remark == f"1 are not read whole, the first: {unread}"
+
+
+def test_a_cover_shows_no_face_in_an_extraction_either(tmp_path):
+    write_tracks(tmp_path / "a.mp4", [("libx264", [quarters()])], 3.0)
+    corpus = MediaFolder(tmp_path)
+    (source,) = corpus.sources()
+    crops = SourceCrops(corpus, Job(0, source), faces=None)
+    assert list(crops) == []
+    assert crops.remarks == ["its only picture is taken for a cover"]

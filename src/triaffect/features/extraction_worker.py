@@ -29,7 +29,7 @@ from triaffect.io.engines import Workload, machine_name
 from triaffect.io.workers import Cancelled
 from triaffect.media.audio import sound_chunks
 from triaffect.media.images import one_opencv_thread
-from triaffect.media.video import VideoFrames
+from triaffect.media.video import COVER, VideoFrames
 from triaffect.types import FeatureSeries, Moments, Source
 from triaffect.voice.log_mel import RATE
 from triaffect.voice.stream import VoiceStream
@@ -157,6 +157,9 @@ class SourceCrops:
 
     def _read_video(self, path: Path) -> Iterator[CropBatch]:
         frames = VideoFrames(path)
+        if frames.is_single and frames.info.has_sound:
+            self.remarks = [COVER]  # as in prediction
+            return
         with closing(self.faces.follow(frames)) as stream:
             yield from _batched(
                 ((track, frame.index, frame.time_s), crop)

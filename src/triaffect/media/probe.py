@@ -25,7 +25,7 @@ from triaffect.media.pictures import (
     read_image,
     read_picture,
 )
-from triaffect.media.video import Frame, VideoFrames
+from triaffect.media.video import COVER, Frame, VideoFrames
 from triaffect.types import SourceKind
 
 __all__ = ["MediaFile", "probe", "read_image"]
@@ -177,7 +177,7 @@ def probe(path: str | Path) -> MediaFile:
         container.close()
         if not has_sound:
             return MediaFile(path, SourceKind.IMAGES, still=read_picture(path), duration_s=0.0)
-        container, remark = open_container(path), "its only picture is taken for a cover"
+        container, remark = open_container(path), COVER
     sound = OpenSound(path, container, [], []) if has_sound else None
     if sound is None or not sound.decodes():
         container.close()

@@ -44,6 +44,9 @@ DEFAULT_RATE = 25.0
 _SLOWEST, _FASTEST = 1 / 3600, 100_000.0
 """Frames per second that can be; broken files say anything."""
 
+COVER = "its only picture is taken for a cover"
+"""What is said of a single picture beside a sound."""
+
 _ODDEST_PIXEL = 4
 """Pixels more than so many times as wide as high, or as high as wide, are a mistake of the file:
 those of television are 8:11 to 2:1."""
