@@ -1,5 +1,7 @@
 """Films of odd kinds are read as players show them; what is doubtful is said."""
 
+import struct
+
 import numpy as np
 import pytest
 from av.stream import Disposition
@@ -164,3 +166,67 @@ def test_independent_channels_are_mixed(tmp_path):
     sounds = rng.normal(0, 0.1, (2, 3 * RATE))
     path = write_wav(tmp_path / "a.wav", sounds, RATE, "stereo")
     assert np.abs(read_sound(path, RATE) - sounds.mean(0)).max() < 1e-3
+
+
+def lying(path, source, name, offset, layout, factor):
+    """A copy of a file with the number behind a name multiplied, wherever the name stands."""
+    data, at = bytearray(source.read_bytes()), -1
+    while (at := data.find(name, at + 1)) >= 0:
+        (value,) = struct.unpack_from(layout, data, at + offset)
+        struct.pack_into(layout, data, at + offset, type(value)(value * factor))
+    path.write_bytes(data)
+    return path
+
+
+LIES = {
+    "mp4": (("libx264", "aac", RATE), b"mvhd", 20, ">I"),
+    "mov": (("libx264", "pcm_s16le", RATE), b"mdhd", 20, ">I"),
+    "avi": (("mpeg4", "pcm_s16le", RATE), b"strh", 40, "<I"),
+    "mkv": (("libx264", "aac", RATE), b"\x44\x89\x88", 3, ">d"),
+    "flv": (("libx264", "aac", 44_100), b"duration", 9, ">d"),
+}
+
+
+@pytest.mark.parametrize("form", LIES)
+@pytest.mark.parametrize("factor", [0.2, 5])
+def test_a_film_whose_header_lies_about_its_length_is_read_whole(tmp_path, form, factor):
+    codecs, *where = LIES[form]
+    late_ms = 0 if form == "avi" else 480  # it cannot say that
+    source = flash_and_click(tmp_path / f"a.{form}", codecs, 0, late_ms)
+    flashes, clicks, count, _, media = flashes_and_clicks(
+        lying(tmp_path / f"lie.{form}", source, *where, factor)
+    )
+    assert count == 2 * FLASH_RATE
+    assert clicks[0] - flashes[0] == pytest.approx(late_ms / 1000, abs=0.06)
+    if factor > 1 and form in {"avi", "flv"}:
+        assert "cut off" in (media.problem or "")
+    else:
+        assert media.problem is None
+
+
+@pytest.mark.parametrize(("factor", "problem"), [(0.2, False), (0.2, True), (5, True)])
+def test_a_sound_whose_header_lies_about_its_length_is_read_whole(tmp_path, factor, problem):
+    """The size of the data alone, or that of the file as well."""
+    sound = np.random.default_rng(0).normal(0, 0.1, 2 * RATE)
+    path = write_wav(tmp_path / "a.wav", sound[None], RATE)
+    path = lying(tmp_path / "b.wav", path, b"data", 4, "<I", factor)
+    if problem:
+        path = lying(tmp_path / "c.wav", path, b"RIFF", 4, "<I", factor)
+    media = probe(path)
+    read = np.concatenate(list(media.sound(RATE)))
+    assert np.abs(read - sound).max() < 1e-3
+    if factor > 1:
+        assert "the sound is cut off: 2.00 s of 10." in (media.problem or "")
+        assert media.remark is None
+    else:
+        assert media.problem is None
+        assert media.remark == "the header declares less sound than the 2.00 s read"
+
+
+def test_what_follows_the_sound_of_a_wav_is_not_heard(tmp_path):
+    sound = np.random.default_rng(0).normal(0, 0.1, RATE)
+    path = write_wav(tmp_path / "a.wav", sound[None], RATE)
+    path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 4000) + bytes(4000))
+    media = probe(path)
+    assert len(np.concatenate(list(media.sound(RATE)))) == RATE
+    assert (media.problem, media.remark) == (None, None)

@@ -8,7 +8,6 @@ All channels count equally, unless they cancel each other: then one of them is t
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -34,6 +33,7 @@ from triaffect.media.container import (
     start_s,
     stream_duration_s,
     video_stream,
+    wav_lengths,
 )
 
 Waveform = NDArray[np.float32]
@@ -43,9 +43,6 @@ _CUT_S = 0.5
 
 _GUESSED = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "dts", "loas"})
 """Forms that do not say how long they are; FFmpeg guesses it from the first seconds."""
-
-_UNKNOWN_SIZES = frozenset({0, 2**31 - 1, 2**32 - 1})
-"""What recorders that cannot go back write as the size of a WAV file."""
 
 _LOOSE_ENDS = 2
 """Parts that may not decode in a whole file: broadcasts begin, and many an MP3 ends, with some."""
@@ -64,6 +61,9 @@ _SPECIAL = sum(
 _LOST, _CANCELLED_S = 4, 0.5
 """Channels cancel if the mix keeps less than a 4th of what it would keep of independent ones;
 that is said if it lasts."""
+
+_BELIEVED_S = 5.0
+"""A hole that is longer, and longer than the file declares to last, is a broken time stamp."""
 
 _SLACK_S = 0.05
 """Timestamps may be off by this much (rounding, jitter) without the sound being mended."""
@@ -201,6 +201,10 @@ class OpenSound:
                 declared_s = None  # it counts the jumps
                 if video_stream(self._container) is None:  # or reading the picture says it
                     self.remarks.append(str(self._steady.remark))
+            if wav_lengths(self._path)[1]:
+                self.remarks.append(
+                    f"the header declares less sound than the {length_s:.2f} s read"
+                )
             if self._mix.cancelled_s > _CANCELLED_S:
                 self.remarks.append("channels of opposite sign cancel out; one of them was read")
             if not self.problems and declared_s is not None and declared_s - length_s > _CUT_S:
@@ -336,10 +340,7 @@ def _declared_s(path: Path, container: InputContainer, stream: AudioStream) -> f
     declared_s = stream_duration_s(container, stream)
     if container.format.name == "wav" and stream.bit_rate and declared_s is not None:
         # FFmpeg tells what is there, the file's head what there was
-        with path.open("rb") as file:
-            riff, size = struct.unpack("<4sI", file.read(8))
-        if riff == b"RIFF" and size not in _UNKNOWN_SIZES:
-            declared_s += max(0, size + 8 - path.stat().st_size) * 8 / stream.bit_rate
+        declared_s += wav_lengths(path)[0] * 8 / stream.bit_rate
     return declared_s
 
 
@@ -371,7 +372,7 @@ def _on_clock(
     slack, done = round(_SLACK_S * native), 0
     for time_s, part in parts:
         gap = 0 if time_s is None else round(time_s * native) - done
-        if longest_s is not None and abs(gap) > longest_s * native + slack:
+        if longest_s is not None and abs(gap) > max(longest_s, _BELIEVED_S) * native + slack:
             gap = 0  # a broken timestamp, not a hole
         if gap > slack or (done == 0 and gap > 0):
             done += gap

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +30,9 @@ wait for missing ones, or find some picture in the middle."""
 
 _PIPES = {"mjpeg": "jpeg_pipe", "png": "png_pipe"}
 """Forms of pictures one after another, by the codec of the pictures."""
+
+_DECLARED_FOR_ALL = ("flv", "asf")
+"""Forms that declare one length for all of their streams; others leave FFmpeg to guess it."""
 
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
@@ -83,6 +87,8 @@ def open_container(path: Path) -> InputContainer:
         if start.startswith(_LIST_STARTS):
             got = "a document, a drawing or a list of other files"
             raise MediaError("a media file", got, _REMEDY, where=path)
+        if start.startswith(b"RIFF") and wav_lengths(path)[1]:
+            options["ignore_length"] = "1"
         container = av.open(name, "r", options=options, metadata_errors="replace")
         if container.format.name == "image2" and container.streams:
             # chosen by the name, it would end after one picture whatever follows
@@ -98,6 +104,43 @@ def open_container(path: Path) -> InputContainer:
         container.close()
         raise MediaError("a media file", got, _REMEDY, where=path)
     return container
+
+
+_UNKNOWN_SIZES = frozenset({0, 2**31 - 1, 2**32 - 1})
+"""What recorders that cannot go back write as the size of a WAV file."""
+
+
+def wav_lengths(path: Path) -> tuple[int, int]:
+    """Tell how far the header of a WAV file is wrong about its sound.
+
+    Args:
+        path: A file of any kind.
+
+    Returns:
+        Bytes of sound that it declares and lacks, and that it has beyond those declared; both 0
+        where it is right, does not say, or is of another kind.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        riff, declared, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if riff != b"RIFF" or form != b"WAVE":
+            return 0, 0
+        missing = 0 if declared in _UNKNOWN_SIZES else max(0, declared + 8 - size)
+        while len(head := file.read(8)) == 8:  # noqa: PLR2004 - name and size of a chunk
+            name, length = struct.unpack("<4sI", head)
+            if name != b"data":
+                file.seek(length + length % 2, 1)
+                continue
+            end = file.tell() + length
+            if length in _UNKNOWN_SIZES:
+                return 0, 0
+            if end > size:
+                return max(missing, end - size), 0
+            file.seek(end + length % 2)
+            following = file.read(4)
+            is_chunk = all(0x20 <= letter < 0x7F for letter in following)  # noqa: PLR2004 - ASCII
+            return missing, 0 if len(following) < 4 or is_chunk else size - end  # noqa: PLR2004
+    return 0, 0
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
@@ -379,7 +422,8 @@ def stream_duration_s(container: InputContainer, stream: VideoStream | AudioStre
         return float(stream.duration * stream.time_base)
     clock = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))  # Matroska's way
     if clock is None:
-        return None
+        of_all = container.format.name in _DECLARED_FOR_ALL
+        return duration_s(container) if of_all else None
     hours, minutes, seconds = clock.groups()
     end_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     return end_s - float(start_s(container))
