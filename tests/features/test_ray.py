@@ -24,8 +24,8 @@ from tests.prediction.tiny_model import write_sound as write_samples
 from triaffect.errors import ModelError, TriaffectError
 from triaffect.features.extraction import extract
 from triaffect.features.extraction_worker import (
-    Extraction,
     ExtractionSettings,
+    ExtractionWork,
     Job,
     Outcome,
     Worker,
@@ -258,7 +258,7 @@ def test_a_node_needs_the_corpus_alone_and_sends_rows_in_pieces(whole, tmp_path,
     settings = ExtractionSettings(corpus, str(face.path), str(voice.path), tmp_path / "pending")
     job = Job(0, corpus.sources()[0])
     expected = Worker(settings, lambda: False)(job)
-    parcel = cluster.pack(Extraction(settings))
+    parcel = cluster.pack(ExtractionWork(settings))
     shutil.rmtree(face.path)
     shutil.rmtree(voice.path)
     *pieces, last = cluster.NodeWorker(parcel).messages(job)
@@ -276,7 +276,7 @@ def test_a_node_needs_the_corpus_alone_and_sends_rows_in_pieces(whole, tmp_path,
 def test_a_node_without_the_corpus_is_refused(whole, tmp_path):
     corpus = MadeCorpus(tmp_path / "elsewhere")
     parcel = cluster.pack(
-        Extraction(ExtractionSettings(corpus, "gray64", "none", tmp_path / "pending"))
+        ExtractionWork(ExtractionSettings(corpus, "gray64", "none", tmp_path / "pending"))
     )
     with pytest.raises(TriaffectError, match=r"expected the corpus at .*elsewhere.*same path"):
         cluster.NodeWorker(parcel)
@@ -290,7 +290,9 @@ def test_what_a_killed_worker_left_is_removed_by_the_next(whole, tmp_path, monke
     for folder in (kept, gone):
         (folder / "000000").mkdir(parents=True)
     parcel = cluster.pack(
-        Extraction(ExtractionSettings(MadeCorpus(whole[0]), "gray64", "none", tmp_path / "pending"))
+        ExtractionWork(
+            ExtractionSettings(MadeCorpus(whole[0]), "gray64", "none", tmp_path / "pending")
+        )
     )
     cluster.NodeWorker(parcel)
     assert kept.exists()

@@ -20,7 +20,7 @@ from triaffect.cli import app
 from triaffect.errors import MediaError, TriaffectError
 from triaffect.io import cluster
 from triaffect.io.cluster import MOST_TRIES, Finished, NodeWorker, Piece, RayCluster
-from triaffect.prediction.batch import Prediction, PredictionJob, predict_files
+from triaffect.prediction.batch import PredictionJob, PredictionWork, predict_files
 from triaffect.prediction.inputs import InputOptions, input_size
 
 
@@ -227,7 +227,7 @@ def test_another_triaffect_is_refused_in_one_line(nodes, model, folder, tmp_path
 def test_a_node_needs_the_files_alone_and_the_same_ones(model, folder, tmp_path):
     mine = shutil.copytree(model, tmp_path / "model")
     path = Path(shutil.copy(folder / "0.wav", tmp_path / "a.wav"))
-    work = Prediction(PredictionJob(tmp_path / "t.csv", mine), {path: input_size(path)})
+    work = PredictionWork(PredictionJob(tmp_path / "t.csv", mine), {path: input_size(path)})
     parcel = cluster.pack(work)
     shutil.rmtree(mine)
     worker = NodeWorker(parcel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from triaffect.cli._shared import (
 from triaffect.errors import MediaError
 from triaffect.io.durations import parse_duration
 from triaffect.io.workers import count_cores
+
+if TYPE_CHECKING:
+    from triaffect.features.extraction import ExtractionReport
 
 EXAMPLES = (
     "triaffect extract DATA -o STORE",
@@ -127,17 +130,7 @@ def extract(
             )
     with progress_bar() as progress:
         report = run(opened, output, face, voice, workers, limit, progress)
-    for kind, messages in (
-        ("left out", report.failures),
-        ("incomplete", report.problems),
-        ("read doubtfully", report.remarks),
-    ):
-        for source, message in messages.items():
-            sys.stderr.write(f"triaffect: warning: {source} is {kind}: {message}\n")
-    shown = {message.partition(": ")[2] for message in report.failures.values()}
-    for mistake in report.mistakes:
-        if mistake not in shown:
-            sys.stderr.write(f"triaffect: warning: {mistake}\n")
+    _warn_of_sources(report)
     if not report.added + report.there:
         raise MediaError(
             "a source that can be read", "none", "see the warnings above", where=corpus
@@ -149,3 +142,18 @@ def extract(
     )
     if report.failures:
         raise typer.Exit(1)
+
+
+def _warn_of_sources(report: ExtractionReport) -> None:
+    """Name the sources that are left out, or not wholly in the store, and mistakes of them all."""
+    for kind, messages in (
+        ("left out", report.failures),
+        ("incomplete", report.problems),
+        ("read doubtfully", report.remarks),
+    ):
+        for source, message in messages.items():
+            sys.stderr.write(f"triaffect: warning: {source} is {kind}: {message}\n")
+    shown = {message.partition(": ")[2] for message in report.failures.values()}
+    for mistake in report.mistakes:
+        if mistake not in shown:
+            sys.stderr.write(f"triaffect: warning: {mistake}\n")

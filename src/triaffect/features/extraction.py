@@ -22,8 +22,8 @@ import numpy as np
 from triaffect.corpora.base import Corpus, is_stills
 from triaffect.errors import StoreError, TriaffectError
 from triaffect.features.extraction_worker import (
-    Extraction,
     ExtractionSettings,
+    ExtractionWork,
     Job,
     Outcome,
     spill_folder,
@@ -195,7 +195,7 @@ class _Writing:
     def run(self, todo: list[Job], engine: Engine, progress: ExtractionProgress) -> None:
         """Write each source as soon as its last part has come."""
         parts: list[Outcome] = []
-        with closing(engine.results(Extraction(self.settings), todo)) as results:
+        with closing(engine.results(ExtractionWork(self.settings), todo)) as results:
             for done, (job, outcome) in enumerate(zip(todo, results, strict=True), 1):
                 parts.append(outcome)
                 if len(parts) == job.parts:

@@ -307,7 +307,7 @@ def spill_folder(pending: Path, number: int) -> Path:
 
 
 @dataclass(frozen=True)
-class Extraction(Workload[Job, Outcome]):
+class ExtractionWork(Workload[Job, Outcome]):
     """The jobs of an extraction as a workload; the rows of a job are in its `spill_folder`.
 
     Attributes:
@@ -334,7 +334,7 @@ class Extraction(Workload[Job, Outcome]):
             for file, content in load_model_folder(folder).read_networks().items()
         }
 
-    def on_node(self, packed: Path, output: Path) -> Extraction:
+    def on_node(self, packed: Path, output: Path) -> ExtractionWork:
         """Return it with the networks that came along; see `Workload.on_node`."""
         root = self.settings.corpus.root
         if not root.exists():
@@ -346,7 +346,7 @@ class Extraction(Workload[Job, Outcome]):
             here = replace(here, face=str(packed / "face"))
         if (packed / "voice").exists():
             here = replace(here, voice=str(packed / "voice"))
-        return Extraction(here)
+        return ExtractionWork(here)
 
     def folder(self, item: Job) -> Path:
         """Name the job's `spill_folder`."""

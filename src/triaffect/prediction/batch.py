@@ -504,7 +504,7 @@ def _predict_several(
     there = {path: part for path in files if (part := _finished_part(job, path)) is not None}
     todo = [path for path in files if path not in there]
     read = [*todo, *predictor.features.files.values()]
-    workload = Prediction(
+    workload = PredictionWork(
         job,
         {path: input_size(path) for path in read},
         features=tuple(predictor.features.files.values()),
@@ -559,7 +559,7 @@ def _begun_path(part: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Prediction(Workload[Path, FileResult]):
+class PredictionWork(Workload[Path, FileResult]):
     """The prediction of files into parts as a workload.
 
     Attributes:
@@ -600,7 +600,7 @@ class Prediction(Workload[Path, FileResult]):
         """Read the model folder; see `Workload.pack`."""
         return load_model_folder(self.job.model).read_networks()
 
-    def on_node(self, packed: Path, output: Path) -> Prediction:
+    def on_node(self, packed: Path, output: Path) -> PredictionWork:
         """Return it with the model that came along; see `Workload.on_node`."""
         if self.directory.is_dir():  # else every path is absolute, or its file is missing
             os.chdir(self.directory)
@@ -648,7 +648,7 @@ class _Worker:
         is_cancelled: Tells that nobody needs the results any more.
     """
 
-    def __init__(self, work: Prediction, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, work: PredictionWork, is_cancelled: Callable[[], bool]) -> None:
         self._work, self._is_cancelled = work, is_cancelled
         self._predictor = work.predictor or work.job.load()
         self._done = work.done
