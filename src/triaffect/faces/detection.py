@@ -399,7 +399,7 @@ class CenterFace:
 _CLEAR_PX = 24
 """Height in the network's input from which on a face is read at the first of two sizes."""
 
-_FOUND_PX = 18
+_RELIABLE_PX = 18
 """Shorter side in the network's input of the smallest faces that are searched for."""
 
 _SMALL_FACE_PX, _USUAL_LIMIT, _LIMIT = 40, 640, 2048
@@ -428,7 +428,7 @@ def search_sizes(longer_side: int, min_face_px: float = 0.0) -> tuple[int, ...]:
         ((320, 1152), (320,))
     """
     usual = usual_size(longer_side)
-    cells = _FOUND_PX * longer_side / (min_face_px or _SMALL_FACE_PX) / MULTIPLE
+    cells = _RELIABLE_PX * longer_side / (min_face_px or _SMALL_FACE_PX) / MULTIPLE
     fine = min(int(np.ceil(cells)) * MULTIPLE, _LIMIT if min_face_px else _USUAL_LIMIT)
     return (usual, fine) if fine > usual else (usual,)
 

@@ -229,9 +229,9 @@ def _unalike(tracks: list[_TrackState], looks: _Floats) -> _Floats:
     return unalike
 
 
-def _misfits(places: list[_Floats], positions: _Floats) -> _Floats:
-    """How ill positions (M, 3) fit places, (N, M): face sizes between, plus log ratio of sizes."""
-    where = np.array(places).reshape(-1, 3)
+def _misfits(centers: list[_Floats], positions: _Floats) -> _Floats:
+    """How ill positions (M, 3) fit tracks, (N, M): face sizes between, plus log ratio of sizes."""
+    where = np.array(centers).reshape(-1, 3)
     difference = where[:, None] - positions[None]
     size = np.exp((where[:, None, 2] + positions[None, :, 2]) / 2)
     distance = np.hypot(difference[..., 0], difference[..., 1]) / size

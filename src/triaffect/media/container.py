@@ -122,8 +122,8 @@ def wav_lengths(path: Path) -> tuple[int, int]:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        riff, declared, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if riff != b"RIFF" or form != b"WAVE":
+        riff, declared, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if riff != b"RIFF" or kind != b"WAVE":
             return 0, 0
         missing = 0 if declared in _UNKNOWN_SIZES else max(0, declared + 8 - size)
         while len(head := file.read(8)) == 8:  # noqa: PLR2004 - name and size of a chunk
