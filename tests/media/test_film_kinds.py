@@ -1,7 +1,9 @@
 """Films of odd kinds are read as players show them; what is doubtful is said."""
 
 import struct
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from av.stream import Disposition
@@ -230,3 +232,100 @@ def test_what_follows_the_sound_of_a_wav_is_not_heard(tmp_path):
     media = probe(path)
     assert len(np.concatenate(list(media.sound(RATE)))) == RATE
     assert (media.problem, media.remark) == (None, None)
+
+
+@pytest.mark.parametrize("form", ["mp4", "mov"])
+def test_joined_films_of_which_players_read_the_first(tmp_path, form):
+    source = flash_and_click(tmp_path / f"a.{form}", ("libx264", "aac", RATE))
+    path = tmp_path / f"joined.{form}"
+    path.write_bytes(2 * source.read_bytes())
+    media = probe(path)
+    assert len(list(media.frames())) == 2 * FLASH_RATE
+    assert media.remark == "films were joined in one file; only the first of them is read"
+    assert probe(source).remark is None
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("a.mkv", "ffv1", "bgra"),
+        ("a.mkv", "ffv1", "yuva420p"),
+        ("a.mkv", "ffv1", "yuv444p16le"),
+        ("a.mkv", "ffv1", "yuv410p"),
+        ("a.mkv", "ffv1", "gbrp10le"),
+        ("a.mkv", "libx264", "yuv422p"),
+        ("a.mkv", "libx264", "yuv444p10le"),
+        ("a.webm", "libvpx", "yuv420p"),
+        ("a.webm", "libvpx-vp9", "yuv420p"),
+        ("a.mpg", "mpeg2video", "yuv420p"),
+        ("a.avi", "mjpeg", "yuvj422p"),
+        ("a.avi", "huffyuv", "rgb24"),
+        ("a.avi", "rawvideo", "bgr24"),
+        ("a.mov", "prores", "yuv422p10le"),
+        ("a.mov", "qtrle", "rgb24"),
+        ("a.flv", "flv", "yuv420p"),
+        ("a.wmv", "wmv2", "yuv420p"),
+        ("a.ts", "mpeg2video", "yuv420p"),
+        ("a.nut", "mpeg4", "yuv420p"),
+    ],
+)
+def test_codecs_and_pixel_formats_come_in_their_colors(tmp_path, name, codec, pix_fmt):
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, pix_fmt
+        stream.bit_rate = 2_000_000
+        for k in range(10):
+            frame = av.VideoFrame.from_ndarray(quarters(), format="rgb24")
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    media = probe(tmp_path / name)
+    frames = list(media.frames())
+    assert len(frames) == 10
+    assert corners(frames[5].rgb) == [0, 1, 2, 3]
+    assert [frame.time_s for frame in frames] == pytest.approx(np.arange(10) / 25, abs=2e-3)
+    assert (media.problem, media.remark) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "form", "layout", "rate"),
+    [
+        ("a.wav", "pcm_u8", "u8", "mono", 8_000),
+        ("a.wav", "pcm_s32le", "s32", "stereo", 96_000),
+        ("a.wav", "pcm_f32le", "flt", "mono", 44_100),
+        ("a.wav", "pcm_f64le", "dbl", "7.1", 48_000),
+        ("a.wav", "pcm_alaw", "s16", "mono", 8_000),
+        ("a.wav", "pcm_mulaw", "s16", "mono", 8_000),
+        ("a.flac", "flac", "s16", "5.1", 48_000),
+        ("a.aiff", "pcm_s16be", "s16", "stereo", 22_050),
+        ("a.au", "pcm_s16be", "s16", "mono", 11_025),
+        ("a.caf", "pcm_s16le", "s16", "mono", 16_000),
+        ("a.mka", "ac3", "fltp", "5.1", 48_000),
+        ("a.ogg", "libopus", "s16", "stereo", 48_000),
+        ("a.mp3", "libmp3lame", "s16p", "stereo", 44_100),
+        ("a.m4a", "aac", "fltp", "stereo", 44_100),
+        ("a.m4a", "alac", "s16p", "stereo", 44_100),
+        ("a.w64", "pcm_s16le", "s16", "mono", 16_000),
+    ],
+)
+def test_sound_formats_are_heard_at_their_time(tmp_path, name, codec, form, layout, rate):
+    """Half a second of silence, then a hum of 400 Hz in every channel, at 0.3."""
+    time_s = np.arange(2 * rate) / rate
+    wave = (0.3 * np.sin(2 * np.pi * 400 * time_s) * (time_s >= 0.5)).astype(np.float32)
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout)
+        convert = av.AudioResampler(form, layout, rate)
+        channels = stream.codec_context.layout.nb_channels
+        for at in range(0, len(wave), 1000):
+            part = np.repeat(wave[at : at + 1000], channels)[None]
+            frame = av.AudioFrame.from_ndarray(part, "flt", layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+            for each in convert.resample(frame):
+                container.mux(stream.encode(each))
+        container.mux(stream.encode(None))
+    sound = read_sound(tmp_path / name, RATE)
+    assert len(sound) / RATE == pytest.approx(2, abs=0.08)
+    assert np.flatnonzero(np.abs(sound) > 0.1)[0] / RATE == pytest.approx(0.5, abs=0.06)
+    inner = sound[RATE : RATE + RATE // 2]
+    assert np.sqrt(2 * np.square(inner).mean()) == pytest.approx(0.3, rel=0.1)
+    assert np.argmax(np.abs(np.fft.rfft(inner))) == 200

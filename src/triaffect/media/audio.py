@@ -217,14 +217,20 @@ class OpenSound:
         start, resampler, layout = start_s(self._container), None, None
         for frame in _frames(self._steady, self.problems):
             if layout != (layout := (frame.format.name, frame.layout.name, frame.sample_rate)):
-                resampler = AudioResampler("fltp", frame.layout.name, self._rate)
+                resampler = AudioResampler("flt", frame.layout.name, self._rate)
             time_s = None
             if frame.pts is not None and frame.time_base is not None:
                 time_s = float(frame.pts * frame.time_base - start)
             assert resampler is not None  # noqa: S101 - set at the first frame
             for part in resampler.resample(frame):
-                yield time_s, self._mix(np.asarray(part.to_ndarray(), np.float32))
+                yield time_s, self._mix(_channels(part))
                 time_s = None
+
+
+def _channels(part: av.AudioFrame) -> Waveform:
+    """Samples of a packed frame, (channels, samples): PyAV crashes on 8 planes and more."""
+    packed = np.asarray(part.to_ndarray(), np.float32)
+    return np.ascontiguousarray(packed.reshape(-1, part.layout.nb_channels).T)
 
 
 class _Mix:
@@ -310,10 +316,10 @@ def _levels(container: InputContainer, streams: list[AudioStream]) -> list[NDArr
             except FFmpegError:
                 continue
             for frame in frames:
-                resampler = AudioResampler("fltp", frame.layout.name, frame.sample_rate)
+                resampler = AudioResampler("flt", frame.layout.name, frame.sample_rate)
                 step = max(1, round(_STEP_S * frame.sample_rate))
                 for part in resampler.resample(frame):
-                    square = np.square(np.asarray(part.to_ndarray(), np.float32)).mean(axis=0)
+                    square = np.square(_channels(part)).mean(axis=0)
                     square = np.concatenate([waiting[packet.stream.index], square])
                     whole, rest = np.split(square, [len(square) // step * step])
                     waiting[packet.stream.index] = rest

@@ -143,6 +143,28 @@ def wav_lengths(path: Path) -> tuple[int, int]:
     return 0, 0
 
 
+def count_indexes(path: Path) -> int:
+    """Count the films in a file of the MP4 family; players read only the first of those joined.
+
+    Args:
+        path: A file of any kind; what is no chain of such boxes has none.
+
+    Returns:
+        How many indexes (``moov``) it has.
+    """
+    count, at, size = 0, 0, path.stat().st_size
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            length, name, long_length = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+            count += name == b"moov"
+            length = long_length if length == 1 else length
+            if length < 8:  # noqa: PLR2004 - to the end of the file, or no box
+                break
+            at += length
+    return count
+
+
 def video_stream(container: InputContainer) -> VideoStream | None:
     """Choose the moving picture, set to decode on one thread; a cover is none.
 

@@ -29,6 +29,7 @@ from triaffect.errors import MediaError
 from triaffect.media.container import (
     SteadyPackets,
     audio_streams,
+    count_indexes,
     duration_s,
     gif_is_cut,
     needed_video_stream,
@@ -210,6 +211,8 @@ class Decoder:
         self.problem: str | None = None
         self._steady = SteadyPackets(container, stream)
         self.oddities = list(filter(None, [video_choice(container)]))
+        if container.format.name.startswith("mov") and count_indexes(Path(container.name)) > 1:
+            self.oddities.append("films were joined in one file; only the first of them is read")
         self._aspect = stream.sample_aspect_ratio or Fraction(1)
         if not 1 / _ODDEST_PIXEL <= self._aspect <= _ODDEST_PIXEL:
             odd, self._aspect = self._aspect, Fraction(1)
