@@ -144,15 +144,8 @@ class Tracker:
         """
         if time_s <= self._time_s:
             raise ValueError(f"a frame after {self._time_s:g} s expected, got {time_s:g} s")
-        # in time-lapse, a face may be missing from one frame
-        sparse_s = 2 * (time_s - self._time_s) if self.is_sparse(time_s) else 0.0
+        is_sparse, tracks = self.is_sparse(time_s), self._remembered(time_s)
         self._time_s = time_s
-        tracks = [
-            track
-            for track in self._tracks
-            if time_s - track.seen_s <= self.gap_s + _SLACK_S
-            or (time_s - track.seen_s <= sparse_s + _SLACK_S and track.looks is not None)
-        ]
         since_s = [time_s - track.seen_s for track in tracks]
         expected = [
             track.position + _COAST_S * (1 - np.exp(-unseen_s / _COAST_S)) * track.speed
@@ -165,7 +158,7 @@ class Tracker:
         ids = np.full(len(positions), -1, np.int64)
         pairs = (
             _match_looks(tracks, positions, looks)
-            if sparse_s and looks is not None
+            if is_sparse and looks is not None
             else self._matches(tracks, expected, since_s, positions, looks)
         )
         for row, column in pairs:
@@ -185,6 +178,16 @@ class Tracker:
             self._next_id += 1
         self._tracks = tracks
         return ids
+
+    def _remembered(self, time_s: float) -> list[_TrackState]:
+        """Tracks seen within the longest gap; in time-lapse, a face may miss one frame."""
+        sparse_s = 2 * (time_s - self._time_s) if self.is_sparse(time_s) else 0.0
+        return [
+            track
+            for track in self._tracks
+            if time_s - track.seen_s <= self.gap_s + _SLACK_S
+            or (time_s - track.seen_s <= sparse_s + _SLACK_S and track.looks is not None)
+        ]
 
     def _matches(
         self,
