@@ -177,9 +177,9 @@ def test_no_video_is_an_error(tmp_path):
         "empty.mp4": (b"", "zero bytes"),
         "text.mp4": (b"not a video, really\n" * 40, "Invalid data"),
         "notes.txt": (b"anger, joy\n" * 40, "tty"),
-        "list.m3u8": (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.mp4\n", "list other files"),
-        "list.mpd": (b'<?xml version="1.0"?><MPD profiles="urn:mpeg:dash:x"/>', "list other"),
-        "list.ffconcat": (b"ffconcat version 1.0\nfile a.mp4\n", "list other files"),
+        "list.m3u8": (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.mp4\n", "list of other"),
+        "list.mpd": (b'<?xml version="1.0"?><MPD profiles="urn:mpeg:dash:x"/>', "list of other"),
+        "list.ffconcat": (b"ffconcat version 1.0\nfile a.mp4\n", "list of other"),
     }
     for name, (content, message) in cases.items():
         if content is not None:

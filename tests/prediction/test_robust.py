@@ -61,9 +61,9 @@ def spoken(tmp_path_factory):
     return tables
 
 
-def check(values):
+def check(values, tasks=TASKS):
     """No number is missing or impossible; values by task key, (N, K)."""
-    for task in TASKS:
+    for task in tasks:
         low, high = task.display_range
         assert np.isfinite(values[task.key]).all()
         assert (values[task.key] >= low - 1e-5).all()
@@ -97,7 +97,7 @@ def test_every_face_that_is_found_in_a_bad_picture_has_numbers(kind, tmp_path):
 def test_every_voice_that_is_heard_has_possible_numbers(kind, spoken):
     for table in spoken[kind]:
         heard = table["voice_heard"]
-        check(of_table(table[heard]))
+        check(of_table(table[heard]), [task for task in TASKS if not task.facial])
         assert table.loc[~heard, list(EXPRESSION.columns)].isna().all(axis=None)
         assert kind != degradations.CLEAN or heard.all()
 
