@@ -90,7 +90,8 @@ def test_floor_step_has_the_products_of_an_iteration_of_the_teacher(monkeypatch)
     ) as counter:
         outputs = net(inputs)
         (outputs.raw["VA"].sum() + outputs.domain.sum()).backward()
-    assert sum(done) == counter.get_total_flops()
+    voice_gradient = 2 * 3 * 6 * 12  # autograd's, of no use: rows, voice vector, first layer
+    assert sum(done) == counter.get_total_flops() - voice_gradient
 
 
 def test_load_times_batches(tmp_path):

@@ -289,12 +289,9 @@ def read_row(row: dict[str, str]) -> dict[str, object]:
     if split not in ("train", "validation", "test"):
         raise MistakeError(1)
     labels = row_labels(row)
-    if any(each is not None for each in labels.values()):
-        if kind_of(clip) == "picture":
-            if frame or time_s:
-                raise MistakeError(1)
-        elif frame is None and time_s is None:
-            raise MistakeError(1)
+    labeled = any(each is not None for each in labels.values())
+    if labeled and kind_of(clip) == "picture" and (frame or time_s):
+        raise MistakeError(1)
     person = row.get("person", "").strip() or f"table/{clip}"
     return {"clip": clip, "frame": frame, "time_s": time_s, "person": person, "split": split,
             "track": -1 if face is None else int(face), "labels": labels}  # fmt: skip
@@ -312,7 +309,17 @@ def outcome(
     unread = clip not in CLIPS and (untimed if kind == "sound" else half_given)
     if kind != "picture" and unread:
         return frozenset({first})
-    for number, moment in moments:
+    middle_s = (0.5, 1.0, 1.5) if kind == "sound" else (0.5,)  # half seconds of the middle half
+    spread = [
+        (number, {**moment, "time_s": time_s})
+        for number, moment in moments
+        for time_s in (
+            middle_s
+            if kind != "picture" and moment["frame"] is None and moment["time_s"] is None
+            else (moment["time_s"],)
+        )
+    ]
+    for number, moment in spread:
         place = moment["frame"], moment["time_s"], moment["track"]
         try:
             if kind == "picture":

@@ -52,10 +52,13 @@ def test_rows_are_those_of_the_whole_file(tmp_path, long_clip, window, stride_s)
 
 def test_a_start_in_the_middle_is_not_decoded_from_the_beginning(predictor, tmp_path, monkeypatch):
     path, decoded = write_clip(tmp_path / "clip.mp4", 700, sound=False, faceless=range(700)), []
-    original = video_module.upright
-    monkeypatch.setattr(
-        video_module, "upright", lambda *given: decoded.append(1) or original(*given)
-    )
+    original = video_module.Decoder.upright
+
+    def counted(*given):
+        decoded.append(1)
+        return original(*given)
+
+    monkeypatch.setattr(video_module.Decoder, "upright", counted)
     table = predictor.predict(path, start=26, end=26.2)
     assert table["frame"].tolist() == [650, 651, 652, 653, 654]
     assert len(decoded) < 90
