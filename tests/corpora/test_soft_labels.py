@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.corpora.test_ferplus import write as write_ferplus
+from tests.media.made import encode
 from triaffect.corpora.soft_labels import combine_units, open_with_labels, read_mapping
 from triaffect.errors import AnnotationError, TableError
 from triaffect.tasks.action_units import ACTION_UNITS
@@ -196,3 +197,37 @@ def test_wrong_uses_are_refused(pictures, tmp_path):
     write_ferplus(tmp_path, VOTED)
     with pytest.raises(AnnotationError, match="own media"):
         open_with_labels(tmp_path, ["category_means"], name="mine")
+
+
+def test_a_folder_of_tables_labels_frames_of_the_videos_it_names(tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    encode(videos / "talk.mkv", [40 * k for k in range(5)])
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    lines = ["frame, timestamp, confidence, AU12_r", "1, 0, 0.98, 3.0", "2, 0.04, 0.5, 3.0"]
+    write(tables / "talk.csv", "\n".join([*lines, "4, 0.12, 0.98, 0.5"]) + "\n")
+    (rows,) = moments(open_with_labels(videos, [f"openface={tables}"])).values()
+    assert rows.column("frame").tolist() == [0, 3]  # not the one that the program was unsure of
+    np.testing.assert_allclose(rows.column("time_s"), [0, 0.12], atol=1e-6)
+    values = rows.targets("AU", ACTION_UNITS.columns).values[:, ACTION_UNITS.columns.index("AU12")]
+    assert values[0] > 0.9
+    assert values[1] < 0.5
+
+
+def test_a_name_that_two_clips_have_labels_neither(pictures, tmp_path):
+    cv2.imwrite(str(pictures / "more" / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    text = "clip,smile_left,smile_right\na.png,1,1\nc.png,1,1\n"
+    table = write(tmp_path / "t.csv", text)
+    read = moments(open_with_labels(pictures, [f"{tmp_path / 'program.toml'}={table}"]))
+    assert read["media/more/a.png"] is None
+    assert unit(read["media/a.png"], "AU12") == pytest.approx(0.5)  # that is its path
+    assert unit(read["media/more/c.png"], "AU12") == pytest.approx(0.5)
+
+
+def test_splits_of_the_corpus_stay(tmp_path):
+    write(tmp_path / "labels.csv", "clip,person,split,AU1\na.png,p,test,1\nb.png,q,train,1\n")
+    corpus = open_with_labels(tmp_path, [], validation_share=0.95)
+    read = moments(corpus)
+    assert read["table/a.png"].column("split").tolist() == ["test"]
+    assert read["table/b.png"].column("split").tolist() == ["validation"]

@@ -89,6 +89,42 @@ class Corpus(Protocol):
         """List mistakes in files shared by all sources that no single source can be blamed for."""
 
 
+class CorpusView:
+    """A corpus as it is; what reads its labels otherwise inherits from this.
+
+    Args:
+        corpus: Any corpus.
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+        self.name, self.root, self.aligned = corpus.name, corpus.root, corpus.aligned
+
+    def sources(self) -> list[Source]:
+        """List the corpus's sources."""
+        return self._corpus.sources()
+
+    def moments(self, source: Source) -> Moments:
+        """Read the labels of one source; see `Corpus.moments`."""
+        return self._corpus.moments(source)
+
+    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield the corpus's pictures."""
+        return self._corpus.images(source)
+
+    def frame_rate(self, source: Source) -> float:
+        """Return the frames/s of the corpus's frame numbers."""
+        return self._corpus.frame_rate(source)
+
+    def clock(self, source: Source) -> FrameClock:
+        """Return the corpus's clock."""
+        return self._corpus.clock(source)
+
+    def problems(self) -> list[AnnotationError]:
+        """List the corpus's problems."""
+        return self._corpus.problems()
+
+
 def is_stills(corpus: Corpus, source: Source) -> bool:
     """Return whether a source is a set of unrelated pictures, in no order.
 

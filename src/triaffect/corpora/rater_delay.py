@@ -7,17 +7,16 @@ both is parted, and each moved label is joined with the other labels of the fram
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from triaffect.corpora.base import Corpus, is_stills
+from triaffect.corpora.base import Corpus, CorpusView, is_stills
 from triaffect.corpora.frame_clock import FrameClock
-from triaffect.errors import AnnotationError, TriaffectError
+from triaffect.errors import TriaffectError
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 from triaffect.types import (
     KEY_COLUMNS,
@@ -42,7 +41,7 @@ _JOINED_ON = ["source", "person", "track", "split", "label_set", "frame"]
 _KEYS = [field.name for field in KEY_COLUMNS]
 
 
-class DelayedRatings:
+class DelayedRatings(CorpusView):
     """A corpus whose valence and arousal are moved to an earlier moment.
 
     Unrelated pictures are in no order, and stay as they are.
@@ -53,12 +52,8 @@ class DelayedRatings:
     """
 
     def __init__(self, corpus: Corpus, delay_s: float) -> None:
-        self._corpus, self._delay_s = corpus, delay_s
-        self.name, self.root, self.aligned = corpus.name, corpus.root, corpus.aligned
-
-    def sources(self) -> list[Source]:
-        """List the corpus's sources."""
-        return self._corpus.sources()
+        super().__init__(corpus)
+        self._delay_s = delay_s
 
     def unmoved(self) -> list[str]:
         """List the sources of unrelated pictures that have labels of valence or arousal.
@@ -93,22 +88,6 @@ class DelayedRatings:
         if is_stills(self._corpus, source) or not _is_labeled(moments.table, _RATED).any():
             return moments
         return move_ratings(moments, self._delay_s, self._corpus.clock(source))
-
-    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield the corpus's pictures."""
-        return self._corpus.images(source)
-
-    def frame_rate(self, source: Source) -> float:
-        """Return the frames/s of the corpus's frame numbers."""
-        return self._corpus.frame_rate(source)
-
-    def clock(self, source: Source) -> FrameClock:
-        """Return the corpus's clock."""
-        return self._corpus.clock(source)
-
-    def problems(self) -> list[AnnotationError]:
-        """List the corpus's problems."""
-        return self._corpus.problems()
 
 
 def move_ratings(moments: Moments, delay_s: float, clock: FrameClock) -> Moments:

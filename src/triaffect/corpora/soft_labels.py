@@ -27,8 +27,10 @@ corpus lacks are none. Labels that the corpus has itself stay.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -41,8 +43,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from triaffect.corpora.base import READERS, Corpus, open_corpus
-from triaffect.corpora.frame_clock import FrameClock
+from triaffect.corpora.base import READERS, Corpus, CorpusView, open_corpus
 from triaffect.corpora.label_table import LabelTable
 from triaffect.corpora.media_folder import MediaFolder, OwnMedia
 from triaffect.corpora.rows import MULTI_TASK_SET, TaskLabels, build_moments
@@ -160,14 +161,22 @@ class SoftLabelTable:
         mapping: The mapping.
         columns: Columns of tasks that it has.
         values: Logits of units, ratings in [-1, 1]; NaN for none, shape (rows, columns).
-        rows: Row by clip and frame; the frame is None for a picture. A clip is there by its path
-            and, where that is the only one of the name, by its name.
+        rows: Row by clip, as the table names it, and frame; the frame is None for a picture.
     """
 
     mapping: LabelMapping
     columns: tuple[str, ...]
     values: NDArray[np.float64]
     rows: Mapping[tuple[str, int | None], int]
+
+    @cached_property
+    def frames(self) -> dict[str, list[int]]:
+        """Frames that the table has of each clip of which it has any."""
+        frames: dict[str, list[int]] = {}
+        for clip, frame in self.rows:
+            if frame is not None:
+                frames.setdefault(clip, []).append(frame)
+        return frames
 
     @staticmethod
     def read(mapping: LabelMapping, path: Path) -> SoftLabelTable:
@@ -307,15 +316,15 @@ def open_with_labels(
     )
 
 
-class SoftLabels:
+class SoftLabels(CorpusView):
     """A corpus with labels added from tables of other programs.
 
     Args:
         corpus: Any corpus, or a folder's media without labels.
         tables: The tables; several that map to the same unit are taken together.
         derived: Mappings whose ``expression_means`` turn votes into valence and arousal.
-        test_share: Share of the people whose rows become the test split, if all the corpus's rows
-            are training rows.
+        test_share: Share of the people whose training rows become the test split; rows of other
+            splits stay there.
         validation_share: Likewise of the validation split.
     """
 
@@ -328,13 +337,11 @@ class SoftLabels:
         test_share: float = 0.0,
         validation_share: float = 0.0,
     ) -> None:
-        self._corpus, self._tables, self._derived = corpus, tables, derived
+        super().__init__(corpus)
+        self._tables, self._derived = tables, derived
         self._test_share, self._validation_share = test_share, validation_share
-        self.name, self.root, self.aligned = corpus.name, corpus.root, corpus.aligned
-
-    def sources(self) -> list[Source]:
-        """List the corpus's sources."""
-        return self._corpus.sources()
+        names = Counter(name for each in self.sources() for name in _names(_clip(each)))
+        self._ambiguous = frozenset(name for name, count in names.items() if count > 1)
 
     def moments(self, source: Source) -> Moments:
         """Labels of one source: the corpus's own, then those of the tables.
@@ -354,35 +361,18 @@ class SoftLabels:
         moments = _drop_unlabeled(moments)
         return _assign_splits(moments, self._test_share, self._validation_share)
 
-    def images(self, source: Source) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield the corpus's pictures."""
-        return self._corpus.images(source)
-
-    def frame_rate(self, source: Source) -> float:
-        """Frames/s of the corpus's frame numbers."""
-        return self._corpus.frame_rate(source)
-
-    def clock(self, source: Source) -> FrameClock:
-        """The corpus's clock."""
-        return self._corpus.clock(source)
-
-    def problems(self) -> list[AnnotationError]:
-        """List the corpus's problems."""
-        return self._corpus.problems()
-
     def _unlabeled(self, source: Source) -> Moments:
         """Make rows without labels for what the tables know of a source without labels."""
         clip = _clip(source)
         if source.kind is SourceKind.IMAGES:
-            is_named = any(_find(table, clip, None) is not None for table in self._tables)
+            is_named = any(self._find(table, clip, None) is not None for table in self._tables)
             frames = np.zeros(int(is_named), np.int32)
         else:
             there = {
                 frame
                 for table in self._tables
-                for name in _names(clip)
-                for (each, frame) in table.rows
-                if each == name and frame is not None
+                for name in self._names_of(clip)
+                for frame in table.frames.get(name, ())
             }
             frames = np.array(sorted(there), np.int32)
         times_s = self.clock(source).times(frames.astype(np.int64)) if len(frames) else np.zeros(0)
@@ -412,7 +402,7 @@ class SoftLabels:
                     match = table.rows.get((str(frame), None))
                 else:
                     picture = source.kind is SourceKind.IMAGES
-                    match = _find(table, clip, None if picture else frame)
+                    match = self._find(table, clip, None if picture else frame)
                 if match is not None:
                     for k, column in enumerate(table.columns):
                         if column in columns:
@@ -420,25 +410,30 @@ class SoftLabels:
         labels = combine_units(values) if key == ACTION_UNITS.key else _mean(values)
         return _fill(moments, key, columns, labels, tables[0].mapping.origin)
 
+    def _names_of(self, clip: str) -> list[str]:
+        """What a table may call a clip: its path, and names that no other clip has."""
+        path, *names = _names(clip)
+        return [path, *(name for name in names if name not in self._ambiguous)]
+
+    def _find(self, table: SoftLabelTable, clip: str, frame: int | None) -> int | None:
+        """Find a table's row of a clip's frame, or of a picture."""
+        for name in self._names_of(clip):
+            match = table.rows.get((name, frame))
+            if match is None and frame is None:
+                match = table.rows.get((name, 0))  # of a program that takes a picture for a video
+            if match is not None:
+                return match
+        return None
+
 
 def _clip(source: Source) -> str:
     return source.source_id.partition("/")[2]
 
 
 def _names(clip: str) -> tuple[str, ...]:
-    """What a table may call a clip: its path, its name, or its name without ending."""
+    """Path of a clip, its name, and its name without ending, as far as they differ."""
     path = PurePosixPath(clip)
     return tuple(dict.fromkeys((clip, path.name, path.stem)))
-
-
-def _find(table: SoftLabelTable, clip: str, frame: int | None) -> int | None:
-    for name in _names(clip):
-        match = table.rows.get((name, frame))
-        if match is None and frame is None:
-            match = table.rows.get((name, 0))  # of a program that takes a picture for a video
-        if match is not None:
-            return match
-    return None
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -530,7 +525,11 @@ def _assign_splits(moments: Moments, test: float, validation: float) -> Moments:
     if not test + validation or not len(moments):
         return moments
     splits = []
-    for person in moments.table.column("person").to_pylist():
+    columns = (moments.table.column(name).to_pylist() for name in ("person", "split"))
+    for person, own in zip(*columns, strict=True):
+        if own != Split.TRAIN:
+            splits.append(Split(own))
+            continue
         digest = blake2b(person.encode(), digest_size=8).digest()
         at = int.from_bytes(digest) / 2**64
         split = Split.TEST if at < test else Split.TRAIN
