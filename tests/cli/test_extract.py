@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.features.made_corpus import write_ferplus, write_sound
+from tests.features.networks import face_folder
 from triaffect.cli.app import main
 from triaffect.features.store import FeatureStore
 
@@ -62,6 +63,19 @@ def test_faces_of_a_small_set(typed, tmp_path):
                            "--voice", "none", "--jobs", 1)  # fmt: skip
     assert (code, err) == (0, "")
     assert "5 face rows" in out
+
+
+def test_crops_of_a_store_are_read_by_another_network(typed, tmp_path):
+    corpus = write_ferplus(tmp_path / "fer", 5)
+    crops, own = tmp_path / "crops", ("--voice", "none")
+    typed("extract", corpus, "-o", crops, "--face", "gray64", *own, "--jobs", 1)
+    network, _ = face_folder(tmp_path / "network")
+    code, out, err = typed("extract", crops, "-o", tmp_path / "s", "--face", network.path, *own)
+    assert (code, err) == (0, "")
+    assert "added 1 sources (5 face rows, 0 voice rows, 5 labelled moments)" in out
+    code, out, err = typed("extract", crops, "-o", tmp_path / "s", "--limit", 3, *own)
+    assert (code, out) == (2, "")
+    assert "expected a store of crops with its own labels, got an option for reading" in err
 
 
 def test_a_broken_file_is_named_and_the_rest_is_done(typed, voices, tmp_path):

@@ -21,6 +21,7 @@ from tests.shared import SHARED, needs_shared
 from triaffect.corpora.ferplus import FerPlus
 from triaffect.corpora.label_table import LabelTable
 from triaffect.errors import ModelError, StoreError, TableError
+from triaffect.features.crop_store import extract_from_crops
 from triaffect.features.extraction import extract
 from triaffect.features.extractors.onnx import gray64
 from triaffect.features.model_folder import load_model_folder
@@ -208,6 +209,35 @@ def test_rows_of_a_network_are_kept_where_a_voice_is_heard(corpus, tmp_path):
     assert (whole.voice_source == 2).sum() == 700
 
 
+def test_a_store_of_crops_gives_another_networks_rows_without_the_media(corpus, tmp_path):
+    for name in ("a.wav", "c.wav"):
+        (corpus.root / name).unlink()
+    network, _ = face_folder(tmp_path / "face")
+    whole, _ = run(corpus, tmp_path / "whole", str(network.path), "none")
+    crops, _ = run(corpus, tmp_path / "crops", voice="none")
+    shutil.rmtree(corpus.root)
+    report = extract_from_crops(crops.path, tmp_path / "s", str(network.path), "none")
+    assert (report.added, report.faces, report.moments) == (3, 21, 15)
+    assert same_files(tmp_path / "s", whole.path)
+    store = FeatureStore.open(tmp_path / "s")
+    assert store.entries == whole.entries
+    again = extract_from_crops(crops.path, tmp_path / "s", str(network.path), "none")
+    assert (again.added, again.there) == (0, 3)
+    assert load_model_folder(tmp_path / "s" / "extractors" / "face").manifest.face
+
+
+def test_crops_of_sources_with_sound_are_refused_beside_a_voice(corpus, tmp_path):
+    network, _ = face_folder(tmp_path / "face")
+    crops, _ = run(corpus, tmp_path / "crops")
+    with pytest.raises(StoreError, match="2 sources that may have sound, such as made/a"):
+        extract_from_crops(crops.path, tmp_path / "s", str(network.path), "logmel64")
+    with pytest.raises(ModelError, match="a face network of gray64 crops"):
+        extract_from_crops(crops.path, tmp_path / "s", "gray64", "none")
+    extract_from_crops(crops.path, tmp_path / "s", str(network.path), "none")
+    with pytest.raises(StoreError, match="a store of gray64 crops, got toy_face"):
+        extract_from_crops(tmp_path / "s", tmp_path / "t", str(network.path), "none")
+
+
 def test_a_network_that_does_not_work_ends_the_extraction(corpus, tmp_path):
     face, _ = face_folder(tmp_path / "face", dim=5, claimed=6)
     with pytest.raises(ModelError, match="6 features"):
@@ -243,6 +273,7 @@ import signal
 import sys
 from pathlib import Path
 from tests.features.made_corpus import MadeCorpus
+from triaffect.features.crop_store import extract_from_crops
 from triaffect.features.extraction import extract
 
 if __name__ == "__main__":

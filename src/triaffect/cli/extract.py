@@ -18,7 +18,7 @@ from triaffect.cli._shared import (
     progress_bar,
     warn_of_unread,
 )
-from triaffect.errors import MediaError
+from triaffect.errors import MediaError, StoreError
 from triaffect.io.durations import parse_duration
 from triaffect.io.workers import count_cores
 
@@ -37,7 +37,10 @@ _LONGEST_DELAY_S = 10.0
 
 def extract(
     corpus: Annotated[
-        Path, typer.Argument(help="Folder or file of the corpus.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Folder or file of the corpus, or a store of gray64 crops.", show_default=False
+        ),
     ],
     output: Annotated[Path, output_option("The store: made, resumed, or added to.")],
     face: Annotated[
@@ -105,10 +108,20 @@ def extract(
     """
     from triaffect.corpora.rater_delay import DelayedRatings
     from triaffect.corpora.soft_labels import open_with_labels
+    from triaffect.features.crop_store import extract_from_crops, is_store
     from triaffect.features.extraction import extract as run
     from triaffect.io.engines import Processes
     from triaffect.tasks.registry import resolve_tasks
 
+    if is_store(corpus):
+        given = (task, reader, labels_from, name, limit, test_share, validation_share)
+        if any(given) or parse_duration(va_delay, "--va-delay"):
+            expected, got = "a store of crops with its own labels", "an option for reading media"
+            remedy = "give --face, --voice and --output alone, or extract the media"
+            raise StoreError(expected, got, remedy, where=corpus)
+        with progress_bar() as progress:
+            _tell(extract_from_crops(corpus, output, face, voice, progress), output, corpus)
+        return
     workers = make_cluster(engine, ray_address, jobs) or Processes(jobs or count_cores())
     delay_s = parse_duration(va_delay, "--va-delay", what="a delay", most_s=_LONGEST_DELAY_S)
     resolve_tasks(task or ())
@@ -130,6 +143,11 @@ def extract(
             )
     with progress_bar() as progress:
         report = run(opened, output, face, voice, workers, limit, progress)
+    _tell(report, output, corpus)
+
+
+def _tell(report: ExtractionReport, output: Path, corpus: Path) -> None:
+    """Name what is not in the store, and count what is; exit with 1 if sources are left out."""
     _warn_of_sources(report)
     if not report.added + report.there:
         raise MediaError(

@@ -28,7 +28,12 @@ from triaffect.features.extraction_worker import (
     Outcome,
     spill_folder,
 )
-from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
+from triaffect.features.extractors.onnx import (
+    FaceExtractor,
+    OnnxFace,
+    OnnxVoice,
+    VoiceExtractor,
+)
 from triaffect.features.extractors.registry import (
     NONE,
     SHIPPED,
@@ -122,10 +127,7 @@ def extract(
     report = ExtractionReport(mistakes=[str(mistake) for mistake in corpus.problems()])
     tasks = tasks or available_tasks()
     with StoreWriter.create_or_resume(store_path, face_spec, voice_spec, tasks) as writer:
-        for part, extractor in zip(("face", "voice"), extractors, strict=True):
-            if isinstance(extractor, OnnxFace | OnnxVoice):
-                folder, copy = extractor.folder, store_path / EXTRACTORS / part
-                copy_part(folder, part, copy, may_lack_weights=folder.path == SHIPPED)
+        copy_networks(extractors, store_path)
         todo: list[Job] = []
         for source in _missing(corpus, limit, writer, report):
             is_array = source.images is not None and source.images.suffix == ARRAY_SUFFIX
@@ -140,6 +142,25 @@ def extract(
             shutil.rmtree(settings.pending, ignore_errors=True)
     report.seconds = time.monotonic() - started
     return report
+
+
+def copy_networks(
+    extractors: tuple[FaceExtractor | None, VoiceExtractor | None], store_path: Path
+) -> None:
+    """Copy the networks that a store's rows come from into the store.
+
+    Args:
+        extractors: Of faces and of voices; builtin ones have no network.
+        store_path: The store.
+
+    Raises:
+        ModelError: A file of a network has changed.
+        DiskError: There is no room for a copy.
+    """
+    for part, extractor in zip(("face", "voice"), extractors, strict=True):
+        if isinstance(extractor, OnnxFace | OnnxVoice):
+            folder, copy = extractor.folder, store_path / EXTRACTORS / part
+            copy_part(folder, part, copy, may_lack_weights=folder.path == SHIPPED)
 
 
 def _missing(

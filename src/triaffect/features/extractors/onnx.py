@@ -133,6 +133,7 @@ class OnnxFace:
 
     Attributes:
         folder: Where it came from.
+        takes_gray: Its input is ``gray64``.
 
     Raises:
         ModelError: The folder has none, or onnxruntime cannot run it.
@@ -145,13 +146,30 @@ class OnnxFace:
         self.folder = folder
         self.spec = ExtractorSpec(part.extractor, part.sha256, part.dim, "float16")
         self._prepare = _FACE_INPUTS[part.input]
+        self.takes_gray = part.input == Gray64.spec.name
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Run the network on crops (N, 112, 112, 3) RGB uint8: rows (N, dim) float16."""
+        return self._run(crops, self._prepare)
+
+    def read_gray(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """Run a network that `takes_gray` on crops that are gray already.
+
+        Args:
+            crops: As `gray64` makes them, uint8, shape (N, 64, 64).
+
+        Returns:
+            Rows (N, dim), float16.
+        """
+        return self._run(crops, np.asarray)
+
+    def _run(
+        self, crops: NDArray[np.uint8], prepare: Callable[[NDArray[np.uint8]], NDArray[Any]]
+    ) -> NDArray[np.generic]:
         rows = np.empty((len(crops), self.spec.dim), np.float16)
         for start in range(0, len(crops), BATCH):
             batch = crops[start : start + BATCH]
-            rows[start : start + BATCH] = self._network(self._prepare(batch), self.spec.dim)
+            rows[start : start + BATCH] = self._network(prepare(batch), self.spec.dim)
         return rows
 
 
