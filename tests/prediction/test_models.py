@@ -24,6 +24,9 @@ from triaffect.prediction.predictor import Predictor
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.valence_arousal import ValenceArousal
 
+BASIS = ["face_seen", "voice_heard", "window_share"]
+"""What the predictions rest on, the last columns of every table."""
+
 
 class Pain(ValenceArousal):
     """One value, named differently; everything else is the task's own business."""
@@ -36,7 +39,7 @@ def test_a_fourth_task_becomes_columns(tmp_path):
     model = write_tiny_model(tmp_path / "model", tasks=tasks)
     skimage.io.imsave(tmp_path / "one.png", portrait())
     table = Predictor(model, tasks=tasks).predict(tmp_path / "one.png")
-    assert list(table.columns)[46:] == ["AU26", "pain", "face_seen", "voice_heard"]
+    assert list(table.columns)[46:] == ["AU26", "pain", *BASIS]
     assert 0 < table["pain"].item() < 1
     with pytest.raises(ModelError, match="PAIN"):
         Predictor(model)

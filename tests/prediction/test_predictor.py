@@ -46,7 +46,7 @@ COLUMNS = [
     *("p_neutral", "p_anger", "p_disgust", "p_fear"),
     *("p_happiness", "p_sadness", "p_surprise", "p_other"),
     *("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25", "AU26"),
-    *("face_seen", "voice_heard"),
+    *("face_seen", "voice_heard", "window_share"),
 ]
 FACE_CELLS = COLUMNS[3:24]
 LABEL_CELLS = COLUMNS[24:47]

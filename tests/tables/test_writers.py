@@ -51,9 +51,9 @@ def test_csv_cells_are_plain(tmp_path):
     write(tmp_path / "t.csv", made_table(2))
     header, blank, seen = (tmp_path / "t.csv").read_text().splitlines()
     assert header.startswith("clip,frame,time_s,face_id,box_x")
-    assert blank == '"a, b.mp4",0,36000.0,' + "," * 44 + "false,false"
+    assert blank == '"a, b.mp4",0,36000.0,' + "," * 44 + "false,false,"
     assert seen.startswith('"a, b.mp4",1,36000.033333,0,')
-    assert seen.endswith("true,true")
+    assert seen.endswith("true,true,1.0")
     assert max(len(cell) for cell in seen.split(",")[4:]) <= 9
 
 

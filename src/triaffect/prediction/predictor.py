@@ -424,7 +424,8 @@ class Predictor:
         predictions = self._fusion(
             inputs.face, inputs.face_present, inputs.voice, active, inputs.extra
         )
-        return build_table(str(path), instants, predictions, active, self.tasks)
+        share = inputs.face_present.mean(axis=1)
+        return build_table(str(path), instants, predictions, active, self.tasks, share)
 
     def _from_sound(
         self, source: MediaFile | FrameSource, streams: Mapping[str, ClipStream]

@@ -37,7 +37,11 @@ _POSE = ("head_yaw_deg", "head_pitch_deg", "head_roll_deg")
 FACE_COLUMNS = (*_BOX, "detection", *_LANDMARKS, *_POSE, "face_px", "sharpness")
 """Columns about a face itself; blank in the row of a frame without one."""
 
-_FLAGS = (pa.field("face_seen", pa.bool_()), pa.field("voice_heard", pa.bool_()))
+_FLAGS = (
+    pa.field("face_seen", pa.bool_()),
+    pa.field("voice_heard", pa.bool_()),
+    pa.field("window_share", pa.float64()),
+)
 _PIXEL_DIGITS, _DEGREE_DIGITS, _DIGITS = 2, 1, 6
 
 
@@ -107,13 +111,14 @@ def table_schema(tasks: Sequence[Task]) -> pa.Schema:
 
     >>> from triaffect.tasks.registry import TASKS
     >>> table_schema(TASKS[:1]).names[-4:]
-    ['valence', 'arousal', 'face_seen', 'voice_heard']
+    ['arousal', 'face_seen', 'voice_heard', 'window_share']
 
     Args:
         tasks: What is predicted, in the order of the columns.
 
     Returns:
-        Keys, box, landmarks, pose and quality of the face, columns of the tasks, flags.
+        Keys, box, landmarks, pose and quality of the face, columns of the tasks, and what the
+        predictions rest on.
     """
     columns = [*_KEYS, *(pa.field(name, pa.float64()) for name in FACE_COLUMNS)]
     for task in tasks:
@@ -130,6 +135,7 @@ def build_table(
     predictions: Mapping[str, NDArray[np.floating]],
     voice_active: BoolArray,
     tasks: Sequence[Task],
+    window_share: FloatArray | None = None,
 ) -> pa.Table:
     """Build a prediction table.
 
@@ -139,6 +145,8 @@ def build_table(
         predictions: Activated predictions by task key, shape (N, K); a NaN row is blank.
         voice_active: Whether a voice sounds around each row, shape (N,).
         tasks: Whose columns to write, in order.
+        window_share: Share of the network's window in which the face of each row was seen, in
+            [0, 1], shape (N,); None for whole windows. It is blank in a row without a face.
 
     Returns:
         N rows with the columns of `table_schema`, numbers rounded as in every file.
@@ -148,6 +156,7 @@ def build_table(
     pixels += zip(_LANDMARKS, instants.landmarks.reshape(n, -1).T, strict=True)
     pixels += [("face_px", box[:, 2:].min(axis=1)), ("sharpness", instants.sharpness)]
     degrees = zip(_POSE, head_pose(instants.landmarks).T, strict=True)
+    shares = np.ones(n) if window_share is None else window_share
     columns: dict[str, pa.Array] = {
         "clip": text_column([printable(clip)] * n),
         "frame": column(instants.frame),
@@ -158,6 +167,7 @@ def build_table(
         **{name: round_numbers(values, _DEGREE_DIGITS) for name, values in degrees},
         "face_seen": column(face_seen),
         "voice_heard": column(voice_active),
+        "window_share": round_numbers(np.where(face_seen, shares, np.nan)),
     }
     for task in tasks:
         columns |= task_columns(task, predictions[task.key])
