@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tables.made_rows import cut, joined, made_rows
+from tests.tables.test_presence import plain_presence
 from tests.tasks.toy import PAIN
 from triaffect.tables.summary import BINS, summarize_parts, summary_schema
 from triaffect.tasks.registry import TASKS
@@ -61,7 +62,8 @@ def test_it_equals_plain_weighted_statistics(seed):
             dict(shares), abs=1e-6
         )
         for unit in ("AU1", "AU12", "AU25"):
-            active = (known[unit] >= THRESHOLDS.get(unit, 0.5)).to_numpy()
+            present = plain_presence(rows["time_s"], rows[unit], THRESHOLDS.get(unit, 0.5))
+            active = present[rows["valence"].notna().to_numpy()] == 1
             assert row[f"{unit}_share"] == pytest.approx(
                 weight[active].sum() / weight.sum(), abs=1e-6
             )

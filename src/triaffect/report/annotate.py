@@ -37,6 +37,8 @@ from triaffect.media.video import DEFAULT_RATE, Frame
 from triaffect.media.writer import Add, timed_video
 from triaffect.prediction.options import Options
 from triaffect.report.drawing import Drawn, draw
+from triaffect.tables.presence import PresenceFilter
+from triaffect.tables.schema import tasks_in
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 from triaffect.types import SourceKind
@@ -93,6 +95,7 @@ class Annotator:
         self._sound_track = sound_track
         self._output_path, self._images_rate = output_path, images_rate
         self._read = partial(Drawn.of_row, tasks=tasks, thresholds=thresholds)
+        self._tasks = [task.with_thresholds(thresholds) for task in tasks]
         self._single = output_path.suffix.lower() in (VIDEO, PICTURE) and not output_path.is_dir()
         self._check(files)
         self._used: set[str] = set()
@@ -159,7 +162,7 @@ class Annotator:
     def _end(self) -> None:
         with _disk_errors(self._output_path), self._stack:
             if self._copy:
-                self._copy.write_frames(before=None)
+                self._copy.finish()
         self._of = self._copy = None
 
     def _check(self, files: Sequence[Path]) -> None:
@@ -198,7 +201,7 @@ class Annotator:
         if self._images_rate is not None and path.is_dir():
             images = iter(ImageFrames(path, self._images_rate))
             add = self._video(path.name, self._images_rate, None)
-            return _Copy(lambda: next(images, None), add, self._read)
+            return _Copy(lambda: next(images, None), add, self._read, self._tasks)
         source, shared = self._opened, self._frames
         if source is None or source.path != path or shared is None:
             source, shared = probe(path), None
@@ -220,7 +223,7 @@ class Annotator:
             add = self._video(
                 path.stem, source.video.info.frame_rate if source.video else DEFAULT_RATE, sound
             )
-        return _Copy(next_frame, add, self._read)
+        return _Copy(next_frame, add, self._read, self._tasks)
 
     def _video(self, stem: str, rate: float, sound: Iterator[NDArray[np.float32]] | None) -> Add:
         self._check_suffix(VIDEO)
@@ -247,13 +250,29 @@ class _Copy:
         next_frame: Callable[[], Frame | None],
         add: Add,
         read: Callable[[Mapping[str, object]], Drawn],
+        tasks: Sequence[Task],
     ) -> None:
         self._next_frame, self._add, self._read = next_frame, add, read
         self._waiting: Frame | None = None
         self._number: int | None = None
         self._faces: list[Drawn] = []
+        self._tasks = tasks
+        self._presence: PresenceFilter | None = None
 
     def add(self, table: pa.Table) -> None:
+        """Draw the next rows as soon as it is clear what is present in them."""
+        if self._presence is None:
+            self._presence = PresenceFilter(tasks_in(table.column_names, self._tasks))
+        self._draw(self._presence.add(table))
+
+    def finish(self) -> None:
+        """Draw the rows and frames that are left."""
+        decided = self._presence.finish() if self._presence else None
+        if decided is not None:
+            self._draw(decided)
+        self.write_frames(before=None)
+
+    def _draw(self, table: pa.Table) -> None:
         for number, rows in groupby(table.to_pylist(), lambda row: int(row["frame"])):
             if number != self._number:
                 self.write_frames(before=number)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.tables.presence import SUFFIX
 from triaffect.tasks.action_units import PRESENT
 from triaffect.tasks.task import Task
 
@@ -74,7 +75,8 @@ class Drawn:
         """Read a row of a prediction table; columns that it does not have are left out.
 
         Args:
-            row: Values by column.
+            row: Values by column; flags of what is present, see `PresenceFilter`, go before
+                probabilities.
             tasks: What is predicted.
             thresholds: From which probability on something is present, by column; else 0.5.
 
@@ -90,11 +92,13 @@ class Drawn:
                 point = ((x - middle) / half, (y - middle) / half)
                 right, up = task.columns
                 axes = (right[0].upper(), up[0].upper())
-            elif task.exclusive and not any(map(math.isnan, values.values())):
-                likeliest = max(values, key=lambda column: values[column])
+            elif task.exclusive and not all(map(math.isnan, values.values())):
+                # a class that was not learned is blank
+                likeliest = max(values, key=lambda column: np.nan_to_num(values[column], nan=-1))
                 tags.append(f"{task.title(likeliest)} {values[likeliest]:.0%}")
             for column in task.threshold_columns:
-                if values[column] >= thresholds.get(column, PRESENT):
+                is_above = values[column] >= thresholds.get(column, PRESENT)
+                if row.get(column + SUFFIX, is_above):
                     units.append(task.title(column))
         x, y, w, h = (_number(row.get(f"box_{side}")) for side in "xywh")
         seen = row.get("face_id") is not None

@@ -360,6 +360,8 @@ def rows_by_face(faces: IntArray) -> Iterator[tuple[int, IntArray]]:
     Yields:
         Each face in ascending order, with the numbers of its rows in order.
     """
+    if not len(faces):
+        return
     order = np.argsort(faces, kind="stable")
     unique, starts = np.unique(faces[order], return_index=True)
     yield from zip(unique.tolist(), np.split(order, starts[1:]), strict=True)

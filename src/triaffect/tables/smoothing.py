@@ -278,11 +278,16 @@ def _centred_rows(
     smooth = []
     for task in tasks:
         values = values_of(table, task.columns)
-        means = np.full_like(values, np.nan)
+        means, blank = np.full_like(values, np.nan), np.isnan(values)
         for _, rows in by_face:
-            seen = rows[~np.isnan(values[rows]).any(axis=1)]
-            moments = seen[(seen >= rows_out.start) & (seen < rows_out.stop)]
-            means[moments] = centred_means(times[moments], times[seen], values[seen], width_s)
+            # mostly all columns are blank together; some models leave single ones blank
+            for pattern in np.unique(blank[rows], axis=1).T:
+                alike = np.flatnonzero((pattern == blank[rows].T).all(axis=1))
+                seen = rows[~pattern]
+                moments = seen[(seen >= rows_out.start) & (seen < rows_out.stop)]
+                own = values[np.ix_(seen, alike)]
+                smooth_values = centred_means(times[moments], times[seen], own, width_s)
+                means[np.ix_(moments, alike)] = smooth_values
         smooth.append(means[rows_out])
     return _with_smooth(table.slice(rows_out.start, rows_out.stop - rows_out.start), smooth, tasks)
 

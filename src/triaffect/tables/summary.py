@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from triaffect.tables.presence import SUFFIX, PresenceFilter
 from triaffect.tables.schema import (
     Times,
     Values,
@@ -99,6 +100,8 @@ class ClipSummary:
         self._name, self._weight, self._with_face, self._with_voice = "", 0.0, 0.0, 0.0
         self._waiting: pa.Table | None = None
         self._last_s = 0.0
+        self._presence = PresenceFilter(tasks)
+        self._columns = [_tally_of(task).columns for task in tasks]
 
     def add(self, table: pa.Table) -> None:
         """Take in the next rows of the clip.
@@ -106,6 +109,10 @@ class ClipSummary:
         Args:
             table: Rows as predicted, in order of time; it may end within a moment.
         """
+        self._add_decided(self._presence.add(table))
+
+    def _add_decided(self, table: pa.Table) -> None:
+        """Take in rows with the flags of what is present in them."""
         if self._waiting is not None:
             table = pa.concat_tables([self._waiting, table])
         moments, moment = np.unique(times_of(table), return_inverse=True)
@@ -118,6 +125,9 @@ class ClipSummary:
 
     def finish(self) -> None:
         """Take in the last moment, which lasts as long as the one before it."""
+        decided = self._presence.finish()
+        if decided is not None:
+            self._add_decided(decided)
         if self._waiting is not None and len(self._waiting):
             self._take(self._waiting, np.full(len(self._waiting), self._last_s))
         self._waiting = None
@@ -133,7 +143,7 @@ class ClipSummary:
         self._weight += float(weight[first].sum())
         self._with_face += float(weight[first] @ (numbers[first] != NO_FACE))
         self._with_voice += float(weight[first] @ voice[first])
-        values = [values_of(table, task.columns) for task in self._tasks]
+        values = [values_of(table, columns) for columns in self._columns]
         for number, rows in rows_by_face(numbers):
             if number not in self.faces:
                 self.faces[number] = FaceSummary(times[rows[0]], self._tasks)
@@ -245,10 +255,12 @@ class _Spread:
         high: Greatest.
 
     Attributes:
+        columns: As given.
         names: What `to_dict` returns, in order.
     """
 
     def __init__(self, columns: Sequence[str], low: float, high: float) -> None:
+        self.columns = columns
         kinds = ("mean", "sd", *(f"p{share}" for share in PERCENTILES))
         self.names = [f"{name}_{kind}" for name in columns for kind in kinds]
         self._edges = np.linspace(low, high, BINS + 1)
@@ -295,28 +307,31 @@ class _Shares:
         task: One that tells classes, or what is present.
 
     Attributes:
+        columns: Those of a table that it sums up: probabilities of classes, or flags of what is
+            present.
         names: What `to_dict` returns, in order.
     """
 
     def __init__(self, task: Task) -> None:
         self.names = [f"{part}_share" for part in task.part_names]
+        self.columns = task.columns
+        if not task.exclusive:
+            self.columns = tuple(name + SUFFIX for name in task.threshold_columns)
         self._task = task
-        self._weight = 0.0
-        self._present = np.zeros(task.width)
+        self._weight, self._present = np.zeros((2, task.width))
 
     def add(self, values: Values, weight: Times) -> None:
         """Take in values (N, K), NaN where blank, with the weight (N,) of each."""
-        valid = ~np.isnan(values).any(axis=1)
-        submitted = self._task.submitted(values[valid])
-        present = submitted > 0
+        present = values > 0
         if self._task.exclusive:  # one number a row, that of the class
-            present = submitted == np.arange(self._task.width)
-        self._weight += float(weight[valid].sum())
-        self._present += weight[valid] @ present
+            present = self._task.submitted(values) == np.arange(self._task.width)
+        self._weight += weight @ ~np.isnan(values)
+        self._present += weight @ present
 
     def to_dict(self) -> dict[str, float]:
         """Return the shares by name, NaN where every value was blank."""
-        shares = self._present / self._weight if self._weight else self._present * np.nan
+        with np.errstate(invalid="ignore"):
+            shares = self._present / self._weight
         return dict(zip(self.names, shares.tolist(), strict=True))
 
 
