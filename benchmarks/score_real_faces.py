@@ -9,7 +9,8 @@ predictor as a user's would; where several faces are found, the largest counts.
 - *Units*: on the test people of LFW (a fifth, chosen by their names as ``extract --name lfw
   --test-share 0.2`` chooses them) the correlation of the model's logit with the mean of the
   z-scores of OpenFace's regressor and MediaPipe's coefficients; AU23 and AU24 have one of them.
-  No one has coded these pictures: it is agreement with programs, not with people.
+  No one has coded these pictures: it is agreement with programs, not with people. How far the two
+  agree with each other stands beside it: with programs that do not agree no one can.
 - *Neutral faces*: the share of those of the same people whom a student labeled neutral in which
   a unit is present.
 - *Valence, arousal*: on OMI's rated faces the correlation and concordance of valence with the mean
@@ -17,7 +18,7 @@ predictor as a user's would; where several faces are found, the largest counts.
   out of both. A model that learned from these faces must be scored on folds: give several models
   and ``--folds``, a folder of text files with the pictures of each.
 - *Groups*: on the test faces of UTKFace the units' mean correlation by age, gender and race, as
-  that set has them.
+  that set has them; a group more than 0.1 from that of all is marked.
 
 Intervals are 95 % over people, 500 resamples, seed 0.
 """
@@ -43,6 +44,8 @@ TEST_SHARE = {"lfw": 0.2, "utkface": 0.1}
 NINE = ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU25", "AU26")
 AGES = (0, 13, 20, 35, 50, 65, 200)
 RACES = ("white", "black", "Asian", "Indian", "other")
+FAR = 0.1
+"""How far a group's mean correlation may be from that of all."""
 Values = NDArray[np.float64]
 
 
@@ -60,8 +63,8 @@ def predict(model: triaffect.Predictor, folder: Path, clips: list[str]) -> pd.Da
     return table.sort_values("size").groupby("clip").last().reindex(clips)
 
 
-def teachers_mean(data: Path, name: str, clips: list[str]) -> pd.DataFrame:
-    """Mean z-score of the programs for each unit; NaN for a picture that they lack."""
+def teachers_scores(data: Path, name: str, clips: list[str]) -> dict[str, list[pd.Series]]:
+    """z-scores of the programs that read each unit; NaN for a picture that they lack."""
     columns: dict[str, list[pd.Series]] = {}
     for program, mapping in (("openface", OPENFACE), ("blendshapes", BLENDSHAPES)):
         table = pd.read_csv(data / "teachers" / f"{name}.{program}.csv", index_col="clip")
@@ -69,7 +72,12 @@ def teachers_mean(data: Path, name: str, clips: list[str]) -> pd.DataFrame:
         for unit, sources in mapping.items():
             value = table[list(sources)].mean(axis=1)
             columns.setdefault(unit, []).append((value - value.mean()) / value.std())
-    return pd.DataFrame({unit: sum(parts) / len(parts) for unit, parts in columns.items()})
+    return columns
+
+
+def teachers_mean(scores: dict[str, list[pd.Series]]) -> pd.DataFrame:
+    """Mean z-score of the programs for each unit."""
+    return pd.DataFrame({unit: sum(parts) / len(parts) for unit, parts in scores.items()})
 
 
 def logits(table: pd.DataFrame, unit: str) -> Values:
@@ -120,7 +128,8 @@ def score_units(model: triaffect.Predictor, data: Path) -> dict[str, Any]:
     labels = labels[[is_test(person, TEST_SHARE["lfw"]) for person in people]]
     clips, people = labels["clip"].tolist(), labels["person"].to_numpy(str)
     table = predict(model, data / "faces" / "lfw", clips)
-    truth = teachers_mean(data, "lfw", clips)
+    programs = teachers_scores(data, "lfw", clips)
+    truth = teachers_mean(programs)
     neutral = (labels["expression"] == "neutral").to_numpy()
     present = model.thresholds
     units: dict[str, Any] = {}
@@ -129,9 +138,14 @@ def score_units(model: triaffect.Predictor, data: Path) -> dict[str, Any]:
         r = correlation(x, y)
         low, high = interval(people, lambda rows, x=x, y=y: correlation(x[rows], y[rows]))
         on = table[unit].to_numpy() >= present.get(unit, 0.5)
-        units[unit] = {"r": r, "low": low, "high": high, "on_neutral": float(on[neutral].mean())}
-        calm = on[neutral].mean()
-        print(f"{unit:5} r {r:.3f} ({low:.3f} to {high:.3f})  on neutral faces {calm:.3f}")
+        calm = float(on[neutral].mean())
+        units[unit] = {"r": r, "low": low, "high": high, "on_neutral": calm}
+        units[unit]["programs"], agree = len(programs[unit]), "one program"
+        if len(programs[unit]) > 1:
+            agreement = correlation(*(each.to_numpy() for each in programs[unit]))
+            units[unit]["agreement"] = agreement
+            agree = f"programs agree {agreement:.3f}"
+        print(f"{unit:5} r {r:.3f} ({low:.3f} to {high:.3f})  on neutral {calm:.3f}  {agree}")
     mean = float(np.mean([units[unit]["r"] for unit in NINE]))
     print(
         f"mean of {len(NINE)} units {mean:.3f}; {len(clips)} pictures of {len(set(people))} people"
@@ -139,25 +153,28 @@ def score_units(model: triaffect.Predictor, data: Path) -> dict[str, Any]:
     return {"units": units, "mean": mean, "pictures": len(clips)}
 
 
-def score_groups(model: triaffect.Predictor, data: Path) -> dict[str, float]:
+def score_groups(model: triaffect.Predictor, data: Path) -> dict[str, dict[str, float]]:
     """Mean correlation of the nine units with the programs in groups of UTKFace's test faces."""
     faces = pd.read_csv(data / "faces" / "utkface" / "faces.csv")
     chosen = [is_test(f"utkface/{clip}", TEST_SHARE["utkface"]) for clip in faces["clip"]]
     faces = faces[chosen].reset_index(drop=True)
     clips = faces["clip"].tolist()
     table = predict(model, data / "faces" / "utkface", clips)
-    truth = teachers_mean(data, "utkface", clips)
+    truth = teachers_mean(teachers_scores(data, "utkface", clips))
     bands = pd.cut(faces["age"], AGES, right=False).astype(str)
     groups = {"all": np.ones(len(faces), bool)}
     groups |= {f"age {band}": (bands == band).to_numpy() for band in sorted(set(bands))}
     groups |= {name: (faces["gender"] == k).to_numpy() for k, name in enumerate(("men", "women"))}
     groups |= {name: (faces["race"] == k).to_numpy() for k, name in enumerate(RACES)}
-    means = {}
+    scores: dict[str, dict[str, float]] = {}
     for name, rows in groups.items():
         each = [correlation(logits(table, u)[rows], truth[u].to_numpy()[rows]) for u in NINE]
-        means[name] = float(np.mean(each))
-        print(f"{name:16} n {int(rows.sum()):5}  mean r {means[name]:.3f}")
-    return means
+        scores[name] = {"n": int(rows.sum()), "r": float(np.mean(each))}
+        scores[name]["from_mean"] = scores[name]["r"] - scores["all"]["r"]
+        is_far = abs(scores[name]["from_mean"]) > FAR
+        mark = f"  more than {FAR:g} from the mean" if is_far else ""
+        print(f"{name:16} n {scores[name]['n']:5}  mean r {scores[name]['r']:.3f}{mark}")
+    return scores
 
 
 def score_ratings(

@@ -13,8 +13,10 @@ that fuses both, or all three::
                "fusion": {"file", "sha256", "window": {"span_s", "hop_s", "causal"},
                           "face_dim", "voice_dim", "complete",
                           "external": [{"slot", "spec": {"name", …}}, …]}},
-     "calibration": {"thresholds": {"AU1": 0.5, …}}, "recipe": {…},
-     "versions": {"triaffect": …}, "label_origins": {"VA": "rendered", …},
+     "calibration": {"thresholds": {"AU1": 0.5, …}, "temperatures": {"EXPR": 1.0, …}},
+     "recipe": {…}, "versions": {"triaffect": …}, "label_origins": {"VA": "rendered", …},
+     "outputs": {"AU23": {"holds": "not shown", "learned_from": …, "evidence": …,
+                          "blank": "never"}, …},
      "files": {"face.safetensors": sha256, …}}
 
 What the networks take and give:
@@ -42,6 +44,9 @@ file           inputs                                               outputs
 With ``external``, which only such models have, features of other programs take the place of the
 folder's own face or voice network, or come on top (slot "extra"); ``spec`` is what
 ``external.json`` of a store says of them.
+
+With ``outputs`` the model says of each column how far it holds on real people, and which ones it
+leaves blank; see `OutputValidity`. ``temperatures`` divide the logits of a task, by its key.
 
 Every file named in ``parts`` and ``files`` is checked against its hash before it is used.
 """
@@ -165,6 +170,36 @@ class FusionPart:
 Part = FacePart | VoicePart | FusionPart
 
 
+class OutputValidity(Record):
+    """How far one output of a model is shown to hold on real people.
+
+    Attributes:
+        holds: The word for it. The rule stands in ``benchmarks/validity.py``.
+        learned_from: Where its labels came from, in words.
+        evidence: The figure behind the word and what it was measured on; empty for none.
+        blank: Where tables leave the output out: nowhere; in moments without a voice, of an
+            output that faces alone say nothing of; or everywhere, of one that was not learned.
+    """
+
+    holds: Literal["shown", "partly", "not shown"] = "not shown"
+    learned_from: str = ""
+    evidence: str = ""
+    blank: Literal["never", "without voice", "always"] = "never"
+
+    def describe(self) -> str:
+        """Write it in one line, for a note, a table or a page.
+
+        >>> OutputValidity(holds="partly", learned_from="votes", evidence="F1 0.60").describe()
+        'partly shown to hold on people (F1 0.60); learned from votes'
+        """
+        if self.blank == "always":
+            return "blank: the model has not learned it"
+        words = {"partly": "partly shown"}.get(self.holds, self.holds)
+        text = f"{words} to hold on people" + (f" ({self.evidence})" if self.evidence else "")
+        text += f"; learned from {self.learned_from}" if self.learned_from else ""
+        return text + ("; blank without a voice" if self.blank == "without voice" else "")
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What ``model.json`` says.
@@ -182,6 +217,8 @@ class Manifest:
         recipe: The resolved recipe that trained it.
         versions: Versions of what wrote it.
         label_origins: By task key, where the labels came from that it learnt.
+        temperatures: By task key, what divides the logits behind its probabilities.
+        outputs: By column, how far it holds; nothing is said of one that is not named.
         files: Hash of each further file, such as weights to train on; filled in when the
             folder is written.
     """
@@ -198,6 +235,8 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     label_origins: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    outputs: Mapping[str, OutputValidity] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -218,6 +257,10 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
         if isinstance(part, FusionPart) and not part.external:
             del content["external"]
         parts[name] = content
+    calibration: dict[str, Any] = {"thresholds": dict(manifest.thresholds)}
+    if manifest.temperatures:
+        calibration["temperatures"] = dict(manifest.temperatures)
+    outputs = {name: each.model_dump() for name, each in manifest.outputs.items()}
     return {
         "format": FORMAT,
         "name": manifest.name,
@@ -225,10 +268,11 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
         "licence": manifest.licence,
         "tasks": [dict(task) for task in manifest.tasks],
         "parts": parts,
-        "calibration": {"thresholds": dict(manifest.thresholds)},
+        "calibration": calibration,
         "recipe": dict(manifest.recipe),
         "versions": dict(manifest.versions),
         "label_origins": dict(manifest.label_origins),
+        **({"outputs": outputs} if outputs else {}),
         "files": dict(manifest.files),
     }
 
@@ -307,6 +351,7 @@ class _PartsRecord(Record):
 
 class _CalibrationRecord(Record):
     thresholds: dict[str, float] = Field(default_factory=dict)
+    temperatures: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
 
 class _ManifestRecord(Record):
@@ -322,6 +367,7 @@ class _ManifestRecord(Record):
     recipe: dict[str, Any]
     versions: dict[str, str] = Field(default_factory=dict)
     label_origins: dict[str, str] = Field(default_factory=dict)
+    outputs: dict[str, OutputValidity] = Field(default_factory=dict)
     files: dict[_FileName, str] = Field(default_factory=dict)
 
 
@@ -356,6 +402,8 @@ def read_manifest(content: object, where: Path) -> Manifest:
         voice=voice,
         fusion=fusion,
         thresholds=dict(record.calibration.thresholds),
+        temperatures=dict(record.calibration.temperatures),
+        outputs=dict(record.outputs),
     )
 
 

@@ -31,6 +31,8 @@ class Fusion:
     Attributes:
         part: What ``model.json`` says of the network.
         tasks: The tasks it predicts, in the order of its outputs.
+        blank: By task key, which of its columns no row has, and which no row without a voice;
+            shape (2, K), bool.
 
     Raises:
         ModelError: The folder has no fusing network, a task of it is unknown, or its
@@ -45,6 +47,12 @@ class Fusion:
         self.part = part
         self.tasks = _tasks_of(folder, tasks)
         self._keys = [task.key for task in self.tasks]
+        self._temperatures = folder.manifest.temperatures
+        outputs, whens = folder.manifest.outputs, ("always", "without voice")
+        self.blank: dict[str, BoolArray] = {}
+        for task in self.tasks:
+            blanks = [outputs[name].blank if name in outputs else "" for name in task.columns]
+            self.blank[task.key] = np.array([[each == when for each in blanks] for when in whens])
         self._presences = [extra_inputs(spec.name)[1] for spec in part.extra]
         self._check_fit(folder)
 
@@ -69,7 +77,7 @@ class Fusion:
         Returns:
             Activated predictions by task key, shape (N, K); NaN for a row with neither, or that
             lacks anything where the network takes complete windows only; of a facial task, NaN
-            for a row without a face.
+            for a row without a face; NaN for an output that the model leaves blank there.
 
         Raises:
             ModelError: The network does not take the rows, or gives another width.
@@ -90,10 +98,33 @@ class Fusion:
                 if values.shape != (present.sum(), task.width):
                     got = f"shape {values.shape}"
                     raise ModelError(f"{task.width} outputs {task.key}", got, where=self._path)
-                every[task.key][present] = values
+                every[task.key][present] = self._calibrate(task, values, voice_present[present])
                 if task.facial:
                     every[task.key][~face_present.any(axis=1)] = np.nan
         return every
+
+    def _calibrate(
+        self, task: Task, values: NDArray[np.float32], has_voice: BoolArray
+    ) -> NDArray[np.float32]:
+        """Apply a task's temperature, and leave out the outputs that the model keeps blank.
+
+        Args:
+            task: The task.
+            values: Activated predictions of moments with a face or a voice, shape (N, K).
+            has_voice: Which of them have a voice, shape (N,).
+
+        Returns:
+            Shape (N, K). Probabilities of classes still sum to 1 over those that are not blank.
+        """
+        if self._temperatures.get(task.key, 1.0) != 1.0:
+            values = task.with_temperature(values, self._temperatures[task.key])
+        always, without_voice = self.blank[task.key]
+        if not (always | without_voice).any():
+            return values
+        values = np.where(always | (without_voice & ~has_voice[:, None]), np.nan, values)
+        if task.exclusive:
+            values = values / np.nansum(values, axis=1, keepdims=True)
+        return values.astype(np.float32)
 
     def of_inputs(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """Predict from every input by its name, as ``WindowSamples.inputs`` gives them."""

@@ -7,7 +7,7 @@ without a row stay empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,12 +164,15 @@ _RARE = 0.005
 """What is there in a smaller share of the time is not named."""
 
 
-def statistics_cells(row: SummaryRow, tasks: Sequence[Task]) -> Iterator[str]:
+def statistics_cells(
+    row: SummaryRow, tasks: Sequence[Task], not_shown: Collection[str] = ()
+) -> Iterator[str]:
     """Yield a text for each task: means of values, or which classes or units were there how often.
 
     Args:
         row: A row of `triaffect.tables.summary`.
         tasks: The tasks that it sums up.
+        not_shown: Columns that are not shown to hold on people; none of them is named.
 
     Yields:
         Text such as ``Happiness 62 %, Neutral 30 %``; "nothing" without a prediction.
@@ -177,15 +180,19 @@ def statistics_cells(row: SummaryRow, tasks: Sequence[Task]) -> Iterator[str]:
     for task in tasks:
         if task.exclusive or task.threshold_columns:
             shares = np.array([_number(row[f"{part}_share"]) for part in task.part_names])
-            order = np.argsort(-shares, kind="stable")[:_NAMED]
-            named = [(task.title(task.columns[k]), shares[k]) for k in order if shares[k] > _RARE]
+            order = [
+                k
+                for k in np.argsort(-shares, kind="stable")
+                if shares[k] > _RARE and task.columns[k] not in not_shown
+            ]
+            named = [(task.title(task.columns[k]), shares[k]) for k in order[:_NAMED]]
             words = ", ".join(f"{title} {percent(share)}" for title, share in named) or "none"
             yield "nothing" if np.isnan(shares).all() else words
         else:
             texts = []
             for column in task.columns:
                 mean, deviation = (_number(row[f"{column}_{kind}"]) for kind in ("mean", "sd"))
-                if not np.isnan(mean):
+                if not np.isnan(mean) and column not in not_shown:
                     text = f"{round(mean, 2) + 0.0:.2f}\u00a0±\u00a0{deviation:.2f}"
                     texts.append(f"{task.title(column)} {text}")
             yield ", ".join(texts) or "nothing"

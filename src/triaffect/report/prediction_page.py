@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,11 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from triaffect.errors import TableError
-from triaffect.features.model_folder import Manifest
+from triaffect.features.model_folder import Manifest, OutputValidity
 from triaffect.io.atomic import check_output
 from triaffect.report.clip_series import MOST_FACES, Clip, percent, statistics_cells
 from triaffect.report.page import Page, to_json
 from triaffect.report.thumbnails import Thumbnails, thumbnails
+from triaffect.tables.metadata import ModelMetadata
 from triaffect.tables.schema import tasks_in
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
@@ -33,15 +34,45 @@ OVERVIEW = ("clip", "frames", "until (s)", "faces", "time with a face", "time wi
 
 _HOW_SUMMED = (
     "Values: mean ± standard deviation. Classes: share of the time in which each is the "
-    "likeliest. Units: share of the time in which each is present, from the model's own "
-    "threshold on."
+    "likeliest. Units: share of the time in which each is present: from the model's own threshold "
+    "on, a little above it to come on and a little below to go off, for 0.2 s at least."
 )
 
 _FEW = 5
 """Values of a task that are drawn as lines; more are drawn as rows of a heat map."""
 
 
-def panels(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+_RANKS = {"shown": 0, "partly": 1, "not shown": 2}
+"""In what order outputs of a task are drawn, by how far they hold."""
+
+Outputs = Mapping[str, OutputValidity]
+"""How far each output holds on people, by column; nothing is said of one that is not there."""
+
+NO_OUTPUTS: Outputs = MappingProxyType({})
+
+
+def drawn_columns(task: Task, outputs: Outputs = NO_OUTPUTS) -> list[int]:
+    """List the columns of a task that are drawn, those first that hold on people.
+
+    >>> outputs = {"AU1": OutputValidity(), "AU2": OutputValidity(blank="always")}
+    >>> drawn_columns(TASKS[2], outputs)
+    [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0]
+
+    Args:
+        task: The task.
+        outputs: How far each of its columns holds.
+
+    Returns:
+        Their numbers. What is always blank is left out; few columns, drawn as lines, stay in order.
+    """
+    own = [outputs.get(name, OutputValidity(holds="shown")) for name in task.columns]
+    drawn = [k for k, each in enumerate(own) if each.blank != "always"]
+    if len(drawn) <= _FEW:
+        return drawn
+    return sorted(drawn, key=lambda k: _RANKS[own[k].holds])
+
+
+def panels(tasks: Sequence[Task], outputs: Outputs = NO_OUTPUTS) -> list[dict[str, Any]]:
     """Describe how each task is drawn, for the script.
 
     >>> [panel["kind"] for panel in panels(TASKS)]
@@ -49,18 +80,24 @@ def panels(tasks: Sequence[Task]) -> list[dict[str, Any]]:
 
     Args:
         tasks: What is drawn.
+        outputs: How far each of their columns holds on people.
 
     Returns:
-        For each task its kind of panel, title, short and long names of its columns, the words at
-        the ends of their axes, their range, and whether they span a plane; as JSON takes them.
+        For each task that has anything to draw its kind of panel, title, and of its columns in the
+        order of `drawn_columns` the numbers, the short and long names, the words at the ends of
+        their axes and how far they hold; their range, and whether they span a plane; as JSON
+        takes them.
     """
     result = []
     for task in tasks:
-        titles = [task.title(column) for column in task.columns]
+        order = drawn_columns(task, outputs)
+        if not order:
+            continue
+        columns = [task.columns[k] for k in order]
+        titles = [task.title(column) for column in columns]
         # Beside a panel on a narrow screen fits a title of one word, or else the column's name.
         short = [
-            column if " " in title else title
-            for column, title in zip(task.columns, titles, strict=True)
+            column if " " in title else title for column, title in zip(columns, titles, strict=True)
         ]
         result.append(
             {
@@ -68,9 +105,11 @@ def panels(tasks: Sequence[Task]) -> list[dict[str, Any]]:
                 "title": task.label,
                 "names": short,
                 "titles": titles,
-                "poles": [list(task.axis_ends.get(column, ())) for column in task.columns],
+                "poles": [list(task.axis_ends.get(column, ())) for column in columns],
+                "slots": order,
+                "holds": [outputs[name].holds if name in outputs else "" for name in columns],
                 "range": list(task.display_range),
-                "plane": task.circumplex,
+                "plane": task.circumplex and len(order) == task.width,
             }
         )
     return result
@@ -90,21 +129,24 @@ def overview_row(clip: Clip) -> list[str]:
     return [clip.name, f"{clip.frames}", f"{clip.end_s:.2f}", f"{clip.faces}", *shares]
 
 
-def section(clip: Clip, number: int) -> str:
+def section(clip: Clip, number: int, outputs: Outputs = NO_OUTPUTS) -> str:
     """Write a clip's part of the page, into which its script draws.
 
     Args:
         clip: The clip, after its last row.
         number: Its number on the page, from 0.
+        outputs: How far each output holds; those not shown to hold are left out of its table.
 
     Returns:
         An HTML element; texts of the clip are escaped in it.
     """
     rows = []
+    not_shown = {name for name, each in outputs.items() if each.holds == "not shown"}
     for face in clip.shown():
         row, count = clip.summary.row(face), clip.people[face].count
         share = percent(float(row["clip_share"] or 0))
-        rows.append([_label(face), f"{count}", share, *statistics_cells(row, clip.tasks)])
+        cells = statistics_cells(row, clip.tasks, not_shown)
+        rows.append([_label(face), f"{count}", share, *cells])
     head = ("", "frames", "of the time", *(task.label for task in clip.tasks))
     parts = [
         f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}">',
@@ -128,6 +170,29 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     )
     return f'<table class="summary"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def validity_table(tasks: Sequence[Task], outputs: Outputs) -> str:
+    """Write a table of how far each output holds on people and what it was learned from.
+
+    Args:
+        tasks: What is predicted.
+        outputs: How far each of their columns holds; columns that are not there are left out.
+
+    Returns:
+        An HTML element that opens to the table, the outputs that hold first.
+    """
+    rows = []
+    for task in tasks:
+        named = [name for name in task.columns if name in outputs]
+        for name in sorted(named, key=lambda name: _RANKS[outputs[name].holds]):
+            own = outputs[name]
+            word = "not learned: blank" if own.blank == "always" else own.holds
+            word += ", blank without a voice" if own.blank == "without voice" else ""
+            rows.append([task.title(name), word, own.evidence, own.learned_from])
+    head = ("output", "holds on people", "measured", "learned from")
+    summary = "How far each output holds on people, and what it was learned from"
+    return f'<details class="card"><summary>{summary}</summary>{_table(head, rows)}</details>'
 
 
 def _label(face: int) -> str:
@@ -158,12 +223,13 @@ def _describe_clip(clip: Clip) -> str:
     return " ".join(sentences)
 
 
-def data(clip: Clip, pictures: Thumbnails) -> str:
+def data(clip: Clip, pictures: Thumbnails, outputs: Outputs = NO_OUTPUTS) -> str:
     """Write what is drawn of a clip, as JSON for the script.
 
     Args:
         clip: The clip, after its last row.
         pictures: Small pictures of it and its faces.
+        outputs: How far each output holds on people.
 
     Returns:
         JSON that can stand in an HTML element. Values and shares are in thousandths, null where
@@ -175,26 +241,29 @@ def data(clip: Clip, pictures: Thumbnails) -> str:
         {
             "times": np.round(times_s, 3).tolist(),
             "voice": _thousandths(voice),
-            "panels": panels(clip.tasks),
+            "panels": panels(clip.tasks, outputs),
             "thumbs": pictures.clip,
-            "people": [_person(clip, face, segments, pictures) for face in clip.shown()],
+            "people": [_person(clip, face, segments, pictures, outputs) for face in clip.shown()],
         }
     )
 
 
 def _person(
-    clip: Clip, face: int, segments: NDArray[np.int64], pictures: Thumbnails
+    clip: Clip, face: int, segments: NDArray[np.int64], pictures: Thumbnails, outputs: Outputs
 ) -> dict[str, Any]:
     series = clip.people[face].series
     values = [_thousandths(column) for column in series.on(segments, series.means()).T]
-    width = sum(task.width for task in clip.tasks)
+    width, order = 0, list[int]()
+    for task in clip.tasks:
+        order += [width + k for k in drawn_columns(task, outputs)]
+        width += task.width
     return {
         "label": _label(face),
         "face": face != NO_FACE,
         "share": round(float(clip.summary.row(face)["clip_share"] or 0), 3),
         "seen": _thousandths(clip.seen(face, segments)),
-        "values": values[:width],
-        "smooth": values[width:],
+        "values": [values[k] for k in order],
+        "smooth": [values[width + k] for k in order] if clip.smoothed else [],
         "thumbs": pictures.faces.get(face, []),
     }
 
@@ -231,10 +300,16 @@ class Clips:
     Args:
         tasks: What to draw.
         pictures: Whether to take small pictures of the clips.
+        outputs: How far each output holds on people, by column.
     """
 
-    def __init__(self, tasks: Sequence[Task] = TASKS, pictures: bool = True) -> None:
-        self._tasks, self._pictures = tuple(tasks), pictures
+    def __init__(
+        self,
+        tasks: Sequence[Task] = TASKS,
+        pictures: bool = True,
+        outputs: Outputs = NO_OUTPUTS,
+    ) -> None:
+        self._tasks, self._pictures, self._outputs = tuple(tasks), pictures, outputs
         self._overview: list[list[str]] = []
         self._drawn: list[tuple[str, str]] = []
         self._clip: Clip | None = None
@@ -269,7 +344,8 @@ class Clips:
             if self._pictures and self._source is not None:
                 taken = thumbnails(self._clip, self._source)
             self._shows_people |= bool(taken.clip)
-            self._drawn.append((section(self._clip, len(self._drawn)), data(self._clip, taken)))
+            own = section(self._clip, len(self._drawn), self._outputs)
+            self._drawn.append((own, data(self._clip, taken, self._outputs)))
         self._clip = None
 
     def put_on(self, page: Page) -> None:
@@ -279,6 +355,8 @@ class Clips:
             page: Gets them at its end.
         """
         self._close()
+        if self._outputs:
+            page.element(validity_table(self._tasks, self._outputs))
         if self._shows_people:
             page.paragraph(_FACES)
         page.paragraph(_HOW_TO_READ)
@@ -309,7 +387,8 @@ class PredictionPage(Clips):
         pictures: bool = True,
     ) -> None:
         thresholds = model.thresholds if model else {}
-        super().__init__([task.with_thresholds(thresholds) for task in tasks], pictures)
+        tasks = [task.with_thresholds(thresholds) for task in tasks]
+        super().__init__(tasks, pictures, model.outputs if model else NO_OUTPUTS)
         self._model = model
 
     def page(self) -> Page:
@@ -362,7 +441,8 @@ def write_table_page(table: pd.DataFrame, output: str | Path, thumbnails: bool =
     thresholds = table.attrs.get("thresholds", {})
     model = None
     if "model" in table.attrs:
-        model = SimpleNamespace(**table.attrs["model"], thresholds=thresholds)
+        described = ModelMetadata(**table.attrs["model"])
+        model = SimpleNamespace(**dict(described), thresholds=thresholds)
     page = PredictionPage(tasks, cast("Manifest | None", model), thumbnails)
     for clip, rows in table.groupby("clip", sort=False):
         source = Path(str(clip)) if Path(str(clip)).is_file() else None

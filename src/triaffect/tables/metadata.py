@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,7 +13,12 @@ import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict
 
 from triaffect.errors import TableError
-from triaffect.features.model_folder import DESCRIPTION, file_hash, read_manifest
+from triaffect.features.model_folder import (
+    DESCRIPTION,
+    OutputValidity,
+    file_hash,
+    read_manifest,
+)
 from triaffect.tables import baseline, smoothing
 from triaffect.tables.interop import describe_columns
 from triaffect.tables.results import meta_name
@@ -69,6 +75,7 @@ class ModelMetadata(_Record):
         sha256: Hash of ``model.json``, which holds the hashes of the networks.
         licence: What the weights may be used for.
         label_origins: Where the labels of each task came from, by its key.
+        outputs: How far each output holds on real people, by column; nothing is said of others.
     """
 
     name: str
@@ -76,6 +83,7 @@ class ModelMetadata(_Record):
     sha256: str
     licence: str
     label_origins: dict[str, str]
+    outputs: dict[str, OutputValidity] = {}
 
 
 class ProblemMetadata(_Record):
@@ -166,7 +174,7 @@ def read_metadata(table: Path) -> TableMetadata:
 
 
 def describe_model(model: Path) -> dict[str, Any]:
-    """Read name, version, hash, licence and label origins of the model in a folder.
+    """Read what a table's metadata say of the model in a folder.
 
     Args:
         model: The model folder; only its ``model.json`` is read.
@@ -185,16 +193,23 @@ def describe_model(model: Path) -> dict[str, Any]:
         "sha256": file_hash(path),
         "licence": manifest.licence,
         "label_origins": dict(manifest.label_origins),
+        "outputs": {name: each.model_dump() for name, each in manifest.outputs.items()},
     }
 
 
-def column_notes(schema: pa.Schema, steps: Postprocessing, tasks: Sequence[Task]) -> dict[str, str]:
+def column_notes(
+    schema: pa.Schema,
+    steps: Postprocessing,
+    tasks: Sequence[Task],
+    outputs: Mapping[str, OutputValidity] = MappingProxyType({}),
+) -> dict[str, str]:
     """Describe what each column of a table means.
 
     Args:
         schema: Schema of the table as it is written.
         steps: How it was postprocessed: the source of smoothed, relative and renamed columns.
         tasks: What was predicted, with the thresholds from which a column counts as present.
+        outputs: How far each of their columns holds on real people.
 
     Returns:
         Text by column name; a column without a note is left out.
@@ -211,6 +226,8 @@ def column_notes(schema: pa.Schema, steps: Postprocessing, tasks: Sequence[Task]
         for name, level in task.present_from.items():
             text = f"probability that it is present, no intensity; present from {level:g} on"
             notes[name] = text
+    for name in outputs.keys() & notes.keys():
+        notes[name] += f"; {outputs[name].describe()}"
     if steps.columns:
         notes |= describe_columns(steps.columns, tasks)
     how = f"smoothed, {steps.smooth}"

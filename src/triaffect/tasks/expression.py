@@ -193,14 +193,18 @@ def classes(distribution: NDArray[np.floating]) -> NDArray[np.int64]:
         distribution: Shape (N, 8).
 
     Returns:
-        Numbers of classes, shape (N,); -1 for a row with a NaN.
+        Numbers of classes, shape (N,); -1 for a row without any number. A class that is NaN
+        alone was not learned, and never is the most probable one.
 
     Examples:
         >>> classes(one_hot(np.array([4, -1]))).tolist()
         [4, -1]
+        >>> classes(np.array([[np.nan, 0.4, 0.6]])).tolist()
+        [2]
     """
-    blank = np.isnan(distribution).any(axis=1)
-    return np.where(blank, -1, np.nan_to_num(distribution).argmax(axis=1)).astype(np.int64)
+    blank = np.isnan(distribution).all(axis=1)
+    likeliest = np.nan_to_num(distribution, nan=-1.0).argmax(axis=1)
+    return np.where(blank, -1, likeliest).astype(np.int64)
 
 
 def one_hot(numbers: NDArray[np.integer]) -> NDArray[np.float64]:

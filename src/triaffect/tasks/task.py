@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from triaffect.types import Targets
 
 _SHOWN = 60
+_LEAST = 1e-7
+"""Probabilities are taken as at least this, and at most 1 less this, before their logits are."""
 LEAVE_BLANK = "leave the cell blank where there is no annotation"
 
 
@@ -501,6 +503,28 @@ class Task(ABC):
             TableError: A threshold of this task is not between 0 and 1.
         """
         return self
+
+    def with_temperature(
+        self, prediction: NDArray[np.floating], temperature: float
+    ) -> NDArray[np.float32]:
+        """Divide the logits behind probabilities by a temperature; other outputs stay.
+
+        Args:
+            prediction: Activated predictions, shape (N, K).
+            temperature: Above 1 makes them less sure, below 1 surer; the likeliest class and the
+                order of the rows stay.
+
+        Returns:
+            Shape (N, K), float32. Probabilities of exclusive classes still sum to 1.
+        """
+        p = prediction.astype(np.float64).clip(_LEAST, 1 - _LEAST)
+        if self.exclusive:
+            powers = p ** (1 / temperature)
+            return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        if not self.threshold_columns:
+            return prediction.astype(np.float32)
+        odds = (p / (1 - p)) ** (1 / temperature)
+        return (odds / (1 + odds)).astype(np.float32)
 
     @property
     def prediction_columns(self) -> tuple[str, ...]:

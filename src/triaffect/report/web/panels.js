@@ -47,9 +47,27 @@ function rowNames(svg, size, panel, top, height, swatches) {
   panel.titles.forEach((title, r) => {
     const y = top + (r + 0.5) * height + 4;
     if (swatches) shape(svg, "rect", { x: size.left - 16, y: y - 9, width: 10, height: 10,
-      fill: swatches[r % swatches.length] });
+      fill: swatches[panel.slots[r] % swatches.length] });
     const text = size.narrow ? panel.names[r] : title;
-    write(svg, size.left - (swatches ? 20 : 6), y, text, { "text-anchor": "end" });
+    write(svg, size.left - (swatches ? 20 : 6), y, text, { "text-anchor": "end", ...faint(panel, r) });
+  });
+}
+
+// What is not shown to hold on people is gray, and a note says so once.
+const isFaint = (panel, k) => panel.holds[k] === "not shown";
+const faint = (panel, k) => (isFaint(panel, k) ? { fill: "#8a96a3", "font-style": "italic" } : {});
+
+function faintNote(holder, panel) {
+  if (!panel.holds.includes("not shown")) return;
+  const note = "gray, in italics: not shown to hold on people";
+  holder.querySelector("figcaption").append(element("span", { class: "note" }, note));
+}
+
+// Grays out the rows of what is not shown to hold.
+function veil(svg, size, panel, top, lane) {
+  panel.titles.forEach((_, r) => {
+    if (isFaint(panel, r)) shape(svg, "rect", { x: size.axis.first, y: top + r * lane,
+      width: size.axis.last - size.axis.first, height: lane, fill: "#fff", opacity: 0.6, class: "veil" });
   });
 }
 
@@ -60,12 +78,14 @@ function classesPanel(parent, size, panel, own, clip) {
   const svg = stage(holder, size, height, `${panel.title} over time`), { axis } = size;
   covered(svg, axis, own[0], height);
   const best = clip.times.map((_, i) => likeliest(own, i));
-  cells(svg, axis, [best], 2, 26, 0, (k) => CLASS_COLOURS[k % CLASS_COLOURS.length]);
-  nameRuns(svg, axis, best, panel.titles);
+  cells(svg, axis, [best], 2, 26, 0, (k) => classColour(panel, k));
+  nameRuns(svg, axis, best, panel);
   write(svg, size.left - 6, 19, "likeliest", { "text-anchor": "end" });
   const rows = own.map((column) => column.map((value) => level(value, ...clip.scale(panel))));
   cells(svg, axis, rows, top, lane, 2, (k) => shade(k / LEVELS));
+  veil(svg, size, panel, top, lane);
   rowNames(svg, size, panel, top, lane, CLASS_COLOURS);
+  faintNote(holder, panel);
   return cursor(svg, size, height);
 }
 
@@ -74,14 +94,17 @@ function likeliest(own, i) {
   return own.reduce((best, column, k) => (column[i] > own[best][i] ? k : best), 0);
 }
 
-function nameRuns(svg, axis, best, titles) {
+const classColour = (panel, k) => CLASS_COLOURS[panel.slots[k] % CLASS_COLOURS.length];
+
+function nameRuns(svg, axis, best, panel) {
+  const { titles } = panel;
   for (let i = 0; i < best.length;) {
     let end = i + 1;
     while (end < best.length && best[end] === best[i] && axis.right[end - 1] === axis.left[end]) end++;
     const width = axis.right[end - 1] - axis.left[i];
     const title = best[i] === null ? "" : titles[best[i]];
     if (title && width > 7 * title.length + 6) {
-      const dark = CLASS_COLOURS[best[i] % CLASS_COLOURS.length] === "#0072b2";
+      const dark = classColour(panel, best[i]) === "#0072b2";
       write(svg, axis.left[i] + width / 2, 19, title,
         { "text-anchor": "middle", fill: dark ? "#fff" : INK, class: "run" });
     }
@@ -103,7 +126,8 @@ function linesPanel(parent, size, panel, own, clip, raw) {
   raw.forEach((values, k) => line(svg, axis, values, y,
     { stroke: LINE_COLOURS[k % 5], "stroke-width": 1, opacity: 0.35 }));
   own.forEach((values, k) => line(svg, axis, values, y,
-    { stroke: LINE_COLOURS[k % 5], "stroke-dasharray": DASHES[k % 5], "stroke-width": 1.9 }));
+    { stroke: LINE_COLOURS[k % 5], "stroke-dasharray": DASHES[k % 5],
+      "stroke-width": isFaint(panel, k) ? 1 : 1.9, opacity: isFaint(panel, k) ? 0.4 : 1 }));
   return cursor(svg, size, height);
 }
 
@@ -116,7 +140,8 @@ function lineLegend(panel) {
     shape(sample, "line", { x1: 0, x2: 30, y1: 4, y2: 4, stroke: LINE_COLOURS[k % 5],
       "stroke-width": 2, "stroke-dasharray": DASHES[k % 5] });
     const poles = panel.poles[k].length ? `, -1 ${panel.poles[k][0]} to 1 ${panel.poles[k][1]}` : "";
-    entry.append(element("span", {}, title + poles));
+    const word = isFaint(panel, k) ? ", not shown to hold on people" : "";
+    entry.append(element("span", word ? { class: "faint" } : {}, title + poles + word));
     made.append(entry);
   });
   return made;
@@ -131,7 +156,9 @@ function heatPanel(parent, size, panel, own, clip) {
   covered(svg, size.axis, own[0], height + 2);
   const rows = own.map((column) => column.map((value) => level(value, low, high)));
   cells(svg, size.axis, rows, 3, lane, 1, (k) => shade(k / LEVELS));
+  veil(svg, size, panel, 3, lane);
   rowNames(svg, size, panel, 2, lane);
+  faintNote(holder, panel);
   if (size.narrow) holder.append(element("p", { class: "note" }, panel.titles.join(", ")));
   return cursor(svg, size, height + 2);
 }

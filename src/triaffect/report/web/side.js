@@ -50,7 +50,7 @@ function values(panel, own, i, most = Infinity) {
   const [low, high] = panel.range.map((end) => 1000 * end);
   for (const k of order) {
     const value = own.shown[k][i], raw = own.raw.length ? ` (${number(own.raw[k][i])})` : "";
-    const row = element("div", { class: "value" });
+    const row = element("div", { class: isFaint(panel, k) ? "value faint" : "value" });
     row.append(element("span", {}, panel.titles[k]));
     if (panel.kind !== "lines") row.append(bar(value, low, high));
     row.append(element("b", {}, number(value) + raw));
@@ -80,7 +80,8 @@ function planePanel(parent, panel, own, clip, chosen) {
   shape(svg, "circle", { cx: middle, cy: middle, r: reach, fill: "#fff", stroke: RULE });
   shape(svg, "path", { d: `M${middle - reach} ${middle}h${2 * reach}M${middle} ${middle - reach}v${2 * reach}`, stroke: RULE });
   planeWords(svg, panel, middle, reach);
-  const there = clip.times.map((_, i) => i).filter((i) => own.shown[0][i] !== null);
+  const isThere = (i) => own.shown[0][i] !== null && own.shown[1][i] !== null;
+  const there = clip.times.map((_, i) => i).filter(isThere);
   there.forEach((i, rank) => shape(svg, "circle", { cx: x(own.shown[0][i]), cy: y(own.shown[1][i]),
     r: 2.4, fill: shade(0.25 + 0.75 * rank / there.length), opacity: 0.75 }));
   const mark = shape(svg, "circle", { class: "cursor", r: 6, fill: "none", stroke: "#d55e00", "stroke-width": 2.5 });
@@ -91,7 +92,7 @@ function planePanel(parent, panel, own, clip, chosen) {
     if (there.length) chosen(there.reduce((best, i) => (gap(i) < gap(best) ? i : best)));
   });
   return (i) => {
-    const seen = own.shown[0][i] !== null;
+    const seen = isThere(i);
     mark.setAttribute("visibility", seen ? "inherit" : "hidden");
     mark.setAttribute("cx", seen ? x(own.shown[0][i]) : middle);
     mark.setAttribute("cy", seen ? y(own.shown[1][i]) : middle);

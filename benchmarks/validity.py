@@ -1,0 +1,159 @@
+"""The word for how far each output of a model holds on people, from the results of other scripts.
+
+    python benchmarks/score_real_faces.py MODEL DATA --json real_faces.json
+    python benchmarks/score_ferplus.py MODEL DATA/ferplus --json ferplus.json
+    python benchmarks/validity.py real_faces.json ferplus.json validity.toml
+    python tools/describe_model.py MODEL validity.toml
+
+An output is *shown* to hold from 0.7 on, *partly* from 0.45 on, else *not shown*, by
+
+- *units*: the correlation with two programs on LFW's people left out. With one program, or two
+  whose own correlation is below 0.3, it is *partly* at most: no one can tell which is right. AU23
+  is *not shown*: no program has a pattern of it, and it is learned from renders alone;
+- *expressions*: F1 on FER+'s test pictures, and *partly* at most with fewer than 30 of a class;
+- *valence*: concordance with OMI's ratings of happiness. Score a model on pictures that it has not
+  learned from: give `score_real_faces.py` its folds;
+- *arousal*: of faces the correlation with OMI's ratings of alertness with happiness partialled out;
+  *shown* from 0.45 on, *partly* from 0.3 on. Below that the output is left blank without a voice,
+  and the word is that of voices: ``--arousal-of-voices``, their correlation with BAVED's levels.
+
+``--ratings`` takes valence and arousal from another result, such as that of the folds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from triaffect.features.model_folder import OutputValidity
+from triaffect.io.atomic import replace_file
+from triaffect.tasks.expression import EXPRESSIONS
+
+SHOWN, PARTLY = 0.7, 0.45
+AROUSAL_SHOWN, AROUSAL_PARTLY = 0.45, 0.3
+AGREEING = 0.3
+"""Correlation from which on two programs count as agreeing."""
+
+FEWEST = 30
+"""Pictures of a class that its word needs to be *shown*."""
+
+RENDERS_ALONE = ("AU23",)
+"""Units of which no program has a pattern on real faces."""
+
+SOURCES = {
+    "units": "programs' readings of real faces where they agree, and renders",
+    "renders": "renders alone",
+    "expressions": "people's votes on pictures, actors' voices",
+    "valence": "people's ratings, votes, and renders",
+    "arousal": "actors' voices at levels of expression, votes, and renders",
+}
+
+
+def word_of(value: float, shown: float = SHOWN, partly: float = PARTLY) -> str:
+    """The word for a figure; a figure that is not there is not shown."""
+    return "shown" if value >= shown else "partly" if value >= partly else "not shown"
+
+
+def unit_validity(unit: str, scores: Mapping[str, Any]) -> dict[str, str]:
+    """Judge a unit by its agreement with programs."""
+    if unit in RENDERS_ALONE:
+        evidence = "no program has a pattern of it on real faces"
+        return {"holds": "not shown", "learned_from": SOURCES["renders"], "evidence": evidence}
+    word, r = word_of(scores["r"]), f"r {scores['r']:.2f} with"
+    agreement = scores.get("agreement")
+    if agreement is None:
+        evidence = f"{r} one program on LFW people left out"
+    else:
+        evidence = f"{r} two programs on LFW people left out; they agree {agreement:.2f}"
+    if word == "shown" and (agreement is None or agreement < AGREEING):
+        word = "partly"
+    return {"holds": word, "learned_from": SOURCES["units"], "evidence": evidence}
+
+
+def class_validity(scores: Mapping[str, Any]) -> dict[str, str]:
+    """Judge a class by its F1 on FER+'s test pictures."""
+    word, count = word_of(scores["f1"]), int(scores["support"])
+    if word == "shown" and count < FEWEST:
+        word = "partly"
+    evidence = f"F1 {scores['f1']:.2f} on {count:,} FER+ test pictures"
+    return {"holds": word, "learned_from": SOURCES["expressions"], "evidence": evidence}
+
+
+def arousal_validity(ratings: Mapping[str, float], of_voices: float | None) -> dict[str, str]:
+    """Judge arousal of faces, and where it does not hold that of voices."""
+    partial = ratings["arousal_partial"]
+    faces = f"faces: r {partial:.2f} with alertness beyond happiness (OMI)"
+    result = {"holds": word_of(partial, AROUSAL_SHOWN, AROUSAL_PARTLY), "evidence": faces}
+    if result["holds"] == "not shown":
+        result["blank"] = "without voice"
+        if of_voices is not None:
+            result["holds"] = word_of(of_voices)
+    if of_voices is not None:
+        result["evidence"] += f"; voices: r {of_voices:.2f} with BAVED's levels"
+    return result | {"learned_from": SOURCES["arousal"]}
+
+
+def judge(
+    faces: Mapping[str, Any],
+    ferplus: Mapping[str, Any],
+    ratings: Mapping[str, float],
+    arousal_of_voices: float | None = None,
+) -> dict[str, OutputValidity]:
+    """Judge every output.
+
+    Args:
+        faces: Result of ``score_real_faces.py`` of the model.
+        ferplus: Result of ``score_ferplus.py`` of the model.
+        ratings: Valence and arousal of ``score_real_faces.py``.
+        arousal_of_voices: Their correlation with levels of expression; None if not measured.
+
+    Returns:
+        By column of a prediction table.
+    """
+    valence = {
+        "holds": word_of(ratings["valence_ccc"]),
+        "learned_from": SOURCES["valence"],
+        "evidence": f"CCC {ratings['valence_ccc']:.2f}, r {ratings['valence_r']:.2f} "
+        "with ratings of happiness (OMI)",
+    }
+    words = {"valence": valence, "arousal": arousal_validity(ratings, arousal_of_voices)}
+    words |= {f"p_{name}": class_validity(ferplus["classes"][name]) for name in EXPRESSIONS}
+    words |= {unit: unit_validity(unit, each) for unit, each in faces["lfw"]["units"].items()}
+    return {name: OutputValidity(**each) for name, each in words.items()}  # type: ignore[arg-type]
+
+
+def write_toml(path: Path, outputs: Mapping[str, OutputValidity]) -> None:
+    """Write the words as a file that people can read and change."""
+    lines = ["# How far each output holds on people: written by benchmarks/validity.py."]
+    for name, each in outputs.items():
+        lines.append(f"\n[{name}]")
+        for key, value in each.model_dump().items():
+            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+    with replace_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def main() -> None:
+    """Judge a model and print the words."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("faces", type=Path, help="result of score_real_faces.py")
+    parser.add_argument("ferplus", type=Path, help="result of score_ferplus.py")
+    parser.add_argument("output", type=Path, help="the .toml file")
+    parser.add_argument("--ratings", type=Path, help="another result of score_real_faces.py")
+    parser.add_argument("--arousal-of-voices", type=float, metavar="R")
+    arguments = parser.parse_args()
+    faces, ferplus = (
+        json.loads(path.read_text("utf-8")) for path in (arguments.faces, arguments.ferplus)
+    )
+    ratings = json.loads((arguments.ratings or arguments.faces).read_text("utf-8"))["ratings"]
+    outputs = judge(faces, ferplus, ratings, arguments.arousal_of_voices)
+    write_toml(arguments.output, outputs)
+    for name, each in outputs.items():
+        print(f"{name:12} {each.describe()}")
+
+
+if __name__ == "__main__":
+    main()

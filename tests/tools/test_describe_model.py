@@ -1,0 +1,203 @@
+"""A model says how far its outputs hold; its tables, pages and card repeat it."""
+
+import sys
+
+import numpy as np
+import pytest
+import skimage.io
+
+from tests.benchmarks.scripts import load
+from tests.prediction.tiny_model import portrait, tone, write_sound, write_tiny_model
+from tools import describe_model
+from triaffect.errors import ModelError
+from triaffect.features.model_folder import OutputValidity, load_model_folder
+from triaffect.prediction.predictor import Predictor
+from triaffect.report.prediction_page import panels, validity_table, write_table_page
+from triaffect.tables.metadata import column_notes
+from triaffect.tables.postprocess import PLAIN, summarize_frame
+from triaffect.tables.schema import table_schema
+from triaffect.tasks.expression import EXPRESSIONS
+from triaffect.tasks.registry import TASKS
+
+validity = load("validity")
+
+TEXT = """
+[valence]
+holds = "shown"
+learned_from = "ratings"
+evidence = "CCC 0.90"
+[arousal]
+holds = "partly"
+blank = "without voice"
+[p_other]
+blank = "always"
+[AU1]
+holds = "not shown"
+[AU23]
+blank = "always"
+"""
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """A tiny model after the tool has described it."""
+    folder = tmp_path_factory.mktemp("described")
+    write_tiny_model(folder / "model")
+    (folder / "model" / "CARD.md").write_text("# Card\n\nText.\n")
+    (folder / "validity.toml").write_text(TEXT)
+    run(folder / "model", folder / "validity.toml", "--temperature", "EXPR=2")
+    return folder / "model"
+
+
+def run(*arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["describe_model", *map(str, arguments)])
+        describe_model.main()
+
+
+def test_the_networks_and_what_was_said_before_stay(described, tmp_path):
+    before = load_model_folder(write_tiny_model(tmp_path / "model")).manifest
+    after = load_model_folder(described).manifest
+    assert after.parts == before.parts
+    assert after.thresholds == before.thresholds
+    assert after.temperatures == {"EXPR": 2.0}
+    assert after.outputs["valence"].describe() == (
+        "shown to hold on people (CCC 0.90); learned from ratings"
+    )
+
+
+def test_the_card_gets_one_table_however_often_it_is_written(described):
+    run(described, described.parent / "validity.toml")
+    card = (described / "CARD.md").read_text()
+    assert card.startswith("# Card\n\nText.\n")
+    assert card.count(describe_model.BEGIN) == card.count(describe_model.END) == 1
+    assert card.count("| valence | shown | CCC 0.90 | ratings |") == 1
+    assert "| AU23 lip tightener | not learned: blank |" in card
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[AU99]\nholds = 'shown'", "AU99"),
+        ("[AU1]\nholds = 'perhaps'", "holds"),
+        ("[AU1]\nword = 'shown'", "word"),
+        ("AU1 =", "TOML"),
+    ],
+)
+def test_a_file_that_says_what_no_model_can_have_is_refused(described, tmp_path, text, message):
+    path = tmp_path / "validity.toml"
+    path.write_text(text)
+    with pytest.raises(ModelError, match=message):
+        describe_model.read_outputs(path, load_model_folder(described).manifest)
+    for wrong in ("EXPR", "EXPR=0", "EXPR=nan", "PAIN=1"):
+        with pytest.raises(ModelError, match="above 0"):
+            describe_model.read_temperatures([wrong], load_model_folder(described).manifest)
+
+
+def test_what_was_not_learned_is_blank_and_the_other_classes_sum_to_one(described, tmp_path):
+    table = Predictor(described).predict(portrait())
+    assert table[["p_other", "AU23", "arousal"]].isna().all(axis=None)
+    classes = [f"p_{name}" for name in EXPRESSIONS if name != "other"]
+    assert table[classes].sum(axis=1).item() == pytest.approx(1, abs=1e-5)
+    assert table["expression"].item() == table[classes].iloc[0].astype(float).idxmax()[2:]
+    assert table[["valence", "AU1"]].notna().all(axis=None)
+    summary = summarize_frame(table)
+    assert summary["other_share"].isna().all()
+    assert summary["AU23_share"].isna().all()
+    assert summary[f"{table['expression'].item()}_share"].item() == 1
+
+
+def test_an_output_that_is_blank_without_a_voice_is_there_with_one(described, tmp_path):
+    table = Predictor(described).predict(write_sound(tmp_path / "a.wav", tone(2)))
+    assert table["voice_heard"].any()
+    assert (table["arousal"].notna() == table["voice_heard"]).all()
+
+
+def test_temperature_evens_probabilities_out_and_leaves_the_likeliest(described, tmp_path):
+    plain = Predictor(write_tiny_model(tmp_path / "model")).predict(portrait())
+    table = Predictor(described).predict(portrait())
+    classes = [f"p_{name}" for name in EXPRESSIONS if name != "other"]
+    one = plain[classes].to_numpy(float)[0]
+    expected = np.sqrt(one) / np.sqrt(one).sum()
+    np.testing.assert_allclose(table[classes].to_numpy(float)[0], expected, atol=1e-4)
+
+
+def test_temperature_of_presence_moves_the_logits():
+    units = TASKS[2].with_temperature(np.array([[0.9, 0.5, 0.1] + [0.2] * 9]), 2.0)
+    assert units[0, :3] == pytest.approx([0.75, 0.5, 0.25], abs=1e-6)
+    values = np.full((1, 2), -0.5)
+    assert TASKS[0].with_temperature(values, 2.0) == pytest.approx(values)
+
+
+def test_the_table_says_it_in_its_metadata_and_page(described, tmp_path):
+    model = Predictor(described)
+    outputs = model.manifest.outputs
+    notes = column_notes(table_schema(TASKS), PLAIN, TASKS, outputs)
+    assert notes["valence"].endswith("shown to hold on people (CCC 0.90); learned from ratings")
+    assert notes["AU23"].endswith("blank: the model has not learned it")
+    skimage.io.imsave(tmp_path / "one.png", portrait())
+    table = model.predict(tmp_path / "one.png")
+    assert table.attrs["model"]["outputs"]["AU1"]["holds"] == "not shown"
+    write_table_page(table, tmp_path / "page.html", thumbnails=False)
+    page = (tmp_path / "page.html").read_text()
+    assert "How far each output holds on people" in page
+    assert "CCC 0.90" in page
+
+
+def test_the_page_draws_what_holds_first_and_nothing_that_is_blank():
+    outputs = {
+        "arousal": OutputValidity(),
+        "AU1": OutputValidity(),
+        "AU2": OutputValidity(holds="partly"),
+        "AU23": OutputValidity(blank="always"),
+    }
+    lines, classes, heat = panels(TASKS, outputs)
+    assert lines["titles"] == ["valence", "arousal"]
+    assert lines["holds"] == ["", "not shown"]
+    assert classes["slots"] == list(range(8))
+    assert heat["names"][-2:] == ["AU2", "AU1"]
+    assert "AU23" not in heat["names"]
+    assert validity_table(TASKS, outputs).index("AU2 ") < validity_table(TASKS, outputs).index(
+        "AU1 "
+    )
+    blank = {name: OutputValidity(blank="always") for name in TASKS[2].columns}
+    assert [panel["kind"] for panel in panels(TASKS, blank)] == ["lines", "classes"]
+
+
+def test_words_follow_the_figures():
+    unit = {"r": 0.75, "agreement": 0.5, "programs": 2}
+    assert validity.unit_validity("AU12", unit)["holds"] == "shown"
+    assert validity.unit_validity("AU12", unit | {"agreement": 0.2})["holds"] == "partly"
+    assert validity.unit_validity("AU24", {"r": 0.75, "programs": 1})["holds"] == "partly"
+    assert validity.unit_validity("AU12", unit | {"r": 0.5})["holds"] == "partly"
+    assert validity.unit_validity("AU12", unit | {"r": 0.4})["holds"] == "not shown"
+    assert validity.unit_validity("AU12", unit | {"r": float("nan")})["holds"] == "not shown"
+    assert validity.unit_validity("AU23", unit)["holds"] == "not shown"
+    assert validity.class_validity({"f1": 0.8, "support": 20})["holds"] == "partly"
+    assert validity.class_validity({"f1": 0.8, "support": 200})["holds"] == "shown"
+
+
+@pytest.mark.parametrize(
+    ("partial", "voices", "holds", "blank"),
+    [
+        (0.5, None, "shown", "never"),
+        (0.35, 0.6, "partly", "never"),
+        (0.1, None, "not shown", "without voice"),
+        (0.1, 0.5, "partly", "without voice"),
+    ],
+)
+def test_arousal_that_faces_do_not_show_is_left_to_the_voice(partial, voices, holds, blank):
+    made = OutputValidity(**validity.arousal_validity({"arousal_partial": partial}, voices))
+    assert (made.holds, made.blank) == (holds, blank)
+
+
+def test_the_file_of_words_is_what_the_tool_reads(described, tmp_path):
+    figures = {"r": 0.8, "agreement": 0.5, "programs": 2}
+    faces = {"lfw": {"units": dict.fromkeys(TASKS[2].columns, figures)}}
+    ferplus = {"classes": {name: {"f1": 0.5, "support": 90} for name in EXPRESSIONS}}
+    ratings = {"valence_ccc": 0.9, "valence_r": 0.9, "arousal_partial": 0.1}
+    outputs = validity.judge(faces, ferplus, ratings, 0.5)
+    validity.write_toml(tmp_path / "validity.toml", outputs)
+    manifest = load_model_folder(described).manifest
+    assert describe_model.read_outputs(tmp_path / "validity.toml", manifest) == outputs
+    assert list(outputs) == [name for task in TASKS for name in task.columns]
