@@ -93,7 +93,7 @@ def card_table(outputs: Mapping[str, OutputValidity]) -> str:
     order = ("shown", "partly", "not shown")
     rows = []
     for name, each in sorted(outputs.items(), key=lambda item: order.index(item[1].holds)):
-        word = each.holds if each.blank != "always" else "not learned: blank"
+        word = "not learned: blank" if each.blank == "always" else str(each.holds)
         word += "; blank without a voice" if each.blank == "without voice" else ""
         cells = (titles.get(name, name), word, each.evidence, each.learned_from)
         rows.append(f"| {' | '.join(cells)} |\n")

@@ -283,6 +283,7 @@ class PredictionOutputs:
         self._job, self.frame_listener = job, frame_listener
         self._postprocessing = job.postprocessing
         self._tasks = [task.with_thresholds(predictor.thresholds) for task in predictor.tasks]
+        self._outputs = predictor.manifest.outputs
         self._listeners = list(listeners)
         self._problem: TriaffectError | None = None
         self._files = ExitStack()
@@ -370,9 +371,7 @@ class PredictionOutputs:
         missing = problems([*results, *unread])
         metadata = describe_run(job.model, options, self._tasks, missing)
         notes = {
-            "columns": column_notes(
-                self._schema, self._postprocessing, self._tasks, self._predictor.manifest.outputs
-            )
+            "columns": column_notes(self._schema, self._postprocessing, self._tasks, self._outputs)
         }
         self._table.metadata = {**metadata, **notes}
         is_partial = any(result.stopped for result in results)

@@ -187,7 +187,7 @@ def validity_table(tasks: Sequence[Task], outputs: Outputs) -> str:
         named = [name for name in task.columns if name in outputs]
         for name in sorted(named, key=lambda name: _RANKS[outputs[name].holds]):
             own = outputs[name]
-            word = "not learned: blank" if own.blank == "always" else own.holds
+            word = "not learned: blank" if own.blank == "always" else str(own.holds)
             word += ", blank without a voice" if own.blank == "without voice" else ""
             rows.append([task.title(name), word, own.evidence, own.learned_from])
     head = ("output", "holds on people", "measured", "learned from")

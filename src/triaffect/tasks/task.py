@@ -520,11 +520,14 @@ class Task(ABC):
         p = prediction.astype(np.float64).clip(_LEAST, 1 - _LEAST)
         if self.exclusive:
             powers = p ** (1 / temperature)
-            return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-        if not self.threshold_columns:
-            return prediction.astype(np.float32)
-        odds = (p / (1 - p)) ** (1 / temperature)
-        return (odds / (1 + odds)).astype(np.float32)
+            p = powers / powers.sum(axis=1, keepdims=True)
+        elif self.threshold_columns:
+            odds = (p / (1 - p)) ** (1 / temperature)
+            p = odds / (1 + odds)
+        else:
+            p = prediction.astype(np.float64)
+        result: NDArray[np.float32] = p.astype(np.float32)
+        return result
 
     @property
     def prediction_columns(self) -> tuple[str, ...]:
