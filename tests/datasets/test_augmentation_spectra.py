@@ -117,6 +117,18 @@ def test_noise_has_the_declared_loudness():
     assert ratio_db.std() > 5
 
 
+def test_the_louder_the_noise_that_drowns_a_voice_the_less_is_left_of_it():
+    sound = voices()
+    drowned, left = spectra.drown(sound, rng(), share=0.5)
+    changed = (drowned != sound).any(2).any(1).numpy()
+    assert 0 < changed.sum() < len(sound)
+    assert (left[~changed] == 1).all()
+    added = (power(drowned) - power(sound)).mean((1, 2))[changed]
+    ratio_db = 10 * (power(sound).mean((1, 2))[changed] / added).log10()
+    expected = ((ratio_db + 10) / 25).clamp(0, 1).numpy()
+    np.testing.assert_allclose(left[changed], expected, atol=0.01)
+
+
 def test_noise_is_sometimes_another_spectrum_backwards():
     """What is added is then another spectrum of the batch, backwards."""
     sound = voices(rows=12)

@@ -28,6 +28,22 @@ def test_rare_classes_weigh_more_and_the_mean_weight_stays():
     assert rows.targets["EXPR"].values is values
 
 
+def test_a_class_of_a_small_corpus_weighs_more_than_the_same_class_of_a_large_one():
+    classes = np.array(([0] * 3 + [1]) * 25)
+    corpora = np.array(["large"] * 80 + ["small"] * 20)
+    values = np.eye(2, dtype=np.float32)[classes]
+    split = np.array(["train"] * 100)
+    split[60:80] = "test"
+    targets = {"EXPR": Targets(values, np.ones((100, 2), bool), np.ones(100, np.float32))}
+    sets = words_of(["EXPR"] * 100)
+    made = Rows(np.arange(100), words_of(split), sets, words_of(corpora), targets)
+    weight = balanced(made, ["EXPR"], by_corpus=True).targets["EXPR"].weight
+    of = {(corpora[k], classes[k]): weight[k] for k in range(100)}
+    np.testing.assert_allclose(of["small", 0] / of["large", 0], np.sqrt(3), rtol=1e-5)
+    np.testing.assert_allclose(of["small", 1] / of["small", 0], np.sqrt(3), rtol=1e-5)
+    np.testing.assert_allclose(weight[split == "train"].mean(), 1, rtol=1e-5)
+
+
 @pytest.mark.parametrize("drop_minus_one", [False, True])
 def test_as_coded_a_valence_or_arousal_of_minus_1_is_left_out_of_the_va_set_alone(drop_minus_one):
     nan = np.nan

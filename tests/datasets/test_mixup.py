@@ -8,7 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triaffect.datasets.augmentation.mixup import mix_rows, partners, paste, splice
+from triaffect.datasets.augmentation.mixup import (
+    fade_labels,
+    mix_rows,
+    partners,
+    paste,
+    splice,
+)
 from triaffect.tasks.losses import Reading, categorical
 from triaffect.types import Targets
 
@@ -124,3 +130,20 @@ def test_spectra_get_whole_moments_of_each_other():
         assert changes.max() <= 2, "one stretch of the other"
         found += int(changes.max() > 0)
     assert found > 3
+
+
+def test_labels_fade_to_their_mean_where_nothing_is_left():
+    _, targets = made(0)
+    rows = len(targets["faces"])
+    faded = fade_labels(targets, np.array([1.0, *[0.0] * (rows - 1)], np.float32))
+    for key, each in targets.items():
+        known = each.valid.all(1)
+        np.testing.assert_array_equal(faded[key].valid, each.valid)
+        np.testing.assert_array_equal(faded[key].weight, each.weight)
+        np.testing.assert_array_equal(faded[key].values[0], each.values[0])
+        mean = np.where(each.valid, each.values, 0).sum(0) / each.valid.sum(0)
+        np.testing.assert_allclose(
+            faded[key].values[1:][known[1:]], mean[None].repeat(known[1:].sum(), 0), rtol=1e-5
+        )
+    whole = faded["faces"].valid.all(1)
+    np.testing.assert_allclose(faded["faces"].values[whole].sum(1), 1, rtol=1e-5)

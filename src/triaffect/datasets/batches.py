@@ -175,28 +175,32 @@ def label_rows(
     )
 
 
-def balanced(rows: Rows, keys: Sequence[str]) -> Rows:
+def balanced(rows: Rows, keys: Sequence[str], by_corpus: bool = False) -> Rows:
     """Let rows of rare classes weigh more: by the inverse square root of their frequency.
 
     Args:
         rows: Rows of all splits; frequencies are those of the training rows.
         keys: Tasks of exclusive classes; their weights average 1 over the training rows.
+        by_corpus: Count a class of each corpus by itself, so that rows of small corpora weigh
+            more too.
 
     Returns:
         The same rows with other weights; a class rarer than `RAREST` weighs as if it were that
         frequent. Rows without labels keep their weight, and so do all if no training row has any.
     """
     changed = dict(rows.targets)
+    group = rows.corpus.codes if by_corpus else np.zeros(len(rows), np.int64)
     for key in keys:
         targets = rows.targets[key]
         labelled = targets.valid.all(1)
         training = labelled & (rows.split == Split.TRAIN)
         if not training.any():
             continue
-        frequency = targets.values[training].mean(0)
+        frequency = np.zeros((int(group.max()) + 1, targets.values.shape[1]))
+        np.add.at(frequency, group[training], targets.values[training] / training.sum())
         factor = 1 / np.sqrt(np.maximum(frequency, RAREST))
         factor = factor / (frequency * factor).sum()
-        weight = np.where(labelled, targets.values @ factor, 1) * targets.weight
+        weight = np.where(labelled, (targets.values * factor[group]).sum(1), 1) * targets.weight
         changed[key] = replace(targets, weight=weight.astype(np.float32))
     return replace(rows, targets=changed)
 

@@ -85,11 +85,15 @@ class DataSpec(_Strict):
         single_task_frame_offset: Added to the frame of single-task rows when their
             features are looked up; the authors' program is off by one there (-1).
         balance: Tasks of exclusive classes whose rare classes weigh more.
+        balance_corpora: Count a class of each corpus by itself in `balance`, so that small
+            corpora weigh more too.
         stills_as_video: Hold some training pictures for their whole window, and let some
             speak, see `triaffect.datasets.windows`; for windows only.
         augment: Vary crops and spectra while training.
         mix: Share of the batches in which every crop or spectrum is mixed with another one, and
             its labels likewise; see `triaffect.datasets.augmentation.mixup`. Not for windows.
+        drown: Share of the spectra that noise drowns, each to another degree; the less is left
+            of a voice, the nearer its labels move to their mean over the batch. For logmel only.
         face: What fills the windows: "face" is the store's face extractor, any other name a
             stream of external features that was joined to the store.
         voice: What gives the voice vector: "voice", or a stream likewise.
@@ -119,7 +123,9 @@ class DataSpec(_Strict):
     stills_as_video: bool = False
     augment: bool = False
     mix: float = optional_key(0.0, ge=0, le=1)
+    drown: float = optional_key(0.0, ge=0, le=1)
     balance: tuple[str, ...] = ()
+    balance_corpora: bool = optional_key(default=False)
     face: str = FACE
     voice: str = VOICE
     extra: tuple[str, ...] = ()
@@ -139,6 +145,8 @@ class DataSpec(_Strict):
     def _keys_fit_each_other(self) -> DataSpec:
         if self.mix and self.input == "windows":
             raise ValueError("mix is for crops and logmel")
+        if self.drown and self.input != "logmel":
+            raise ValueError("drown is for logmel")
         if self.refit and self.held_out:
             raise ValueError("refit learns from everybody: set held_out to 0")
         if (self.face, self.voice, *self.extra) != (FACE, VOICE) and self.input != "windows":

@@ -113,7 +113,8 @@ def build_samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) ->
     else:
         samples = _windows(spec, store, tasks)
     keys = [task_by_key(key).key for key in spec.balance]
-    samples.rows = balanced(samples.rows, [key for key in keys if key in samples.rows.targets])
+    present = [key for key in keys if key in samples.rows.targets]
+    samples.rows = balanced(samples.rows, present, spec.balance_corpora)
     return samples
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from triaffect.datasets.augmentation.augment import Variation, vary_crops, vary_logmel
-from triaffect.datasets.augmentation.mixup import mix_rows, paste, splice
+from triaffect.datasets.augmentation.mixup import fade_labels, mix_rows, paste, splice
+from triaffect.datasets.augmentation.spectra import drown
 from triaffect.datasets.batches import EpochPlan, make_batch, plan_epoch
 from triaffect.losses.objective import StagnationWeights, StepContext
 from triaffect.metrics.abaw import Score
@@ -243,7 +244,8 @@ class StageRun:
     def _store_teacher(self) -> StoredTeacher | None:
         """Prepare the file of the teacher's outputs; none if rows are augmented."""
         data = self.context.recipe.data
-        if self.teacher is None or not self.distilled_kinds or data.augment or data.mix:
+        is_varied = data.augment or data.mix or data.drown
+        if self.teacher is None or not self.distilled_kinds or is_varied:
             return None
         rows = np.unique(np.concatenate([self.training[kind] for kind in self.distilled_kinds]))
         path = self.context.folder.weights(self.name, "last").with_name("teacher.float32")
@@ -255,13 +257,16 @@ class StageRun:
     def _augmented(self, batch: Batch, turn: tuple[int, ...]) -> tuple[Batch, dict[str, Tensor]]:
         """Augment a batch on the processor; give it with its inputs on the run's device."""
         data = self.context.recipe.data
-        if not (data.augment or data.mix):
+        if not (data.augment or data.mix or data.drown):
             return batch, self.context.device.tensors(batch.inputs)
         rng = np.random.default_rng((self.context.seed, self.index, *turn))
         varied = CPU.tensors(batch.inputs)
         if data.augment:
             for name in [each for each in varied if each in VARIATIONS]:
                 varied[name] = VARIATIONS[name](varied[name], rng)
+        if data.drown:
+            varied[LOGMEL], left = drown(varied[LOGMEL].float(), rng, share=data.drown)
+            batch = replace(batch, targets=fade_labels(batch.targets, left))
         if data.mix and rng.random() < data.mix:
             name, join = (CROP, paste) if CROP in varied else (LOGMEL, splice)
             mixed, targets = mix_rows(varied[name].float(), batch.targets, rng, join)

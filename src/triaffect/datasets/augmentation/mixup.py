@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triaffect.types import IntArray, Targets
+from triaffect.types import FloatArray, IntArray, Targets
 
 Join = Callable[[Tensor, IntArray, float, np.random.Generator], tuple[Tensor, float]]
 """Of inputs, partners and a share: joined inputs, and the share of each row that is its own."""
@@ -55,6 +55,28 @@ def mix_rows(
         mixed_values = np.where(valid, values, each.values).astype(np.float32)
         labels[key] = Targets(mixed_values, valid, weight.astype(np.float32))
     return mixed, labels
+
+
+def fade_labels(targets: Mapping[str, Targets], left: FloatArray) -> dict[str, Targets]:
+    """Draw labels towards their mean over the batch, as far as little is left of an input.
+
+    What cannot be heard or seen is then answered by what is common, and unsurely.
+
+    Args:
+        targets: Labels by task key, of N rows each.
+        left: How much of each row's input is left, in [0, 1], shape (N,).
+
+    Returns:
+        Labels of the same validity and weight.
+    """
+    faded = {}
+    for key, each in targets.items():
+        count = np.maximum(each.valid.sum(0), 1)
+        mean = np.where(each.valid, each.values, 0).sum(0) / count
+        values = left[:, None] * each.values + (1 - left[:, None]) * mean
+        values = np.where(each.valid, values, each.values).astype(np.float32)
+        faded[key] = Targets(values, each.valid, each.weight)
+    return faded
 
 
 def partners(targets: Mapping[str, Targets], rng: np.random.Generator) -> IntArray:

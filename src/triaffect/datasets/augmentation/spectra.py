@@ -16,10 +16,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from triaffect.datasets.batches import some, uniform
+from triaffect.types import FloatArray
 
 ECHOING, NOISY, NARROW, CODED, CLIPPED = 0.15, 0.3, 0.1, 0.1, 0.05
 """Share of the spectra in a room that echoes, with noise, over a telephone's band, through a
 codec, and too loud for their microphone."""
+
+DROWNED_DB, HEARD_DB = -10.0, 15.0
+"""Signal to noise from which on nothing of a voice is left, and from which on all of it."""
 
 FLOOR = 1e-6
 """Power that the front end adds."""
@@ -82,6 +86,33 @@ def noise(logmel: Tensor, rng: np.random.Generator, *, share: float = NOISY) -> 
     noisy = logmel.clone()
     noisy[rows] = (power + made * level * below + FLOOR).log()
     return noisy
+
+
+def drown(logmel: Tensor, rng: np.random.Generator, *, share: float) -> tuple[Tensor, FloatArray]:
+    """Drown some spectra in noise, from what one can still listen to down to nothing.
+
+    Args:
+        logmel: Shape (N, T, B), float32.
+        rng: Source of the random numbers.
+        share: Chance of a spectrum to be changed, in [0, 1].
+
+    Returns:
+        Spectra of the same shape, and how much is left of each voice, shape (N,): 1 of those that
+        stay as they are, 0 where the noise is 10 dB stronger, linear in decibels between.
+    """
+    rows = some(rng, len(logmel), share)
+    left = np.ones(len(logmel), np.float32)
+    if not len(rows):
+        return logmel, left
+    ratio_db = uniform(rng, len(rows), DROWNED_DB, HEARD_DB)
+    left[rows.numpy()] = (ratio_db.numpy() - DROWNED_DB) / (HEARD_DB - DROWNED_DB)
+    made = _colored_noise(len(rows), logmel, rng)
+    power = (logmel[rows].exp() - FLOOR).clamp(min=0)
+    level = power.mean((1, 2), keepdim=True) / made.mean((1, 2), keepdim=True).clamp(min=FLOOR)
+    drowned = logmel.clone()
+    under = (10 ** (-ratio_db / 10))[:, None, None]
+    drowned[rows] = (power + made * level * under + FLOOR).log()
+    return drowned, left
 
 
 def microphone(logmel: Tensor, rng: np.random.Generator, *, share: float = NARROW) -> Tensor:
