@@ -140,6 +140,7 @@ def test_a_clip_that_is_not_there_is_named_with_its_row(tmp_path):
         (["clip,frame,face_id,AU1", "a.mp4,0,1.5,1"], "row 1, column face_id.*'1.5'"),
         (["clip,frame,valence,arousal", "a.mp4,0,sad,0"], "row 1, column valence.*'sad'"),
         (["clip,frame,valence,arousal", "a.mp4,0,2,0"], "row 1, column valence.*2"),
+        (["clip,person,arousal", "a.wav,Ann,3"], "row 1, column arousal: .* -1 to 1, got 3"),
         (["clip,frame,expression", "a.mp4,0,9"], "row 1, column expression.*'9'"),
         (["clip,frame,expression", "a.mp4,0,hapiness"], "happiness"),
         (["clip,frame,AU1,split", "a.mp4,0,1,dev"], "row 1, column split.*'dev'"),

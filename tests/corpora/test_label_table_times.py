@@ -1,5 +1,6 @@
 """Frames and times of a table's rows are those of the clip, on the clock of picture and sound."""
 
+import av
 import numpy as np
 import pytest
 
@@ -147,3 +148,26 @@ def test_a_row_without_a_moment_labels_the_whole_clip(tmp_path):
     (tmp_path / "c.wav").write_bytes(b"anything")
     with pytest.raises(MediaError, match=r"c\.wav"):
         moments(tmp_path, "time_s", ",1", clip="c.wav")
+
+
+def test_moments_of_an_opus_file_that_is_cut_short_lie_in_what_is_left(tmp_path):
+    whole, cut = tmp_path / "whole.opus", tmp_path / "cut.opus"
+    wave = np.random.default_rng(0).normal(0, 0.1, (1, 48_000)).astype(np.float32)
+    with av.open(str(whole), "w") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        for part in range(8):
+            frame = av.AudioFrame.from_ndarray(wave, "flt", "mono")
+            frame.sample_rate, frame.pts = 48_000, part * 48_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    content = whole.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    assert moments(tmp_path, "person", "Ann,1", clip="whole.opus")["time_s"].max() == 6.0
+    rows = moments(tmp_path, "person", "Ann,1", clip="cut.opus")
+    left_s = len(read_sound(cut, 16_000)) / 16_000
+    assert 2 < left_s < 6
+    assert len(rows) > 1
+    assert rows["time_s"].max() <= left_s
+    cut.write_bytes(content[:60])
+    with pytest.raises(MediaError, match=r"cut\.opus"):
+        moments(tmp_path, "person", "Ann,1", clip="cut.opus")
