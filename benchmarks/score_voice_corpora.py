@@ -9,9 +9,9 @@ that it is labeled at (each half second of its middle half): the likeliest expre
 also in corpora that have fewer, and arousal.
 
 A corpus's score is its mean recall over the classes that it has or, where it has arousal and no
-expressions, the correlation with arousal. Intervals are 95 % over people, 2,000 resamples, seed 0;
-with few people they are too narrow. ``--all CORPUS`` scores everybody of a corpus: of one that a
-network did not learn from.
+expressions, the correlation with arousal. Intervals are 95 % over people and their recordings,
+2,000 resamples, seed 0; with few people they are too narrow. ``--all CORPUS`` scores everybody of
+a corpus: of one that a network did not learn from. ``--only CORPUS`` scores that one alone.
 """
 
 from __future__ import annotations
@@ -127,11 +127,11 @@ def score(asked: Recordings, chosen: IntArray, said: IntArray, arousal: Values) 
 
 
 def resample(asked: Recordings) -> list[IntArray]:
-    """Recordings of people drawn with replacement, as often as `RESAMPLES`."""
+    """People drawn with replacement, and recordings of each, as often as `RESAMPLES`."""
     rng = np.random.default_rng(SEED)
     own = [np.flatnonzero(asked.person == k) for k in range(int(asked.person.max()) + 1)]
     draws = rng.integers(0, len(own), (RESAMPLES, len(own)))
-    return [np.concatenate([own[k] for k in draw]) for draw in draws]
+    return [np.concatenate([rng.choice(own[k], len(own[k])) for k in draw]) for draw in draws]
 
 
 def interval(values: list[float]) -> list[float]:

@@ -264,3 +264,19 @@ def test_a_run_that_lacks_later_keys_is_read(coded, tmp_path):
 def _progress(folder):
 
     return read_progress(folder.checkpoint)
+
+
+def test_frozen_parts_keep_their_weights_and_others_learn(tmp_path):
+    store = crops_store(tmp_path / "store", rows=64)
+    small_net = ("data.augment=false", "data.held_out=0")
+    recipe = small("light_face", *small_net, "face.frozen=['stem', 'stages.0']")
+    run = StageRun(work(store, recipe), 0)
+    before = {name: value.clone() for name, value in run.net.named_parameters()}
+    (_, kind, rows), *_ = run.plan(0).updates(run.kinds)
+    run.update(0, 0, kind, rows)
+    changed = {n for n, value in run.net.named_parameters() if not torch.equal(value, before[n])}
+    assert not any(name.startswith(("stem.", "stages.0.")) for name in changed)
+    assert any(name.startswith("stages.1.") for name in changed)
+    assert any(name.startswith("heads.") for name in changed)
+    with pytest.raises(RecipeError, match="frozen parts of .*stages.*got stage"):
+        StageRun(work(store, small("light_face", *small_net, "face.frozen=['stage']")), 0)

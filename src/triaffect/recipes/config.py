@@ -245,6 +245,8 @@ class Stage(_Strict):
         precision: Of the network's forward pass; bfloat16 is faster where the processor has it.
         frozen_statistics: Batch norms keep the statistics that the network starts with; for
             small tables that are unlike what it learnt from.
+        frozen: Parts of the network that keep the weights they begin with, by the beginning of
+            their parameters' names, such as ``"stages.0"``; a step then costs less.
         stagnation: Growth of a task's weight with each epoch it did not improve; 0 is off.
         task_weights: Weight of a task's terms, of labels and of a teacher alike, by its key; 1
             for one not named.
@@ -264,6 +266,7 @@ class Stage(_Strict):
     selection: SelectionSpec = SelectionSpec()
     precision: Literal["float32", "bfloat16"] = "float32"
     frozen_statistics: bool = False
+    frozen: tuple[str, ...] = optional_key(())
     stagnation: float = Field(default=0.0, ge=0)
     average: float = optional_key(0.0, ge=0, lt=1)
     task_weights: dict[str, float] = optional_key({})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from triaffect.datasets.augmentation.augment import Variation, vary_crops, vary_
 from triaffect.datasets.augmentation.mixup import fade_labels, mix_rows, paste, splice
 from triaffect.datasets.augmentation.spectra import drown
 from triaffect.datasets.batches import EpochPlan, make_batch, plan_epoch
+from triaffect.errors import RecipeError
 from triaffect.losses.objective import StagnationWeights, StepContext
 from triaffect.metrics.abaw import Score
 from triaffect.models.base import Outputs, load_weights
@@ -60,6 +61,7 @@ class StageRun:
         if self.starts_trained:
             initial = context.folder.initial
             load_weights(self.net, initial, discriminator_optional=True, heads_optional=True)
+        freeze(self.net, self.stage.frozen)
         self.ema: ExponentialMovingAverage | None = None
         if self.stage.average:
             self.ema = ExponentialMovingAverage(
@@ -289,6 +291,25 @@ class StageRun:
         teacher = self.context.build_net(stage)
         self.context.folder.load_weights(teacher, self.stage.teacher, self.stage.teacher_weights)
         return teacher.eval().requires_grad_(requires_grad=False)
+
+
+def freeze(net: nn.Module, parts: Sequence[str]) -> None:
+    """Let parts of a network keep their weights; statistics of their batch norms go on.
+
+    Args:
+        net: The network; it is changed.
+        parts: Beginnings of names of parameters, whole words between dots.
+
+    Raises:
+        RecipeError: The network has no such part.
+    """
+    for part in parts:
+        own = [value for name, value in net.named_parameters() if f"{name}.".startswith(f"{part}.")]
+        if not own:
+            names = sorted({name.partition(".")[0] for name, _ in net.named_parameters()})
+            raise RecipeError(f"frozen parts of {', '.join(names)}", part)
+        for value in own:
+            value.requires_grad_(requires_grad=False)
 
 
 def in_float32(outputs: Outputs) -> Outputs:
