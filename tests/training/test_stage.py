@@ -278,5 +278,5 @@ def test_frozen_parts_keep_their_weights_and_others_learn(tmp_path):
     assert not any(name.startswith(("stem.", "stages.0.")) for name in changed)
     assert any(name.startswith("stages.1.") for name in changed)
     assert any(name.startswith("heads.") for name in changed)
-    with pytest.raises(RecipeError, match="frozen parts of .*stages.*got stage"):
+    with pytest.raises(RecipeError, match=r"frozen parts of .*stages.*got stage"):
         StageRun(work(store, small("light_face", *small_net, "face.frozen=['stage']")), 0)
