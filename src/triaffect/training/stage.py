@@ -309,7 +309,7 @@ def freeze(net: nn.Module, parts: Sequence[str]) -> None:
             names = sorted({name.partition(".")[0] for name, _ in net.named_parameters()})
             raise RecipeError(f"frozen parts of {', '.join(names)}", part)
         for value in own:
-            value.requires_grad_(requires_grad=False)
+            value.requires_grad = False
 
 
 def in_float32(outputs: Outputs) -> Outputs:
