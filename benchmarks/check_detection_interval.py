@@ -1,4 +1,4 @@
-"""What looking near known faces changes: python benchmarks/check_detection_interval.py CLIPS.
+"""What following known faces changes: python benchmarks/check_detection_interval.py CLIPS.
 
 Every clip is predicted as it is while the whole picture is searched every so many seconds, and
 compared with searching all of every frame, row by row. The last line is what to hold that
@@ -22,7 +22,7 @@ import triaffect
 from triaffect.media.video import VideoFrames
 from triaffect.prediction.predictor import Predictor
 
-EVERY_S = (0.1, 0.2, 0.4, 1.0)
+EVERY_S = (0.2, 0.4, 1.0)
 RIGHT, DOWN = 5, 3
 LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 

@@ -97,7 +97,7 @@ def predict(
     stride_s: float | None = None,
     max_faces: int | None = None,
     min_face_px: float = 0.0,
-    detection_interval_s: float = 0.2,
+    detection_interval_s: float = 0.4,
     sound: bool = True,
     sound_track: int | None = None,
     start: str | float | None = None,
@@ -124,7 +124,8 @@ def predict(
         min_face_px: Faces whose box has a shorter side in pixels are ignored, those of this size
             searched for; 0 searches for faces of 40 pixels and ignores none.
         detection_interval_s: Seconds from one detection in the whole frame to the next; in
-            between, faces are detected near their last position. 0 detects in all of every frame.
+            between, faces are followed by their gray levels, or detected near their last
+            position. 0 detects in all of every frame.
         sound: Whether the sound of videos is used.
         sound_track: Which of a file's several sounds is used, from 1; None takes the default one,
             or the one most like a voice, and a `DoubtfulMediaWarning` says which.

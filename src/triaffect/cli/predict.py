@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
@@ -149,8 +150,8 @@ def predict(
         str,
         typer.Option(
             metavar="TIME",
-            help="How often faces are detected in the whole picture; in between, only near those "
-            "of the frame before. 0: in the whole of every frame.",
+            help="How often faces are detected in the whole picture; in between they are followed "
+            "by gray levels, or detected near where they were. 0: in the whole of every frame.",
             rich_help_panel=_FACES,
         ),
     ] = f"{DETECTION_INTERVAL_S:g}s",
@@ -242,6 +243,9 @@ def predict(
     that were finished are kept in OUTPUT.parts until then, and what there is so far of
     interrupted work in a table whose name ends in .partial.
     """
+    # Read when NumPy loads: decoding, finding faces and the networks have a thread each, beside
+    # which a pool of threads for small products costs more processor time than it saves.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from triaffect.io.atomic import check_output
     from triaffect.prediction.batch import PredictionJob
     from triaffect.prediction.external_features import parse_feature_files

@@ -64,9 +64,10 @@ class CutFinder:
         picture, before, since_s = small(rgb), self._before, time_s - self._time_s
         if before is not None and since_s < _BLINK_S:
             # a flash makes nothing darker; it and blackness hide what was there before
-            change = picture.astype(np.int16) - before
-            is_flash = (change > _BRIGHTER).mean() > _MUCH and (change < -_DARKER).mean() < _LITTLE
-            if is_flash or picture.std() < _FLAT:
+            brighter = np.count_nonzero(cv2.subtract(picture, before) > _BRIGHTER)
+            darker = np.count_nonzero(cv2.subtract(before, picture) > _DARKER)
+            is_flash = brighter > _MUCH * picture.size and darker < _LITTLE * picture.size
+            if is_flash or _is_flat(picture):
                 return False
         self._before, self._time_s = picture, time_s
         if before is None:
@@ -88,9 +89,12 @@ def small(rgb: NDArray[np.uint8]) -> _Gray:
         Gray levels, uint8, shape (24, 32).
     """
     step = max(1, min(rgb.shape[0] // (4 * _HEIGHT), rgb.shape[1] // (4 * _WIDTH)))
-    samples = np.ascontiguousarray(rgb[::step, ::step])
-    tiny = cv2.resize(samples, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(tiny, cv2.COLOR_RGB2GRAY), np.uint8)
+    across, down = rgb.shape[1] // step, rgb.shape[0] // step
+    whole = rgb[: step * down, : step * across]
+    samples = cv2.resize(whole, (across, down), interpolation=cv2.INTER_NEAREST)
+    gray = cv2.cvtColor(samples, cv2.COLOR_RGB2GRAY)
+    tiny = cv2.resize(gray, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.asarray(tiny, np.uint8)
 
 
 def unlikeness(one: _Gray, other: _Gray) -> float:
@@ -108,8 +112,13 @@ def unlikeness(one: _Gray, other: _Gray) -> float:
         >>> round(unlikeness(slope, 2 * slope), 3)
         0.0
     """
-    one_is_flat, other_is_flat = one.std() < _FLAT, other.std() < _FLAT
+    one_is_flat, other_is_flat = _is_flat(one), _is_flat(other)
     if one_is_flat or other_is_flat:
         return float(one_is_flat != other_is_flat)
     inner = other[_SHIFT_Y:-_SHIFT_Y, _SHIFT_X:-_SHIFT_X]
     return 1 - float(cv2.matchTemplate(one, inner, cv2.TM_CCOEFF_NORMED).max())
+
+
+def _is_flat(picture: _Gray) -> bool:
+    """Tell whether a picture of gray levels shows nothing."""
+    return bool(cv2.meanStdDev(picture)[1][0, 0] < _FLAT)

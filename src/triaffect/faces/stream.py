@@ -21,9 +21,9 @@ from triaffect.io.prefetch import prefetch
 from triaffect.media.video import Frame
 from triaffect.types import IntArray
 
-DETECTION_INTERVAL_S = 0.2
+DETECTION_INTERVAL_S = 0.4
 """Seconds from one search of the whole picture to the next, as `triaffect.prediction.options`,
-which loads nothing, has them too. Searching less changes predictions a quarter as much as a shift
+which loads nothing, has them too. Searching less changes predictions a third as much as a shift
 of the picture by five pixels does, see docs/decisions/009-looking-near.md."""
 
 _FRAMES_WAITING, _FACES_WAITING = 4, 16
@@ -57,7 +57,8 @@ class FaceStream:
     Args:
         detector: Finds faces in one picture; None for `CenterFace`.
         detection_interval_s: The whole picture is searched in the first frame of every so many
-            seconds, in between only near known faces; 0 searches all of every frame.
+            seconds; in between known faces are followed by their gray levels, or searched for
+            near where they were. 0 searches all of every frame.
         min_face_px: Faces whose box has a shorter side than this are passed over; without a
             detector, those of this size are searched for.
         max_faces: At most so many faces of a frame, the largest; None for all.

@@ -5,10 +5,11 @@ that the sum of what does not fit (distance of the centres in face sizes, plus t
 of the ratio of sizes) is least. Unlike the overlap of boxes, that still tells near from far
 where boxes do not touch, and so survives sparse sampling and short gaps.
 
-Now and then the whole picture is searched; in between, faces are searched for near where they
-were, which costs less. A cut, or a face that is not found again, makes it search the whole
-picture at once. A cut also ends every track, and whoever is shown after it gets a new number,
-unless it is the same face in the same place: a hand, or another that comes between, is no cut.
+Now and then the whole picture is searched; in between, faces are followed by their gray levels
+(`triaffect.faces.registration`) and, where these change, searched for near where they were, which
+costs less. A cut, or a face that is not found again, makes it search the whole picture at once. A
+cut also ends every track, and whoever is shown after it gets a new number, unless it is the same
+face in the same place: a hand, or another that comes between, is no cut.
 New faces that are small in a large picture are searched for less often: after a cut, and on a
 slower clock.
 
@@ -28,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.faces.alignment import align_all
-from triaffect.faces.detection import Detections, FaceDetector, alignable, iou
+from triaffect.faces.detection import NO_FACES, Detections, FaceDetector, alignable, iou
+from triaffect.faces.registration import FaceRegistration
 from triaffect.faces.shot_cuts import CutFinder
 from triaffect.types import BoolArray, FloatArray, IntArray
 
@@ -282,6 +284,9 @@ def least_assignment(cost: _Floats) -> list[tuple[int, int]]:
     if cost.shape[0] > cost.shape[1]:
         return sorted((i, j) for j, i in least_assignment(cost.T))
     rows, columns = cost.shape
+    cheapest = cost.argmin(axis=1).tolist() if columns else []
+    if len(set(cheapest)) == rows:  # no two rows want the same column
+        return list(enumerate(cheapest))
     row_price, column_price = np.zeros(rows), np.zeros(columns + 1)
     owner = np.full(columns + 1, -1)  # the last column stands for "not assigned yet"
     for row in range(rows):
@@ -358,6 +363,7 @@ class FaceFollower:
         self._tracker, self._cuts = Tracker(), CutFinder()
         self._period, self._small_period = -1, -1
         self._before: tuple[NDArray[np.uint8], Detections, IntArray] | None = None
+        self._registered: dict[bytes, FaceRegistration] = {}
         self._current = self._lost = np.empty((0, 4), np.float32)
 
     def __call__(self, rgb: NDArray[np.uint8], time_s: float) -> tuple[Detections, IntArray]:
@@ -405,14 +411,47 @@ class FaceFollower:
         if not self._interval_s or self._small_period > before[1]:
             self._lost = self._lost[:0]
             return alignable(self._detector(rgb))
-        near = np.concatenate([self._current, self._lost])
         if len(self._current) and self._period == before[0]:
-            detections = alignable(self._detector.around(rgb, near))
+            detections, near = self._register(rgb)
+            if len(near):
+                detected = alignable(self._detector.around(rgb, near))
+                is_new = ~(iou(detected.boxes, detections.boxes) > _SAME).any(axis=1)
+                detections = Detections.concat([detections, detected.take(np.flatnonzero(is_new))])
             if _matched(self._current, detections.boxes).all():
                 return detections
         else:
             self._lost = self._lost[:0]
+        near = np.concatenate([self._current, self._lost])
         return alignable(self._detector.around(rgb, near, sweep=True))
+
+    def _register(self, rgb: NDArray[np.uint8]) -> tuple[Detections, FloatArray]:
+        """Follow the faces of the frame before by their gray levels.
+
+        Args:
+            rgb: The frame, uint8, shape (height, width, 3).
+
+        Returns:
+            Those that look as they did, and the boxes of the others and those just lost, (M, 4).
+        """
+        assert self._before is not None  # noqa: S101 - there are faces in it
+        before, faces, _ = self._before
+        registered: dict[bytes, FaceRegistration] = {}
+        followed, others = [NO_FACES], list(self._lost)
+        for row, box in enumerate(faces.boxes):
+            face = self._registered.get(box.tobytes())
+            if face is None:
+                face = FaceRegistration(before, faces.take(np.array([row])))
+            located = face.locate(rgb) if before.shape == rgb.shape else None
+            if (
+                located is None
+                or (iou(located.boxes, Detections.stack(followed).boxes) > _SAME).any()
+            ):
+                others.append(box)
+            else:
+                registered[located.boxes.tobytes()] = face
+                followed.append(located)
+        self._registered = registered
+        return Detections.stack(followed), np.array(others, np.float32).reshape(-1, 4)
 
     def _select(self, detections: Detections) -> Detections:
         """Take the large enough and largest; they, and those just lost, are searched for next."""

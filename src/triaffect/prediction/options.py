@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DETECTION_INTERVAL_S = 0.2
-"""Changes predictions a quarter as much as a shift of the picture by five pixels does, see
+DETECTION_INTERVAL_S = 0.4
+"""Changes predictions a third as much as a shift of the picture by five pixels does, see
 docs/decisions/009-looking-near.md."""
 
 _SLACK_S = 1e-6
@@ -46,7 +46,8 @@ class Options:
         stride_s: Seconds from one moment that has rows to the next; None gives rows to every
             frame. Values are the same either way: only what a row's window needs is computed.
         detection_interval_s: Seconds from one detection in the whole frame to the next; in
-            between, faces are detected near their last position. 0 detects in all of every frame.
+            between, faces are followed by their gray levels, or detected near their last
+            position. 0 detects in all of every frame.
         min_face_px: Faces whose box has a shorter side than this, in pixels of the frame, are
             ignored; those of this size are searched for, at a cost. 0 searches for faces of 40
             pixels, in frames of more than 1,422 for 1/36 of the longer side, and ignores none.

@@ -1,15 +1,15 @@
 """Prediction: a video, picture or sound in; a row for every frame and face out.
 
-How a row comes about: CenterFace finds the faces of each frame (all of it now and then, in
-between near where they were), a tracker numbers them, each is aligned; the aligned faces of the
-same track around the moment (the model's window, nearest frame within half a hop) become
-vectors, which go with the voice row nearest in time into the fusing network. Decoding, finding
-faces and the networks overlap in three threads, each a few frames ahead of the next. A video's
-sound is read alongside, just as far ahead as the voice's windows need. So memory does not grow
-with the length. A frame without a face gets one row, from the voice alone if one can be heard
-(`triaffect.voice.stream`). A picture is one frame at time 0. A sound without pictures
-gets a row at every hop of the voice network, numbered from 0 at time 0. What can be chosen of
-all this is in `triaffect.prediction.options`.
+How a row comes about: CenterFace finds the faces of a frame (all of it now and then; in between
+they are followed by their gray levels), a tracker numbers them, each is aligned; the aligned
+faces of the same track around the moment (the model's window, nearest frame within half a hop)
+become vectors, which go with the voice row nearest in time into the fusing network. Decoding,
+finding faces and the networks overlap in three threads, each a few frames ahead of the next. A
+video's sound is read alongside, just as far ahead as the voice's windows need. So memory does not
+grow with the length. A frame without a face gets one row, from the voice alone if one can be heard
+(`triaffect.voice.stream`). A picture is one frame at time 0. A sound without pictures gets a row at
+every hop of the voice network, numbered from 0 at time 0. What can be chosen of all this is in
+`triaffect.prediction.options`.
 """
 
 from __future__ import annotations
