@@ -18,7 +18,8 @@ from tests.media.made import encode, write_aspect
 from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from triaffect.errors import DiskError, MediaError
 from triaffect.media.writer import write_video
-from triaffect.prediction.batch import PredictionJob, predict_files
+from triaffect.prediction.batch import predict_files
+from triaffect.prediction.parts import PredictionJob
 from triaffect.prediction.predictor import DoubtfulMediaWarning, PartialMediaWarning
 
 TIMES = range(0, 120, 40)

@@ -15,10 +15,11 @@ from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound,
 from tests.tables.made_rows import cut, joined, made_rows
 from triaffect.errors import DiskError, MediaError, ModelError
 from triaffect.features.model_folder import file_hash
-from triaffect.prediction import batch as many
-from triaffect.prediction.batch import PredictionJob, PredictionOutputs, predict_files
+from triaffect.prediction import parts
+from triaffect.prediction.batch import PredictionOutputs, predict_files
 from triaffect.prediction.inputs import InputOptions
 from triaffect.prediction.options import Options
+from triaffect.prediction.parts import PredictionJob
 from triaffect.prediction.predictor import Predictor
 from triaffect.tables.postprocess import Postprocessing, postprocess
 from triaffect.tables.results import FileResult, Interrupted, problems
@@ -84,7 +85,7 @@ def test_the_same_command_tries_those_that_failed_and_no_others(files, model, tm
 def test_a_listener_is_given_the_rows_of_each_file_with_its_path(
     files, model, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("triaffect.prediction.batch._ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("triaffect.prediction.parts._ROWS_AT_ONCE", 4)
     heard = []
     listeners = [lambda table, path: heard.append((path, table))]
     predict_files(files, PredictionJob(tmp_path / "t.csv", model), listeners=listeners)
@@ -220,7 +221,7 @@ def test_a_finished_file_is_not_held_while_it_is_read(tmp_path):
         for _ in range(30):
             sink.write(pa.table(list(rng.uniform(size=(10, 2000))), schema))
     before, most, rows = pa.total_allocated_bytes(), 0, 0
-    for table in many._rows(part):
+    for table in parts.read_rows(part):
         most = max(most, pa.total_allocated_bytes() - before)
         rows += len(table)
     assert rows == 60_000

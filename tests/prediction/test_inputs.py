@@ -17,8 +17,9 @@ from triaffect.media.video import VideoFrames
 from triaffect.media.webcam import WebcamFrames
 from triaffect.prediction import inputs as inputs_module
 from triaffect.prediction import predictor as predictor_module
-from triaffect.prediction.batch import PredictionJob, predict_files
+from triaffect.prediction.batch import predict_files
 from triaffect.prediction.inputs import InputOptions, check_only_webcam
+from triaffect.prediction.parts import PredictionJob
 from triaffect.prediction.predictor import Predictor
 
 

@@ -13,8 +13,9 @@ from tests.prediction.tiny_model import portrait, write_clip
 from triaffect.faces import stream
 from triaffect.media.video import VideoFrames
 from triaffect.prediction import predictor as predictor_module
-from triaffect.prediction.batch import PredictionJob, predict_files
+from triaffect.prediction.batch import predict_files
 from triaffect.prediction.options import Options
+from triaffect.prediction.parts import PredictionJob
 from triaffect.prediction.predictor import Predictor
 
 

@@ -20,8 +20,9 @@ from triaffect.cli import app
 from triaffect.errors import MediaError, TriaffectError
 from triaffect.io import cluster
 from triaffect.io.cluster import MOST_TRIES, Finished, NodeWorker, Piece, RayCluster
-from triaffect.prediction.batch import PredictionJob, PredictionWork, predict_files
+from triaffect.prediction.batch import predict_files
 from triaffect.prediction.inputs import InputOptions, input_size
+from triaffect.prediction.parts import PredictionJob, PredictionWork
 
 
 @dataclass(frozen=True)
@@ -227,21 +228,23 @@ def test_another_triaffect_is_refused_in_one_line(nodes, model, folder, tmp_path
 def test_a_node_needs_the_files_alone_and_the_same_ones(model, folder, tmp_path):
     mine = shutil.copytree(model, tmp_path / "model")
     path = Path(shutil.copy(folder / "0.wav", tmp_path / "a.wav"))
-    work = PredictionWork(PredictionJob(tmp_path / "t.csv", mine), {path: input_size(path)})
+    work = PredictionWork(
+        PredictionJob(tmp_path / "t.csv", mine), {path: input_size(path)}, names={path: "a.parquet"}
+    )
     parcel = cluster.pack(work)
     shutil.rmtree(mine)
     worker = NodeWorker(parcel)
-    *pieces, last = worker.messages(path)
+    *pieces, last = worker.messages((path,))
     assert all(isinstance(piece, Piece) for piece in pieces)
-    assert {piece.name for piece in pieces} == {"rows.parquet"}
+    assert {piece.name for piece in pieces} == {"a.parquet"}
     assert isinstance(last, Finished)
-    assert last.result.rows > 0
+    assert last.result[0].rows > 0
     path.write_bytes(path.read_bytes() + b"more")
-    (last,) = worker.messages(path)
-    assert "bytes on the machine" in str(last.result.error)
+    (last,) = worker.messages((path,))
+    assert "bytes on the machine" in str(last.result[0].error)
     path.unlink()
-    (last,) = worker.messages(path)
-    assert "got no such file on the machine" in str(last.result.error)
+    (last,) = worker.messages((path,))
+    assert "got no such file on the machine" in str(last.result[0].error)
     assert not leftovers()
 
 

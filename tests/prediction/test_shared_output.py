@@ -15,7 +15,8 @@ from triaffect.cli.app import main
 from triaffect.errors import DiskError, TableError, printable
 from triaffect.io.atomic import lock_output
 from triaffect.media.find import PassedOverWarning
-from triaffect.prediction.batch import PredictionJob, predict_files
+from triaffect.prediction.batch import predict_files
+from triaffect.prediction.parts import PredictionJob
 from triaffect.prediction.python_inputs import list_items
 
 HOLD = (

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from triaffect.errors import TableError
-from triaffect.prediction.batch import PredictionJob, predict_files
+from triaffect.prediction.batch import predict_files
 from triaffect.prediction.options import Options
+from triaffect.prediction.parts import PredictionJob
 from triaffect.tables.metadata import read_metadata
 from triaffect.tables.results import meta_name
 from triaffect.version import __version__

@@ -140,7 +140,8 @@ def _predict(out: Path, predictions: Path, jobs: int) -> None:
     import cv2
 
     from triaffect.corpora.base import open_corpus
-    from triaffect.prediction.batch import PredictionJob, predict_files
+    from triaffect.prediction.batch import predict_files
+    from triaffect.prediction.parts import PredictionJob
     from triaffect.prediction.predictor import model_folder
     from triaffect.synthetic.portrait import render_portrait
 

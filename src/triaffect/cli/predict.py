@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from triaffect.io.engines import Engine
-    from triaffect.prediction.batch import PredictionJob
+    from triaffect.prediction.parts import PredictionJob
     from triaffect.prediction.predictor import Predictor
     from triaffect.report.annotate import Annotator
     from triaffect.report.prediction_page import PredictionPage
@@ -247,9 +247,9 @@ def predict(
     # which a pool of threads for small products costs more processor time than it saves.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from triaffect.io.atomic import check_output
-    from triaffect.prediction.batch import PredictionJob
     from triaffect.prediction.external_features import parse_feature_files
     from triaffect.prediction.inputs import InputOptions
+    from triaffect.prediction.parts import PredictionJob
     from triaffect.prediction.predictor import model_folder
     from triaffect.tables.postprocess import Postprocessing, check_outputs
 

@@ -15,8 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.faces.alignment import TEMPLATE_SIZE, align_all
-from triaffect.faces.detection import SMALL_PX, CenterFace, Detections, FaceDetector
-from triaffect.faces.tracking import FaceFollower
+from triaffect.faces.detection import (
+    SMALL_PX,
+    CenterFace,
+    Detections,
+    FaceDetector,
+    alignable,
+)
+from triaffect.faces.tracking import FaceFollower, select_faces
 from triaffect.io.prefetch import prefetch
 from triaffect.media.video import Frame
 from triaffect.types import IntArray
@@ -117,9 +123,11 @@ class FaceStream:
         Returns:
             Its faces, numbered from 0, as frame 0 at 0 s.
         """
-        (faces,) = self.follow([Frame(0, 0.0, rgb)])
-        if len(faces.crops) or not assume_face or max(rgb.shape[:2]) > SMALL_PX:
-            return faces
+        _, *selection = self._options
+        detections = select_faces(alignable(self._detector(rgb)), *selection)
+        if len(detections) or not assume_face or max(rgb.shape[:2]) > SMALL_PX:
+            crops = align_all(rgb, detections.landmarks)
+            return FrameFaces(0, 0.0, detections, np.arange(len(crops)), crops)
         box = np.array([[0, 0, rgb.shape[1], rgb.shape[0]]], np.float32)
         unaligned = np.full((1, 5, 2), np.nan, np.float32)
         whole = Detections(box, unaligned, np.zeros(1, np.float32))

@@ -455,17 +455,42 @@ class FaceFollower:
 
     def _select(self, detections: Detections) -> Detections:
         """Take the large enough and largest; they, and those just lost, are searched for next."""
-        sides = detections.boxes[:, 2:]
-        detections = detections.take(np.flatnonzero(sides.min(axis=1) >= self._min_face_px))
-        if self._max_faces is not None and len(detections) > self._max_faces:
-            area = detections.boxes[:, 2:].prod(axis=1)
-            area = np.where(_matched(detections.boxes, self._current), _STAY * area, area)
-            largest = np.argsort(-area, kind="stable")[: self._max_faces]
-            detections = detections.take(np.sort(largest))
+        detections = select_faces(
+            detections, self._min_face_px, self._max_faces, favored=self._current
+        )
         gone = np.concatenate([self._lost, self._current])
         self._lost = gone[~_matched(gone, detections.boxes)]
         self._current = detections.boxes
         return detections
+
+
+def select_faces(
+    detections: Detections,
+    min_face_px: float = 0.0,
+    max_faces: int | None = None,
+    favored: FloatArray | None = None,
+) -> Detections:
+    """Select the faces of a frame that are large enough, and the largest of them.
+
+    Args:
+        detections: The faces.
+        min_face_px: The least shorter side of a box, in pixels.
+        max_faces: At most so many; None for all.
+        favored: Boxes (M, 4) whose faces count for half as large again, as those of the frame
+            before; None for none.
+
+    Returns:
+        Those faces, in their order.
+    """
+    sides = detections.boxes[:, 2:]
+    detections = detections.take(np.flatnonzero(sides.min(axis=1) >= min_face_px))
+    if max_faces is None or len(detections) <= max_faces:
+        return detections
+    area = detections.boxes[:, 2:].prod(axis=1)
+    if favored is not None:
+        area = np.where(_matched(detections.boxes, favored), _STAY * area, area)
+    largest = np.argsort(-area, kind="stable")[:max_faces]
+    return detections.take(np.sort(largest))
 
 
 def _matched(boxes: FloatArray, detected: FloatArray) -> BoolArray:

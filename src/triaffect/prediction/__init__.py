@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from triaffect.io.exports import lazy_exports
 
 if TYPE_CHECKING:
-    from triaffect.prediction.batch import PredictionJob, predict_files
+    from triaffect.prediction.batch import predict_files
     from triaffect.prediction.options import Options
+    from triaffect.prediction.parts import PredictionJob
     from triaffect.prediction.predictor import (
         DoubtfulMediaWarning,
         PartialMediaWarning,
@@ -31,8 +32,9 @@ __all__ = [
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "batch": ["PredictionJob", "predict_files"],
+        "batch": ["predict_files"],
         "options": ["Options"],
+        "parts": ["PredictionJob"],
         "predictor": [
             "DoubtfulMediaWarning",
             "PartialMediaWarning",

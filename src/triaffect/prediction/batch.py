@@ -5,8 +5,7 @@ takes them, smoothed and compared with a baseline if that is wanted, to every ou
 its summary, a page, an annotated copy.
 
 The rows of a single input go straight to the outputs. Of several inputs, each finished one's rows
-are kept in ``<output>.parts/`` under a name made of the path, size and time of change of the
-file, and of the model, the device, the version and the options; what is there already is not
+are kept in ``<output>.parts/`` (`triaffect.prediction.parts`); what is there already is not
 computed again. From there they go to the outputs in the order of the inputs, so the table does
 not depend on the number of processes. The folder is removed at the end unless a file failed: the
 same command then tries the failed ones alone.
@@ -17,47 +16,38 @@ a partial table, ``t.partial.csv`` for ``t.csv``, until the same work is done ag
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, nullcontext
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
-from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
-from triaffect.io.atomic import lock_output, make_folder, write_text
-from triaffect.io.engines import Engine, Processes, Workload, machine_name
-from triaffect.io.onnx_session import CPU
-from triaffect.io.workers import Cancelled
+from triaffect.io.atomic import lock_output, make_folder
+from triaffect.io.engines import Engine, Processes
 from triaffect.media.find import webcam_number
-from triaffect.media.images import FrameSource, one_opencv_thread
-from triaffect.media.probe import MediaFile
-from triaffect.prediction.external_features import FeatureFiles, feature_state
-from triaffect.prediction.inputs import DEFAULT_INPUTS, InputOptions, input_size
-from triaffect.prediction.options import DEFAULT, Options
-from triaffect.prediction.predictor import (
-    DoubtfulMediaWarning,
-    PartialMediaWarning,
-    Predictor,
+from triaffect.prediction.inputs import input_size
+from triaffect.prediction.parts import (
+    BatchProgress,
+    FileGroup,
+    FileRows,
+    FrameListener,
+    Parts,
+    PredictionJob,
+    PredictionWork,
+    begun_path,
+    group_files,
+    ignore_progress,
+    read_rows,
 )
+from triaffect.prediction.predictor import Predictor
 from triaffect.tables.interop import rename_columns
 from triaffect.tables.metadata import column_notes, describe_run
-from triaffect.tables.postprocess import (
-    PLAIN,
-    Postprocessing,
-    check_outputs,
-    postprocess,
-    postprocess_schema,
-)
+from triaffect.tables.postprocess import check_outputs, postprocess, postprocess_schema
 from triaffect.tables.results import (
     FileResult,
     Interrupted,
@@ -68,109 +58,9 @@ from triaffect.tables.results import (
 )
 from triaffect.tables.summary import ClipSummary, summary_schema
 from triaffect.tables.writers import TableWriter
-from triaffect.version import __version__
-
-_ROWS_AT_ONCE = 4096
-"""Rows of a finished file that are held at a time."""
-
-_PROBLEM_SUFFIX, _REMARK_SUFFIX = ".txt", ".remark.txt"
-"""Beside a part, files that say what was lost of a broken input, and what is doubtful."""
-
-_ALMOST = 0.999
-"""The largest share of a file before all of its rows are written."""
-
-BatchProgress = Callable[[float, str], None]
-"""Called with how many inputs are done, and a message; a fraction is that of the current one."""
-
-
-def _ignore(done: float, message: str) -> None:
-    """Show no progress."""
-
 
 Listener = Callable[[pa.Table, Path], None]
 """Called with the next rows, and the file that they are of."""
-
-
-class FrameListener(Protocol):
-    """What takes rows as they are predicted, and the frames that they are of."""
-
-    def open(self, source: MediaFile | FrameSource, options: Options) -> None:
-        """Prepare for the rows of an input that is about to be read.
-
-        Args:
-            source: The input; its frames can be read beside the prediction.
-            options: Those of the prediction, such as where it starts and ends.
-        """
-
-    def add(self, table: pa.Table, path: Path) -> None:
-        """Take the next rows of a file, opened before or not.
-
-        Args:
-            table: Rows as predicted, before any postprocessing.
-            path: The input that they are of.
-        """
-
-
-@dataclass(frozen=True)
-class PredictionJob:
-    """What to predict with, and what to write; the same for all files, sent to each process.
-
-    Attributes:
-        output: The table, ``.csv``, ``.parquet`` or ``.jsonl``; what is there is replaced.
-        model: Model folder.
-        device: Where its networks run, "cpu" or "cuda".
-        options: What to predict of a file; without sound, files of sound alone fail.
-        postprocessing: How the table is postprocessed; parts that are there serve any form.
-        inputs: How inputs that are no single files are read.
-        features: Files of the features of other programs that the model reads, by name.
-        passed_over: Files of the inputs that are not read, for the table's metadata.
-    """
-
-    output: Path
-    model: Path
-    device: str = CPU
-    options: Options = DEFAULT
-    postprocessing: Postprocessing = PLAIN
-    inputs: InputOptions = DEFAULT_INPUTS
-    features: FeatureFiles | None = None
-    passed_over: tuple[Path, ...] = ()
-
-    def load(self) -> Predictor:
-        """Load the model.
-
-        Returns:
-            A predictor with the job's options; each process has its own.
-
-        Raises:
-            ModelError: The model or the device does not work.
-        """
-        return Predictor(self.model, self.device, options=self.options, features=self.features)
-
-    @property
-    def parts(self) -> Path:
-        """Folder of the finished files' rows."""
-        return self.output.with_name(self.output.name + ".parts")
-
-    @cached_property
-    def _identity(self) -> str:
-        """What a part depends on apart from its file; the model's description has hashes of all."""
-        model = file_hash(self.model / DESCRIPTION)
-        features = feature_state(self.features)
-        return f"{__version__} {self.device} {model} {self.options}{features}"
-
-    def part(self, path: Path) -> Path:
-        """Return where the rows of a finished file are stored.
-
-        Args:
-            path: The input.
-
-        Returns:
-            A path that changes with the input's size and time of change, the model, the device,
-            the options and the version.
-        """
-        name = f"{self._identity}\n{path}\n{path.absolute()}\n{self.inputs.state(path)}"
-        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
-        return self.parts / f"{digest[:32]}.parquet"
 
 
 def predict_files(
@@ -180,7 +70,7 @@ def predict_files(
     *,
     engine: Engine | None = None,
     predictor: Predictor | None = None,
-    progress: BatchProgress = _ignore,
+    progress: BatchProgress = ignore_progress,
     listeners: Sequence[Listener] = (),
     frame_listener: FrameListener | None = None,
 ) -> list[FileResult]:
@@ -214,6 +104,7 @@ def predict_files(
         raise MediaError("files, for other machines", "a webcam", remedy, where=webcams[0])
     check_outputs(job.output, job.postprocessing)
     predictor = predictor or job.load()  # before any work: does it load?
+    progress = _rising(progress)
     predictor.features.check(files)
     with ExitStack() as locks:
         for output in filter(None, (job.output, job.postprocessing.summary)):
@@ -221,6 +112,19 @@ def predict_files(
         return _predict_locked(
             files, job, predictor, engine or Processes(jobs), progress, (listeners, frame_listener)
         )
+
+
+def _rising(progress: BatchProgress) -> BatchProgress:
+    """Pass on progress that does not go back: pictures are read some time before they count."""
+    most = 0.0
+
+    def report(done: float, message: str) -> None:
+        nonlocal most
+        if done >= most:
+            most = done
+            progress(done, message)
+
+    return report
 
 
 def _predict_locked(
@@ -385,87 +289,6 @@ class PredictionOutputs:
                 self._summary.discard()
 
 
-@dataclass
-class FileRows:
-    """The rows of one input as they are computed, and afterwards what became of it.
-
-    Attributes:
-        predictor: Computes them.
-        job: How.
-        path: The input.
-        progress: Called with the share that is done, if that is clear, and a message.
-        is_cancelled: Tells that nobody needs the rows any more.
-        open_with: Gets the opened source before it is read.
-        problem: After a loop: what was lost of a file that is broken or cut off.
-        remark: After a loop: what is doubtful in how it was read.
-        stopped: After a loop: the interruption that ended it.
-    """
-
-    predictor: Predictor
-    job: PredictionJob
-    path: Path
-    progress: BatchProgress = _ignore
-    is_cancelled: Callable[[], bool] | None = None
-    open_with: FrameListener | None = None
-    problem: str = ""
-    remark: str = ""
-    stopped: BaseException | None = field(default=None, init=False)
-
-    def __iter__(self) -> Generator[pa.Table]:
-        """Yield the rows; what was computed before an interruption or a fault comes first.
-
-        Raises:
-            MediaError: The file cannot be read, not even in part.
-        """
-        is_begun, lost = False, ""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", PartialMediaWarning)
-            warnings.simplefilter("always", DoubtfulMediaWarning)
-            try:
-                for table in self._forward():
-                    is_begun = True
-                    yield table
-            except MediaError as error:
-                if not is_begun:
-                    raise
-                lost = str(error)
-            except (KeyboardInterrupt, Cancelled) as error:
-                self.stopped = error
-            for each in caught:
-                if issubclass(each.category, DoubtfulMediaWarning):
-                    self.remark = str(each.message)
-                else:
-                    lost = "; ".join(filter(None, [str(each.message), lost]))
-            self.problem = lost
-
-    def _forward(self) -> Generator[pa.Table]:
-        try:
-            with self.job.inputs.open(self.path) as source:
-                if self.open_with:
-                    self.open_with.open(source, self.job.options)
-                with closing(self.predictor.predict_source(source)) as tables:
-                    for table in tables:
-                        if self.is_cancelled and self.is_cancelled():
-                            raise Cancelled
-                        yield table
-                        at_s, duration_s = table["time_s"][-1].as_py(), source.duration_s
-                        share = min(_ALMOST, at_s / duration_s) if duration_s else 0.0
-                        of = f" of {_clock(duration_s)}" if duration_s else ""
-                        self.progress(share, f"{self.path.name}, {_clock(at_s)}{of}")
-        except (TriaffectError, Cancelled):
-            raise
-        except Exception as error:  # a decoder's surprise must not end a night's work
-            got = f"{type(error).__name__}: {error}"
-            raise MediaError("a file that can be read", got, where=self.path) from error
-
-
-def _clock(seconds: float) -> str:
-    """A time in a file, such as ``1:02:03`` or ``0:07``."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-
-
 def _predict_one(
     path: Path,
     job: PredictionJob,
@@ -504,7 +327,8 @@ def _predict_several(
     Those that are there from an interrupted run come without work.
     """
     make_folder(job.parts)
-    there = {path: part for path in files if (part := _finished_part(job, path)) is not None}
+    parts = Parts(job)
+    there = {path: result for path in files if (result := parts.result(path)) is not None}
     todo = [path for path in files if path not in there]
     read = [*todo, *predictor.features.files.values()]
     workload = PredictionWork(
@@ -514,13 +338,36 @@ def _predict_several(
         predictor=predictor,
         progress=progress,
         done=len(there),
+        names={path: parts.name(path) for path in todo},
     )
-    with closing(engine.results(workload, todo)) as work:
+    groups = group_files(todo, predictor, engine.jobs if isinstance(engine, Processes) else None)
+    with closing(_compute(workload, groups, engine, parts)) as work:
         for path in files:
             result = there[path] if path in there else next(work)
             if result.error is None:
-                outputs.add(_rows(job.part(path)), path)
+                outputs.add(parts.rows(path), path)
             yield result
+
+
+def _compute(
+    workload: PredictionWork, groups: Sequence[FileGroup], engine: Engine, parts: Parts
+) -> Generator[FileResult]:
+    """Yield the result of each file; of a group that killed its process, each file is tried alone.
+
+    The rows are among the parts then.
+    """
+    with closing(engine.results(workload, groups)) as work:
+        for group, results in zip(groups, work, strict=True):
+            if results is None:
+                alone: list[FileGroup] = [(path,) for path in group]
+                yield from _compute(workload, alone, engine, parts)
+                continue
+            if (part := workload.part(group)).exists():
+                parts.add(part)
+            for result in results:
+                if result.error is None and parts.result(result.path) is None:
+                    parts.add(workload.part((result.path,)))
+                yield result
 
 
 def _keep_parts(
@@ -528,10 +375,10 @@ def _keep_parts(
 ) -> Interrupted:
     """Write what there is of several files into a partial table when Ctrl-C comes."""
     failed = {result.path: result for result in ended if result.error}
-    results = []
+    results, parts = list[FileResult](), Parts(job)
     for path in files:
-        result = failed.get(path) or _finished_part(job, path)
-        begun = _begun_path(job.part(path))
+        result = failed.get(path) or parts.result(path)
+        begun = begun_path(job.part(path))
         if result is None and begun.exists():
             rows = pyarrow.parquet.read_metadata(begun).num_rows
             result = FileResult(path, rows, stopped=State.INTERRUPTED)
@@ -540,162 +387,8 @@ def _keep_parts(
         return Interrupted(None, results)
     with PredictionOutputs(job, predictor) as outputs:
         for result in (result for result in results if result.rows):
-            part = job.part(result.path)
-            outputs.add(_rows(_begun_path(part) if result.stopped else part), result.path)
+            path = result.path
+            rows_so_far = read_rows(begun_path(job.part(path))) if result.stopped else None
+            outputs.add(rows_so_far or parts.rows(path), path)
         outputs.finish(results)
     return Interrupted(partial_name(job.output), results)
-
-
-def _finished_part(job: PredictionJob, path: Path) -> FileResult | None:
-    part = job.part(path)
-    if not part.exists():
-        return None
-    notes = (part.with_suffix(suffix) for suffix in (_PROBLEM_SUFFIX, _REMARK_SUFFIX))
-    problem, remark = (note.read_text("utf-8") if note.exists() else "" for note in notes)
-    rows = pyarrow.parquet.read_metadata(part).num_rows
-    return FileResult(path, rows, problem=problem, remark=remark)
-
-
-def _begun_path(part: Path) -> Path:
-    """Where the rows of a file are until it is finished."""
-    return part.with_suffix(".begun.parquet")
-
-
-@dataclass(frozen=True)
-class PredictionWork(Workload[Path, FileResult]):
-    """The prediction of files into parts as a workload.
-
-    Attributes:
-        job: What the files have in common.
-        sizes: Size of each file and of the features, None for one that is missing here: those of
-            another machine must be the same.
-        features: The files of external features.
-        predictor: The job's model, for this process alone; None to load it.
-        progress: Called with the number of files done, and a message; by this process alone.
-        done: Files that were done before.
-        node_part: On another machine, where the rows of a file are written.
-        directory: What relative paths are relative to.
-    """
-
-    job: PredictionJob
-    sizes: Mapping[Path, int | None]
-    features: tuple[Path, ...] = ()
-    predictor: Predictor | None = None
-    progress: BatchProgress = _ignore
-    done: int = 0
-    node_part: Path | None = None
-    directory: Path = field(default_factory=Path.cwd)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leave out what other processes cannot have: a loaded model, and the progress."""
-        return {**vars(self), "predictor": None, "progress": _ignore}
-
-    def start(self, is_cancelled: Callable[[], bool]) -> _Worker:
-        """Load the model; see `Workload.start`."""
-        return _Worker(self, is_cancelled)
-
-    def died(self, item: Path) -> FileResult:
-        """Make the result of a file that killed its process."""
-        got = "the process died of it: out of memory, or a fault in a decoder"
-        return FileResult(item, error=MediaError("a file that can be read", got, where=item))
-
-    def pack(self) -> Mapping[str, bytes]:
-        """Read the model folder; see `Workload.pack`."""
-        return load_model_folder(self.job.model).read_networks()
-
-    def on_node(self, packed: Path, output: Path) -> PredictionWork:
-        """Return it with the model that came along; see `Workload.on_node`."""
-        if self.directory.is_dir():  # else every path is absolute, or its file is missing
-            os.chdir(self.directory)
-        for path in self.features:
-            self.check_same(path)
-        return replace(self, job=replace(self.job, model=packed), node_part=output / "rows.parquet")
-
-    def part(self, path: Path) -> Path:
-        """Return where the rows of a file are written."""
-        return self.node_part or self.job.part(path)
-
-    def folder(self, item: Path) -> Path:
-        """Name a folder of the file's own; see `Workload.folder`."""
-        return self.node_part.parent if self.node_part else self.job.part(item).with_suffix("")
-
-    def finish(self, item: Path, result: FileResult) -> None:
-        """Move the rows of a file, and the note on what it lost, to its part."""
-        part, folder = self.job.part(item), self.folder(item)
-        if result.error is None:
-            for file in sorted(folder.iterdir(), key=lambda file: file.suffix == part.suffix):
-                file.replace(part.with_suffix(file.suffix))  # its rows last: they make it finished
-        shutil.rmtree(folder, ignore_errors=True)
-
-    def check_same(self, path: Path) -> None:
-        """Check on another machine that a file is the one that the first machine has.
-
-        Args:
-            path: An input, or a file of features.
-
-        Raises:
-            MediaError: It is missing here, or of another size.
-        """
-        expected, size = self.sizes[path], input_size(path)
-        if self.node_part and expected is not None and size != expected:
-            got = f"{'no such file' if size is None else f'{size} bytes'} on {machine_name()}"
-            remedy = "mount or copy it to the same path on every machine"
-            raise MediaError(f"a file of {expected} bytes", got, remedy, where=path)
-
-
-class _Worker:
-    """Predicts file after file into parts, in one process.
-
-    Args:
-        work: What the files have in common.
-        is_cancelled: Tells that nobody needs the results any more.
-    """
-
-    def __init__(self, work: PredictionWork, is_cancelled: Callable[[], bool]) -> None:
-        self._work, self._is_cancelled = work, is_cancelled
-        self._predictor = work.predictor or work.job.load()
-        self._done = work.done
-
-    def __call__(self, path: Path) -> FileResult:
-        """Predict one file; only what would fail for every file is raised."""
-        done, work = self._done, self._work
-        self._done += 1
-        rows = FileRows(
-            self._predictor,
-            work.job,
-            path,
-            lambda share, message: work.progress(done + share, message),
-            self._is_cancelled,
-        )
-        part = work.part(path)
-        begun, schema = _begun_path(part), self._predictor.schema
-        # in a process of its own, several share the cores: each keeps to one
-        threads = nullcontext() if work.predictor else one_opencv_thread()
-        try:
-            work.check_same(path)
-            with threads, closing(iter(rows)) as tables, TableWriter(begun, schema) as writer:
-                try:
-                    for table in tables:
-                        writer.append(table)
-                except KeyboardInterrupt as error:  # what there is so far is a whole file
-                    rows.stopped = error
-            if rows.stopped:
-                raise rows.stopped
-            if rows.problem:
-                write_text(part.with_suffix(_PROBLEM_SUFFIX), rows.problem)
-            if rows.remark:
-                write_text(part.with_suffix(_REMARK_SUFFIX), rows.remark)
-            begun.replace(part)
-        except (ModelError, DiskError, Cancelled):
-            raise
-        except TriaffectError as error:
-            return FileResult(path, error=error)
-        return FileResult(path, writer.rows, problem=rows.problem, remark=rows.remark)
-
-
-def _rows(part: Path) -> Iterator[pa.Table]:
-    """The rows of a finished file, in pieces."""
-    # buffered ahead, the whole file would be held until its end
-    with pyarrow.parquet.ParquetFile(part, pre_buffer=False) as rows:
-        for batch in rows.iter_batches(_ROWS_AT_ONCE):
-            yield pa.Table.from_batches([batch])

@@ -13,13 +13,17 @@ import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.io.engines import Engine
-from triaffect.prediction.batch import PredictionJob, predict_files
+from triaffect.media.find import PICTURES
+from triaffect.prediction.batch import predict_files
+from triaffect.prediction.inputs import DEFAULT_INPUTS
+from triaffect.prediction.parts import PredictionJob
+from triaffect.prediction.pictures import PICTURES_AT_ONCE, PictureBatch, is_picture
 from triaffect.prediction.predictor import (
     DoubtfulMediaWarning,
     PartialMediaWarning,
     Predictor,
 )
-from triaffect.prediction.python_inputs import Item, ProgressCallback
+from triaffect.prediction.python_inputs import ByteInput, FrameInput, Item, ProgressCallback
 
 _Report = Callable[[int, str], None]
 
@@ -57,24 +61,56 @@ def collect_table(
     predictor.features.check([item for item in items if isinstance(item, Path)])
     if engine is not None or (jobs > 1 and len(items) > 1):
         return _collect_files(predictor, items, jobs, report, engine)
+    tables, failures = _collect_here(predictor, items, report)
+    report(len(items), "done")
+    _warn_of_failures(failures, len(items))
+    return pa.concat_tables(tables)
+
+
+def _collect_here(
+    predictor: Predictor, items: Sequence[Item], report: _Report
+) -> tuple[list[pa.Table], list[TriaffectError]]:
+    """Predict inputs one after another, pictures that follow one another together."""
     tables, failures = [predictor.schema.empty_table()], list[TriaffectError]()
+    batch = predictor.picture_batch() if predictor.joins_pictures else None
     for done, item in enumerate(items):
         try:
             if isinstance(item, TriaffectError):
                 raise item
-            name = str(item) if isinstance(item, Path) else item.name
-            report(done, name)
-            with closing(predictor.item_tables(item)) as parts:
-                tables += parts
+            report(done, str(item) if isinstance(item, Path) else item.name)
+            is_added = batch is not None and _add_picture(predictor, item, batch)
+            if batch and (len(batch) >= PICTURES_AT_ONCE or not is_added):
+                tables.append(batch.table())
+            if not is_added:
+                with closing(predictor.item_tables(item)) as parts:
+                    tables += parts
         except (ModelError, DiskError):
             raise
         except TriaffectError as error:
             if len(items) == 1:
                 raise
             failures.append(error)
-    report(len(items), "done")
-    _warn_of_failures(failures, len(items))
-    return pa.concat_tables(tables)
+    return ([*tables, batch.table()] if batch else tables), failures
+
+
+def _add_picture(
+    predictor: Predictor, item: Path | FrameInput | ByteInput, batch: PictureBatch
+) -> bool:
+    """Add an input to a batch if it is the file of a picture; warn as `predict_source` does."""
+    if not isinstance(item, Path) or item.suffix.lower() not in PICTURES:
+        return False
+    with DEFAULT_INPUTS.open(item) as source:
+        if not is_picture(source):
+            return False
+        picture = predictor.read_picture(source)
+    batch.add(picture)
+    for message, kind in (
+        (picture.problem, PartialMediaWarning),
+        (picture.remark, DoubtfulMediaWarning),
+    ):
+        if message:
+            warnings.warn(message, kind, stacklevel=5)
+    return True
 
 
 def _collect_files(

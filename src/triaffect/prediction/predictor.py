@@ -30,8 +30,7 @@ from numpy.typing import NDArray
 
 from triaffect.errors import MediaError, ModelError, TriaffectError, printable
 from triaffect.faces.detection import CenterFace
-from triaffect.faces.quality import sharpness
-from triaffect.faces.stream import FaceStream, FrameFaces
+from triaffect.faces.stream import FaceStream
 from triaffect.faces.tracking import period
 from triaffect.features.external.format import streams_of_run
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
@@ -47,6 +46,14 @@ from triaffect.prediction.external_features import ClipStream, ExternalFeatures,
 from triaffect.prediction.heads import Fusion
 from triaffect.prediction.inputs import DEFAULT_INPUTS
 from triaffect.prediction.options import DEFAULT, OptionKeywords, Options
+from triaffect.prediction.pictures import (
+    PictureBatch,
+    PictureFaces,
+    describe_doubt,
+    describe_loss,
+    instants_of,
+    is_picture,
+)
 from triaffect.prediction.python_inputs import (
     ByteInput,
     FrameInput,
@@ -350,6 +357,8 @@ class Predictor:
         streams = self.features.read(source, source.path if clip is None else clip)
         if source.kind is SourceKind.SOUND:
             parts = self._from_sound(source, streams)
+        elif self.joins_pictures and is_picture(source):
+            parts = self._from_picture(source)
         else:
             has_sound = source.has_sound and self.options.sound and self._voice is not None
             memory = self._memory(streams, self._voice_rows(source) if has_sound else ())
@@ -366,13 +375,37 @@ class Predictor:
             lasts = "" if source.duration_s is None else f" of {source.duration_s:.2f} s"
             got = f"a file{lasts} without a row there"
             raise MediaError("a start and end within the file", got, where=source.path)
-        if source.problem:
-            message = f"{printable(source.path)}: {source.problem}"
-            message += "; there are rows for what could be decoded"
-            warnings.warn(message, PartialMediaWarning, stacklevel=2)
-        if source.remark:
-            message = f"{printable(source.path)}: {source.remark}"
-            warnings.warn(message, DoubtfulMediaWarning, stacklevel=2)
+        if lost := describe_loss(source):
+            warnings.warn(lost, PartialMediaWarning, stacklevel=2)
+        if doubt := describe_doubt(source):
+            warnings.warn(doubt, DoubtfulMediaWarning, stacklevel=2)
+
+    @property
+    def joins_pictures(self) -> bool:
+        """Whether pictures go through `picture_batch`: not with external features or times."""
+        has_times = self.options.start_s is not None or self.options.end_s is not None
+        return not has_times and not self._fusion.part.external
+
+    def read_picture(self, source: MediaFile) -> PictureFaces:
+        """Detect and align the faces of a picture that was opened.
+
+        Args:
+            source: A picture, as `is_picture` tells.
+
+        Raises:
+            MediaError: It cannot be read.
+        """
+        return PictureFaces.read(source, self._faces)
+
+    def picture_batch(self) -> PictureBatch:
+        """Return an empty batch, in which the faces of many pictures become rows."""
+        assert self._face is not None  # noqa: S101 - `joins_pictures`
+        return PictureBatch(self._face, self._fusion, self.tasks)
+
+    def _from_picture(self, source: MediaFile) -> Generator[pa.Table]:
+        batch = self.picture_batch()
+        batch.add(self.read_picture(source))
+        yield batch.table()
 
     @property
     def _read_from_s(self) -> float:
@@ -389,7 +422,7 @@ class Predictor:
         waiting = Instants.faceless(np.empty(0, np.int64), np.empty(0))
         with closing(self._faces.follow_prefetched(frames)) as stream:
             while group := list(islice(stream, FRAMES_AT_ONCE)):
-                instants = Instants.concat([_instants_of(frame) for frame in group])
+                instants = Instants.concat([instants_of(frame) for frame in group])
                 memory.faces.add(instants, np.concatenate([frame.crops for frame in group]))
                 time_s, now_s = instants.time_s, float(instants.time_s[-1])
                 selected = stride.select(time_s) & self.options.select_rows(time_s)
@@ -484,17 +517,6 @@ class Predictor:
         chunks = islice(source.sound(self._voice.spec.rate), skipped, None)
         for rows in VoiceStream(self._voice, chunks):
             yield replace(rows, times_s=rows.times_s + skipped) if skipped else rows
-
-
-def _instants_of(frame: FrameFaces) -> Instants:
-    """A row for each face of a frame; one row for a frame without a face."""
-    faces, count = frame.detections, max(1, len(frame.tracks))
-    number = np.full(count, frame.index, np.int64)
-    time_s = np.full(count, frame.time_s, np.float64)
-    if not len(faces):
-        return Instants.faceless(number, time_s)
-    columns = faces.boxes, faces.confidence, faces.landmarks, sharpness(frame.crops)
-    return Instants(number, time_s, frame.tracks, *columns)
 
 
 class RowStride:

@@ -130,7 +130,7 @@ def table_schema(tasks: Sequence[Task]) -> pa.Schema:
 
 
 def build_table(
-    clip: str,
+    clips: str | Sequence[str],
     instants: Instants,
     predictions: Mapping[str, NDArray[np.floating]],
     voice_active: BoolArray,
@@ -140,7 +140,7 @@ def build_table(
     """Build a prediction table.
 
     Args:
-        clip: The path as the user gave it.
+        clips: The path as the user gave it; or that of each row.
         instants: N rows.
         predictions: Activated predictions by task key, shape (N, K); a NaN row is blank.
         voice_active: Whether a voice sounds around each row, shape (N,).
@@ -152,13 +152,14 @@ def build_table(
         N rows with the columns of `table_schema`, numbers rounded as in every file.
     """
     face_seen, n, box = instants.track != NO_FACE, len(instants), instants.box
+    names = [printable(clips)] * n if isinstance(clips, str) else list(map(printable, clips))
     pixels = [*zip(_BOX, box.T, strict=True)]
     pixels += zip(_LANDMARKS, instants.landmarks.reshape(n, -1).T, strict=True)
     pixels += [("face_px", box[:, 2:].min(axis=1)), ("sharpness", instants.sharpness)]
     degrees = zip(_POSE, head_pose(instants.landmarks).T, strict=True)
     shares = np.ones(n) if window_share is None else window_share
     columns: dict[str, pa.Array] = {
-        "clip": text_column([printable(clip)] * n),
+        "clip": text_column(names),
         "frame": column(instants.frame),
         "time_s": round_numbers(instants.time_s),
         "face_id": column(instants.track, face_seen),

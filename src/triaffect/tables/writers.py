@@ -169,6 +169,7 @@ class TableWriter:
         self.path, self.metadata, self.rows = path, metadata, 0
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}")
         self._waiting: list[pa.Table] = []
+        self._rows_waiting = 0
         self._is_discarded = False
         with disk_errors(path):
             self._file = WRITERS[path.suffix.lower()](self._temporary, schema)
@@ -184,7 +185,8 @@ class TableWriter:
         """
         self._waiting.append(table)
         self.rows += len(table)
-        if sum(len(part) for part in self._waiting) >= _ROWS_AT_ONCE:
+        self._rows_waiting += len(table)
+        if self._rows_waiting >= _ROWS_AT_ONCE:
             self._flush()
 
     def discard(self) -> None:
@@ -194,6 +196,7 @@ class TableWriter:
     def _flush(self) -> None:
         if self._waiting:
             ready = pa.concat_tables(self._waiting)
+            self._rows_waiting = 0
             self._waiting.clear()  # first, so that Ctrl-C here cannot write rows twice
             with disk_errors(self.path):
                 self._file.write(ready)
