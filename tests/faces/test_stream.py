@@ -62,6 +62,28 @@ def test_nearly_all_real_crops_of_48_pixels_have_a_face():
     assert np.mean(np.equal(seen, 1)) >= 0.97
 
 
+@pytest.mark.parametrize("side", [176, 224, 400])
+def test_a_larger_crop_without_room_around_the_face_has_one(side):
+    """The usual search misses it: it needs to see something beside a face."""
+    face = np.ascontiguousarray(skimage.data.astronaut()[68:169, 189:264])
+    crop = cv2.resize(face, (side, side), interpolation=cv2.INTER_CUBIC)
+    assert not len(CenterFace()(crop))
+    read = FaceStream().read_picture(crop)
+    assert read.tracks.tolist() == [0]
+    assert read.detections.confidence[0] >= 0.5
+    left, right = read.detections.landmarks[0, :2] / side
+    assert 0.1 < left[0] < 0.5 < right[0] < 0.9
+    assert 0.2 < left[1] < 0.6
+
+
+@needs_shared
+def test_pictures_of_no_face_get_none_by_being_read_as_crops():
+    detector, pictures = CenterFace(), sorted((SHARED / "data" / "faces" / "scenes").glob("*.jpg"))
+    scenes = [cv2.imread(str(path))[..., ::-1] for path in pictures]
+    assert len(scenes) > 500
+    assert not [k for k, rgb in enumerate(scenes) if len(detector.search_crop(rgb.copy()))]
+
+
 def test_a_small_picture_of_a_scene_is_no_crop():
     """Its two faces are both found, as they were before crops were read."""
     portrait = cv2.resize(skimage.data.astronaut(), (96, 96), interpolation=cv2.INTER_AREA)

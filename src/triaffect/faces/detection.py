@@ -254,6 +254,10 @@ CROP_SHARE = 0.4
 """Least share of a crop's longer side that its face takes; of 300 of FER+ all take 0.48 or more.
 A small picture whose surest face takes less is a small picture of a scene."""
 
+LARGE_CROP_SHARE = 0.65
+"""That of a larger picture in which the usual search finds nothing: of crops of FER+ and LFW nearly
+all take 0.66 or more, and the heads of animals that look like a face less."""
+
 
 class CenterFace:
     """The CenterFace network on one CPU thread.
@@ -306,12 +310,32 @@ class CenterFace:
 
     def __call__(self, rgb: NDArray[np.uint8]) -> Detections:
         """Find the faces of an RGB picture, uint8, shape (height, width, 3)."""
-        longer_side = max(rgb.shape[:2])
-        if self.size is None and longer_side <= SMALL_PX:
-            surest = alignable(self._search(rgb, CROP_DETECTION_SIZE, CROP_THRESHOLD))
-            if len(surest) and surest.boxes[0, 2:].max() >= CROP_SHARE * longer_side:
-                return surest.take(np.zeros(1, np.intp))
+        if self.size is None and max(rgb.shape[:2]) <= SMALL_PX:
+            face = self.search_crop(rgb)
+            if len(face):
+                return face
         return self._search_sizes(rgb, None, sweep=True)
+
+    def search_crop(self, rgb: NDArray[np.uint8]) -> Detections:
+        """Find the face that fills a picture of any size, as if somebody had cut it out.
+
+        The usual search misses one in five of faces cut out along their boxes, and nearly all of
+        those cut closer.
+
+        Args:
+            rgb: The picture, uint8, shape (height, width, 3).
+
+        Returns:
+            Its surest face if that takes enough of the picture, else none.
+        """
+        longer_side = max(rgb.shape[:2])
+        is_small = longer_side <= SMALL_PX
+        threshold = CROP_THRESHOLD if is_small else self.threshold
+        surest = alignable(self._search(rgb, CROP_DETECTION_SIZE, threshold))
+        share = CROP_SHARE if is_small else LARGE_CROP_SHARE
+        if len(surest) and surest.boxes[0, 2:].max() >= share * longer_side:
+            return surest.take(np.zeros(1, np.intp))
+        return NO_FACES
 
     def around(self, rgb: NDArray[np.uint8], boxes: FloatArray, sweep: bool = False) -> Detections:
         """Find the faces near where some were.

@@ -123,9 +123,12 @@ class FaceStream:
         Returns:
             Its faces, numbered from 0, as frame 0 at 0 s.
         """
-        _, *selection = self._options
-        detections = select_faces(alignable(self._detector(rgb)), *selection)
-        if len(detections) or not assume_face or max(rgb.shape[:2]) > SMALL_PX:
+        _, min_face_px, max_faces = self._options
+        faces, is_small = alignable(self._detector(rgb)), max(rgb.shape[:2]) <= SMALL_PX
+        if not len(faces) and not is_small and isinstance(self._detector, CenterFace):
+            faces = self._detector.search_crop(rgb)  # of a small one it was done
+        detections = select_faces(faces, min_face_px, max_faces)
+        if len(detections) or not (assume_face and is_small):
             crops = align_all(rgb, detections.landmarks)
             return FrameFaces(0, 0.0, detections, np.arange(len(crops)), crops)
         box = np.array([[0, 0, rgb.shape[1], rgb.shape[0]]], np.float32)

@@ -20,9 +20,10 @@ from triaffect.faces.quality import sharpness
 from triaffect.faces.stream import FaceStream, FrameFaces
 from triaffect.features.extractors.onnx import BATCH, FaceExtractor
 from triaffect.features.timeline import window_rows
-from triaffect.media.images import FrameSource
+from triaffect.media.images import ArrayFrames, FrameSource
 from triaffect.media.probe import MediaFile
 from triaffect.prediction.heads import Fusion
+from triaffect.prediction.python_inputs import FrameInput
 from triaffect.tables.schema import Instants, build_table
 from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE, FloatArray, SourceKind, Window
@@ -61,10 +62,22 @@ class PictureFaces:
             MediaError: It cannot be read.
         """
         (faces,) = [stream.read_picture(frame.rgb) for frame in source.frames()]
-        clip, instants = str(source.path), instants_of(faces)
-        return PictureFaces(
-            clip, instants, faces.crops, describe_loss(source), describe_doubt(source)
-        )
+        notes = describe_loss(source), describe_doubt(source)
+        return PictureFaces(str(source.path), instants_of(faces), faces.crops, *notes)
+
+    @staticmethod
+    def read_array(item: FrameInput, stream: FaceStream) -> PictureFaces:
+        """Detect and align the faces of a picture that a program gives.
+
+        Args:
+            item: The picture, as `is_array` tells.
+            stream: Detects and aligns.
+
+        Raises:
+            MediaError: It is no picture.
+        """
+        (faces,) = [stream.read_picture(each.rgb) for each in ArrayFrames(item.frames, item.name)]
+        return PictureFaces(item.name, instants_of(faces), faces.crops, "", "")
 
 
 class PictureBatch:
@@ -145,6 +158,16 @@ def is_picture(source: MediaFile | FrameSource) -> TypeGuard[MediaFile]:
         source: A source that was opened.
     """
     return isinstance(source, MediaFile) and source.kind is SourceKind.IMAGES
+
+
+def is_array(item: object) -> TypeGuard[FrameInput]:
+    """Tell whether an input from a program is a single picture.
+
+    Args:
+        item: What `triaffect.prediction.python_inputs.list_items` lists.
+    """
+    frames = item.frames if isinstance(item, FrameInput) else None
+    return isinstance(frames, list) and [time_s for time_s, _ in frames] == [0.0]
 
 
 def instants_of(frame: FrameFaces) -> Instants:

@@ -52,6 +52,7 @@ from triaffect.prediction.pictures import (
     describe_doubt,
     describe_loss,
     instants_of,
+    is_array,
     is_picture,
 )
 from triaffect.prediction.python_inputs import (
@@ -305,7 +306,9 @@ class Predictor:
         Raises:
             MediaError: The input cannot be read.
         """
-        if isinstance(item, FrameInput):
+        if self.joins_pictures and is_array(item):
+            yield from self._from_picture(PictureFaces.read_array(item, self._faces))
+        elif isinstance(item, FrameInput):
             footage = ArrayFrames(item.frames, item.name)
             yield from self.predict_source(FrameSource(footage, item.name))
         elif isinstance(item, ByteInput):
@@ -358,7 +361,7 @@ class Predictor:
         if source.kind is SourceKind.SOUND:
             parts = self._from_sound(source, streams)
         elif self.joins_pictures and is_picture(source):
-            parts = self._from_picture(source)
+            parts = self._from_picture(self.read_picture(source))
         else:
             has_sound = source.has_sound and self.options.sound and self._voice is not None
             memory = self._memory(streams, self._voice_rows(source) if has_sound else ())
@@ -402,9 +405,9 @@ class Predictor:
         assert self._face is not None  # noqa: S101 - `joins_pictures`
         return PictureBatch(self._face, self._fusion, self.tasks)
 
-    def _from_picture(self, source: MediaFile) -> Generator[pa.Table]:
+    def _from_picture(self, picture: PictureFaces) -> Generator[pa.Table]:
         batch = self.picture_batch()
-        batch.add(self.read_picture(source))
+        batch.add(picture)
         yield batch.table()
 
     @property
