@@ -3,8 +3,8 @@ import torch
 from safetensors.torch import load_file
 
 from triaffect.features.extractors.registry import SHIPPED
-from triaffect.models.base import Standardise
-from triaffect.models.default import DefaultNet, fill_by_holding
+from triaffect.models.base import NetworkShape, Standardise
+from triaffect.models.default import DefaultNet, DefaultNetSpec, fill_by_holding
 from triaffect.models.light_face import LightFace
 from triaffect.models.light_voice import LightVoice
 from triaffect.tasks.registry import TASKS
@@ -65,6 +65,34 @@ def test_training_never_hides_the_only_input(net):
         assert heard[0]
         assert seen[1].all()
     assert not (seen.all(1) & heard).all()
+
+
+def test_with_layer_norm_a_batch_of_faces_is_answered_as_it_was_learned():
+    plain = {"dropout": 0.0, "drop_face": 0.0, "drop_voice": 0.0, "classes": 0}
+    faces = inputs(voice_present=False)
+    for norm, same in (("batch", False), ("layer", True)):
+        torch.manual_seed(0)
+        net = DefaultNet(FACE, VOICE, TASKS, **plain, norm=norm)
+        learning, answering = net.train()(faces).raw, net.eval()(faces).raw
+        for key in learning:
+            assert torch.allclose(learning[key], answering[key], atol=1e-5) is same
+
+
+def test_a_lone_face_is_answered_as_by_the_face_network_at_first():
+    torch.manual_seed(0)
+    face_net = LightFace(TASKS, (8, 8), (1, 1), features=FACE).eval()
+    heads = {name: value for name, value in face_net.heads.state_dict().items()}
+    heads.pop("AU.weight")
+    spec = DefaultNetSpec(kind="default", face_heads=True)
+    net = DefaultNet.build(spec, NetworkShape(TASKS, FACE, VOICE, face_heads=heads)).eval()
+    faces = inputs()
+    for key in ("VA", "EXPR"):
+        expected = face_net.heads[key](faces["face"][:, -1])
+        torch.testing.assert_close(net(faces).raw[key], expected)
+    assert not net.direct["AU"].weight.any(), "nothing is known of its head"
+    without = DefaultNetSpec(kind="default")
+    net = DefaultNet.build(without, NetworkShape(TASKS, FACE, VOICE, face_heads=heads))
+    assert not any(layer.weight.any() for layer in net.direct.values())
 
 
 def test_placeholders_learn(net):

@@ -135,6 +135,9 @@ class NetworkShape:
         classes: Number of classes that the adversary tells apart; 0 for no discriminator.
         scales: Mean and spread of the columns of streams from other programs, by the input
             that they fill ("face", "voice" or a name of ``data.extra``).
+        face_heads: Parameters of the heads with which the face network of the store read its
+            vectors, such as ``EXPR.weight`` (K, face_dim) and ``EXPR.bias`` (K,); empty where
+            it came without.
     """
 
     tasks: Sequence[Task]
@@ -142,6 +145,7 @@ class NetworkShape:
     voice_dim: int = 0
     classes: int = 0
     scales: Mapping[str, Standardise] = field(default_factory=dict)
+    face_heads: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class TrainableNetwork(Protocol):

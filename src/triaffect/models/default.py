@@ -81,11 +81,13 @@ def fill_by_holding(faces: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(vectors, 1), torch.stack(flags, 1)
 
 
-def dense(inputs: int, outputs: int, dropout: float = 0.0) -> nn.Sequential:
-    """Make a block of linear layer, batch norm, SiLU and dropout, (N, inputs) to (N, outputs)."""
-    return nn.Sequential(
-        nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.SiLU(), nn.Dropout(dropout)
-    )
+Norm = Literal["batch", "layer"]
+
+
+def dense(inputs: int, outputs: int, dropout: float = 0.0, norm: Norm = "batch") -> nn.Sequential:
+    """Make a block of linear layer, norm, SiLU and dropout, (N, inputs) to (N, outputs)."""
+    normalize = nn.BatchNorm1d(outputs) if norm == "batch" else nn.LayerNorm(outputs)
+    return nn.Sequential(nn.Linear(inputs, outputs), normalize, nn.SiLU(), nn.Dropout(dropout))
 
 
 class DefaultNetSpec(NetworkSpec):
@@ -100,6 +102,8 @@ class DefaultNetSpec(NetworkSpec):
     drop_voice: float = Field(default=0.15, ge=0, le=0.5)
     drop_extra: float = Field(default=0.15, ge=0, le=0.5)
     hold: bool = optional_key(default=False)
+    norm: Norm = optional_key(default="batch")
+    face_heads: bool = optional_key(default=False)
 
 
 class DefaultNet(nn.Module):
@@ -124,6 +128,11 @@ class DefaultNet(nn.Module):
         hold: Fill places of a window that has no face there with the next face, or after the last
             with that. A still picture, its first frame as a video and the same face held for ten
             seconds are then the same input.
+        norm: What follows each linear layer. Where faces and voices come in batches of their
+            own, batch norm learns from each alone and then answers by the mean of both: layer
+            norm answers as it learned.
+        face_heads: The layers by which a face speaks directly begin as the heads of the face
+            network that made the vectors, where the store has them.
         scales: Means and spreads of the streams that have columns of their own units: by
             "face", by "voice", and by the name of each further stream, in order.
     """
@@ -148,6 +157,8 @@ class DefaultNet(nn.Module):
         *,
         drop_extra: float = 0.15,
         hold: bool = False,
+        norm: Norm = "batch",
+        face_heads: Mapping[str, Tensor] | None = None,
         scales: Mapping[str, Standardise] | None = None,
     ) -> None:
         super().__init__()
@@ -163,10 +174,12 @@ class DefaultNet(nn.Module):
         )
         self.memory = nn.GRUCell(width, width)
         joined = (3 + len(self.names)) * width
-        self.trunk = nn.Sequential(dense(joined, 2 * width, dropout), dense(2 * width, width))
+        self.trunk = nn.Sequential(
+            dense(joined, 2 * width, dropout, norm), dense(2 * width, width, 0.0, norm)
+        )
         self.heads = nn.ModuleDict(
             {
-                task.key: nn.Sequential(dense(width, head), nn.Linear(head, task.width))
+                task.key: nn.Sequential(dense(width, head, 0.0, norm), nn.Linear(head, task.width))
                 for task in tasks
             }
         )
@@ -175,6 +188,7 @@ class DefaultNet(nn.Module):
             layer = nn.Linear(face_dim, task.width, bias=False)
             nn.init.zeros_(layer.weight)  # it says nothing at first
             self.direct[task.key] = layer
+        self._start_as_face_network(face_heads or {})
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
         )
@@ -187,14 +201,25 @@ class DefaultNet(nn.Module):
             spec: Its sizes, from a recipe.
             shape: What it is built for; its scales name the streams of other programs.
         """
+        sizes = spec.sizes() | {"face_heads": shape.face_heads if spec.face_heads else None}
         return cls(
             shape.face_dim,
             shape.voice_dim,
             shape.tasks,
             classes=shape.classes,
             scales=shape.scales,
-            **spec.sizes(),
+            **sizes,
         )
+
+    def _start_as_face_network(self, parameters: Mapping[str, Tensor]) -> None:
+        """Answer as the face network did, to begin with, the tasks of which it had a head."""
+        for key, layer in self.direct.items():
+            weight, last = parameters.get(f"{key}.weight"), self.heads[key][-1]
+            if weight is not None and weight.shape == layer.weight.shape:
+                with torch.no_grad():
+                    layer.weight.copy_(weight)
+                    last.weight.zero_()
+                    last.bias.copy_(parameters[f"{key}.bias"])
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Compute the raw outputs of windows.

@@ -8,14 +8,15 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import nn
+from safetensors import safe_open
+from torch import Tensor, nn
 
 from triaffect.datasets.batches import Rows, Samples, balanced
 from triaffect.datasets.images import CropSamples
 from triaffect.datasets.spectra import LogmelSamples
 from triaffect.datasets.windows import Streams, WindowSamples
 from triaffect.errors import RecipeError, StoreError
-from triaffect.features.store import FeatureStore
+from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.losses.adversarial import Adversary
 from triaffect.losses.distillation import Distillation
 from triaffect.losses.objective import Objective, Supervised
@@ -191,8 +192,19 @@ def build_net(
         *vector_lengths(recipe, store),
         len(stage.adversary.classes) if stage.adversary else 0,
         _external_scales(data, store),
+        _face_heads(store) if data.face == FACE else {},
     )
     return network.build(recipe.net, shape)
+
+
+def _face_heads(store: FeatureStore) -> dict[str, Tensor]:
+    """Read the heads of the face network that a store was made with, if it keeps them."""
+    file = store.path / EXTRACTORS / FACE / "face.safetensors"
+    if not file.is_file():
+        return {}
+    with safe_open(file, "pt") as tensors:
+        names = [name for name in tensors.keys() if name.startswith("heads.")]  # noqa: SIM118
+        return {name.removeprefix("heads."): tensors.get_tensor(name) for name in names}
 
 
 def vector_lengths(recipe: Recipe, store: FeatureStore) -> tuple[int, int]:
