@@ -1,10 +1,12 @@
-"""Write the face network of a model folder in 8 bits, and compare what it costs and says.
+"""Write a face network in 8 bits, and compare what it costs and says.
 
-``python -m tools.quantize_network MODEL OUTPUT.onnx --ferplus FERPLUS`` reads a model folder
-("default" for the shipped one), calibrates on FER+ faces that may be learned from, writes the
-network, and prints a table: processor time of a face, accuracy and macro F1 of expression on other
-FER+ faces, and how far vectors move, with and without the mirror image, in single precision
-and in 8 bits. The model folder stays as it is. ``--no-mirror`` writes the network without it.
+``python -m tools.quantize_network MODEL OUTPUT --store CROPS`` reads a model folder with a face
+network of gray crops and the weights it was trained from (`triaffect train light_face_multitask`),
+and writes another one with that network in 8 bits. A store is then extracted, and a model trained,
+with the network as it will be used. It calibrates on training people's crops of the store, and
+prints a table of its validation people: processor time of a face, accuracy and macro F1 of
+expression where more than half of the votes agree, the mean correlation of action units' logits
+with those of their labels, and how far vectors move.
 
 Static quantization by onnxruntime: weights in 7 bits, scaled by channel, which every processor
 adds up right (with 8, one without VNNI may overflow), activations in 8.
@@ -16,6 +18,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +28,17 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from safetensors.numpy import load_file
 
-from triaffect.corpora.ferplus import expression_votes, read_arrays
-from triaffect.faces.stream import FaceStream
-from triaffect.features.extractors.onnx import gray64
-from triaffect.features.model_folder import ModelFolder, load_model_folder
-from triaffect.prediction.heads import Fusion
-from triaffect.prediction.predictor import model_folder
-from triaffect.tasks.registry import TASKS
+from triaffect.features.extractors.onnx import GRAY_SIDE
+from triaffect.features.model_folder import load_model_folder, write_model_folder
+from triaffect.features.store import FeatureStore
+from triaffect.tasks.action_units import ACTION_UNITS
+from triaffect.tasks.expression import EXPRESSION
+from triaffect.types import Split
 
 BATCH, TURNS, SEED = 32, 7, 0
-EXPRESSION, CLASSES = "EXPR", 8
+MOST_LOGITS = 5.0
 
 Inputs = Mapping[str, NDArray[Any]]
 
@@ -91,92 +94,73 @@ def quantize(
         return Path(made).read_bytes()
 
 
-def without_mirror(network: bytes) -> bytes:
-    """Cut the half of a face network that sees the mirror image.
+@dataclass(frozen=True)
+class Faces:
+    """Crops of some people, and their labels.
 
-    Args:
-        network: Its ONNX file.
-
-    Returns:
-        A network whose features are those of the face itself; the same file if it ends in no
-        mean of two.
-    """
-    model = onnx.load_from_string(network)
-    made_by = {name: node for node in model.graph.node for name in node.output}
-    mean = made_by[model.graph.output[0].name]
-    total = made_by.get(mean.input[0])
-    if mean.op_type != "Div" or total is None or total.op_type != "Add":
-        return network
-    first = onnx.helper.make_node("Identity", [total.input[0]], list(mean.output))
-    needed, rest = [], [first]
-    while rest:
-        node = rest.pop()
-        needed.append(node)
-        parents = [made_by[name] for name in node.input if name in made_by]
-        rest += [each for each in parents if each not in needed and each not in rest]
-    nodes = [node for node in model.graph.node if node in needed] + [first]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    read = {name for node in nodes for name in node.input}
-    weights = [each for each in model.graph.initializer if each.name in read]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(weights)
-    return bytes(model.SerializeToString())
-
-
-def aligned(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn gray images (N, H, W) of faces into a network's crops, uint8, shape (N, 64, 64)."""
-    faces = FaceStream()
-    pictures = (np.repeat(each[:, :, None], 3, axis=2) for each in images)
-    return gray64(
-        np.stack([faces.read_picture(each, assume_face=True).crops[0] for each in pictures])
-    )
-
-
-class Scorer:
-    """Scores face networks by expression, through the fusing network of their folder.
-
-    Args:
-        folder: The model folder.
-        crops: Aligned faces, uint8, shape (N, 64, 64).
-        truth: Number of each one's expression, shape (N,).
+    Attributes:
+        crops: uint8, shape (N, 64, 64).
+        votes: Shares of votes for expressions, NaN where there are none, shape (N, 8).
+        units: Probabilities of action units, NaN where there is no label, shape (N, 12).
     """
 
-    def __init__(
-        self, folder: ModelFolder, crops: NDArray[np.uint8], truth: NDArray[np.int64]
-    ) -> None:
-        self._fusion, self._crops, self._truth = Fusion(folder, TASKS), crops, truth
-
-    def vectors(self, session: onnxruntime.InferenceSession) -> NDArray[np.float32]:
-        """Compute the features of every face, shape (N, D)."""
-        groups = [self._crops[k : k + BATCH] for k in range(0, len(self._crops), BATCH)]
-        name = session.get_inputs()[0].name
-        return np.concatenate([session.run(None, {name: each})[0] for each in groups])
-
-    def score(self, vectors: NDArray[np.float32]) -> tuple[float, float]:
-        """Score features of the faces (N, D), each seen for one frame: accuracy and macro F1."""
-        part, count = self._fusion.part, len(vectors)
-        here = np.abs(part.window.offsets_s()) < part.window.hop_s / 2
-        seen = np.repeat(here[None], count, axis=0)
-        window = np.where(seen[:, :, None], vectors[:, None], 0).astype(np.float32)
-        voice = np.zeros((count, part.voice_dim), np.float32), np.zeros(count, np.bool_)
-        answer = self._fusion(window, seen, *voice)[EXPRESSION].argmax(axis=1)
-        hits = answer == self._truth
-        classes = [k for k in range(CLASSES) if (self._truth == k).any()]
-        f1 = [
-            2 * (hits & (answer == k)).sum() / ((answer == k).sum() + (self._truth == k).sum())
-            for k in classes
-        ]
-        return float(hits.mean()), float(np.mean(f1))
+    crops: NDArray[np.uint8]
+    votes: NDArray[np.float64]
+    units: NDArray[np.float64]
 
 
-def compare(networks: Mapping[str, bytes], scorer: Scorer, crops: NDArray[np.uint8]) -> str:
-    """Print what each network costs, by turns, and how it scores; the first is what it was.
+def read_faces(store: FeatureStore, split: Split) -> Faces:
+    """Read the crops of one split that have a label, one a moment."""
+    table = store.moments.table.to_pandas()
+    table = table[table["split"] == split]
+    rows = {
+        (store.sources[source], int(track), int(frame)): row
+        for row, (source, track, frame) in enumerate(
+            zip(store.face_source, store.face_track, store.face_frame, strict=True)
+        )
+    }
+    at = [
+        rows.get((each.source, int(each.track), int(each.frame)), -1) for each in table.itertuples()
+    ]
+    table, found = table[np.array(at) >= 0], [row for row in at if row >= 0]
+    crops = np.asarray(store.face[found]).reshape(-1, GRAY_SIDE, GRAY_SIDE)
+    votes, units = (table[list(task.columns)].to_numpy() for task in (EXPRESSION, ACTION_UNITS))
+    return Faces(crops, votes, units)
+
+
+def score(
+    vectors: NDArray[np.float32], heads: Mapping[str, NDArray[Any]], faces: Faces
+) -> tuple[float, float, float]:
+    """Score vectors (N, D) by the heads: accuracy, macro F1, mean correlation of units."""
+
+    def raw(key: str) -> NDArray[np.float64]:
+        weight, bias = heads[f"heads.{key}.weight"], heads[f"heads.{key}.bias"]
+        return np.asarray(vectors @ weight.astype(np.float32).T + bias.astype(np.float32))
+
+    clear = np.nan_to_num(faces.votes).max(axis=1) > 0.5  # noqa: PLR2004 - a strict majority
+    truth = faces.votes[clear].argmax(axis=1)
+    answer = raw(EXPRESSION.key)[clear].argmax(axis=1)
+    hits = answer == truth
+    f1 = [
+        2 * (hits & (answer == k)).sum() / ((answer == k).sum() + (truth == k).sum())
+        for k in np.unique(truth)
+    ]
+    logits, agreement = raw(ACTION_UNITS.key), []
+    for unit in range(ACTION_UNITS.width):
+        labeled = ~np.isnan(faces.units[:, unit])
+        p = faces.units[labeled, unit].clip(1e-6, 1 - 1e-6)
+        wanted = np.log(p / (1 - p)).clip(-MOST_LOGITS, MOST_LOGITS)
+        agreement.append(np.corrcoef(logits[labeled, unit], wanted)[0, 1])
+    return float(hits.mean()), float(np.mean(f1)), float(np.mean(agreement))
+
+
+def compare(networks: Mapping[str, bytes], heads: Mapping[str, NDArray[Any]], faces: Faces) -> str:
+    """Compute what each network costs, by turns, and how it scores; the first is what it was.
 
     Args:
         networks: ONNX files by name.
-        scorer: Scores them.
-        crops: Faces to time, uint8, shape (N, 64, 64).
+        heads: Parameters of the heads.
+        faces: To time and score on.
 
     Returns:
         A Markdown table.
@@ -190,56 +174,49 @@ def compare(networks: Mapping[str, bytes], scorer: Scorer, crops: NDArray[np.uin
     for _ in range(TURNS):
         for name, session in sessions.items():
             start_s = time.process_time()
-            session.run(None, {session.get_inputs()[0].name: crops})
-            seconds[name].append((time.process_time() - start_s) / len(crops))
+            session.run(None, {session.get_inputs()[0].name: faces.crops[:BATCH]})
+            seconds[name].append((time.process_time() - start_s) / BATCH)
     lines = [
-        "| network | ms a face | MB | accuracy | macro F1 | vectors move by |",
-        "|---" * 6 + "|",
+        "| network | ms a face | MB | accuracy | macro F1 | units' r | vectors move by |",
+        "|---" * 7 + "|",
     ]
     original: NDArray[np.float32] | None = None
     for name, session in sessions.items():
-        vectors = scorer.vectors(session)
+        key = session.get_inputs()[0].name
+        groups = [faces.crops[k : k + BATCH] for k in range(0, len(faces.crops), BATCH)]
+        vectors = np.concatenate([session.run(None, {key: each})[0] for each in groups])
         original = vectors if original is None else original
         moved = np.abs(vectors - original).mean() / original.std()
-        accuracy, f1 = scorer.score(vectors)
         size, cost = len(networks[name]) / 1e6, 1000 * np.median(seconds[name])
-        lines.append(
-            f"| {name} | {cost:.2f} | {size:.1f} | {accuracy:.3f} | {f1:.3f} | {moved:.3f} |"
-        )
+        scores = " | ".join(f"{each:.4f}" for each in score(vectors, heads, faces))
+        lines.append(f"| {name} | {cost:.2f} | {size:.1f} | {scores} | {moved:.3f} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     """Quantize, compare and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model")
+    parser.add_argument("model", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--ferplus", type=Path, required=True)
+    parser.add_argument("--store", type=Path, required=True, help="a store of gray64 crops")
     parser.add_argument("--calibrate", type=int, default=512, help="faces to calibrate on")
-    parser.add_argument("--score", type=int, default=1000, help="faces to score")
-    parser.add_argument("--no-mirror", action="store_true", help="write it without the mirror")
     arguments = parser.parse_args()
-    given = None if arguments.model == "default" else Path(arguments.model)
-    folder = load_model_folder(model_folder(given))
-    path = arguments.ferplus
-    arrays = read_arrays(path / "ferplus.npz" if path.is_dir() else path)
-    shares = expression_votes(arrays.votes, [str(name) for name in arrays.vote_columns])
-    is_clear, rng = shares.max(axis=1) > 0.5, np.random.default_rng(SEED)  # noqa: PLR2004 - strict
-    train = rng.permutation(np.flatnonzero(arrays.split == "Training"))[: arguments.calibrate]
-    others = np.flatnonzero((arrays.split == "PublicTest") & is_clear)
-    others = rng.permutation(others)[: arguments.score]
-    crops = aligned(arrays.images[train])
+    folder, store = load_model_folder(arguments.model), FeatureStore.open(arguments.store)
+    training = read_faces(store, Split.TRAIN).crops
+    chosen = np.random.default_rng(SEED).permutation(len(training))[: arguments.calibrate]
     original = folder.network("face").read_bytes()
-    networks = {"as it is": original, "without the mirror image": without_mirror(original)}
     name = onnx.load_from_string(original).graph.input[0].name
+    crops = training[chosen]
     inputs = [{name: crops[k : k + BATCH]} for k in range(0, len(crops), BATCH)]
-    for title, each in tuple(networks.items()):
-        networks[f"8 bits, {title}"] = quantize(each, inputs)
-    scorer = Scorer(folder, aligned(arrays.images[others]), shares[others].argmax(axis=1))
-    print(compare(networks, scorer, crops[:BATCH]))
-    chosen = list(networks)[3 if arguments.no_mirror else 2]
-    arguments.output.write_bytes(networks[chosen])
-    print(f"\n{arguments.output}: {chosen}")
+    networks = {"as it is": original, "8 bits": quantize(original, inputs)}
+    weights = folder.file("face.safetensors")
+    print(compare(networks, load_file(weights), read_faces(store, Split.VALIDATION)))
+    files: dict[str, bytes | Path] = {
+        "face.onnx": networks["8 bits"],
+        "face.safetensors": weights,
+    }
+    write_model_folder(arguments.output, folder.manifest, files)
+    print(f"\n{arguments.output}: 8 bits")
 
 
 if __name__ == "__main__":

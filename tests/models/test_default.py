@@ -81,7 +81,7 @@ def test_with_layer_norm_a_batch_of_faces_is_answered_as_it_was_learned():
 def test_a_lone_face_is_answered_as_by_the_face_network_at_first():
     torch.manual_seed(0)
     face_net = LightFace(TASKS, (8, 8), (1, 1), features=FACE).eval()
-    heads = {name: value for name, value in face_net.heads.state_dict().items()}
+    heads = dict(face_net.heads.state_dict())
     heads.pop("AU.weight")
     spec = DefaultNetSpec(kind="default", face_heads=True)
     net = DefaultNet.build(spec, NetworkShape(TASKS, FACE, VOICE, face_heads=heads)).eval()

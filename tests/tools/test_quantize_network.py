@@ -1,14 +1,18 @@
-"""A quantized network says about the same; half of one says what that half does."""
+"""A quantized network says about the same."""
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 
-from tools.quantize_network import BATCH, quantize, without_mirror
+from tests.training.external_teachers import made_teacher
+from tests.training.stores import crops_store
+from tools.quantize_network import BATCH, main, quantize
+from triaffect.features.extractors.onnx import OnnxFace
+from triaffect.features.model_folder import load_model_folder
 from triaffect.models.light_face import LightFace
 from triaffect.tasks.registry import TASKS
-from triaffect.training.export import FeatureEncoder, to_onnx
+from triaffect.training.export import FeatureEncoder, export_run, to_onnx
 
 
 def test_the_network_in_8_bits_gives_about_the_same_vectors(tmp_path):
@@ -28,20 +32,18 @@ def test_the_network_in_8_bits_gives_about_the_same_vectors(tmp_path):
     assert np.abs(plain - small).mean() < 0.1 * plain.std()
 
 
-def test_without_the_mirror_image_it_is_the_network_that_sees_the_face_alone(tmp_path):
-    torch.manual_seed(0)
-    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64)).astype(np.uint8)
-    example, answers = {"crops": torch.from_numpy(crops)}, {}
-    net = LightFace(TASKS, (4, 6), (1, 1), features=8, mirror=True).eval()
-    whole = to_onnx(FeatureEncoder(net), example, ["features"])
-    net.mirror = False
-    alone = to_onnx(FeatureEncoder(net), example, ["features"])
-    assert without_mirror(alone) == alone
-    half = without_mirror(whole)
-    assert len(onnx.load_from_string(half).graph.node) < len(
-        onnx.load_from_string(whole).graph.node
+def test_a_model_folder_is_written_with_the_network_in_8_bits(tmp_path, monkeypatch, capsys):
+    store = crops_store(tmp_path / "store")
+    run = made_teacher(store, tmp_path / "run")
+    export_run(run, store)
+    words = [str(run.root / "model"), str(tmp_path / "small"), "--store", str(store.path)]
+    monkeypatch.setattr("sys.argv", ["quantize_network", *words])
+    main()
+    table = capsys.readouterr().out
+    assert "| 8 bits |" in table
+    plain, small = (load_model_folder(each) for each in (run.root / "model", tmp_path / "small"))
+    assert plain.manifest.face.sha256 != small.manifest.face.sha256
+    assert (
+        small.file("face.safetensors").read_bytes() == plain.file("face.safetensors").read_bytes()
     )
-    for name, each in {"whole": whole, "alone": alone, "half": half}.items():
-        answers[name] = onnxruntime.InferenceSession(each).run(None, {"crops": crops})[0]
-    np.testing.assert_allclose(answers["half"], answers["alone"], rtol=1e-4, atol=1e-5)
-    assert not np.allclose(answers["half"], answers["whole"], rtol=1e-3)
+    OnnxFace(small)(np.zeros((2, 112, 112, 3), np.uint8))
