@@ -213,8 +213,11 @@ class DefaultNet(nn.Module):
 
     def _start_as_face_network(self, parameters: Mapping[str, Tensor]) -> None:
         """Answer as the face network did, to begin with, the tasks of which it had a head."""
-        for key, layer in self.direct.items():
-            weight, last = parameters.get(f"{key}.weight"), self.heads[key][-1]
+        for key, head in self.heads.items():
+            layer, last = self.direct[key], head.get_submodule("1")
+            assert isinstance(layer, nn.Linear)  # noqa: S101 - for mypy
+            assert isinstance(last, nn.Linear)  # noqa: S101
+            weight = parameters.get(f"{key}.weight")
             if weight is not None and weight.shape == layer.weight.shape:
                 with torch.no_grad():
                     layer.weight.copy_(weight)
