@@ -125,6 +125,9 @@ def _overview(evaluation: Evaluation) -> Table:
             cells = [_number(value, ends.get(key)) for key, value in one.official.items()]
             table.add_row(name, f"{one.rows:,}", *cells)
     table.add_row("chance", "", *(_number(value) for value in evaluation.chance.values()))
+    if best := evaluation.reachable:
+        cells = [_number(best[name]) if name in best else "" for name in evaluation.chance]
+        table.add_row("best reachable", "", *cells)
     return table
 
 

@@ -120,8 +120,18 @@ def _resolve(recipe: str, changes: Sequence[str], precision: Precision | None) -
 
 def _report_event(event: JournalEvent) -> None:
     """Write one line to stderr for an event of the journal."""
-    from triaffect.training.run_folder import EpochEnded, LeaksDetected, NoGain
+    from triaffect.training.run_folder import (
+        EpochEnded,
+        LeaksDetected,
+        NoGain,
+        NothingToLearn,
+    )
 
+    if isinstance(event, NothingToLearn):
+        names = ", ".join(event.columns)
+        blank = "the model leaves them blank"
+        typer.echo(f"triaffect: warning: no labels to learn {names} from; {blank}", err=True)
+        return
     if isinstance(event, LeaksDetected):
         left_out = ", ".join(f"{count} for {split}" for split, count in event.left_out.items())
         done = f"left out rows: {left_out}" if left_out else "trained on all the same"

@@ -23,7 +23,13 @@ from triaffect.evaluation.results import (
 )
 from triaffect.features.model_folder import DESCRIPTION, load_model_folder
 from triaffect.features.store import FeatureStore, check_networks
-from triaffect.metrics.abaw import EVERY_ROW, chance_score, score_statistics, statistics_of
+from triaffect.metrics.abaw import (
+    EVERY_ROW,
+    chance_score,
+    reachable_scores,
+    score_statistics,
+    statistics_of,
+)
 from triaffect.metrics.bootstrap import bootstrap
 from triaffect.prediction.heads import Fusion
 from triaffect.tasks.registry import TASKS
@@ -275,11 +281,13 @@ def _evaluation(
             authors = authors_scores(labels, prediction, own, rows.tasks, options.seed)
             stages[name] = stages[name].model_copy(update={"authors": authors})
     rows = next(iter(predictions.values()))[0]
+    truth = truth_of(rows.samples, rows.rows)
     return Evaluation(
         run=str(folder),
         split=split,
         resampling=resampling,
-        chance=chance_score(truth_of(rows.samples, rows.rows), rows.tasks).official,
+        chance=chance_score(truth, rows.tasks).official,
+        reachable=reachable_scores(truth, rows.tasks),
         stages=stages,
         unscored_rows=rows.count_unscored(),
         parts={task.key: list(task.part_names) for task in rows.tasks},

@@ -176,6 +176,7 @@ class Evaluation(JsonResult):
         split: Name of the split.
         resampling: How intervals were found.
         chance: Best official scores of a constant prediction on the same rows.
+        reachable: Best official scores that their labels allow; empty where that is a whole one.
         stages: By stage; of a model folder the one "model".
         unscored_rows: Labelled rows of the split that have no input.
         parts: Names of the parts of each task's score.
@@ -185,6 +186,7 @@ class Evaluation(JsonResult):
     split: str
     resampling: Resampling = Field(validation_alias="bootstrap", serialization_alias="bootstrap")
     chance: dict[str, float]
+    reachable: dict[str, float] = Field(default_factory=dict, exclude_if=lambda value: not value)
     stages: dict[str, StageResult]
     unscored_rows: int = Field(validation_alias="unasked", serialization_alias="unasked")
     parts: dict[str, list[str]]

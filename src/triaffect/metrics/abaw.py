@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.tasks.action_units import PRESENT
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task, TaskScore
 from triaffect.types import Targets
@@ -22,6 +23,7 @@ Prediction = Mapping[str, NDArray[np.floating]]
 Statistics = Mapping[str, NDArray[np.float64]]
 
 EVERY_ROW = slice(None)
+_ALMOST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Score:
 
     Attributes:
         tasks: Each task's score by key; 0 with a count of 0 where nothing is annotated.
+        reachable: The best official scores that these labels allow, where that is less than a
+            whole one: a class or unit that does not occur counts as 0 whatever is predicted.
 
     Examples:
         >>> from triaffect.tasks.task import targets_of
@@ -44,6 +48,7 @@ class Score:
     """
 
     tasks: dict[str, TaskScore]
+    reachable: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def official(self) -> dict[str, float]:
@@ -174,6 +179,35 @@ def score_targets(truth: Truth, prediction: Prediction, tasks: Sequence[Task] = 
     """
     together = np.zeros(max((len(t) for t in truth.values()), default=0), np.int64)
     return score_statistics(statistics_of(truth, prediction, tasks, together, 1), tasks)
+
+
+def reachable_scores(truth: Truth, tasks: Sequence[Task] = TASKS) -> dict[str, float]:
+    """Compute the best official scores that labels allow: those of the labels themselves.
+
+    Args:
+        truth: Labels by task key; a task may be absent.
+        tasks: What is scored.
+
+    Returns:
+        ``P_<key>`` of each annotated task and their sum ``P_MTL``; nothing if every part of
+        every annotated task can be reached.
+
+    Examples:
+        >>> from triaffect.tasks.task import targets_of
+        >>> truth = {"EXPR": targets_of(np.eye(8)[:3])}
+        >>> reachable_scores(truth)
+        {'P_EXPR': 0.375, 'P_MTL': 0.375}
+    """
+    perfect = {}
+    for task in tasks:
+        if task.key in truth:
+            values = truth[task.key].values
+            perfect[task.key] = values >= PRESENT if task.threshold_columns else values
+    score = score_targets(truth, {k: v.astype(np.float64) for k, v in perfect.items()}, tasks)
+    best = {f"P_{key}": each.value for key, each in score.tasks.items() if each.count}
+    if all(value > 1 - _ALMOST for value in best.values()):
+        return {}
+    return {**best, "P_MTL": sum(best.values())}
 
 
 def chance_score(truth: Truth, tasks: Sequence[Task] = TASKS) -> Score:

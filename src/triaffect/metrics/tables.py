@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from triaffect.errors import TableError
-from triaffect.metrics.abaw import Score
+from triaffect.metrics.abaw import Score, reachable_scores
 from triaffect.tasks.registry import TASKS
-from triaffect.tasks.task import Task, cell, need_columns, read_numbers
+from triaffect.tasks.task import Task, cell, need_columns, read_numbers, targets_of
 from triaffect.types import NO_FACE
 
 
@@ -64,7 +64,8 @@ def score_tables(
         if not np.isnan(values).all():
             predicted = task.read_predictions(prediction, "prediction")[matches]
         scores[task.key] = task.score(values, predicted, ~np.isnan(values))
-    return Score(scores)
+    truth_targets = {key: targets_of(values) for key, values in labels.items()}
+    return Score(scores, reachable_scores(truth_targets, tasks))
 
 
 def _match(truth: pd.MultiIndex, prediction: pd.DataFrame, keys: list[str]) -> NDArray[np.intp]:

@@ -274,9 +274,8 @@ class PredictionOutputs:
         unread = [FileResult(path, stopped=State.PASSED_OVER) for path in job.passed_over]
         missing = problems([*results, *unread])
         metadata = describe_run(job.model, options, self._tasks, missing)
-        notes = {
-            "columns": column_notes(self._schema, self._postprocessing, self._tasks, self._outputs)
-        }
+        steps, outputs = self._postprocessing, self._outputs
+        notes = {"columns": column_notes(self._schema, steps, self._tasks, outputs)}
         self._table.metadata = {**metadata, **notes}
         is_partial = any(result.stopped for result in results)
         if is_partial:

@@ -45,13 +45,13 @@ _FEW = 5
 _RANKS = {"shown": 0, "partly": 1, "not shown": 2}
 """In what order outputs of a task are drawn, by how far they hold."""
 
-Outputs = Mapping[str, OutputValidity]
+Validities = Mapping[str, OutputValidity]
 """How far each output holds on people, by column; nothing is said of one that is not there."""
 
-NO_OUTPUTS: Outputs = MappingProxyType({})
+NO_VALIDITIES: Validities = MappingProxyType({})
 
 
-def drawn_columns(task: Task, outputs: Outputs = NO_OUTPUTS) -> list[int]:
+def drawn_columns(task: Task, outputs: Validities = NO_VALIDITIES) -> list[int]:
     """List the columns of a task that are drawn, those first that hold on people.
 
     >>> outputs = {"AU1": OutputValidity(), "AU2": OutputValidity(blank="always")}
@@ -72,7 +72,7 @@ def drawn_columns(task: Task, outputs: Outputs = NO_OUTPUTS) -> list[int]:
     return sorted(drawn, key=lambda k: _RANKS[own[k].holds])
 
 
-def panels(tasks: Sequence[Task], outputs: Outputs = NO_OUTPUTS) -> list[dict[str, Any]]:
+def panels(tasks: Sequence[Task], outputs: Validities = NO_VALIDITIES) -> list[dict[str, Any]]:
     """Describe how each task is drawn, for the script.
 
     >>> [panel["kind"] for panel in panels(TASKS)]
@@ -129,7 +129,7 @@ def overview_row(clip: Clip) -> list[str]:
     return [clip.name, f"{clip.frames}", f"{clip.end_s:.2f}", f"{clip.faces}", *shares]
 
 
-def section(clip: Clip, number: int, outputs: Outputs = NO_OUTPUTS) -> str:
+def section(clip: Clip, number: int, outputs: Validities = NO_VALIDITIES) -> str:
     """Write a clip's part of the page, into which its script draws.
 
     Args:
@@ -172,7 +172,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<table class="summary"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def validity_table(tasks: Sequence[Task], outputs: Outputs) -> str:
+def validity_table(tasks: Sequence[Task], outputs: Validities) -> str:
     """Write a table of how far each output holds on people and what it was learned from.
 
     Args:
@@ -223,7 +223,7 @@ def _describe_clip(clip: Clip) -> str:
     return " ".join(sentences)
 
 
-def data(clip: Clip, pictures: Thumbnails, outputs: Outputs = NO_OUTPUTS) -> str:
+def data(clip: Clip, pictures: Thumbnails, outputs: Validities = NO_VALIDITIES) -> str:
     """Write what is drawn of a clip, as JSON for the script.
 
     Args:
@@ -249,7 +249,7 @@ def data(clip: Clip, pictures: Thumbnails, outputs: Outputs = NO_OUTPUTS) -> str
 
 
 def _person(
-    clip: Clip, face: int, segments: NDArray[np.int64], pictures: Thumbnails, outputs: Outputs
+    clip: Clip, face: int, segments: NDArray[np.int64], pictures: Thumbnails, outputs: Validities
 ) -> dict[str, Any]:
     series = clip.people[face].series
     values = [_thousandths(column) for column in series.on(segments, series.means()).T]
@@ -307,7 +307,7 @@ class Clips:
         self,
         tasks: Sequence[Task] = TASKS,
         pictures: bool = True,
-        outputs: Outputs = NO_OUTPUTS,
+        outputs: Validities = NO_VALIDITIES,
     ) -> None:
         self._tasks, self._pictures, self._outputs = tuple(tasks), pictures, outputs
         self._overview: list[list[str]] = []
@@ -388,7 +388,7 @@ class PredictionPage(Clips):
     ) -> None:
         thresholds = model.thresholds if model else {}
         tasks = [task.with_thresholds(thresholds) for task in tasks]
-        super().__init__(tasks, pictures, model.outputs if model else NO_OUTPUTS)
+        super().__init__(tasks, pictures, model.outputs if model else NO_VALIDITIES)
         self._model = model
 
     def page(self) -> Page:

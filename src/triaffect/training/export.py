@@ -33,6 +33,7 @@ from triaffect.features.model_folder import (
     FacePart,
     FusionPart,
     Manifest,
+    OutputValidity,
     VoicePart,
     load_model_folder,
     write_model_folder,
@@ -183,6 +184,7 @@ def export_run(folder: RunFolder, store: FeatureStore) -> None:
         versions={"triaffect": __version__, "torch": torch.__version__, "onnx_opset": str(OPSET)},
         label_origins=label_origins(view.moments, tasks),
         thresholds=read_thresholds(folder.thresholds(stage)),
+        outputs={name: OutputValidity(blank="always") for name in description.unlearned},
     )
     manifest, files = _parts(manifest, recipe, net, store, tasks)
     with exclusive_lock(folder.root):
@@ -202,6 +204,9 @@ def label_origins(moments: Moments, tasks: Sequence[Task]) -> dict[str, str]:
     training = moments.dictionary_column("split") == Split.TRAIN
     origins = {}
     for task in tasks:
+        origins[task.key] = ""
+        if origin_column(task.key) not in moments.table.column_names:
+            continue
         labeled = pa.array(training & moments.labeled(task.columns)[0])
         column = moments.table.column(origin_column(task.key)).filter(labeled)
         origins[task.key] = "+".join(sorted(each for each in column.unique().to_pylist() if each))

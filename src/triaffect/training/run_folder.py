@@ -113,8 +113,20 @@ class NoGain(_Event):
     stage: str
 
 
+class NothingToLearn(_Event):
+    """Some outputs have no labels to be learned from; the model leaves them blank.
+
+    Attributes:
+        columns: The outputs.
+    """
+
+    event: Literal["nothing_to_learn"] = "nothing_to_learn"
+    columns: list[str]
+
+
 JournalEvent = Annotated[
-    LeaksDetected | StageStarted | EpochEnded | NoGain, Field(discriminator="event")
+    LeaksDetected | NothingToLearn | StageStarted | EpochEnded | NoGain,
+    Field(discriminator="event"),
 ]
 """One line of a journal."""
 
@@ -206,11 +218,13 @@ class InitialWeights:
         path: Their safetensors file.
         sha256: Its hash.
         thresholds: Thresholds of the model; they hold where the run sets none.
+        blank: Outputs that the model has not learned.
     """
 
     path: Path
     sha256: str
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    blank: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -301,6 +315,7 @@ class RunDescription(BaseModel):
         data: Fingerprint of the store.
         initial: Hash of the weights to start from.
         initial_thresholds: Thresholds of the model they come from.
+        unlearned: Outputs that neither labels nor initial weights nor teachers teach.
         leaks: What was done about people and videos in several splits.
         device: Name of the device that computes.
         teachers: Hashes of the external teachers' weights.
@@ -318,6 +333,7 @@ class RunDescription(BaseModel):
     data: str
     initial: str | None = None
     initial_thresholds: dict[str, float] = {}
+    unlearned: tuple[str, ...] = ()
     leaks: LeakChoice = LeakChoice.REFUSE
     device: str = CPU.name  # older runs had no other, and do not say
     teachers: tuple[str, ...] = ()
@@ -452,6 +468,7 @@ def begin_run(
     leaks: LeakChoice = LeakChoice.REFUSE,
     device: str = CPU.name,
     teachers: Sequence[ExternalTeacher] = (),
+    unlearned: Sequence[str] = (),
 ) -> RunFolder:
     """Begin a run in its folder, or check that the one that is there can go on.
 
@@ -465,6 +482,7 @@ def begin_run(
         leaks: What to do about people and videos in several splits.
         device: Name of the device that computes.
         teachers: Finished runs to learn from; the run gets a copy of their weights.
+        unlearned: Outputs that nothing teaches.
 
     Returns:
         The folder, with ``run.json`` and the copies.
@@ -482,6 +500,7 @@ def begin_run(
         data=data,
         initial=initial.sha256 if initial else None,
         initial_thresholds=dict(initial.thresholds) if initial else {},
+        unlearned=tuple(unlearned),
         leaks=leaks,
         device=device,
         teachers=tuple(teacher.sha256 for teacher in teachers),
@@ -588,4 +607,6 @@ def find_initial_weights(name: str, recipe: Recipe, store: FeatureStore) -> Init
         remedy = f"install {TRAIN_WEIGHTS}, or work in a checkout of the repository"
         raise ModelError("the shipped weights to train on", "an installation without", remedy)
     weights = model.file(file)
-    return InitialWeights(weights, file_hash(weights), model.manifest.thresholds)
+    outputs = model.manifest.outputs.items()
+    blank = tuple(name for name, each in outputs if each.blank == "always")
+    return InitialWeights(weights, file_hash(weights), model.manifest.thresholds, blank)

@@ -41,6 +41,7 @@ from triaffect.training.run_folder import (
     Journal,
     LeaksDetected,
     NoGain,
+    NothingToLearn,
     PoolScores,
     RunFolder,
     StageStarted,
@@ -51,7 +52,12 @@ from triaffect.training.run_folder import (
 )
 from triaffect.training.scoring import predict_rows, score_run, truth_of
 from triaffect.training.stage import StageRun
-from triaffect.training.view import LeakChoice, TrainingView
+from triaffect.training.view import (
+    LeakChoice,
+    TrainingView,
+    constant_parts,
+    unlearned_columns,
+)
 from triaffect.types import Split
 
 
@@ -198,26 +204,41 @@ def train(
     teachers = teachers or stored_teachers(out, recipe, resume)
     check_stages(context, initial, teachers)
     data = store.fingerprint(recipe.data.external)
+    unlearned = [] if teachers else unlearned_columns(view.moments, tasks)
+    if initial is not None:  # its weights know the others already
+        unlearned = [name for name in unlearned if name in initial.blank]
     with exclusive_lock(out):
-        folder = begin_run(out, recipe, seed, data, resume, initial, leaks, device.name, teachers)
+        folder = begin_run(
+            out, recipe, seed, data, resume, initial, leaks, device.name, teachers, unlearned
+        )
         progress = _read_progress(folder)
         journal = Journal(folder.journal, listener)
         journal.cut(progress.journal_bytes)
-        if view.leaks and not journal.size():
-            journal.write(
-                LeaksDetected(
-                    choice=leaks,
-                    people=view.leaks.people,
-                    videos=view.leaks.videos,
-                    left_out=view.excluded,
-                )
-            )
+        if not journal.size():
+            _journal_labels(journal, view, leaks, unlearned)
         while progress.stage < len(context.names):
             _StageTrainer(context, progress, journal, report, checkpoint_every_s).run()
             progress = TrainingProgress(stage=progress.stage + 1, step=progress.step)
             progress.journal_bytes = journal.size()
         write_json(folder.scores, score_run(context))
     return folder
+
+
+def _journal_labels(
+    journal: Journal, view: TrainingView, leaks: LeakChoice, unlearned: Sequence[str]
+) -> None:
+    """Write, at the head of a journal, what is to be known of the labels of a run."""
+    if view.leaks:
+        journal.write(
+            LeaksDetected(
+                choice=leaks,
+                people=view.leaks.people,
+                videos=view.leaks.videos,
+                left_out=view.excluded,
+            )
+        )
+    if unlearned:
+        journal.write(NothingToLearn(columns=list(unlearned)))
 
 
 def _read_progress(folder: RunFolder) -> TrainingProgress:
@@ -243,6 +264,7 @@ class _StageTrainer:
         self.context, self.at, self.journal, self.report = context, progress, journal, report
         self.every_s, self.saved_s = checkpoint_every_s, time.monotonic()
         self.started_s = time.monotonic()
+        self.constant_parts: dict[str, set[str]] | None = None
         self.stage = StageRun(context, progress.stage)
         if isinstance(self.stage.optimizer, KerasAdam) and self.stage.stage.optimizer.shared:
             self.stage.optimizer.carry_step(progress.step)
@@ -272,12 +294,38 @@ class _StageTrainer:
     def _start(self) -> None:
         """Score the initial weights: an epoch must beat them to count as best."""
         scores = self.stage.score(self.context.selection_split)
-        self.at.best = scores[self.stage.stage.selection.pool].official["P_MTL"]
+        self.at.best = self._selection_value(scores)
         self._save_weights("best")
         held_out, validation = self._journal_scores(scores)
         self.journal.write(
             StageStarted(stage=self.stage.name, held_out=held_out, validation=validation)
         )
+
+    def _selection_value(self, scores: Mapping[str, Score]) -> float:
+        """Compute what epochs are chosen by: the sum of the tasks' scores on the selected pool.
+
+        Parts whose labels never differ there are left out, else a unit that is always present
+        would choose the epoch that calls it so. Means over mini-batches have no parts.
+        """
+        pool = self.stage.stage.selection.pool
+        if self.constant_parts is None:
+            truth = truth_of(
+                self.context.samples, self.context.pools(self.context.selection_split)[pool]
+            )
+            self.constant_parts = {
+                task.key: constant_parts(task, truth[task.key])
+                for task in self.context.tasks
+                if task.key in truth
+            }
+        value = 0.0
+        for key, score in scores[pool].tasks.items():
+            constant = self.constant_parts.get(key, set())
+            deciding = [each for name, each in score.parts.items() if name not in constant]
+            if score.parts and len(deciding) < len(score.parts):
+                value += sum(deciding) / max(len(deciding), 1)
+            else:
+                value += score.value
+        return value
 
     def _journal_scores(self, chosen: Mapping[str, Score]) -> tuple[PoolScores | None, PoolScores]:
         """Give official scores on held-out people, if epochs are chosen on them; on validation."""
@@ -342,7 +390,7 @@ class _StageTrainer:
             value = float(at.epoch)  # so that the last one is the best
         else:
             scores = self.stage.score(self.context.selection_split)
-            value = scores[selection.pool].official["P_MTL"]
+            value = self._selection_value(scores)
             self.stage.stagnation.update(self.stage.task_values(scores))
         better = at.best is None or value > at.best
         if better:

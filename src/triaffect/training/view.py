@@ -38,10 +38,19 @@ from triaffect.corpora.rows import name_videos
 from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.config import DataSpec, Recipe
+from triaffect.tasks.action_units import PRESENT
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray, IntArray, LabelOrigin, Moments, Split, origin_column
+from triaffect.types import (
+    BoolArray,
+    IntArray,
+    LabelOrigin,
+    Moments,
+    Split,
+    Targets,
+    origin_column,
+)
 
 _LATER_SPLITS = {
     Split.TRAIN: frozenset({Split.VALIDATION, Split.TEST}),
@@ -363,6 +372,57 @@ def use_trusted_labels(
     if not any(rows.any() for rows in hidden.values()):
         return store
     return _with_moments(store, _remove_labels(store.moments, hidden, tasks))
+
+
+def unlearned_columns(moments: Moments, tasks: Sequence[Task]) -> list[str]:
+    """List the outputs that no label teaches, so that a model cannot say anything of them.
+
+    Args:
+        moments: Moments of a `TrainingView`.
+        tasks: What is predicted.
+
+    Returns:
+        Columns, in their order: of a value those whose training labels never differ; of presence
+        those without a label for it, or without one against it; of classes those that never occur.
+    """
+    training = np.flatnonzero(moments.dictionary_column("split") == Split.TRAIN)
+    columns = []
+    for task in tasks:
+        targets = moments.targets(task.key, task.columns)
+        values, valid = targets.values[training], targets.valid[training]
+        for name, own, there in zip(task.columns, values.T, valid.T, strict=True):
+            if task.exclusive:
+                is_learned = bool((own[there] > 0).any())
+            elif name in task.threshold_columns:
+                is_learned = len(np.unique(own[there] >= PRESENT)) > 1
+            else:
+                is_learned = len(np.unique(own[there])) > 1
+            if not is_learned:
+                columns.append(name)
+    return columns
+
+
+def constant_parts(task: Task, targets: Targets) -> set[str]:
+    """List the parts of a task's score whose labels do not differ: they decide nothing.
+
+    Args:
+        task: The task.
+        targets: Labels of the rows that are scored.
+
+    Returns:
+        Names among the task's ``part_names``: values and presence with one label throughout, and
+        all classes where only one occurs. A unit that is always present would score 1 for being
+        called so.
+    """
+    if task.exclusive:
+        labels = targets.values[targets.valid.all(axis=1)]
+        return set(task.part_names) if len(np.unique(labels.argmax(axis=1))) <= 1 else set()
+    parts = set()
+    for name, own, there in zip(task.part_names, targets.values.T, targets.valid.T, strict=True):
+        labels = own[there] >= PRESENT if task.threshold_columns else own[there]
+        if len(np.unique(labels)) <= 1:
+            parts.add(name)
+    return parts
 
 
 def hide_labels(
