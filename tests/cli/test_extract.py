@@ -6,11 +6,14 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from tests.features.made_corpus import write_ferplus, write_sound
 from tests.features.networks import face_folder
+from tests.media.made import speech, write_tracks
 from triaffect.cli.app import main
 from triaffect.features.store import FeatureStore
+from triaffect.voice.log_mel import log_mel
 
 
 @pytest.fixture
@@ -188,3 +191,20 @@ def test_a_mistyped_clip_is_told_once_with_its_row(typed, tmp_path):
     code, _, err = typed("corpus", "check", tmp_path, "--jobs", 1)
     assert code == 2
     assert err.count("row 2, column clip") == 1
+
+
+def test_one_of_several_sound_tracks_is_taken(typed, tmp_path):
+    tracks = speech(2), 0.3 * np.sin(2 * np.pi * 220 * np.arange(2 * 16_000) / 16_000)
+    (tmp_path / "data").mkdir()
+    path = write_tracks(tmp_path / "data" / "a.mka", tracks, (Disposition(0), Disposition(0)))
+    for number, track in enumerate(tracks, 1):
+        store = tmp_path / f"s{number}"
+        options = ("--face", "none", "--voice", "logmel64", "--sound-track", number)
+        code, _, told = typed("extract", path.parent, "-o", store, *options, "--jobs", 1)
+        assert (code, told.count("sound tracks")) == (0, 0), told
+        expected = log_mel(np.round(track * 32767).astype(np.float32) / 32768)
+        assert np.abs(FeatureStore.open(store).voice.astype(float) - expected).max() < 0.1
+    options = ("--face", "none", "--voice", "logmel64", "--sound-track", 3, "--jobs", 1)
+    code, _, told = typed("extract", path.parent, "-o", tmp_path / "s3", *options)
+    assert code == 2, "it was the only source"
+    assert "expected a sound track from 1 to 2, got 3" in told

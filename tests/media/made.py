@@ -62,8 +62,8 @@ def encode(
     return path
 
 
-def write_aspect(path, pixels, aspect, matrix=None):
-    """Five frames of a picture whose pixels are declared to have an aspect."""
+def write_aspect(path, pixels, aspect, matrix=None, frames=5):
+    """Some frames of a picture whose pixels are declared to have an aspect."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "15"})
         stream.width, stream.height = pixels.shape[1], pixels.shape[0]
@@ -72,7 +72,7 @@ def write_aspect(path, pixels, aspect, matrix=None):
         if matrix is not None:
             stream.set_display_matrix(matrix)
         container.start_encoding()
-        for k in range(5):
+        for k in range(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = k, Fraction(1, 25)
             container.mux(stream.encode(frame))

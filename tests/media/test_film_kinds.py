@@ -61,6 +61,22 @@ def test_impossible_pixels_are_taken_as_square(tmp_path, aspect):
     assert media.remark == f"pixels of {aspect[0]}:{aspect[1]} are taken as square"
 
 
+@pytest.mark.parametrize("aspects", [((4, 3), (64, 45)), ((64, 45), (1, 1))])
+def test_pixels_that_change_their_shape_within_a_film(tmp_path, aspects):
+    """As where a broadcast goes from a program of 4:3 to one of 16:9: each frame has its own."""
+    parts = [
+        write_aspect(tmp_path / f"{k}.ts", quarters(96, 64), aspect, frames=25).read_bytes()
+        for k, aspect in enumerate(aspects)
+    ]
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"".join(parts))
+    media = probe(path)
+    widths = [frame.rgb.shape[1] for frame in media.frames()]
+    assert widths == [round(96 * wide / high) for wide, high in aspects for _ in range(25)]
+    assert media.remark is not None
+    assert media.remark.startswith("its pixels change their shape within the film")
+
+
 JOINED = {
     "ts": ("libx264", "aac", RATE),
     "mpg": ("mpeg1video", "mp2", 32_000),
@@ -100,6 +116,9 @@ def test_joined_films_whose_clock_jumps_go_on_without_a_gap(tmp_path, form, cloc
     assert media.problem is None
     assert media.remark is not None
     assert media.remark.count("the clock jumps") == 1
+    pictured = list(FramesAt(path, [0.2, *flashes, flashes[1] + 0.4]))
+    assert [bool(frame.rgb.mean() > 128) for frame in pictured] == [False, True, True, False]
+    assert [frame.time_s for frame in pictured[1:3]] == flashes
 
 
 def test_a_gap_of_a_recording_that_was_paused_stays(tmp_path):

@@ -18,6 +18,7 @@ from tests.media.test_audio import sine
 from triaffect.corpora.media_folder import MediaFolder
 from triaffect.errors import MediaError
 from triaffect.features.extraction_worker import Job, SourceCrops
+from triaffect.media.frames_at import FramesAt
 from triaffect.media.images import ImageFrames
 from triaffect.media.probe import probe, read_image
 from triaffect.media.video import VideoFrames
@@ -458,6 +459,35 @@ def test_jpegs_of_an_http_camera_and_between_zeros_are_a_video(tmp_path):
         kind, frames, _, remark = read(path)
         assert (kind, len(frames)) == (SourceKind.VIDEO, 5)
         assert "25 a second are assumed" in remark
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_jpegs_one_after_another_are_turned_and_mirrored_once(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = tmp_path / "a.mjpeg"
+    path.write_bytes(jpeg(quarters(), exif=exif) * 3)
+    _, frames, problem, _ = read(path)
+    assert [corners(frame.rgb) for frame in frames] == [SHOWN[orientation]] * 3
+    assert problem is None
+    (still,) = FramesAt(path, [frames[1].time_s])
+    assert corners(still.rgb) == SHOWN[orientation]
+
+
+def test_a_damaged_jpeg_among_whole_ones_is_told(tmp_path):
+    """FFmpeg would fill what it lacks with gray, and say nothing."""
+    noise = jpeg(np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8))
+    holed = noise[: len(noise) // 2] + bytes(40) + noise[len(noise) // 2 + 40 :]
+    for number, damaged in enumerate((holed, noise[: len(noise) // 2])):
+        path = tmp_path / f"{number}.mjpeg"
+        path.write_bytes(noise + damaged + noise)
+        _, frames, problem, _ = read(path)
+        assert [frame.index for frame in frames] == [0, 1, 2]
+        assert problem == "some frames are damaged"
+        assert difference(frames[0].rgb, frames[2].rgb) == 0
+        assert difference(frames[0].rgb, frames[1].rgb) > 1
+    path.write_bytes(noise * 3)
+    assert read(path)[2] is None
 
 
 def test_a_last_jpeg_that_is_cut_is_told(tmp_path):

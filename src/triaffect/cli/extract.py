@@ -96,6 +96,15 @@ def extract(
     validation_share: Annotated[
         float, typer.Option(help="Share of the people to validate on, likewise.", min=0, max=0.9)
     ] = 0.0,
+    sound_track: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Which of a file's several sounds to use, from 1.",
+            show_default="the default one, or the one most like a voice",
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(help="Only the first so many sources.", min=1, show_default=False)
     ] = None,
@@ -114,7 +123,7 @@ def extract(
     from triaffect.tasks.registry import resolve_tasks
 
     if is_store(corpus):
-        given = (task, reader, labels_from, name, limit, test_share, validation_share)
+        given = (task, reader, labels_from, name, limit, test_share, validation_share, sound_track)
         if any(given) or parse_duration(va_delay, "--va-delay"):
             expected, got = "a store of crops with its own labels", "an option for reading media"
             remedy = "give --face, --voice and --output alone, or extract the media"
@@ -142,7 +151,7 @@ def extract(
                 f"{len(still)} sources, such as {still[0]}\n"
             )
     with progress_bar() as progress:
-        report = run(opened, output, face, voice, workers, limit, progress)
+        report = run(opened, output, face, voice, workers, limit, progress, sound_track=sound_track)
     _tell(report, output, corpus)
 
 

@@ -96,6 +96,7 @@ def extract(
     limit: int | None = None,
     progress: ExtractionProgress = lambda done, total, source: None,
     tasks: Sequence[Task] | None = None,
+    sound_track: int | None = None,
 ) -> ExtractionReport:
     """Extract every source of a corpus that a store does not have yet.
 
@@ -110,6 +111,8 @@ def extract(
         limit: Only the first so many sources.
         progress: Told after each job.
         tasks: Tasks whose labels the store has; None for all that are available.
+        sound_track: Which of a file's several sounds is read, from 1; None takes the default one,
+            or the one most like a voice, as prediction does.
 
     Returns:
         What was done. A source that cannot be read is told there and in the store.
@@ -133,7 +136,7 @@ def extract(
             is_array = source.images is not None and source.images.suffix == ARRAY_SUFFIX
             parts = ARRAY_PARTS if is_array and face != NONE else 1
             todo += [Job(len(todo) + part, source, part, parts) for part in range(parts)]
-        settings = ExtractionSettings(corpus, face, voice, store_path / PENDING)
+        settings = ExtractionSettings(corpus, face, voice, store_path / PENDING, sound_track)
         shutil.rmtree(settings.pending, ignore_errors=True)
         engine = Processes(workers) if isinstance(workers, int) else workers
         try:

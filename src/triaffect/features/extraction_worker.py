@@ -48,12 +48,14 @@ class ExtractionSettings:
         face: Name of the face extractor, see `registry.face_extractor`.
         voice: Name of the voice extractor.
         pending: Folder for rows that wait to be written.
+        sound_track: Which of a file's several sounds is read, from 1; None chooses by itself.
     """
 
     corpus: Corpus
     face: str
     voice: str
     pending: Path
+    sound_track: int | None = None
 
 
 @dataclass(frozen=True)
@@ -279,7 +281,8 @@ class Worker:
         timeline = FileTimeline.create(folder, "voice", spec.row_dtype, spec.dim)
         with closing(timeline), self._noting("voice"):
             lost: list[str] = []
-            chunks = sound_chunks(source.sound, spec.rate, lost, self._remarks)
+            track = self._settings.sound_track
+            chunks = sound_chunks(source.sound, spec.rate, lost, self._remarks, track)
             rows: Iterable[FeatureSeries]
             if isinstance(self._voice, OnnxVoice) and spec.rate == RATE:
                 # only those with a voice, as prediction takes them

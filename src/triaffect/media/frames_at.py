@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.format import Flags
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -25,7 +28,6 @@ from triaffect.media.video import (
     Frame,
     RisingTimes,
     VideoFrames,
-    display_matrix,
     stream_rate,
 )
 
@@ -152,7 +154,7 @@ class _Cursor:
     def frame(self) -> Frame:
         """Return the frame decoded last, without a number of its own."""
         assert self.picture is not None  # noqa: S101 - only called after a frame was decoded
-        rgb = self.decoder.upright(self.picture, display_matrix(self.picture))
+        rgb = self.decoder.upright(self.picture, self.decoder.matrix(self.picture))
         return Frame(0, self.time_s, rgb)
 
 
@@ -180,6 +182,9 @@ class FramesAt:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in order of time."""
+        if _clock_jumps(self._path):
+            yield from self._decode_all()
+            return
         cursor, self._cursor = self._cursor or _Cursor(self._path), None
         half_s = 0.5 / stream_rate(cursor.stream)
         with cursor.container:
@@ -192,6 +197,31 @@ class FramesAt:
                 if reached and abs(cursor.time_s - at_s) <= half_s:
                     yield cursor.frame()
             self.problem = cursor.decoder.problem
+
+    def _decode_all(self) -> Iterator[Frame]:
+        """Yield the frames of a film whose clock jumps, in which no time can be sought."""
+        frames, waiting = VideoFrames(self._path), self._times_s[::-1]
+        half_s = 0.5 / frames.info.frame_rate
+        for frame in frames:
+            while waiting and waiting[-1] < frame.time_s - half_s:
+                waiting.pop()
+            if not waiting:
+                break
+            if waiting[-1] <= frame.time_s + half_s:
+                waiting.pop()
+                yield Frame(0, frame.time_s, frame.rgb)
+        self.problem = frames.problem
+
+
+def _clock_jumps(path: Path) -> bool:
+    """Tell, without decoding, whether a broadcast or a disk goes on with another clock."""
+    with open_container(path) as container:
+        if not container.format.flags & cast("int", Flags.ts_discont.value):
+            return False
+        steady = SteadyPackets(container, needed_video_stream(container, path))
+        with suppress(FFmpegError):  # what is read until then shows it, or nothing
+            return any(steady.jumps for _ in steady)
+    return False
 
 
 class SampledFrames:

@@ -10,6 +10,7 @@ maybe varying, pace.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -51,6 +52,22 @@ COVER = "its only picture is taken for a cover"
 _ODDEST_PIXEL = 4
 """Pixels more than so many times as wide as high, or as high as wide, are a mistake of the file:
 those of television are 8:11 to 2:1."""
+
+_CHANGES_SHAPE = "its pixels change their shape within the film"
+
+_ORIENTATIONS = {
+    1: (1.0, 0.0, 0.0, 1.0),
+    2: (-1.0, 0.0, 0.0, 1.0),
+    3: (-1.0, 0.0, 0.0, -1.0),
+    4: (1.0, 0.0, 0.0, -1.0),
+    5: (0.0, 1.0, 1.0, 0.0),
+    6: (0.0, 1.0, -1.0, 0.0),
+    7: (0.0, -1.0, -1.0, 0.0),
+    8: (0.0, -1.0, 1.0, 0.0),
+}
+"""Factors as those of `display_matrix`, by EXIF's orientation."""
+
+_ORIENTATION_TAG, _EXIF_WITHIN = 0x112, 2**16
 
 _CUT_S = 0.5
 """A picture that ends this much before its declared end has been cut off."""
@@ -215,10 +232,25 @@ class Decoder:
         self.oddities = list(filter(None, [video_choice(container)]))
         if container.format.name.startswith("mov") and count_indexes(Path(container.name)) > 1:
             self.oddities.append("films were joined in one file; only the first of them is read")
-        self._aspect = stream.sample_aspect_ratio or Fraction(1)
-        if not 1 / _ODDEST_PIXEL <= self._aspect <= _ODDEST_PIXEL:
-            odd, self._aspect = self._aspect, Fraction(1)
-            self.oddities.append(f"pixels of {odd.numerator}:{odd.denominator} are taken as square")
+        self._aspect = self._possible_aspect(stream.sample_aspect_ratio)
+        self._coded_aspects: list[Fraction | None] = []
+        self._next_aspect: tuple[int, Fraction | None] | None = None
+        self._packet: av.Packet[VideoStream] | None = None
+        self._tolerant: av.VideoCodecContext | None = None
+        if stream.codec_context.name == "mjpeg":
+            # else FFmpeg fills what a damaged picture lacks, and says nothing
+            stream.codec_context.options = {"err_detect": "explode"}
+            self._tolerant = av.VideoCodecContext.create("mjpeg", "r")
+            self._tolerant.thread_count = 1
+
+    def _possible_aspect(self, aspect: Fraction | None) -> Fraction:
+        """Return the shape of pixels, square where a file says none or what cannot be."""
+        aspect = aspect or Fraction(1)
+        if 1 / _ODDEST_PIXEL <= aspect <= _ODDEST_PIXEL:
+            return aspect
+        odd = f"{aspect.numerator}:{aspect.denominator}"
+        self.oddities.append(f"pixels of {odd} are taken as square")
+        return Fraction(1)
 
     @property
     def remarks(self) -> list[str]:
@@ -246,7 +278,7 @@ class Decoder:
             if picture.rotation != angle:
                 # PyAV's side data and its frame hold each other until the garbage collector
                 # comes by, so it is read once, not for every frame: at 1080p that is 280 MB.
-                angle, matrix = picture.rotation, display_matrix(picture)
+                angle, matrix = picture.rotation, self.matrix(picture)
             yield Frame(index, time_s, self.upright(picture, matrix))
         declared_s = stream_duration_s(self.container, self.stream)
         end_s = times.last_s + times.step_s  # when the last frame ends
@@ -276,13 +308,16 @@ class Decoder:
             except FFmpegError as error:
                 self.problem = f"reading stopped: {error.strerror}"
                 return
+            self._packet = packet
             try:
-                pictures = packet.decode()
+                pictures = self._decode(packet)
             except FFmpegError as error:
                 self.problem = f"a part does not decode: {error.strerror}"
                 index += 1
                 continue
+            self._watch_aspect(packet)
             for picture in pictures:
+                self._take_aspect(picture)
                 if is_first and skipped.count:
                     first = picture.pts
                     earlier = (first is not None and held < first for held in skipped.held_stamps)
@@ -292,6 +327,49 @@ class Decoder:
                     self.problem = "some frames are damaged"
                 yield index, picture
                 index += 1
+
+    def _decode(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
+        """Decode a packet; a damaged JPEG is told, and decoded as far as it goes."""
+        try:
+            return packet.decode()
+        except FFmpegError:
+            pictures = self._tolerant.decode(packet) if self._tolerant and packet.size else []
+            if not pictures:
+                raise
+            self.problem = "some frames are damaged"
+            return pictures
+
+    def _watch_aspect(self, packet: av.Packet[VideoStream]) -> None:
+        """Notice from when on pixels have another shape: broadcasts change it between programs."""
+        coded = self.stream.codec_context.sample_aspect_ratio
+        if self._coded_aspects[-1:] != [coded]:
+            self._coded_aspects = [*self._coded_aspects[-1:], coded]
+            if len(self._coded_aspects) > 1 and packet.pts is not None:
+                self._next_aspect = packet.pts, coded
+
+    def _take_aspect(self, picture: av.VideoFrame) -> None:
+        """Take the shape of pixels that begins with a frame."""
+        if self._next_aspect is None or picture.pts is None or picture.pts < self._next_aspect[0]:
+            return
+        aspect, self._next_aspect = self._possible_aspect(self._next_aspect[1]), None
+        if aspect != self._aspect:
+            self._aspect = aspect
+            if _CHANGES_SHAPE not in self.oddities:
+                self.oddities.append(_CHANGES_SHAPE)
+
+    def matrix(self, picture: av.VideoFrame) -> tuple[float, float, float, float]:
+        """Read how the frame decoded last is to be turned and mirrored, as `display_matrix` does.
+
+        Args:
+            picture: The frame.
+
+        Returns:
+            The four factors. Those of a JPEG with EXIF are read from its packet.
+        """
+        coded = None
+        if self._tolerant is not None and self._packet is not None:
+            coded = exif_matrix(bytes(self._packet))
+        return coded or display_matrix(picture)
 
     def upright(
         self, picture: av.VideoFrame, matrix: tuple[float, float, float, float]
@@ -463,3 +541,29 @@ def display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:
         return 1, 0, 0, 1
     matrix = np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32)
     return matrix[0], matrix[1], matrix[3], matrix[4]
+
+
+def exif_matrix(jpeg: bytes) -> tuple[float, float, float, float] | None:
+    """Read how a JPEG is to be turned and mirrored by its EXIF orientation.
+
+    Args:
+        jpeg: The file.
+
+    Returns:
+        Factors as those of `display_matrix`; None if it says nothing, or what cannot be.
+    """
+    at = jpeg.find(b"Exif\0\0", 0, _EXIF_WITHIN)
+    tiff = jpeg[at + 6 : at + _EXIF_WITHIN] if at >= 0 else b""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return None
+    try:
+        (at,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, at)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
+            if tag == _ORIENTATION_TAG:
+                return _ORIENTATIONS.get(value)
+    except struct.error:
+        pass  # damaged: it says nothing
+    return None
