@@ -6,6 +6,8 @@ possible, in squares, to fixed places; outside the picture its edge is continued
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -47,17 +49,25 @@ def similarity(landmarks: FloatArray, size: int = TEMPLATE_SIZE) -> NDArray[np.f
         >>> (similarity(2 * TEMPLATE + 1).round(2) + 0.0).tolist()
         [[0.5, 0.0, -0.5], [0.0, 0.5, -0.5]]
     """
-    # pixel centres lie at half-integers of the area that a pixel covers
-    target = (TEMPLATE.astype(np.float64) + 0.5) * (size / TEMPLATE_SIZE) - 0.5
-    z = landmarks.astype(np.float64) @ np.array([1, 1j])
-    w = target @ np.array([1, 1j])
-    spread = z - z.mean()
-    power = np.vdot(spread, spread).real
+    middle, target = _centered_template(size)
+    z = [complex(x, y) for x, y in landmarks.tolist()]  # five: faster than arrays
+    mean = sum(z) / len(z)
+    spread = [each - mean for each in z]
+    power = sum(each.real**2 + each.imag**2 for each in spread)
     if not power > 1e-6:  # noqa: PLR2004 - also False for NaN
         raise ValueError("five distinct landmarks expected")
-    a = np.vdot(spread, w - w.mean()) / power
-    b = w.mean() - a * z.mean()
+    a = sum(each.conjugate() * w for each, w in zip(spread, target, strict=True)) / power
+    b = middle - a * mean
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+@lru_cache
+def _centered_template(size: int) -> tuple[complex, list[complex]]:
+    """Return the mean of the template's points in a crop of a size, and the points from there."""
+    # pixel centres lie at half-integers of the area that a pixel covers
+    points = (TEMPLATE.astype(np.float64) + 0.5) * (size / TEMPLATE_SIZE) - 0.5
+    middle = complex(*points.mean(axis=0).tolist())
+    return middle, [complex(x, y) - middle for x, y in points.tolist()]
 
 
 def align(

@@ -570,7 +570,8 @@ def iou(one: FloatArray, other: FloatArray) -> FloatArray:
     """
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    area = np.prod(one[:, 2:], axis=-1)[:, None] + np.prod(other[:, 2:], axis=-1)[None]
+    sides = np.maximum(high - low, 0)
+    shared = sides[..., 0] * sides[..., 1]
+    area = (one[:, 2] * one[:, 3])[:, None] + (other[:, 2] * other[:, 3])[None]
     result: FloatArray = shared / np.maximum(area - shared, np.float32(1e-9))
     return result

@@ -35,8 +35,10 @@ def sharpness(crops: NDArray[np.uint8]) -> FloatArray:
     """
     values = np.empty(len(crops), np.float32)
     for number, crop in enumerate(crops):
-        gray = cv2.cvtColor(np.ascontiguousarray(crop[_INNER, _INNER]), cv2.COLOR_RGB2GRAY)
-        gray = gray.astype(np.float32)
-        edges = cv2.Laplacian(gray, cv2.CV_32F)
-        values[number] = np.log((edges.var() + 1e-3) / (gray.var() + _FLAT))
+        gray = cv2.cvtColor(crop[_INNER, _INNER], cv2.COLOR_RGB2GRAY)
+        edges = cv2.Laplacian(gray, cv2.CV_16S)
+        # in OpenCV, which takes a third of the time of the arrays' own variance
+        _, contrast = cv2.meanStdDev(gray)
+        _, detail = cv2.meanStdDev(edges)
+        values[number] = np.log((detail.item() ** 2 + 1e-3) / (contrast.item() ** 2 + _FLAT))
     return values

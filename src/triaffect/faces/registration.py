@@ -79,10 +79,10 @@ class _Patch:
         if right - left < _COARSE // 4 or bottom - top < _COARSE // 4:
             return None
         part = rgb[top * pixel : bottom * pixel, left * pixel : right * pixel]
+        gray = np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), np.uint8)
         if pixel > 1:
             size = right - left, bottom - top
-            part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
-        gray = np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), np.uint8)
+            gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
         return _Patch(gray, pixel, pixel * complex(left, top) + complex(pixel - 1, pixel - 1) / 2)
 
     def halved(self) -> _Patch:

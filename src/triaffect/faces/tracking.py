@@ -200,9 +200,10 @@ class Tracker:
         looks: _Floats | None,
     ) -> list[tuple[int, int]]:
         """Pair the tracks, where they are expected or were last, with the faces at (M, 3)."""
-        back = _misfits([track.position for track in tracks], positions) + _HIDDEN_MISFIT
-        back[np.array(since_s) <= _HIDDEN_S] = np.inf
-        unlike = np.minimum(_misfits(expected, positions), back)
+        unlike, hidden = _misfits(expected, positions), np.array(since_s) > _HIDDEN_S
+        if hidden.any():
+            back = _misfits([track.position for track in tracks], positions) + _HIDDEN_MISFIT
+            unlike[hidden] = np.minimum(unlike, back)[hidden]
         allowed = unlike < (_MISFIT_AT_ONCE + _MISFIT_PER_S * np.array(since_s))[:, None]
         is_cut = np.array([track.is_cut for track in tracks], np.bool_)
         if is_cut.any():
@@ -413,10 +414,11 @@ class FaceFollower:
             return alignable(self._detector(rgb))
         if len(self._current) and self._period == before[0]:
             detections, near = self._register(rgb)
-            if len(near):
-                detected = alignable(self._detector.around(rgb, near))
-                is_new = ~(iou(detected.boxes, detections.boxes) > _SAME).any(axis=1)
-                detections = Detections.concat([detections, detected.take(np.flatnonzero(is_new))])
+            if not len(near):
+                return detections
+            detected = alignable(self._detector.around(rgb, near))
+            is_new = ~(iou(detected.boxes, detections.boxes) > _SAME).any(axis=1)
+            detections = Detections.concat([detections, detected.take(np.flatnonzero(is_new))])
             if _matched(self._current, detections.boxes).all():
                 return detections
         else:
@@ -436,22 +438,22 @@ class FaceFollower:
         assert self._before is not None  # noqa: S101 - there are faces in it
         before, faces, _ = self._before
         registered: dict[bytes, FaceRegistration] = {}
-        followed, others = [NO_FACES], list(self._lost)
+        followed: list[Detections] = []
+        others = list(self._lost)
         for row, box in enumerate(faces.boxes):
             face = self._registered.get(box.tobytes())
             if face is None:
                 face = FaceRegistration(before, faces.take(np.array([row])))
             located = face.locate(rgb) if before.shape == rgb.shape else None
-            if (
-                located is None
-                or (iou(located.boxes, Detections.stack(followed).boxes) > _SAME).any()
+            if located is None or any(
+                (iou(located.boxes, x.boxes) > _SAME).any() for x in followed
             ):
                 others.append(box)
             else:
                 registered[located.boxes.tobytes()] = face
                 followed.append(located)
         self._registered = registered
-        return Detections.stack(followed), np.array(others, np.float32).reshape(-1, 4)
+        return Detections.stack([NO_FACES, *followed]), np.array(others, "f4").reshape(-1, 4)
 
     def _select(self, detections: Detections) -> Detections:
         """Take the large enough and largest; they, and those just lost, are searched for next."""

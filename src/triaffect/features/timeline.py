@@ -233,7 +233,7 @@ class MemoryTimeline(Timeline):
         if not len(self):
             return np.zeros((*rows.shape, self.dim), np.float32)
         if self._extractor is not None:
-            needed = np.unique(rows[rows >= 0]).tolist()
+            needed = sorted(set(rows[rows >= 0].tolist()))  # np.unique imports numpy.ma
             new = [row for row in needed if self._inputs[row] is not None]
             if new:  # all of them at once
                 inputs = np.stack([self._inputs[row] for row in new])
@@ -243,7 +243,7 @@ class MemoryTimeline(Timeline):
         return np.where((rows >= 0)[..., None], self._values[rows], np.float32(0))
 
     def _series(self) -> Iterator[_Series]:
-        for track in np.unique(self._tracks).tolist():
+        for track in sorted(set(self._tracks.tolist())):
             rows = np.flatnonzero(self._tracks == track)
             yield track, self._times_s[rows], rows
 
