@@ -38,7 +38,7 @@ BINS, FOLDS, SEED = 15, 5, 0
 TEMPERATURES = np.geomspace(0.4, 3.0, 131)
 LIMIT = 0.03
 """Greatest expected calibration error that a model is to have."""
-_INK, _SOFT, _BAR, _GAP = (41, 31, 31), (150, 160, 170), (107, 48, 8), (86, 160, 233)
+_INK, _SOFT, _BAR, _GAP = (31, 41, 51), (154, 165, 177), (8, 48, 107), (230, 159, 0)
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
@@ -137,8 +137,8 @@ def crossfit(probabilities: Floats, labels: Labels) -> tuple[Floats, float]:
 def draw(path: Path, plots: dict[str, list[dict[str, float]]]) -> None:
     """Draw the bins of each of some plots side by side, as PNG."""
     side, margin, scale = 360, 60, 2
-    canvas = np.full(((side + 2 * margin) * scale, (side + margin) * len(plots) * scale, 3), 255)
-    picture = np.ascontiguousarray(canvas, np.uint8)
+    height, width = side + 2 * margin + 30, margin + (side + margin) * len(plots)
+    picture = np.full((height * scale, width * scale, 3), 255, np.uint8)
 
     def at(left: int, x: float, y: float) -> tuple[int, int]:
         return int((left + x * side) * scale), int((margin + (1 - y) * side) * scale)
@@ -166,7 +166,7 @@ def draw(path: Path, plots: dict[str, list[dict[str, float]]]) -> None:
             if not number:
                 text(f"{tick:g}", at(left, -0.1, tick - 0.01))
         text(f"{title}: error {calibration_error(bins):.3f}", at(left, 0, 1.04), 0.48)
-        text("how sure it is (bars: how often right)", at(left, 0.1, -0.15 - 0.05))
+        text("sure (orange: gap to the diagonal); bars: right", at(left, 0.06, -0.2))
     cv2.imwrite(str(path), picture[..., ::-1])
 
 

@@ -6,12 +6,14 @@ import re
 
 import cv2
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from tests.media.made import encode
 from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from tests.report.pages import made_table
+from tests.tables.test_presence import plain_presence
 from triaffect.report.clip_series import MOST_FACES, Clip
 from triaffect.report.prediction_page import MOST_CLIPS, PredictionPage, data, panels, section
 from triaffect.report.thumbnails import OF_CLIP, OF_FACE, Thumbnails, thumbnails
@@ -99,7 +101,9 @@ def test_the_summary_is_of_all_rows():
     assert f"valence {mean:.2f} ± {deviation:.2f}" in text
     name, share = next(iter(rows["expression"].value_counts(normalize=True).items()))
     assert f"{name} {100 * share:.0f} %" in text
-    unit = (rows[list(TASKS[2].columns)] >= 0.05).mean()
+    unit = pd.Series(
+        {name: plain_presence(rows["time_s"], rows[name], 0.05).mean() for name in TASKS[2].columns}
+    )
     thresholds = dict.fromkeys(TASKS[2].columns, 0.05)
     tasks = [task.with_thresholds(thresholds) for task in TASKS]
     text = section(clip_of(table, tasks), 0).replace("\xa0", " ")
