@@ -26,7 +26,8 @@ def made_table(clip="clip.mp4", frames=60, faces=1, gap=range(0), tasks=TASKS) -
     values = {}
     for task in tasks:
         values[task.key] = rng.dirichlet(np.ones(task.width), len(frame))
-    return build_table(clip, instants, values, np.ones(len(frame), bool), tasks)
+    voice, share = np.ones(len(frame), bool), np.ones(len(frame))
+    return build_table(clip, instants, values, voice, tasks, share)
 
 
 def made_journal(epochs=8):

@@ -33,7 +33,7 @@ def made_rows(moments=60, *, seed=0, faces=2, clip="a.mp4", tasks=TASKS, times_s
     for each in values.values():
         each[blank] = np.nan
     heard = (rng.uniform(size=len(rows)) < 0.5) & ~blank
-    return build_table(clip, instants, values, heard, tasks)
+    return build_table(clip, instants, values, heard, tasks, np.ones(len(rows)))
 
 
 def _drawn(rng, task, rows):

@@ -24,7 +24,7 @@ def made_table(n=5, clip="a, b.mp4"):
     values = {task.key: rng.uniform(0, 1, (n, task.width)).astype(np.float32) for task in TASKS}
     for each in values.values():
         each[track < 0] = np.nan
-    return build_table(clip, instants, values, track >= 0, TASKS)
+    return build_table(clip, instants, values, track >= 0, TASKS, np.ones(len(track)))
 
 
 def write(path, *tables):

@@ -143,7 +143,8 @@ class PictureBatch:
         predictions = self._fusion(windows, present, silence, no_voice)
         clips = [clip for clip, rows in pictures for _ in range(len(rows))]
         self._pictures, self._vectors = [], []
-        return build_table(clips, instants, predictions, no_voice, self._tasks)
+        share = present.mean(axis=1)
+        return build_table(clips, instants, predictions, no_voice, self._tasks, share)
 
 
 def _filled_positions(window: Window) -> NDArray[np.bool_]:

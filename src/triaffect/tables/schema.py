@@ -135,7 +135,7 @@ def build_table(
     predictions: Mapping[str, NDArray[np.floating]],
     voice_active: BoolArray,
     tasks: Sequence[Task],
-    window_share: FloatArray | None = None,
+    window_share: FloatArray,
 ) -> pa.Table:
     """Build a prediction table.
 
@@ -146,7 +146,7 @@ def build_table(
         voice_active: Whether a voice sounds around each row, shape (N,).
         tasks: Whose columns to write, in order.
         window_share: Share of the network's window in which the face of each row was seen, in
-            [0, 1], shape (N,); None for whole windows. It is blank in a row without a face.
+            [0, 1], shape (N,). It is blank in a row without a face.
 
     Returns:
         N rows with the columns of `table_schema`, numbers rounded as in every file.
@@ -157,7 +157,6 @@ def build_table(
     pixels += zip(_LANDMARKS, instants.landmarks.reshape(n, -1).T, strict=True)
     pixels += [("face_px", box[:, 2:].min(axis=1)), ("sharpness", instants.sharpness)]
     degrees = zip(_POSE, head_pose(instants.landmarks).T, strict=True)
-    shares = np.ones(n) if window_share is None else window_share
     columns: dict[str, pa.Array] = {
         "clip": text_column(names),
         "frame": column(instants.frame),
@@ -168,7 +167,7 @@ def build_table(
         **{name: round_numbers(values, _DEGREE_DIGITS) for name, values in degrees},
         "face_seen": column(face_seen),
         "voice_heard": column(voice_active),
-        "window_share": round_numbers(np.where(face_seen, shares, np.nan)),
+        "window_share": round_numbers(np.where(face_seen, window_share, np.nan)),
     }
     for task in tasks:
         columns |= task_columns(task, predictions[task.key])
