@@ -13,7 +13,7 @@ from tests.media.made import encode
 from tests.prediction.tiny_model import portrait, tone, write_sound
 from triaffect.errors import MediaError
 from triaffect.io.engines import Processes
-from triaffect.media.probe import probe
+from triaffect.media.probe import probe, read_image
 from triaffect.prediction.batch import predict_files
 from triaffect.prediction.inputs import InputOptions
 from triaffect.prediction.options import Options
@@ -86,6 +86,16 @@ def test_rows_are_those_of_each_picture_by_itself_in_order(files, model, predict
         others = predict_files(files, PredictionJob(tmp_path / name, model), jobs)
         assert states(others) == states(results)
         assert (tmp_path / name).read_bytes() == (tmp_path / "one.csv").read_bytes()
+
+
+@pytest.mark.parametrize("copies", [0, 1, 2])
+def test_a_picture_has_the_rows_of_a_film_of_that_frame(predictor, tmp_path, copies):
+    path = write_picture(tmp_path / "a.png", copies=copies)
+    picture = predictor.predict(path)
+    film = predictor.predict(iter([(0.0, read_image(path))]))
+    pd.testing.assert_frame_equal(picture.drop(columns="clip"), film.drop(columns="clip"))
+    array = predictor.predict(read_image(path))
+    pd.testing.assert_frame_equal(picture.drop(columns="clip"), array.drop(columns="clip"))
 
 
 def test_python_joins_pictures_too(files, predictor, monkeypatch):

@@ -408,6 +408,9 @@ class CenterFace:
             maps = self._session.run(None, {INPUT: np.ascontiguousarray(part.of(blob))})
             heat, scale, offset, landmarks = maps
             faces = decoded(heat[0, 0], scale[0], offset[0], landmarks[0], threshold)
+            if part == Region.whole(blob.shape):
+                shown.append(faces)
+                continue
             corner = np.array([part.left, part.top], np.float32)
             boxes = faces.boxes + np.pad(corner, (0, 2))
             moved = Detections(boxes, faces.landmarks + corner, faces.confidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import stat
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -54,12 +55,15 @@ def check_file(path: Path) -> Path:
     Raises:
         MediaError: No such file, a folder, or zero bytes.
     """
-    if not path.exists():
-        raise MediaError("a media file", "no such file", "check the path", where=path)
-    if not path.is_file():
-        got = "a folder" if path.is_dir() else "something that is not a file"
+    try:
+        state = path.stat()
+    except OSError as error:
+        missing = MediaError("a media file", "no such file", "check the path", where=path)
+        raise missing from error
+    if not stat.S_ISREG(state.st_mode):
+        got = "a folder" if stat.S_ISDIR(state.st_mode) else "something that is not a file"
         raise MediaError("a media file", got, "give the file itself", where=path)
-    if path.stat().st_size == 0:
+    if state.st_size == 0:
         raise MediaError("a media file", "zero bytes", "copy or record it again", where=path)
     return path
 

@@ -91,10 +91,6 @@ def read_picture(path: str | Path) -> StillPicture:
         MediaError: No such file, a folder, zero bytes, or it does not decode.
     """
     path = check_file(Path(path))
-    joined = read_heif(path)
-    if joined is not None:
-        rgb, problem, remark = joined
-        return StillPicture(rgb, problem, remark)
     # decoding from memory, because imread cannot open every name
     try:
         data = np.fromfile(path, np.uint8)
@@ -102,6 +98,8 @@ def read_picture(path: str | Path) -> StillPicture:
         got = error.strerror or str(error)
         raise MediaError("a picture that decodes", got, where=path) from error
     start = data[:_HEAD].tobytes()
+    if start[4:8] == b"ftyp" and (joined := read_heif(path)) is not None:
+        return StillPicture(*joined)
     if start[4:8] == b"jP  " and _CMYK_OF_JPEG_2000 in start:
         raise MediaError("a picture in RGB or gray", "CMYK in JPEG 2000", "convert it", where=path)
     bgr = None
@@ -111,7 +109,7 @@ def read_picture(path: str | Path) -> StillPicture:
     if bgr is None:
         return StillPicture(next(iter(VideoFrames(path))).rgb)
     rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-    return StillPicture(rgb, remark=_unread_pages(path))
+    return StillPicture(rgb, remark=_unread_pages(data.tobytes()))
 
 
 def picture_problem(path: str | Path) -> str | None:
@@ -123,13 +121,11 @@ def picture_problem(path: str | Path) -> str | None:
         path: The picture; of another kind than JPEG and GIF nothing is known.
     """
     path = Path(path)
-    if gif_is_cut(path):
-        return "the picture is damaged"
     with path.open("rb") as file:
-        if file.read(len(_JPEG)) != _JPEG:
-            return None
-        file.seek(0)
-        content = file.read()
+        start = file.read(len(_JPEG))
+        if start != _JPEG:
+            return "the picture is damaged" if start == b"GIF" and gif_is_cut(path) else None
+        content = start + file.read()
     try:  # five times as fast as opening the file, which decodes the picture as well
         _whole_jpeg_decoder().decode(av.Packet(content))
         return None
@@ -187,7 +183,7 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
         yield data
 
 
-def _jpeg_end(data: mmap.mmap) -> tuple[int | None, bytes]:
+def _jpeg_end(data: bytes | mmap.mmap) -> tuple[int | None, bytes]:
     """Find where the first JPEG of a file ends, and its list of pictures that belong to it."""
     at, pictures = 2, b""
     while at + 4 <= len(data) and data[at] == 0xFF:  # noqa: PLR2004 - begins every marker
@@ -201,22 +197,21 @@ def _jpeg_end(data: mmap.mmap) -> tuple[int | None, bytes]:
     return None, pictures
 
 
-def _unread_pages(path: Path) -> str:
+def _unread_pages(data: bytes) -> str:
     """Say which of a file's pictures are not read: other pages, other views."""
-    with _mapped(path) as data:
-        start = data[:4]
-        try:
-            if start[:3] == _JPEG:
-                views = _count_views(_jpeg_end(data)[1])
-                return f"the first of its {views + 1} views is read" if views else ""
-            if start in _TIFF:
-                types = _page_types(data, _TIFF[start], is_big=b"+" in start)
-                if types and types[0] & _REDUCED:
-                    return "a reduced copy of the picture is read, not the picture itself"
-                pages = sum(not each & (_REDUCED | _MASK) for each in types)
-                return f"the first of its {pages} pages is read" if pages > 1 else ""
-        except (struct.error, IndexError):
-            pass  # what is damaged there says nothing
+    start = data[:4]
+    try:
+        if start[:3] == _JPEG:
+            views = _count_views(_jpeg_end(data)[1])
+            return f"the first of its {views + 1} views is read" if views else ""
+        if start in _TIFF:
+            types = _page_types(data, _TIFF[start], is_big=b"+" in start)
+            if types and types[0] & _REDUCED:
+                return "a reduced copy of the picture is read, not the picture itself"
+            pages = sum(not each & (_REDUCED | _MASK) for each in types)
+            return f"the first of its {pages} pages is read" if pages > 1 else ""
+    except (struct.error, IndexError):
+        pass  # what is damaged there says nothing
     return ""
 
 
@@ -235,7 +230,7 @@ def _count_views(pictures: bytes) -> int:
     return 0
 
 
-def _page_types(data: mmap.mmap, order: str, *, is_big: bool) -> list[int]:
+def _page_types(data: bytes, order: str, *, is_big: bool) -> list[int]:
     """List the type of each page of a TIFF: 0, or flags for a reduced copy and a mask."""
     word, count_format, entry, value = ("Q", "Q", 20, 12) if is_big else ("I", "H", 12, 8)
     (at,) = struct.unpack_from(order + word, data, 8 if is_big else 4)

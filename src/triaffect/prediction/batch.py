@@ -358,8 +358,8 @@ def _compute(
     with closing(engine.results(workload, groups)) as work:
         for group, results in zip(groups, work, strict=True):
             if results is None:
-                alone: list[FileGroup] = [(path,) for path in group]
-                yield from _compute(workload, alone, engine, parts)
+                singles: list[FileGroup] = [(path,) for path in group]
+                yield from _compute(workload, singles, engine, parts)
                 continue
             if (part := workload.part(group)).exists():
                 parts.add(part)

@@ -142,7 +142,8 @@ class PredictionJob:
             A path whose name, that of the input among the parts, changes with the input's size and
             time of change, the model, the device, the options and the version.
         """
-        name = f"{self._identity}\n{path}\n{path.absolute()}\n{self.inputs.state(path)}"
+        absolute = os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118 - for each of thousands
+        name = f"{self._identity}\n{path}\n{absolute}\n{self.inputs.state(path)}"
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         return self.parts / f"{digest[:32]}.parquet"
 
@@ -279,7 +280,7 @@ class _Entry:
     file: Path
     start: int
     result: FileResult
-    is_alone: bool
+    is_single: bool
 
 
 class Parts:
@@ -339,7 +340,7 @@ class Parts:
             path: The input; its rows are there.
         """
         entry = self._entries[self.name(path)]
-        if entry.is_alone:
+        if entry.is_single:
             yield from read_rows(entry.file)
             return
         if self._group is None or self._group[0] != entry.file:
@@ -543,8 +544,8 @@ class _Worker:
         except (KeyboardInterrupt, Cancelled) as error:
             stopped = error
         if joined:
-            part, about = self._work.part(group), self._describe(joined)
-            with TableWriter(part, self._predictor.schema, about) as writer:
+            part, description = self._work.part(group), self._describe(joined)
+            with TableWriter(part, self._predictor.schema, description) as writer:
                 writer.append(batch.table())
         if stopped:
             raise stopped
