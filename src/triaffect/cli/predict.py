@@ -272,10 +272,10 @@ def predict(
     check_outputs(output, postprocessing)
     if report:
         check_output(report)
-    forms = InputOptions(images_as_video, seconds)
+    form = InputOptions(images_as_video, seconds)
     folder, external = model_folder(model), parse_feature_files(features or ())
     job = PredictionJob(
-        output, folder, device, options, postprocessing, forms, external, passed_over
+        output, folder, device, options, postprocessing, form, external, passed_over
     )
     predictor = job.load()
     page = _open_page(predictor, pictures=not no_thumbnails) if report else None
