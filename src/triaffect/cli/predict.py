@@ -243,8 +243,7 @@ def predict(
     that were finished are kept in OUTPUT.parts until then, and what there is so far of
     interrupted work in a table whose name ends in .partial.
     """
-    # Read when NumPy loads: decoding, finding faces and the networks have a thread each, beside
-    # which a pool of threads for small products costs more processor time than it saves.
+    # Read when NumPy loads: beside our own threads its pool costs more than it saves.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from triaffect.io.atomic import check_output
     from triaffect.prediction.external_features import parse_feature_files
@@ -272,10 +271,10 @@ def predict(
     check_outputs(output, postprocessing)
     if report:
         check_output(report)
-    form = InputOptions(images_as_video, seconds)
+    inputs_as = InputOptions(images_as_video, seconds)
     folder, external = model_folder(model), parse_feature_files(features or ())
     job = PredictionJob(
-        output, folder, device, options, postprocessing, form, external, passed_over
+        output, folder, device, options, postprocessing, inputs_as, external, passed_over
     )
     predictor = job.load()
     page = _open_page(predictor, pictures=not no_thumbnails) if report else None
