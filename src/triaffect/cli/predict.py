@@ -266,16 +266,14 @@ def predict(
     if annotate and (start or end):
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
-    postprocessing = Postprocessing.parse(smooth, baseline, columns, summary)
+    steps = Postprocessing.parse(smooth, baseline, columns, summary)
     files, passed_over = _list_files(inputs, images_as_video is not None)
-    check_outputs(output, postprocessing)
+    check_outputs(output, steps)
     if report:
         check_output(report)
     inputs_as = InputOptions(images_as_video, seconds)
     folder, external = model_folder(model), parse_feature_files(features or ())
-    job = PredictionJob(
-        output, folder, device, options, postprocessing, inputs_as, external, passed_over
-    )
+    job = PredictionJob(output, folder, device, options, steps, inputs_as, external, passed_over)
     predictor = job.load()
     page = _open_page(predictor, pictures=not no_thumbnails) if report else None
     annotator = _open_annotator(annotate, files, job, predictor) if annotate else None
