@@ -182,10 +182,12 @@ class FramesAt:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in order of time."""
-        if _clock_jumps(self._path):
+        cursor, self._cursor = self._cursor or _Cursor(self._path), None
+        flags = cursor.container.format.flags
+        if flags & cast("int", Flags.ts_discont.value) and _clock_jumps(self._path):
+            cursor.container.close()
             yield from self._decode_all()
             return
-        cursor, self._cursor = self._cursor or _Cursor(self._path), None
         half_s = 0.5 / stream_rate(cursor.stream)
         with cursor.container:
             for at_s in self._times_s:
@@ -216,8 +218,6 @@ class FramesAt:
 def _clock_jumps(path: Path) -> bool:
     """Tell, without decoding, whether a broadcast or a disk goes on with another clock."""
     with open_container(path) as container:
-        if not container.format.flags & cast("int", Flags.ts_discont.value):
-            return False
         steady = SteadyPackets(container, needed_video_stream(container, path))
         with suppress(FFmpegError):  # what is read until then shows it, or nothing
             return any(steady.jumps for _ in steady)
