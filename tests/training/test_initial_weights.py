@@ -51,7 +51,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(store, tmp_path_factory):
     """A run to start from."""
-    recipe = small("default", "teacher.epochs=4", "student.epochs=1", "data.held_out=0")
+    recipe = small("default", "teacher.epochs=16", "student.epochs=1", "data.held_out=0")
     return train(recipe, store, tmp_path_factory.mktemp("run") / "first", seed=1)
 
 
@@ -91,6 +91,27 @@ def test_an_epoch_that_harms_is_not_kept(store, initial, tmp_path):
     assert not any(line["best"] for line in epochs)
     given, kept = load_file(initial.path), load_file(folder.weights("finetune", "best"))
     assert all(torch.equal(kept[name], given[name]) for name in kept)
+
+
+def test_a_share_of_the_start_is_kept_beside_what_is_learned(store, initial, tmp_path):
+    runs = {
+        share: train(
+            finetune(*ONE_EPOCH, f"finetune.initial_share={share}"),
+            store,
+            tmp_path / str(share),
+            initial=initial,
+        )
+        for share in (0.0, 0.25)
+    }
+    plain, mixed = (load_file(each.weights("finetune", "last")) for each in runs.values())
+    begun = load_file(initial.path)
+    for name, value in mixed.items():
+        if name in begun and value.is_floating_point():
+            torch.testing.assert_close(value, 0.75 * plain[name] + 0.25 * begun[name])
+    assert not torch.equal(mixed["face.absent"], plain["face.absent"])
+    recipe = small("default", "teacher.initial_share=0.5", "data.held_out=0")
+    with pytest.raises(RecipeError, match="to keep a share of"):
+        train(recipe, store, tmp_path / "without")
 
 
 def test_the_model_one_starts_from_teaches(store, initial, tmp_path):
