@@ -123,13 +123,21 @@ def extract(
     from triaffect.tasks.registry import resolve_tasks
 
     if is_store(corpus):
-        given = (task, reader, labels_from, name, limit, test_share, validation_share, sound_track)
-        if any(given) or parse_duration(va_delay, "--va-delay"):
+        options = (
+            task,
+            reader,
+            labels_from,
+            name,
+            limit,
+            test_share,
+            validation_share,
+            sound_track,
+        )
+        if any(options) or parse_duration(va_delay, "--va-delay"):
             expected, got = "a store of crops with its own labels", "an option for reading media"
-            remedy = "give --face, --voice and --output alone, or extract the media"
-            raise StoreError(expected, got, remedy, where=corpus)
+            raise StoreError(expected, got, "leave it out, or extract the media", where=corpus)
         with progress_bar() as progress:
-            _tell(extract_from_crops(corpus, output, face, voice, progress), output, corpus)
+            _report(extract_from_crops(corpus, output, face, voice, progress), output, corpus)
         return
     workers = make_cluster(engine, ray_address, jobs) or Processes(jobs or count_cores())
     delay_s = parse_duration(va_delay, "--va-delay", what="a delay", most_s=_LONGEST_DELAY_S)
@@ -146,16 +154,15 @@ def extract(
     if delay_s:
         opened = DelayedRatings(opened, delay_s)
         if still := opened.unmoved():
-            sys.stderr.write(
-                f"triaffect: warning: --va-delay moves no labels of unrelated pictures: "
-                f"{len(still)} sources, such as {still[0]}\n"
-            )
+            some = f"{len(still)} sources, such as {still[0]}"
+            warning = f"--va-delay moves no labels of unrelated pictures: {some}"
+            sys.stderr.write(f"triaffect: warning: {warning}\n")
     with progress_bar() as progress:
         report = run(opened, output, face, voice, workers, limit, progress, sound_track=sound_track)
-    _tell(report, output, corpus)
+    _report(report, output, corpus)
 
 
-def _tell(report: ExtractionReport, output: Path, corpus: Path) -> None:
+def _report(report: ExtractionReport, output: Path, corpus: Path) -> None:
     """Name what is not in the store, and count what is; exit with 1 if sources are left out."""
     _warn_of_sources(report)
     if not report.added + report.there:

@@ -57,16 +57,18 @@ def extract_from_crops(
         DiskError: There is no room for the rows.
     """
     started = time.monotonic()
-    kept = FeatureStore.open(crops)
+    crop_store = FeatureStore.open(crops)
     network, voices = face_extractor(face), voice_extractor(voice)
-    if kept.face_spec != Gray64.spec:
-        has = kept.face_spec.name if kept.face_spec else "no faces"
+    if crop_store.face_spec != Gray64.spec:
+        has = crop_store.face_spec.name if crop_store.face_spec else "no faces"
         remedy = "make it with 'triaffect extract CORPUS --face gray64 --output STORE'"
         raise StoreError("a store of gray64 crops", has, remedy, where=crops)
     if not isinstance(network, OnnxFace) or not network.takes_gray:
         raise ModelError("a face network of gray64 crops", f"--face {face}", "name its folder")
     with_sound = [
-        entry.source for entry in kept.entries if entry.kind != "images" or len(entry.files) > 1
+        entry.source
+        for entry in crop_store.entries
+        if entry.kind != "images" or len(entry.files) > 1
     ]
     if voices is not None and with_sound:
         got = f"{len(with_sound)} sources that may have sound, such as {with_sound[0]}"
@@ -76,28 +78,28 @@ def extract_from_crops(
     specs = network.spec, voices.spec if voices else None
     with StoreWriter.create_or_resume(store_path, *specs, available_tasks()) as writer:
         copy_networks((network, voices), store_path)
-        for done, entry in enumerate(kept.entries, 1):
+        for done, entry in enumerate(crop_store.entries, 1):
             if writer.has(entry.source):
                 report.there += 1
             else:
-                added = _add(entry, kept, network, writer)
+                added = _add(entry, crop_store, network, writer)
                 report.added += 1
                 report.faces += added.face[1] - added.face[0]
                 report.moments += added.moments[1] - added.moments[0]
-            progress(done, len(kept.entries), entry.source)
+            progress(done, len(crop_store.entries), entry.source)
     report.seconds = time.monotonic() - started
     return report
 
 
 def _add(
-    entry: StoredSource, kept: FeatureStore, network: OnnxFace, writer: StoreWriter
+    entry: StoredSource, crop_store: FeatureStore, network: OnnxFace, writer: StoreWriter
 ) -> StoredSource:
     """Compute the rows of one source and add it with its labels."""
     rows = slice(*entry.face)
-    crops = np.asarray(kept.face[rows]).reshape(-1, GRAY_SIDE, GRAY_SIDE)
+    crops = np.asarray(crop_store.face[rows]).reshape(-1, GRAY_SIDE, GRAY_SIDE)
     keys = np.empty(len(crops), KEY_DTYPE)
-    keys["track"], keys["frame"] = kept.face_track[rows], kept.face_frame[rows]
-    keys["time_s"] = kept.face_time_s[rows]
+    keys["track"], keys["frame"] = crop_store.face_track[rows], crop_store.face_frame[rows]
+    keys["time_s"] = crop_store.face_time_s[rows]
     info = SourceInfo(
         entry.source,
         entry.corpus,
@@ -108,5 +110,5 @@ def _add(
         entry.problem,
     )
     first, end = entry.moments
-    labels = Moments(kept.moments.table.slice(first, end - first))
+    labels = Moments(crop_store.moments.table.slice(first, end - first))
     return writer.add(info, labels, FaceRows(network.read_gray(crops), keys))

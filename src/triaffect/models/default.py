@@ -183,11 +183,9 @@ class DefaultNet(nn.Module):
                 for task in tasks
             }
         )
-        self.direct = nn.ModuleDict()
-        for task in tasks:
-            layer = nn.Linear(face_dim, task.width, bias=False)
-            nn.init.zeros_(layer.weight)  # it says nothing at first
-            self.direct[task.key] = layer
+        self.direct = nn.ModuleDict(
+            {task.key: nn.Linear(face_dim, task.width, bias=False) for task in tasks}
+        )
         self._start_as_face_network(face_heads or {})
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
@@ -212,11 +210,12 @@ class DefaultNet(nn.Module):
         )
 
     def _start_as_face_network(self, parameters: Mapping[str, Tensor]) -> None:
-        """Answer as the face network did, to begin with, the tasks of which it had a head."""
+        """Answer a face as its network did, to begin with, where that had a head, or not at all."""
         for key, head in self.heads.items():
             layer, last = self.direct[key], head.get_submodule("1")
             assert isinstance(layer, nn.Linear)  # noqa: S101 - for mypy
             assert isinstance(last, nn.Linear)  # noqa: S101
+            nn.init.zeros_(layer.weight)
             weight = parameters.get(f"{key}.weight")
             if weight is not None and weight.shape == layer.weight.shape:
                 with torch.no_grad():

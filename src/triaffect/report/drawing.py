@@ -94,8 +94,8 @@ class Drawn:
                 axes = (right[0].upper(), up[0].upper())
             elif task.exclusive and not all(map(math.isnan, values.values())):
                 # a class that was not learned is blank
-                known = [column for column in values if not math.isnan(values[column])]
-                likeliest = max(known, key=values.__getitem__)
+                learned = [column for column in values if not math.isnan(values[column])]
+                likeliest = max(learned, key=values.__getitem__)
                 tags.append(f"{task.title(likeliest)} {values[likeliest]:.0%}")
             for column in task.threshold_columns:
                 is_above = values[column] >= thresholds.get(column, PRESENT)

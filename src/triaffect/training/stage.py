@@ -65,12 +65,12 @@ class StageRun:
             load_weights(self.net, initial, discriminator_optional=True, heads_optional=True)
         self._begun: dict[str, Tensor] = {}
         if self.stage.initial_share and self.starts_trained:
-            known = load_file(context.folder.initial)
+            saved = load_file(context.folder.initial)
             own = self.net.state_dict().items()
             self._begun = {
                 name: value.clone()
                 for name, value in own
-                if name in known and value.is_floating_point()
+                if name in saved and value.is_floating_point()
             }
         freeze(self.net, self.stage.frozen)
         self.ema: ExponentialMovingAverage | None = None

@@ -22,7 +22,7 @@ ECHOING, NOISY, NARROW, CODED, CLIPPED = 0.15, 0.3, 0.1, 0.1, 0.05
 """Share of the spectra in a room that echoes, with noise, over a telephone's band, through a
 codec, and too loud for their microphone."""
 
-DROWNED_DB, HEARD_DB = -10.0, 15.0
+DROWNED_DB, AUDIBLE_DB = -10.0, 15.0
 """Signal to noise from which on nothing of a voice is left, and from which on all of it."""
 
 FLOOR = 1e-6
@@ -104,8 +104,8 @@ def drown(logmel: Tensor, rng: np.random.Generator, *, share: float) -> tuple[Te
     left = np.ones(len(logmel), np.float32)
     if not len(rows):
         return logmel, left
-    ratio_db = uniform(rng, len(rows), DROWNED_DB, HEARD_DB)
-    left[rows.numpy()] = (ratio_db.numpy() - DROWNED_DB) / (HEARD_DB - DROWNED_DB)
+    ratio_db = uniform(rng, len(rows), DROWNED_DB, AUDIBLE_DB)
+    left[rows.numpy()] = (ratio_db.numpy() - DROWNED_DB) / (AUDIBLE_DB - DROWNED_DB)
     made = _colored_noise(len(rows), logmel, rng)
     power = (logmel[rows].exp() - FLOOR).clamp(min=0)
     level = power.mean((1, 2), keepdim=True) / made.mean((1, 2), keepdim=True).clamp(min=FLOOR)
