@@ -7,6 +7,7 @@ alone, a single still image, or a window with gaps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -173,13 +174,11 @@ class DefaultNet(nn.Module):
             PresentOr(len(scale.mean), width, scale) for scale in further.values()
         )
         self.memory = nn.GRUCell(width, width)
-        joined = (3 + len(self.names)) * width
-        self.trunk = nn.Sequential(
-            dense(joined, 2 * width, dropout, norm), dense(2 * width, width, 0.0, norm)
-        )
+        joined, block = (3 + len(self.names)) * width, partial(dense, norm=norm)
+        self.trunk = nn.Sequential(block(joined, 2 * width, dropout), block(2 * width, width))
         self.heads = nn.ModuleDict(
             {
-                task.key: nn.Sequential(dense(width, head, 0.0, norm), nn.Linear(head, task.width))
+                task.key: nn.Sequential(block(width, head), nn.Linear(head, task.width))
                 for task in tasks
             }
         )
