@@ -9,7 +9,7 @@ An output is *shown* to hold from 0.7 on, *partly* from 0.45 on, else *not shown
 
 - *units*: the correlation with two programs on LFW's people left out. With one program, or two
   whose own correlation is below 0.3, it is *partly* at most: no one can tell which is right. AU23
-  is *not shown*: no program has a pattern of it, and it is learned from renders alone;
+  is *not shown*: no program has a pattern of it;
 - *expressions*: F1 on FER+'s test pictures, and *partly* at most with fewer than 30 of a class;
 - *valence*: concordance with OMI's ratings of happiness. Score a model on pictures that it has not
   learned from: give `score_real_faces.py` its folds;
@@ -44,11 +44,11 @@ RENDERS_ALONE = ("AU23",)
 """Units of which no program has a pattern on real faces."""
 
 SOURCES = {
-    "units": "programs' readings of real faces where they agree, and renders",
-    "renders": "renders alone",
+    "units": "programs' readings of real faces where they agree",
+    "renders": "one program's readings, without a pattern on real faces",
     "expressions": "people's votes on pictures, actors' voices",
-    "valence": "people's ratings, votes, and renders",
-    "arousal": "actors' voices at levels of expression, votes, and renders",
+    "valence": "people's ratings, and votes",
+    "arousal": "voices at levels of expression, ratings of alertness, and votes",
 }
 
 
