@@ -163,7 +163,8 @@ def test_attributes_of_a_table_serve_what_follows(model, folder, tmp_path):
     table = triaffect.predict(path, model=model, smooth="causal", baseline=0.1)
     assert table.attrs["thresholds"] == {"AU1": 0.4}
     assert table.attrs["model"]["name"] == "tiny"
-    assert set(table.attrs["model"]) == {"name", "version", "sha256", "licence", "label_origins"}
+    of_model = {"name", "version", "sha256", "licence", "label_origins", "outputs"}
+    assert set(table.attrs["model"]) == of_model
     assert table.attrs["triaffect"] == triaffect.__version__
     assert {"valence_smooth", "valence_above_own"} <= set(table.columns)
     table["AU1"] = 0.45

@@ -164,12 +164,11 @@ class DefaultNet(nn.Module):
     ) -> None:
         super().__init__()
         self.drop_face, self.drop_voice, self.drop_extra = drop_face, drop_voice, drop_extra
-        self.hold = hold
         further = dict(scales or {})
         self.face_scale = further.pop("face", None)
         self.face = PresentOr(face_dim, width, self.face_scale)
         self.voice = PresentOr(voice_dim, width, further.pop("voice", None))
-        self.names = tuple(further)
+        self.hold, self.names = hold, tuple(further)
         self.extra = nn.ModuleList(
             PresentOr(len(scale.mean), width, scale) for scale in further.values()
         )
