@@ -65,9 +65,12 @@ def check(values, tasks=TASKS):
     """No number is missing or impossible; values by task key, (N, K)."""
     for task in tasks:
         low, high = task.display_range
-        assert np.isfinite(values[task.key]).all()
-        assert (values[task.key] >= low - 1e-5).all()
-        assert (values[task.key] <= high + 1e-5).all()
+        numbers = values[task.key]
+        if task.key == "VA":  # arousal of a face is blank without a voice, see the card
+            numbers = numbers[:, :1] if np.isnan(numbers[:, 1]).all() else numbers
+        assert np.isfinite(numbers).all()
+        assert (numbers >= low - 1e-5).all()
+        assert (numbers <= high + 1e-5).all()
     np.testing.assert_allclose(values[EXPRESSION.key].sum(1), 1, atol=1e-4)
 
 

@@ -39,7 +39,7 @@ def trained_on(device, store, out, recipe, *arguments):
 
 def epochs(root):
     lines = [json.loads(line) for line in (root / "journal.jsonl").read_text().splitlines()]
-    return [(line["losses"], line["validation"]) for line in lines]
+    return [(line["losses"], line["validation"]) for line in lines if "losses" in line]
 
 
 @pytest.mark.parametrize("device", [NAME, CARD])

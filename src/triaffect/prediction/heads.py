@@ -27,6 +27,8 @@ class Fusion:
         folder: The model folder.
         tasks: Every task that is known.
         device: "cpu" or "cuda".
+        fill_blank: Give the network's number also where the model leaves an output blank, for
+            files that must have every number.
 
     Attributes:
         part: What ``model.json`` says of the network.
@@ -39,7 +41,14 @@ class Fusion:
             networks do not fit together.
     """
 
-    def __init__(self, folder: ModelFolder, tasks: Sequence[Task], device: str = CPU) -> None:
+    def __init__(
+        self,
+        folder: ModelFolder,
+        tasks: Sequence[Task],
+        device: str = CPU,
+        *,
+        fill_blank: bool = False,
+    ) -> None:
         self._path = folder.network("fusion")
         self._session = open_session(self._path, device)
         part = folder.manifest.fusion
@@ -48,7 +57,8 @@ class Fusion:
         self.tasks = _tasks_of(folder, tasks)
         self._keys = [task.key for task in self.tasks]
         self._temperatures = folder.manifest.temperatures
-        outputs, whens = folder.manifest.outputs, ("always", "without voice")
+        outputs = {} if fill_blank else folder.manifest.outputs
+        whens = "always", "without voice"
         self.blank: dict[str, BoolArray] = {}
         for task in self.tasks:
             blanks = [outputs[name].blank if name in outputs else "" for name in task.columns]

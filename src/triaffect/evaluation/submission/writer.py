@@ -164,7 +164,7 @@ def open_predictor(root: Path, store: FeatureStore, stage: str | None = None) ->
         raise ModelError("a run folder for --stage", "a model folder", where=root)
     model = load_model_folder(root)
     check_networks(model, store)
-    fusion = Fusion(model, TASKS)
+    fusion = Fusion(model, TASKS, fill_blank=True)
     return MomentPredictor.over(
         _data_spec_of(model),
         store,
