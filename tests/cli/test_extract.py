@@ -79,6 +79,9 @@ def test_crops_of_a_store_are_read_by_another_network(typed, tmp_path):
     code, out, err = typed("extract", crops, "-o", tmp_path / "s", "--limit", 3, *own)
     assert (code, out) == (2, "")
     assert "expected a store of crops with its own labels, got an option for reading" in err
+    code, _, err = typed("extract", crops, "-o", tmp_path / "s", "--engine", "ray", *own)
+    assert code == 2
+    assert "an option for reading" in err
 
 
 def test_a_broken_file_is_named_and_the_rest_is_done(typed, voices, tmp_path):

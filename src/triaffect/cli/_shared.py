@@ -75,6 +75,26 @@ def output_option(help_: str) -> OptionInfo:
     return made
 
 
+def sound_track_option(panel: str | None = None) -> OptionInfo:
+    """Make the option ``--sound-track``.
+
+    Args:
+        panel: Heading under which the help shows it; None for the usual one.
+
+    Returns:
+        What annotates a parameter, a number from 1; None for the usual choice.
+    """
+    made: OptionInfo = typer.Option(
+        "--sound-track",
+        min=1,
+        metavar="N",
+        help="Which of a file's several sounds to use, from 1.",
+        show_default="the default one, or the one most like a voice",
+        rich_help_panel=panel,
+    )
+    return made
+
+
 OutputOption = Annotated[Path, output_option("Where to write; folders are made as needed.")]
 ReportOption = Annotated[
     Path | None,

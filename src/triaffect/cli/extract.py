@@ -16,6 +16,7 @@ from triaffect.cli._shared import (
     make_cluster,
     output_option,
     progress_bar,
+    sound_track_option,
     warn_of_unread,
 )
 from triaffect.errors import MediaError, StoreError
@@ -96,15 +97,7 @@ def extract(
     validation_share: Annotated[
         float, typer.Option(help="Share of the people to validate on, likewise.", min=0, max=0.9)
     ] = 0.0,
-    sound_track: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Which of a file's several sounds to use, from 1.",
-            show_default="the default one, or the one most like a voice",
-        ),
-    ] = None,
+    sound_track: Annotated[int | None, sound_track_option()] = None,
     limit: Annotated[
         int | None, typer.Option(help="Only the first so many sources.", min=1, show_default=False)
     ] = None,
@@ -123,17 +116,9 @@ def extract(
     from triaffect.tasks.registry import resolve_tasks
 
     if is_store(corpus):
-        options = (
-            task,
-            reader,
-            labels_from,
-            name,
-            limit,
-            test_share,
-            validation_share,
-            sound_track,
-        )
-        if any(options) or parse_duration(va_delay, "--va-delay"):
+        of_media = task, reader, labels_from, name, limit, sound_track
+        others = test_share, validation_share, engine is not EngineName.PROCESSES
+        if any((*of_media, *others)) or parse_duration(va_delay, "--va-delay"):
             expected, got = "a store of crops with its own labels", "an option for reading media"
             raise StoreError(expected, got, "leave it out, or extract the media", where=corpus)
         with progress_bar() as progress:

@@ -23,6 +23,7 @@ from triaffect.cli._shared import (
     note,
     output_option,
     progress_bar,
+    sound_track_option,
     warn,
 )
 from triaffect.errors import MediaError
@@ -99,16 +100,7 @@ def predict(
         bool,
         typer.Option("--no-sound", help="Leave out the sound of videos.", rich_help_panel=_INPUT),
     ] = False,
-    sound_track: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Which of a file's several sounds to use, from 1.",
-            show_default="the default one, or the one most like a voice",
-            rich_help_panel=_INPUT,
-        ),
-    ] = None,
+    sound_track: Annotated[int | None, sound_track_option(_INPUT)] = None,
     images_as_video: Annotated[
         float | None,
         typer.Option(
