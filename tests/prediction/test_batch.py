@@ -17,7 +17,6 @@ from triaffect.errors import DiskError, MediaError, ModelError
 from triaffect.features.model_folder import file_hash
 from triaffect.prediction import parts
 from triaffect.prediction.batch import PredictionOutputs, predict_files
-from triaffect.prediction.inputs import InputOptions
 from triaffect.prediction.options import Options
 from triaffect.prediction.parts import PredictionJob
 from triaffect.prediction.predictor import Predictor
@@ -35,19 +34,6 @@ def files(tmp_path_factory):
     write_clip(folder / "clip.mp4", 6)
     (folder / "bad.mp4").write_bytes(b"nothing")
     return [paths[3], folder / "bad.mp4", folder / "clip.mp4", *paths[:3]]
-
-
-@pytest.fixture
-def computed(monkeypatch):
-    """Names of the files that were really computed."""
-    names, open_input = [], InputOptions.open
-
-    def watched(self, path):
-        names.append(path.name)
-        return open_input(self, path)
-
-    monkeypatch.setattr(InputOptions, "open", watched)
-    return names
 
 
 def test_the_table_does_not_depend_on_the_processes(files, model, predictor, tmp_path):

@@ -14,7 +14,7 @@ from triaffect.faces import stream
 from triaffect.media.video import VideoFrames
 from triaffect.prediction import predictor as predictor_module
 from triaffect.prediction.batch import predict_files
-from triaffect.prediction.options import Options
+from triaffect.prediction.options import DETECTION_INTERVAL_S, Options
 from triaffect.prediction.parts import PredictionJob
 from triaffect.prediction.predictor import Predictor
 
@@ -157,9 +157,14 @@ def paces():
     yield "variable", np.sort(np.concatenate([others, np.arange(0, 120, 12)])) / 60
 
 
-def test_the_pace_of_frames(predictor, tmp_path):
-    """In the moments that all have, their windows hold the same faces, nearly at the same place."""
-    moments = {}
+SEARCHED = [(0.0, check_same), (DETECTION_INTERVAL_S, check_near)]
+"""Seconds from search to search; where every frame is searched, the answers are equal."""
+
+
+@pytest.mark.parametrize(("interval_s", "check"), SEARCHED)
+def test_the_pace_of_frames(model, tmp_path, interval_s, check):
+    """In the moments that all have, their windows hold the same faces."""
+    moments, predictor = {}, Predictor(model, options=Options(detection_interval_s=interval_s))
     for name, times_s in paces():
         table = predictor.predict(write_paced(tmp_path / f"{name}.mkv", times_s))
         assert np.allclose(table["time_s"], times_s, atol=1e-3)
@@ -168,14 +173,16 @@ def test_the_pace_of_frames(predictor, tmp_path):
         moments[name] = table[shared].drop(columns=["clip", "frame"]).reset_index(drop=True)
     assert len(moments["60"]) == 10
     for table in moments.values():
-        check_near(table, moments["60"])
+        check(table, moments["60"])
 
 
-def test_fewer_rows_say_the_same_at_every_pace(model, tmp_path):
-    fewer, tables = Predictor(model, options=Options(stride_s=0.4)), []
+@pytest.mark.parametrize(("interval_s", "check"), SEARCHED)
+def test_fewer_rows_say_the_same_at_every_pace(model, tmp_path, interval_s, check):
+    options = Options(stride_s=0.4, detection_interval_s=interval_s)
+    fewer, tables = Predictor(model, options=options), []
     for name, times_s in paces():
         table = fewer.predict(write_paced(tmp_path / f"{name}.mkv", times_s))
         tables.append(table.drop(columns=["clip", "frame"]))
     assert tables[0]["time_s"].tolist() == pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6])
     for table in tables[1:]:
-        check_near(table, tables[0])
+        check(table, tables[0])

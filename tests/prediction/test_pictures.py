@@ -15,7 +15,6 @@ from triaffect.errors import MediaError
 from triaffect.io.engines import Processes
 from triaffect.media.probe import probe, read_image
 from triaffect.prediction.batch import predict_files
-from triaffect.prediction.inputs import InputOptions
 from triaffect.prediction.options import Options
 from triaffect.prediction.parts import PredictionJob, group_files
 from triaffect.prediction.pictures import PictureBatch, PictureFaces
@@ -49,19 +48,6 @@ def files(tmp_path_factory):
     moves = moves.rename(folder / "moves.png")
     sound = write_sound(folder / "a.wav", tone(0.5))
     return [*faces[:2], words, *faces[2:4], cut, moves, faces[4], sound, faces[5]]
-
-
-@pytest.fixture
-def computed(monkeypatch):
-    """Names of the files that were really opened."""
-    names, open_input = [], InputOptions.open
-
-    def watched(self, path):
-        names.append(path.name)
-        return open_input(self, path)
-
-    monkeypatch.setattr(InputOptions, "open", watched)
-    return names
 
 
 def states(results):
