@@ -40,12 +40,12 @@ AGREEING = 0.3
 FEWEST = 30
 """Pictures of a class that its word needs to be *shown*."""
 
-RENDERS_ALONE = ("AU23",)
+WITHOUT_PATTERN = ("AU23",)
 """Units of which no program has a pattern on real faces."""
 
 SOURCES = {
     "units": "programs' readings of real faces where they agree",
-    "renders": "one program's readings, without a pattern on real faces",
+    "pattern": "one program's readings, without a pattern on real faces",
     "expressions": "people's votes on pictures, actors' voices",
     "valence": "people's ratings, and votes",
     "arousal": "voices at levels of expression, ratings of alertness, and votes",
@@ -59,9 +59,9 @@ def word_of(value: float, shown: float = SHOWN, partly: float = PARTLY) -> str:
 
 def unit_validity(unit: str, scores: Mapping[str, Any]) -> dict[str, str]:
     """Judge a unit by its agreement with programs."""
-    if unit in RENDERS_ALONE:
+    if unit in WITHOUT_PATTERN:
         evidence = "no program has a pattern of it on real faces"
-        return {"holds": "not shown", "learned_from": SOURCES["renders"], "evidence": evidence}
+        return {"holds": "not shown", "learned_from": SOURCES["pattern"], "evidence": evidence}
     word, r = word_of(scores["r"]), f"r {scores['r']:.2f} with"
     agreement = scores.get("agreement")
     if agreement is None:
