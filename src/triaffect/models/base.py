@@ -138,6 +138,7 @@ class NetworkShape:
         face_heads: Parameters of the heads with which the face network of the store read its
             vectors, such as ``EXPR.weight`` (K, face_dim) and ``EXPR.bias`` (K,); empty where
             it came without.
+        voice_heads: Likewise of the voice network.
     """
 
     tasks: Sequence[Task]
@@ -146,6 +147,7 @@ class NetworkShape:
     classes: int = 0
     scales: Mapping[str, Standardise] = field(default_factory=dict)
     face_heads: Mapping[str, Tensor] = field(default_factory=dict)
+    voice_heads: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class TrainableNetwork(Protocol):
@@ -228,8 +230,11 @@ class Outputs:
 DISCRIMINATOR = "discriminator."
 """Of a training, not of a model: weights may come without it, and a network may lack it."""
 
-HEADS = ("heads.", "direct.")
+HEADS = ("heads.", "direct.", "direct_voice.")
 """Of the tasks that a network predicts."""
+
+EARLIER = "earlier."
+"""What earlier stages add to features; nothing, to begin with."""
 
 _COUNTER = "num_batches_tracked"
 """torch counts batches but never uses the count while momentum is fixed."""
@@ -253,7 +258,7 @@ def load_weights(
         discriminator_optional: Whether the file or the network may lack a discriminator; one
             that the file lacks stays freshly initialized.
         heads_optional: Whether the file or the network may likewise lack heads, of tasks that
-            the other has not.
+            the other has not, and the layer from earlier stages.
 
     Raises:
         ModelError: No such file, no safetensors, or names and shapes of another network.
@@ -269,7 +274,7 @@ def load_weights(
         return (
             name.endswith(_COUNTER)
             or (discriminator_optional and name.startswith(DISCRIMINATOR))
-            or (heads_optional and name.startswith(HEADS))
+            or (heads_optional and name.startswith((*HEADS, EARLIER)))
         )
 
     own = network.state_dict()

@@ -105,6 +105,7 @@ class DefaultNetSpec(NetworkSpec):
     hold: bool = optional_key(default=False)
     norm: Norm = optional_key(default="batch")
     face_heads: bool = optional_key(default=False)
+    voice_heads: bool = optional_key(default=False)
 
 
 class DefaultNet(nn.Module):
@@ -112,6 +113,7 @@ class DefaultNet(nn.Module):
 
     The moment's own face also speaks directly: a linear layer from its vector, as the face network
     had while it learnt, adds to each task's answer, so that what it reads of a still face is kept.
+    Where a window has no face, the voice may speak directly in the same way.
 
     Args:
         face_dim: Length of a face vector.
@@ -134,6 +136,8 @@ class DefaultNet(nn.Module):
             norm answers as it learned.
         face_heads: The layers by which a face speaks directly begin as the heads of the face
             network that made the vectors, where the store has them.
+        voice_heads: Where no face is in the window, a linear layer from the voice vector adds to
+            each task's answer; it begins as the head of the voice network, where the store has it.
         scales: Means and spreads of the streams that have columns of their own units: by
             "face", by "voice", and by the name of each further stream, in order.
     """
@@ -160,6 +164,7 @@ class DefaultNet(nn.Module):
         hold: bool = False,
         norm: Norm = "batch",
         face_heads: Mapping[str, Tensor] | None = None,
+        voice_heads: Mapping[str, Tensor] | None = None,
         scales: Mapping[str, Standardise] | None = None,
     ) -> None:
         super().__init__()
@@ -185,6 +190,12 @@ class DefaultNet(nn.Module):
             {task.key: nn.Linear(face_dim, task.width, bias=False) for task in tasks}
         )
         self._start_as_face_network(face_heads or {})
+        self.direct_voice: nn.ModuleDict | None = None
+        if voice_heads is not None:
+            self.direct_voice = nn.ModuleDict(
+                {task.key: nn.Linear(voice_dim, task.width) for task in tasks}
+            )
+            self._start_as_voice_network(voice_heads)
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
         )
@@ -197,7 +208,10 @@ class DefaultNet(nn.Module):
             spec: Its sizes, from a recipe.
             shape: What it is built for; its scales name the streams of other programs.
         """
-        sizes = spec.sizes() | {"face_heads": shape.face_heads if spec.face_heads else None}
+        sizes = spec.sizes() | {
+            "face_heads": shape.face_heads if spec.face_heads else None,
+            "voice_heads": shape.voice_heads if spec.voice_heads else None,
+        }
         return cls(
             shape.face_dim,
             shape.voice_dim,
@@ -220,6 +234,21 @@ class DefaultNet(nn.Module):
                     layer.weight.copy_(weight)
                     last.weight.zero_()
                     last.bias.copy_(parameters[f"{key}.bias"])
+
+    def _start_as_voice_network(self, parameters: Mapping[str, Tensor]) -> None:
+        """Answer a voice without a face as its network did, where that had a head, or not at all."""
+        assert self.direct_voice is not None  # noqa: S101 - for mypy
+        for key, layer in self.direct_voice.items():
+            assert isinstance(layer, nn.Linear)  # noqa: S101
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+            weight = parameters.get(f"{key}.weight")
+            if weight is not None and weight.shape == layer.weight.shape:
+                last = self.heads[key].get_submodule("1")
+                assert isinstance(last, nn.Linear)  # noqa: S101
+                with torch.no_grad():
+                    layer.weight.copy_(weight)
+                    layer.bias.copy_(parameters[f"{key}.bias"] - last.bias)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Compute the raw outputs of windows.
@@ -254,6 +283,11 @@ class DefaultNet(nn.Module):
             own = self.face_scale(own)
         own = torch.where(face_present[:, -1].unsqueeze(1), own, 0)
         raw = {key: head(features) + self.direct[key](own) for key, head in self.heads.items()}
+        if self.direct_voice is not None:
+            alone = (voice_present & ~face_present.any(1)).unsqueeze(1)
+            spoken = torch.where(alone, inputs["voice"], 0)
+            for key, layer in self.direct_voice.items():
+                raw[key] = raw[key] + torch.where(alone, layer(spoken), 0)
         domain = None if self.discriminator is None else self.discriminator(features)
         return Outputs(raw=raw, domain=domain, features=features)
 

@@ -192,14 +192,15 @@ def build_net(
         *vector_lengths(recipe, store),
         len(stage.adversary.classes) if stage.adversary else 0,
         _external_scales(data, store),
-        _face_heads(store) if data.face == FACE else {},
+        _heads(store, FACE) if data.face == FACE else {},
+        _heads(store, VOICE) if data.voice == VOICE else {},
     )
     return network.build(recipe.net, shape)
 
 
-def _face_heads(store: FeatureStore) -> dict[str, Tensor]:
-    """Read the heads of the face network that a store was made with, if it keeps them."""
-    file = store.path / EXTRACTORS / FACE / "face.safetensors"
+def _heads(store: FeatureStore, own: str) -> dict[str, Tensor]:
+    """Read the heads of the network that a store's vectors were made with, if it keeps them."""
+    file = store.path / EXTRACTORS / own / f"{own}.safetensors"
     if not file.is_file():
         return {}
     with safe_open(file, "pt") as tensors:
