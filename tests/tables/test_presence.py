@@ -140,12 +140,20 @@ def test_shares_of_the_summary_follow_it():
     assert joined(summarize_parts([hovering], TASKS))["AU12_share"][0].as_py() == 1
 
 
+def test_episodes_are_counted_across_parts_of_a_table():
+    long, pause = [0.9] * (2 * FRAMES_OF_SHORTEST), [0.1] * (2 * FRAMES_OF_SHORTEST)
+    table = rows_of(long + pause + long + pause + [0.9] + pause)
+    parts = [table.slice(start, 3) for start in range(0, len(table), 3)]
+    for tables in ([table], parts):
+        assert joined(summarize_parts(tables, TASKS))["AU12_episodes"][0].as_py() == 2
+
+
 def test_a_unit_that_is_always_blank_has_no_share_and_spoils_no_other():
     table = rows_of([0.9] * 10).to_pandas().assign(AU23=np.nan)
     clip = ClipSummary(TASKS)
     clip.add(pa.Table.from_pandas(table, made_rows(1).schema, preserve_index=False))
     row = clip.row(0)
-    assert row["AU23_share"] is None
+    assert row["AU23_share"] is row["AU23_episodes"] is None
     assert row["AU12_share"] == 1
 
 

@@ -67,6 +67,8 @@ def test_it_equals_plain_weighted_statistics(seed):
             assert row[f"{unit}_share"] == pytest.approx(
                 weight[active].sum() / weight.sum(), abs=1e-6
             )
+            flags = np.nan_to_num(present) == 1
+            assert row[f"{unit}_episodes"] == (flags & ~np.append(False, flags[:-1])).sum()
 
 
 def test_detection_is_that_of_the_face():

@@ -57,7 +57,8 @@ def summary_schema(tasks: Sequence[Task]) -> pa.Schema:
 
     Returns:
         Keys, times and shares, then of each task the statistics of its columns: mean, deviation
-        and percentiles of values, the share of the time of classes and of what is present.
+        and percentiles of values, the share of the time of classes and of what is present, and
+        how often that began.
     """
     names = [name for task in tasks for name in _tally_of(task).names]
     return pa.schema([*_KEYS, *(pa.field(name, pa.float64()) for name in names)])
@@ -301,7 +302,7 @@ class _Spread:
 
 
 class _Shares:
-    """In which share of the time each column of a task was the case.
+    """In which share of the time each column of a task was the case, and how often it began.
 
     Args:
         task: One that tells classes, or what is present.
@@ -317,8 +318,10 @@ class _Shares:
         self.columns = task.columns
         if not task.exclusive:
             self.columns = tuple(name + SUFFIX for name in task.threshold_columns)
+            self.names += [f"{part}_episodes" for part in task.part_names]
         self._task = task
-        self._weight, self._present = np.zeros((2, task.width))
+        self._weight, self._present, self._begun = np.zeros((3, task.width))
+        self._before = np.zeros((1, task.width), bool)
 
     def add(self, values: Values, weight: Times) -> None:
         """Take in values (N, K), NaN where blank, with the weight (N,) of each."""
@@ -327,12 +330,17 @@ class _Shares:
             present = self._task.submitted(values) == np.arange(self._task.width)
         self._weight += weight @ ~np.isnan(values)
         self._present += weight @ present
+        before = np.concatenate([self._before, present[:-1]])
+        self._begun += (present & ~before).sum(0)
+        self._before = present[-1:]
 
     def to_dict(self) -> dict[str, float]:
-        """Return the shares by name, NaN where every value was blank."""
+        """Return the numbers by name, NaN where every value was blank."""
         with np.errstate(invalid="ignore"):
             shares = self._present / self._weight
-        return dict(zip(self.names, shares.tolist(), strict=True))
+        begun = np.where(self._weight > 0, self._begun, np.nan)
+        numbers = [*shares.tolist(), *begun.tolist()]
+        return dict(zip(self.names, numbers[: len(self.names)], strict=True))
 
 
 def _tally_of(task: Task) -> _Spread | _Shares:
