@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from triaffect.corpora.rows import TaskLabels, build_moments
-from triaffect.features.extractors.onnx import Gray64
+from triaffect.features.extractors.onnx import GrayCrops
 from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
@@ -41,7 +41,7 @@ def made_store(path: Path, videos: int = 8, frames: int = 150, tasks=TASKS) -> F
 def crops_store(path: Path, rows: int = 96) -> FeatureStore:
     """A store of random crops with labels of every task, a source for each split."""
     rng = np.random.default_rng(3)
-    with StoreWriter.create_or_resume(path, Gray64.spec, None) as writer:
+    with StoreWriter.create_or_resume(path, GrayCrops("gray64").spec, None) as writer:
         for split in ("train", "validation", "test"):
             keys = np.zeros(rows, KEY_DTYPE)
             keys["frame"], keys["time_s"] = np.arange(rows), np.arange(rows) / RATE
@@ -51,7 +51,7 @@ def crops_store(path: Path, rows: int = 96) -> FeatureStore:
             }
             known = {"source": split, "person": split, "track": 0, "frame": keys["frame"]}
             known |= {"time_s": keys["time_s"], "split": split, "label_set": "AU"}
-            crops = rng.integers(0, 256, (rows, Gray64.spec.dim)).astype(np.uint8)
+            crops = rng.integers(0, 256, (rows, GrayCrops("gray64").spec.dim)).astype(np.uint8)
             writer.add(
                 SourceInfo(split, "made", "video", stills=False, frame_rate=RATE),
                 build_moments(rows, known, values, LabelOrigin.RENDERED),

@@ -8,6 +8,7 @@ import numpy as np
 
 from triaffect.datasets.batches import InputArrays, Rows, label_rows
 from triaffect.datasets.windows import by_source, frame_rows, require_extractor
+from triaffect.features.extractors.onnx import GRAY_INPUTS
 from triaffect.features.store import FeatureStore
 from triaffect.tasks.task import Task
 from triaffect.types import IntArray
@@ -19,7 +20,7 @@ class CropSamples:
     """Rows whose input is the moment's own aligned face, 64x64 gray levels.
 
     Args:
-        store: Store made with the face extractor ``gray64``.
+        store: Store made with a face extractor of gray crops, ``gray64`` or ``gray64_close``.
         tasks: Whose labels count.
         drop_partial: See `label_rows`.
     """
@@ -27,7 +28,8 @@ class CropSamples:
     def __init__(
         self, store: FeatureStore, tasks: Sequence[Task], drop_partial: bool = False
     ) -> None:
-        require_extractor(store.face_spec.name if store.face_spec else "none", "gray64", "face")
+        name = store.face_spec.name if store.face_spec else "none"
+        require_extractor("gray64" if name in GRAY_INPUTS else name, "gray64", "face")
         self._store = store
         moments = store.moments
         # one sortable number for a track and a frame

@@ -13,7 +13,7 @@ import numpy as np
 
 from triaffect.errors import ModelError, StoreError
 from triaffect.features.extraction import ExtractionProgress, ExtractionReport, copy_networks
-from triaffect.features.extractors.onnx import GRAY_SIDE, Gray64, OnnxFace
+from triaffect.features.extractors.onnx import GRAY_INPUTS, GRAY_SIDE, OnnxFace
 from triaffect.features.extractors.registry import face_extractor, voice_extractor
 from triaffect.features.store import DESCRIPTION, FeatureStore, StoredSource
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
@@ -40,9 +40,9 @@ def extract_from_crops(
     the same face network: its input is what was stored.
 
     Args:
-        crops: A store whose face extractor is ``gray64``.
+        crops: A store of gray crops, made with ``--face gray64`` or ``gray64_close``.
         store_path: The store; made if it is missing, else added to.
-        face: A model folder with a face network that takes ``gray64``, or "default".
+        face: A model folder with a face network that takes such crops, or "default".
         voice: Voice extractor of the store, by name. No sound is read here: with one, sources
             that may have sound are refused.
         progress: Told after each source.
@@ -59,12 +59,12 @@ def extract_from_crops(
     started = time.monotonic()
     crop_store = FeatureStore.open(crops)
     network, voices = face_extractor(face), voice_extractor(voice)
-    if crop_store.face_spec != Gray64.spec:
-        has = crop_store.face_spec.name if crop_store.face_spec else "no faces"
+    shown = crop_store.face_spec.name if crop_store.face_spec else "no faces"
+    if shown not in GRAY_INPUTS:
         remedy = "make it with 'triaffect extract CORPUS --face gray64 --output STORE'"
-        raise StoreError("a store of gray64 crops", has, remedy, where=crops)
-    if not isinstance(network, OnnxFace) or not network.takes_gray:
-        raise ModelError("a face network of gray64 crops", f"--face {face}", "name its folder")
+        raise StoreError("a store of gray64 crops", shown, remedy, where=crops)
+    if not isinstance(network, OnnxFace) or network.gray != shown:
+        raise ModelError(f"a face network of {shown} crops", f"--face {face}", "name its folder")
     with_sound = [
         entry.source
         for entry in crop_store.entries

@@ -82,7 +82,7 @@ class FacePart:
     Attributes:
         file: Its ONNX file within the folder.
         extractor: Name of the network, kept in every store made with it.
-        input: Preprocessing, "gray64" or "rgb224".
+        input: Preprocessing, "gray64", "gray64_close" or "rgb224".
         dim: Width of the vector.
         sha256: Hash of the file; filled in when the folder is written.
     """
@@ -306,7 +306,7 @@ class _FaceRecord(Record):
     file: _FileName
     sha256: str
     extractor: str
-    input: Literal["gray64", "rgb224"]
+    input: Literal["gray64", "gray64_close", "rgb224"]
     dim: int
 
 

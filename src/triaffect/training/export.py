@@ -223,7 +223,8 @@ def _parts(
         return _with_fusion(manifest, recipe, net, store, tasks)
     name, features = recipe.net.kind, recipe.net.sizes()["features"]
     if network.input == "crops":
-        face = FacePart("face.onnx", name, "gray64", features)
+        assert store.face_spec is not None  # noqa: S101 - for mypy
+        face = FacePart("face.onnx", name, store.face_spec.name, features)
         example = {"crops": torch.zeros((2, 64, 64), dtype=torch.uint8)}
         manifest, part = replace(manifest, face=face), "face"
     else:

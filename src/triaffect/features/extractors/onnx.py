@@ -6,6 +6,7 @@ in [-1, 1] at their own rate, chunk by chunk, and give rows in order of time.
 Preprocessing, by the ``input`` of the part (see `triaffect.features.model_folder`):
 
 - ``gray64``: the aligned crop as 64×64 gray levels, uint8.
+- ``gray64_close``: its middle likewise, from above the brows to the chin.
 - ``rgb224``: the crop resized bilinearly to 224×224, RGB in [0, 1], channels first.
 - ``logmel64``: `triaffect.voice.log_mel`, rounded to half precision as stores keep it. The
   stretch is padded with silence at the sound's ends, so that there is a row for every
@@ -70,14 +71,19 @@ class VoiceExtractor(VoiceNetwork, Protocol):
         """What it is."""
 
 
-class Gray64:
-    """The crop itself as 64×64 gray levels: what a face network learns from."""
+class GrayCrops:
+    """The crop itself as 64×64 gray levels: what a face network learns from.
 
-    spec = ExtractorSpec("gray64", "builtin-1", GRAY_SIDE * GRAY_SIDE, "uint8")
+    Args:
+        name: A key of `GRAY_INPUTS`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.spec = ExtractorSpec(name, "builtin-1", GRAY_SIDE * GRAY_SIDE, "uint8")
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Make rows (N, 4096) uint8 of crops (N, 112, 112, 3)."""
-        return gray64(crops).reshape(len(crops), -1)
+        return GRAY_INPUTS[self.spec.name](crops).reshape(len(crops), -1)
 
 
 class LogMel64:
@@ -100,7 +106,7 @@ def gray64(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turn face crops gray and average them down to 64×64.
 
     Args:
-        crops: RGB, uint8, shape (N, 112, 112, 3).
+        crops: RGB, uint8, shape (N, 112, 112, 3), or another square part of them.
 
     Returns:
         Gray levels, uint8, shape (N, 64, 64).
@@ -115,6 +121,18 @@ def gray64(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         cv2.resize(level, (GRAY_SIDE, GRAY_SIDE), dst=out, interpolation=cv2.INTER_AREA)
     return gray
 
+
+CLOSE = slice(26, 110), slice(14, 98)
+"""Rows and columns of the crop that ``gray64_close`` shows, at 1.33 times the scale."""
+
+
+def gray64_close(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn the middle of face crops gray and average it down to 64×64; see `gray64`."""
+    return gray64(crops[:, *CLOSE])
+
+
+GRAY_INPUTS = {"gray64": gray64, "gray64_close": gray64_close}
+"""What a face network may see of a crop, by the ``input`` of its part."""
 
 BATCH = 32
 RGB_SIDE = 224
@@ -133,7 +151,7 @@ class OnnxFace:
 
     Attributes:
         folder: Where it came from.
-        takes_gray: Its input is ``gray64``.
+        gray: Its input if that is one of `GRAY_INPUTS`, else None.
 
     Raises:
         ModelError: The folder has none, or onnxruntime cannot run it.
@@ -146,17 +164,17 @@ class OnnxFace:
         self.folder = folder
         self.spec = ExtractorSpec(part.extractor, part.sha256, part.dim, "float16")
         self._prepare = _FACE_INPUTS[part.input]
-        self.takes_gray = part.input == Gray64.spec.name
+        self.gray = part.input if part.input in GRAY_INPUTS else None
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Run the network on crops (N, 112, 112, 3) RGB uint8: rows (N, dim) float16."""
         return self._run(crops, self._prepare)
 
     def read_gray(self, crops: NDArray[np.uint8]) -> NDArray[np.generic]:
-        """Run a network that `takes_gray` on crops that are gray already.
+        """Run a network whose input is `gray` on crops that are gray already.
 
         Args:
-            crops: As `gray64` makes them, uint8, shape (N, 64, 64).
+            crops: As that input has them, uint8, shape (N, 64, 64).
 
         Returns:
             Rows (N, dim), float16.
@@ -288,7 +306,7 @@ def rgb224(crops: NDArray[np.uint8]) -> FloatArray:
 
 
 _FACE_INPUTS: dict[str, Callable[[NDArray[np.uint8]], NDArray[Any]]] = {
-    "gray64": gray64,
+    **GRAY_INPUTS,
     "rgb224": rgb224,
 }
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from triaffect.errors import ModelError
 from triaffect.features.extractors.onnx import (
+    GRAY_INPUTS,
     FaceExtractor,
-    Gray64,
+    GrayCrops,
     LogMel64,
     OnnxFace,
     OnnxVoice,
@@ -19,7 +20,6 @@ NONE, DEFAULT = "none", "default"
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "default"
 """The model folder that comes with the package."""
 
-_FACES = {Gray64.spec.name: Gray64}
 _VOICES = {LogMel64.spec.name: LogMel64}
 
 
@@ -27,7 +27,7 @@ def face_extractor(name: str) -> FaceExtractor | None:
     """Get a face extractor by name, ready to run.
 
     Args:
-        name: "gray64", "none", "default" for the shipped network, or a model folder.
+        name: One of `GRAY_INPUTS`, "none", "default" for the shipped network, or a model folder.
 
     Returns:
         The extractor; None for "none".
@@ -41,9 +41,9 @@ def face_extractor(name: str) -> FaceExtractor | None:
     """
     if name == NONE:
         return None
-    if name in _FACES:
-        return _FACES[name]()
-    return OnnxFace(_folder(name, list(_FACES)))
+    if name in GRAY_INPUTS:
+        return GrayCrops(name)
+    return OnnxFace(_folder(name, list(GRAY_INPUTS)))
 
 
 def voice_extractor(name: str) -> VoiceExtractor | None:
@@ -76,7 +76,7 @@ def folder_of(name: str) -> Path | None:
         >>> folder_of("gray64") is None, folder_of("runs/mine").as_posix()
         (True, 'runs/mine')
     """
-    if name == NONE or name in _FACES or name in _VOICES:
+    if name == NONE or name in GRAY_INPUTS or name in _VOICES:
         return None
     return SHIPPED if name == DEFAULT else Path(name)
 
