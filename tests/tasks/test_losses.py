@@ -148,6 +148,18 @@ def test_positive_weights_against_torch():
     assert ours.item() == pytest.approx(expected.item(), rel=0, abs=EXACT)
 
 
+def test_distance_of_soft_labels_in_logits():
+    raw, target, valid, weight = case(ACTION_UNITS)
+    soft = torch.linspace(0.001, 0.6, 9, dtype=torch.float64)
+    target[:, 0] = soft
+    valid[2, 0] = False
+    plain = ACTION_UNITS.loss(raw, target, valid, weight).item()
+    ours = ACTION_UNITS.loss(raw, target, valid, weight, LossOptions(logit_weight=0.3)).item()
+    distance = (raw[:, 0] - soft.logit().clamp(-5, 5)).detach()[valid[:, 0]]
+    expected = 0.3 * (distance**2).sum().item() / valid.sum().item()
+    assert ours - plain == pytest.approx(expected, rel=0, abs=EXACT), "labels of 0 and 1 have none"
+
+
 def keras_cce(label, prediction):
     p = np.clip(prediction / prediction.sum(1, keepdims=True), *AS_KERAS)
     return -(label * np.log(p)).sum(1).mean()

@@ -153,6 +153,7 @@ class Supervised:
         temperature: Divides the logits of a softmax task.
         reading: Which cross-entropies.
         positive_weight: Weight of "present" for each column, by the key of a sigmoid task.
+        logit_weight: Weight of the squared distance to a sigmoid task's soft labels in logits.
     """
 
     own_weight: float = 1.0
@@ -161,6 +162,7 @@ class Supervised:
     temperature: float = 1.0
     reading: LossReading = "conventional"
     positive_weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    logit_weight: float = 0.0
     name: str = "label"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
@@ -185,7 +187,8 @@ class Supervised:
                 weight *= context.task_weights.get(task.key, 1.0)
             weight *= context.fixed_weights.get(task.key, 1.0)
             positive = self.positive_weight.get(task.key)
-            options, raw = LossOptions(reading, self.temperature, positive), context.outputs.raw
+            options = LossOptions(reading, self.temperature, positive, self.logit_weight)
+            raw = context.outputs.raw
             loss = task.loss(raw[task.key], labels.values, labels.valid, labels.weight, options)
             terms[f"{self.name}.{task.key}"] = weight * loss
         return terms

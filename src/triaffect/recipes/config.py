@@ -182,7 +182,8 @@ class OptimizerSpec(_Strict):
 class SupervisedSpec(_Strict):
     """Loss against labels: ``own_weight`` on single-task batches, ``mtl_weight`` elsewhere.
 
-    ``positive_weights`` names sigmoid tasks whose "present" weighs absent / present.
+    ``positive_weights`` names sigmoid tasks whose "present" weighs absent / present;
+    ``logit_weight`` weighs the squared distance to a sigmoid task's soft labels in logits.
     """
 
     own_weight: float = 1.0
@@ -191,6 +192,7 @@ class SupervisedSpec(_Strict):
     temperature: float = Field(default=1.0, gt=0)
     reading: LossReading = "conventional"
     positive_weights: tuple[str, ...] = ()
+    logit_weight: float = optional_key(default=0.0, ge=0)
 
 
 class DistillationSpec(_Strict):

@@ -88,7 +88,13 @@ class ActionUnits(Task):
         from triaffect.tasks import losses  # noqa: PLC0415  # torch only where needed
 
         return losses.binary_loss(
-            raw, target, valid, weight, options.reading, options.positive_weight
+            raw,
+            target,
+            valid,
+            weight,
+            options.reading,
+            options.positive_weight,
+            options.logit_weight,
         )
 
     @override

@@ -19,6 +19,9 @@ LOWEST = 1.0000000116860974e-07
 HIGHEST = 1 - 1.1920928955078125e-07
 """1 - 1e-7 rounded to float32."""
 
+MOST_LOGITS = 5.0
+"""Logits of a probability of 0.0067 and 0.9933; what a soft label says beyond is noise."""
+
 FEWEST_FOR_CCC = 2
 """A concordance needs a variance, so at least two rows."""
 
@@ -166,6 +169,7 @@ def binary_loss(
     weight: Tensor,
     reading: Reading,
     positive_weight: tuple[float, ...] | None = None,
+    logit_weight: float = 0.0,
 ) -> Tensor:
     """Compute the weighted mean of `binary` over the entries that exist.
 
@@ -177,6 +181,9 @@ def binary_loss(
         reading: See `Reading`.
         positive_weight: For each column what a target of 1 costs against one of 0; a soft
             target lies in between. None is 1.
+        logit_weight: Weight of the squared distance between logits and those of soft targets,
+            held within `MOST_LOGITS`: how strong an action is also where all agree on its
+            presence. Targets of 0 and 1 have no such distance.
 
     Returns:
         A scalar; exactly 0, still attached to the graph, where no entry counts.
@@ -186,4 +193,9 @@ def binary_loss(
     losses = binary(torch.where(w > 0, logits, 0), target, reading)
     if positive_weight is not None:
         losses = losses * (1 + (logits.new_tensor(positive_weight) - 1) * target)
+    if logit_weight:
+        soft = (w > 0) & (target > 0) & (target < 1)
+        wanted = torch.where(soft, target, 0.5).logit().clamp(-MOST_LOGITS, MOST_LOGITS)
+        distance = torch.where(soft, logits, 0) - wanted
+        losses = losses + logit_weight * distance * distance
     return weighted_mean(losses, w)

@@ -220,11 +220,13 @@ class LossOptions:
         reading: Which form of cross-entropy; tasks without one ignore it.
         temperature: Divides the logits of a softmax task, the teacher's too.
         positive_weight: Weight of "present" for each column of a sigmoid task; None is 1.
+        logit_weight: Weight of the squared distance to a sigmoid task's soft labels in logits.
     """
 
     reading: Reading = Reading.CONVENTIONAL
     temperature: float = 1.0
     positive_weight: tuple[float, ...] | None = None
+    logit_weight: float = 0.0
 
 
 PLAIN_LOSS = LossOptions()
