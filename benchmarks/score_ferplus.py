@@ -38,7 +38,8 @@ from triaffect.corpora.ferplus import FerPlus, FerPlusArrays, expression_votes, 
 from triaffect.errors import TriaffectError
 from triaffect.faces.stream import FaceStream
 from triaffect.features.extraction_worker import batches
-from triaffect.features.extractors.onnx import gray64
+from triaffect.features.extractors.onnx import GRAY_INPUTS
+from triaffect.features.model_folder import load_model_folder
 from triaffect.io.atomic import write_json
 from triaffect.models.light_face import LightFace, LightFaceSpec
 from triaffect.tasks.expression import EXPRESSION
@@ -120,10 +121,13 @@ def _face_run(root: Path) -> Predict | None:
     net = LightFace(tasks, **recipe.net.model_dump(exclude={"kind"}))
     RunFolder(root).load_weights(net, list(recipe.stages)[-1], "best")
     net.eval()
+    face = load_model_folder(RunFolder(root).model).manifest.face
+    assert face is not None  # noqa: S101 - for mypy
+    prepare = GRAY_INPUTS[face.input]
 
     @torch.no_grad()
     def answer(crops: NDArray[np.uint8]) -> NDArray[np.floating]:
-        raw = net({"crop": torch.from_numpy(gray64(crops))}).raw[EXPRESSION.key]
+        raw = net({"crop": torch.from_numpy(prepare(crops))}).raw[EXPRESSION.key]
         return EXPRESSION.activate(raw).numpy()
 
     return answer

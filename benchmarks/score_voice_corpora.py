@@ -40,7 +40,7 @@ from triaffect.types import IntArray, Split
 
 RESAMPLES, SEED = 2000, 0
 AROUSAL = VALENCE_AROUSAL.columns.index("arousal")
-WIDTHS, SPAN_S = (24, 48, 96, 160), 3.0
+WIDTHS, POOLED, SPAN_S = (24, 48, 96, 160), 3, 3.0
 """Of the shipped network."""
 Values = NDArray[np.float64]
 
@@ -67,12 +67,12 @@ class Recordings:
 def open_network(model: str) -> torch.nn.Module:
     """A voice network with its heads, in evaluation mode."""
     path = model_folder(None) / "voice.safetensors" if model == "default" else Path(model)
-    widths: tuple[int, ...] = WIDTHS
+    sizes: dict[str, Any] = {"widths": WIDTHS, "pooled": POOLED}
     if (path / "run.json").is_file():
         recipe = read_recipe(path)
-        widths = recipe.net.sizes()["widths"]
+        sizes = recipe.net.sizes()
         path = RunFolder(path).weights(list(recipe.stages)[-1], "best")
-    net = LightVoice(resolve_tasks(("VA", "EXPR")), widths=widths)
+    net = LightVoice(resolve_tasks(("VA", "EXPR")), **sizes)
     load_weights(net, path, discriminator_optional=True)
     return net.eval()
 

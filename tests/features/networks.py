@@ -34,7 +34,7 @@ def _model(input_name, kind, shape, dim, seed):
 
 def face_folder(path, dim=5, kind="gray64", claimed=None, name="toy_face", seed=0):
     """A face network: the mean of the crop's rows times a matrix. Returns folder, matrix."""
-    shape, dtype = ((64, 64), TensorProto.UINT8) if kind == "gray64" else (
+    shape, dtype = ((64, 64), TensorProto.UINT8) if kind.startswith("gray64") else (
         (3, 224, 224), TensorProto.FLOAT)  # fmt: skip
     model, weights = _model("crops", dtype, shape, dim, seed)
     part = FacePart("face.onnx", name, kind, claimed or dim)

@@ -236,6 +236,9 @@ def test_crops_of_sources_with_sound_are_refused_beside_a_voice(corpus, tmp_path
     extract_from_crops(crops.path, tmp_path / "s", str(network.path), "none")
     with pytest.raises(StoreError, match="a store of gray64 crops, got toy_face"):
         extract_from_crops(tmp_path / "s", tmp_path / "t", str(network.path), "none")
+    close, _ = face_folder(tmp_path / "close", kind="gray64_close")
+    with pytest.raises(ModelError, match="a face network of gray64 crops, got --face"):
+        extract_from_crops(crops.path, tmp_path / "t", str(close.path), "none")
 
 
 def test_a_network_that_does_not_work_ends_the_extraction(corpus, tmp_path):

@@ -39,6 +39,17 @@ def test_gray64_is_the_crop_in_gray_averaged_down():
     assert set(gray64(red).ravel()) == {76}  # 0.299 · 255: red is the first channel
 
 
+def test_gray64_close_is_the_middle_of_the_face_and_nothing_around_it():
+    picture = crops(2)
+    around = picture.copy()
+    around[:, 26:110, 14:98] = 0
+    assert not face_extractor("gray64_close")(around).any()
+    rows = face_extractor("gray64_close")(picture)
+    level = cv2.cvtColor(np.ascontiguousarray(picture[1, 26:110, 14:98]), cv2.COLOR_RGB2GRAY)
+    expected = cv2.resize(level, (64, 64), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(rows[1].reshape(64, 64), expected)
+
+
 def test_logmel64_rows_carry_the_middle_of_their_window():
     extractor = voice_extractor("logmel64")
     heard = sound(1.234, extractor.spec.rate)

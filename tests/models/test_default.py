@@ -95,6 +95,39 @@ def test_a_lone_face_is_answered_as_by_the_face_network_at_first():
     assert not any(layer.weight.any() for layer in net.direct.values())
 
 
+def test_a_voice_without_a_face_is_answered_as_by_the_voice_network_at_first():
+    torch.manual_seed(0)
+    faces, voices = LightFace(TASKS, features=FACE), LightVoice(TASKS, features=VOICE)
+    heads = [dict(network.heads.state_dict()) for network in (faces, voices)]
+    spec = DefaultNetSpec(kind="default", face_heads=True, voice_heads=True)
+    shape = NetworkShape(TASKS, FACE, VOICE, face_heads=heads[0], voice_heads=heads[1])
+    net = DefaultNet.build(spec, shape).eval()
+    alone = inputs(face_present=False)
+    for key, raw in net(alone).raw.items():
+        torch.testing.assert_close(raw, voices.heads[key](alone["voice"]))
+    silent = inputs(face_present=False, voice_present=False)
+    for with_face in (inputs(), inputs(voice_present=False), silent):
+        said = net(with_face).raw
+        with torch.no_grad():
+            for layer in net.direct_voice.values():
+                layer.weight.add_(1)
+        for key, raw in net(with_face).raw.items():
+            assert torch.equal(raw, said[key]), "the voice speaks directly beside a face"
+
+
+def test_earlier_stages_add_nothing_at_first_and_learn():
+    torch.manual_seed(0)
+    one = LightVoice(TASKS, (4, 6, 8), 8, 0.0)
+    three = LightVoice(TASKS, (4, 6, 8), 8, 0.0, pooled=3)
+    state = three.state_dict()
+    three.load_state_dict({name: one.state_dict().get(name, state[name]) for name in state})
+    x = torch.rand(4, 300, 64) * 20
+    torch.testing.assert_close(one.eval().encode(x), three.eval().encode(x))
+    three.train().encode(x).sum().backward()
+    assert three.earlier.weight.shape == (8, 2 * (4 + 6))
+    assert three.earlier.weight.grad.abs().sum() > 0
+
+
 def test_placeholders_learn(net):
     net.train()
     net(inputs(voice_present=False)).features.sum().backward()

@@ -40,12 +40,15 @@ def extract(
     corpus: Annotated[
         Path,
         typer.Argument(
-            help="Folder or file of the corpus, or a store of gray64 crops.", show_default=False
+            help="Folder or file of the corpus, or a store of gray crops.", show_default=False
         ),
     ],
     output: Annotated[Path, output_option("The store: made, resumed, or added to.")],
     face: Annotated[
-        str, typer.Option(help="Face extractor: default, gray64, none, or a model folder.")
+        str,
+        typer.Option(
+            help="Face extractor: default, gray64, gray64_close, none, or a model folder."
+        ),
     ] = "default",
     voice: Annotated[
         str, typer.Option(help="Voice extractor: default, logmel64, none, or a model folder.")
