@@ -122,7 +122,7 @@ def _face_run(root: Path) -> Predict | None:
     RunFolder(root).load_weights(net, list(recipe.stages)[-1], "best")
     net.eval()
     face = load_model_folder(RunFolder(root).model).manifest.face
-    assert face is not None  # noqa: S101 - for mypy
+    assert face is not None
     prepare = GRAY_INPUTS[face.input]
 
     @torch.no_grad()

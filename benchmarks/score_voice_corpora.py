@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from triaffect.datasets.spectra import LogmelSamples
 from triaffect.features.store import FeatureStore
@@ -40,7 +41,7 @@ from triaffect.types import IntArray, Split
 
 RESAMPLES, SEED = 2000, 0
 AROUSAL = VALENCE_AROUSAL.columns.index("arousal")
-WIDTHS, POOLED, SPAN_S = (24, 48, 96, 160), 3, 3.0
+WIDTHS, SPAN_S = (24, 48, 96, 160), 3.0
 """Of the shipped network."""
 Values = NDArray[np.float64]
 
@@ -67,11 +68,14 @@ class Recordings:
 def open_network(model: str) -> torch.nn.Module:
     """A voice network with its heads, in evaluation mode."""
     path = model_folder(None) / "voice.safetensors" if model == "default" else Path(model)
-    sizes: dict[str, Any] = {"widths": WIDTHS, "pooled": POOLED}
+    sizes: dict[str, Any] = {"widths": WIDTHS}
     if (path / "run.json").is_file():
         recipe = read_recipe(path)
         sizes = recipe.net.sizes()
         path = RunFolder(path).weights(list(recipe.stages)[-1], "best")
+    else:
+        with safe_open(path, "pt") as file:
+            sizes["pooled"] = 3 if "earlier.weight" in file.keys() else 1  # noqa: SIM118
     net = LightVoice(resolve_tasks(("VA", "EXPR")), **sizes)
     load_weights(net, path, discriminator_optional=True)
     return net.eval()

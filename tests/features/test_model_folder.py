@@ -135,7 +135,10 @@ def _edit(folder, change):
         (lambda c: c.pop("parts"), "the field parts, got none"),
         (lambda c: c["parts"]["face"].update(dim="wide"), "parts.face.dim: a valid integer"),
         (lambda c: c["parts"]["face"].update(dim=True), "parts.face.dim: a valid integer"),
-        (lambda c: c["parts"]["face"].update(input="rgb99"), "'gray64' or 'rgb224', got 'rgb99'"),
+        (
+            lambda c: c["parts"]["face"].update(input="rgb99"),
+            "'gray64_close' or 'rgb224', got 'rgb99'",
+        ),
         (lambda c: c["parts"]["voice"].pop("span_s"), "the field parts.voice.span_s, got none"),
         (lambda c: c["parts"]["face"].update(file="../face.onnx"), "plain file name"),
         (lambda c: c["parts"].update(face=3), "parts.face: .* got 3"),

@@ -186,16 +186,8 @@ class DefaultNet(nn.Module):
                 for task in tasks
             }
         )
-        self.direct = nn.ModuleDict(
-            {task.key: nn.Linear(face_dim, task.width, bias=False) for task in tasks}
-        )
-        self._start_as_face_network(face_heads or {})
-        self.direct_voice: nn.ModuleDict | None = None
-        if voice_heads is not None:
-            self.direct_voice = nn.ModuleDict(
-                {task.key: nn.Linear(voice_dim, task.width) for task in tasks}
-            )
-            self._start_as_voice_network(voice_heads)
+        self.direct = self._direct_face(face_dim, tasks, face_heads or {})
+        self.direct_voice = self._direct_voice(voice_dim, tasks, voice_heads)
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
         )
@@ -221,34 +213,43 @@ class DefaultNet(nn.Module):
             **sizes,
         )
 
-    def _start_as_face_network(self, parameters: Mapping[str, Tensor]) -> None:
-        """Answer a face as its network did, to begin with, where that had a head, or not at all."""
-        for key, head in self.heads.items():
-            layer, last = self.direct[key], head.get_submodule("1")
-            assert isinstance(layer, nn.Linear)  # noqa: S101 - for mypy
-            assert isinstance(last, nn.Linear)  # noqa: S101
+    def _direct_face(
+        self, face_dim: int, tasks: Sequence[Task], parameters: Mapping[str, Tensor]
+    ) -> nn.ModuleDict:
+        """Make layers that begin with the answers that the face network had, where it had any."""
+        layers = nn.ModuleDict()
+        for task in tasks:
+            layers[task.key] = layer = nn.Linear(face_dim, task.width, bias=False)
             nn.init.zeros_(layer.weight)
-            weight = parameters.get(f"{key}.weight")
+            weight = parameters.get(f"{task.key}.weight")
             if weight is not None and weight.shape == layer.weight.shape:
+                last = self.heads[task.key].get_submodule("1")
+                assert isinstance(last, nn.Linear)  # noqa: S101 - for mypy
                 with torch.no_grad():
                     layer.weight.copy_(weight)
                     last.weight.zero_()
-                    last.bias.copy_(parameters[f"{key}.bias"])
+                    last.bias.copy_(parameters[f"{task.key}.bias"])
+        return layers
 
-    def _start_as_voice_network(self, parameters: Mapping[str, Tensor]) -> None:
-        """Answer a voice without a face as its network did, where that had a head, or not at all."""
-        assert self.direct_voice is not None  # noqa: S101 - for mypy
-        for key, layer in self.direct_voice.items():
-            assert isinstance(layer, nn.Linear)  # noqa: S101
+    def _direct_voice(
+        self, voice_dim: int, tasks: Sequence[Task], parameters: Mapping[str, Tensor] | None
+    ) -> nn.ModuleDict | None:
+        """Make layers that begin with the answers that the voice network had, where it had any."""
+        if parameters is None:
+            return None
+        layers = nn.ModuleDict()
+        for task in tasks:
+            layers[task.key] = layer = nn.Linear(voice_dim, task.width)
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-            weight = parameters.get(f"{key}.weight")
+            weight = parameters.get(f"{task.key}.weight")
             if weight is not None and weight.shape == layer.weight.shape:
-                last = self.heads[key].get_submodule("1")
-                assert isinstance(last, nn.Linear)  # noqa: S101
+                last = self.heads[task.key].get_submodule("1")
+                assert isinstance(last, nn.Linear)  # noqa: S101 - for mypy
                 with torch.no_grad():
                     layer.weight.copy_(weight)
-                    layer.bias.copy_(parameters[f"{key}.bias"] - last.bias)
+                    layer.bias.copy_(parameters[f"{task.key}.bias"] - last.bias)
+        return layers
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Compute the raw outputs of windows.
@@ -284,10 +285,10 @@ class DefaultNet(nn.Module):
         own = torch.where(face_present[:, -1].unsqueeze(1), own, 0)
         raw = {key: head(features) + self.direct[key](own) for key, head in self.heads.items()}
         if self.direct_voice is not None:
-            alone = (voice_present & ~face_present.any(1)).unsqueeze(1)
-            spoken = torch.where(alone, inputs["voice"], 0)
+            spoken = (voice_present & ~face_present.any(1)).unsqueeze(1)
+            vector = torch.where(spoken, inputs["voice"], 0)
             for key, layer in self.direct_voice.items():
-                raw[key] = raw[key] + torch.where(alone, layer(spoken), 0)
+                raw[key] = raw[key] + torch.where(spoken, layer(vector), 0)
         domain = None if self.discriminator is None else self.discriminator(features)
         return Outputs(raw=raw, domain=domain, features=features)
 
