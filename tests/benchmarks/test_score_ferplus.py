@@ -17,6 +17,7 @@ from tests.training.recipes import small
 from tests.training.stores import crops_store
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.tasks.expression import EXPRESSIONS
+from triaffect.training.export import export_run
 from triaffect.training.trainer import train
 
 script, answers = load("score_ferplus"), load("class_scores")
@@ -134,6 +135,7 @@ def test_a_model_folder_and_a_face_run_are_asked(ferplus, tmp_path, monkeypatch,
         store,
         tmp_path / "run",
     )
+    export_run(run, store)
     for model in (write_tiny_model(tmp_path / "tiny"), run.root):
         crops = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3)).astype(np.uint8)
         said = script.answers_of(str(model))(crops)

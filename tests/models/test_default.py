@@ -229,7 +229,8 @@ def test_without_further_streams_the_shipped_weights_fit_by_name():
     weights = load_file(SHIPPED / "fusion.safetensors")
     face_dim = weights["face.project.1.weight"].shape[1]
     voice_dim = weights["voice.project.1.weight"].shape[1]
-    own = DefaultNet(face_dim, voice_dim, TASKS, norm="layer").state_dict()
+    net = DefaultNet(face_dim, voice_dim, TASKS, norm="layer", voice_heads={})
+    own = net.state_dict()
     assert {name: value.shape for name, value in own.items()} == {
         name: value.shape for name, value in weights.items()
     }

@@ -73,7 +73,7 @@ def journal(folder):
 def test_training_starts_where_the_given_weights_are(store, trained, initial, tmp_path):
     before = json.loads(trained.scores.read_text())["teacher"]["validation"]["ALL"]["official"]
     folder = train(finetune(*ONE_EPOCH), store, tmp_path / "run", initial=initial)
-    start, epoch = journal(folder)
+    start, epoch, *_ = journal(folder)
     assert start["event"] == "start"
     assert start["validation"]["ALL"] == pytest.approx(before)
     assert epoch["validation"]["ALL"]["P_MTL"] > 0.8 * before["P_MTL"]
@@ -93,27 +93,6 @@ def test_an_epoch_that_harms_is_not_kept(store, initial, tmp_path):
     assert all(torch.equal(kept[name], given[name]) for name in kept)
 
 
-def test_a_share_of_the_start_is_kept_beside_what_is_learned(store, initial, tmp_path):
-    runs = {
-        share: train(
-            finetune(*ONE_EPOCH, f"finetune.initial_share={share}"),
-            store,
-            tmp_path / str(share),
-            initial=initial,
-        )
-        for share in (0.0, 0.25)
-    }
-    plain, mixed = (load_file(each.weights("finetune", "last")) for each in runs.values())
-    begun = load_file(initial.path)
-    for name, value in mixed.items():
-        if name in begun and value.is_floating_point():
-            torch.testing.assert_close(value, 0.75 * plain[name] + 0.25 * begun[name])
-    assert not torch.equal(mixed["face.absent"], plain["face.absent"])
-    recipe = small("default", "teacher.initial_share=0.5", "data.held_out=0")
-    with pytest.raises(RecipeError, match="to keep a share of"):
-        train(recipe, store, tmp_path / "without")
-
-
 def test_the_model_one_starts_from_teaches(store, initial, tmp_path):
     """Its answers hold the network on every task; far from them without."""
     runs = {}
@@ -121,7 +100,7 @@ def test_the_model_one_starts_from_teaches(store, initial, tmp_path):
         change = f"finetune.distillation.other_weight={weight}"
         out = tmp_path / str(weight)
         folder = train(finetune(*ONE_EPOCH, change), store, out, initial=initial)
-        runs[weight] = journal(folder)[-1]["losses"]
+        runs[weight] = journal(folder)[1]["losses"]
     assert runs[0.0]["ALL.teacher.VA"] == 0
     assert runs[1.0]["ALL.teacher.VA"] > 0
 
@@ -129,7 +108,8 @@ def test_the_model_one_starts_from_teaches(store, initial, tmp_path):
 def test_a_resumed_run_needs_the_same_weights(store, trained, initial, tmp_path):
     train(finetune(*ONE_EPOCH), store, tmp_path / "run", initial=initial)
     again = train(finetune(*ONE_EPOCH), store, tmp_path / "run", resume=True, initial=initial)
-    assert [line["event"] for line in journal(again)] == ["start", "epoch"]
+    first, *later = [line["event"] for line in journal(again)]
+    assert (first, later.count("epoch")) == ("start", 1)
     other = InitialWeights(trained.weights("student", "best"), "of the student")
     with pytest.raises(RunError, match="initial"):
         train(finetune(*ONE_EPOCH), store, tmp_path / "run", resume=True, initial=other)

@@ -254,9 +254,6 @@ class Stage(_Strict):
             for one not named.
         average: Largest decay of a moving average of the weights, which is scored, kept and
             taught from in place of the weights; see `triaffect.training.optimizers`. 0 is off.
-        initial_share: Share of the weights that the run starts from (``--init``) in those that
-            are scored, kept and taught from: what was known before is kept beside what is new
-            (Wortsman and others 2022, arXiv 2109.01903). 0 is off.
     """
 
     teacher: str | None = None
@@ -274,7 +271,6 @@ class Stage(_Strict):
     frozen: tuple[str, ...] = optional_key(())
     stagnation: float = Field(default=0.0, ge=0)
     average: float = optional_key(0.0, ge=0, lt=1)
-    initial_share: float = optional_key(0.0, ge=0, lt=1)
     task_weights: dict[str, float] = optional_key({})
 
 

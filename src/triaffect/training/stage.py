@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from triaffect.datasets.augmentation.augment import Variation, vary_crops, vary_logmel
@@ -63,15 +61,6 @@ class StageRun:
         if self.starts_trained:
             initial = context.folder.initial
             load_weights(self.net, initial, discriminator_optional=True, heads_optional=True)
-        self._begun: dict[str, Tensor] = {}
-        if self.stage.initial_share and self.starts_trained:
-            saved = load_file(context.folder.initial)
-            own = self.net.state_dict().items()
-            self._begun = {
-                name: value.clone()
-                for name, value in own
-                if name in saved and value.is_floating_point()
-            }
         freeze(self.net, self.stage.frozen)
         self.ema: ExponentialMovingAverage | None = None
         if self.stage.average:
@@ -87,20 +76,8 @@ class StageRun:
 
     @property
     def scored_net(self) -> nn.Module:
-        """Return what is scored and saved.
-
-        The network or the moving average of its weights, or their mean with the weights that
-        the run starts from.
-        """
-        learned = self.net if self.ema is None else self.ema.net
-        if not self._begun:
-            return learned
-        mean = deepcopy(learned)
-        state = mean.state_dict()
-        with torch.no_grad():
-            for name, value in self._begun.items():
-                state[name].lerp_(value, self.stage.initial_share)
-        return mean
+        """Return what is scored and saved: the network, or the moving average of its weights."""
+        return self.net if self.ema is None else self.ema.net
 
     @property
     def starts_trained(self) -> bool:

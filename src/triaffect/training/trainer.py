@@ -88,12 +88,6 @@ def check_stages(
                 "none",
                 "add --init default, a model folder or a run",
             )
-        if stage.initial_share and initial is None:
-            raise RecipeError(
-                f"initial weights for the stage {name} to keep a share of",
-                "none",
-                "add --init default, a model folder or a run, or set initial_share to 0",
-            )
         if stage.teacher == EXTERNAL and not teachers:
             raise RecipeError(
                 f"teachers for the stage {name}", "none", "add --teacher RUN, once for each"
