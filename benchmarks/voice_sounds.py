@@ -19,6 +19,7 @@ from triaffect.synthetic.voice import (
 )
 from triaffect.types import FloatArray
 from triaffect.voice.activity import Seconds
+from triaffect.voice.log_mel import log_mel
 
 SPOKEN_DB = -25.0
 """Rows of a clean recording this far under its loudest count as spoken."""
@@ -61,7 +62,7 @@ def spoken(clean: FloatArray) -> np.ndarray:
 def stretches(sound: FloatArray) -> FloatArray:
     """The seconds that a sound is judged by, shape (N, 100, 64)."""
     seconds = Seconds()
-    return np.concatenate([*seconds.push(sound), *seconds.finish()])
+    return np.concatenate([seconds.push(log_mel(sound)), seconds.finish()])
 
 
 def filtered(sound: FloatArray, low_hz: float, high_hz: float) -> FloatArray:

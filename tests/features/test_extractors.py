@@ -8,8 +8,10 @@ from tests.features.networks import face_folder, voice_folder
 from triaffect.errors import ModelError
 from triaffect.features.extractors.onnx import gray64
 from triaffect.features.extractors.registry import face_extractor, voice_extractor
+from triaffect.synthetic.voice import utter
 from triaffect.types import Window
-from triaffect.voice.log_mel import log_mel
+from triaffect.voice.log_mel import BANDS, SILENCE, log_mel, log_mel_stream
+from triaffect.voice.stream import VoiceStream
 
 
 def crops(count, seed=0):
@@ -104,6 +106,54 @@ def test_voice_network_has_a_row_for_every_hop_of_the_sound(tmp_path, causal):
     first = 50 if causal else 75  # row at 1.0 s
     expected = seen[first : first + 50].mean(0) @ weights
     np.testing.assert_allclose(values[10], expected, rtol=5e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2.0, 9.6, 21.1])
+def test_a_voice_network_runs_once_a_third_of_its_window(tmp_path, seconds):
+    folder, weights = voice_folder(tmp_path / "m", Window(3.0, 0.25, causal=False))
+    extractor = voice_extractor(str(folder.path))
+    assert extractor.step_s == 1.0
+    whole = sound(seconds, 16_000) * np.linspace(0, 1, round(seconds * 16_000), dtype=np.float32)
+    values, times_s = joined(extractor.stream(np.array_split(whole, 7)))
+    count = int(seconds / 0.25 + 1e-6) + 1
+    np.testing.assert_array_equal(times_s, np.arange(count) / 4)
+    silence = np.full((150, BANDS), SILENCE, np.float32)
+    seen = log_mel(whole).astype(np.float16).astype(np.float32)
+    seen = np.concatenate([silence, seen, silence])
+    exact = np.stack([seen[k * 25 : k * 25 + 300].mean(0) @ weights for k in range(count)])
+    runs = np.unique(np.append(np.arange(0, count, 4), count - 1))
+    expected = np.stack([np.interp(np.arange(count), runs, each) for each in exact[runs].T], 1)
+    np.testing.assert_allclose(values, expected, rtol=5e-3, atol=5e-3)
+    spectrum = log_mel_stream(np.array_split(whole, 5))
+    again, _ = joined(extractor.stream_spectrum(spectrum))
+    np.testing.assert_array_equal(again, values)
+
+
+@pytest.mark.parametrize("size", [4000, 30_000, 200_000])
+def test_a_spectrum_that_is_shared_with_voice_activity_changes_no_row(tmp_path, size):
+    folder, _ = voice_folder(tmp_path / "m", Window(3.0, 0.25, causal=False))
+    network = voice_extractor(str(folder.path))
+    talk = utter(4.0, valence=0.2, arousal=0.3)
+    quiet = np.zeros(5 * 16_000, np.float32)
+    whole = np.concatenate([quiet, talk, quiet, talk[:9_999]])
+    chunks = np.split(whole, range(size, len(whole), size))
+    shared = list(VoiceStream(network, chunks))
+    network.reads_spectrum = False
+    apart = list(VoiceStream(network, chunks))
+    for name in ("values", "times_s", "active"):
+        one, other = (
+            np.concatenate([getattr(each, name) for each in rows]) for rows in (shared, apart)
+        )
+        np.testing.assert_array_equal(one, other)
+    assert 0 < np.concatenate([each.active for each in shared]).mean() < 1
+
+
+@pytest.mark.parametrize(
+    "window", [Window(3.0, 0.25), Window(3.0, 1.0, causal=False), Window(0.5, 0.1, causal=False)]
+)
+def test_a_network_that_must_not_wait_or_seldom_runs_has_no_row_interpolated(tmp_path, window):
+    folder, _ = voice_folder(tmp_path / "m", window)
+    assert voice_extractor(str(folder.path)).step_s == window.hop_s
 
 
 def test_sound_net_hears_the_ten_seconds_before(tmp_path):

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from tests.benchmarks.scripts import load
 from triaffect.synthetic.voice import utter
 from triaffect.voice.activity import NOTHING, Seconds, describe, voice_scores
-from triaffect.voice.log_mel import BANDS, FLOOR, log_mel
+from triaffect.voice.log_mel import BANDS, FLOOR, log_mel, log_mel_stream
 
 synthetic_sounds = load("synthetic_sounds")
 
 
 def stretches(*chunks):
     seconds = Seconds()
-    pieces = [piece for chunk in chunks for piece in seconds.push(chunk)]
-    return np.concatenate([*pieces, *seconds.finish()])
+    pieces = [seconds.push(rows) for rows in log_mel_stream(chunks)]
+    return np.concatenate([*pieces, seconds.finish()])
 
 
 @pytest.fixture(scope="module")

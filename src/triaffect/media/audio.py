@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
@@ -187,7 +188,7 @@ class OpenSound:
         """
         samples, held = 0, np.empty(0, np.float32)
         with self._container:
-            for part in _resampled(self._parts, self._rate, rate):
+            for part in _joined(_resampled(self._parts, self._rate, rate), rate):
                 held = np.concatenate([held, np.clip(part, -1, 1)])
                 while len(held) >= rate:
                     samples += rate
@@ -215,22 +216,46 @@ class OpenSound:
     def _decoded(self) -> Iterator[tuple[float | None, Waveform]]:
         """Mono sound as decoded, at the native rate, each part with its time from the start."""
         start, resampler, layout = start_s(self._container), None, None
+        base, is_direct = Fraction(0), False
         for frame in _frames(self._steady, self.problems):
             if layout != (layout := (frame.format.name, frame.layout.name, frame.sample_rate)):
                 resampler = AudioResampler("flt", frame.layout.name, self._rate)
+                is_direct = frame.sample_rate == self._rate and _is_direct(frame)
+                base = frame.time_base or Fraction(0)  # fractions are slow: one for all frames
             time_s = None
-            if frame.pts is not None and frame.time_base is not None:
-                time_s = float(frame.pts * frame.time_base - start)
+            if frame.pts is not None and base:
+                time_s = (
+                    frame.pts * base.numerator * start.denominator
+                    - start.numerator * base.denominator
+                ) / (base.denominator * start.denominator)
             assert resampler is not None  # noqa: S101 - set at the first frame
-            for part in resampler.resample(frame):
+            for part in [frame] if is_direct else resampler.resample(frame):
                 yield time_s, self._mix(_channels(part))
                 time_s = None
 
 
-def _channels(part: av.AudioFrame) -> Waveform:
-    """Samples of a packed frame, (channels, samples): PyAV crashes on 8 planes and more."""
-    packed = np.asarray(part.to_ndarray(), np.float32)
-    return np.ascontiguousarray(packed.reshape(-1, part.layout.nb_channels).T)
+_SCALES: dict[str, tuple[type, float]] = {"s16": (np.int16, 2.0**-15), "flt": (np.float32, 1.0)}
+_SCALES |= {f"{name}p": scale for name, scale in _SCALES.items()}
+"""Type and unit of the samples that are taken as they are; FFmpeg converts the others."""
+_MOST_PLANES = 7
+"""PyAV crashes on a frame that holds more channels one after another."""
+
+
+def _is_direct(frame: av.AudioFrame) -> bool:
+    fits = not frame.format.is_planar or frame.layout.nb_channels <= _MOST_PLANES
+    return fits and frame.format.name in _SCALES
+
+
+def _channels(frame: av.AudioFrame) -> Waveform:
+    """Take the samples of a frame of the forms in `_SCALES`, shape (channels, samples)."""
+    kind, scale = _SCALES[frame.format.name]
+    planes, channels = frame.planes, frame.layout.nb_channels
+    if len(planes) == 1:
+        packed = np.frombuffer(planes[0], kind, frame.samples * channels)
+        samples = packed.reshape(-1, channels).T
+    else:
+        samples = np.stack([np.frombuffer(each, kind, frame.samples) for each in planes])
+    return np.ascontiguousarray(samples, np.float32) * np.float32(scale)
 
 
 class _Mix:
@@ -247,9 +272,10 @@ class _Mix:
 
     def __call__(self, channels: Waveform) -> Waveform:
         """Mix the next samples, (channels, samples), on what the last second was like."""
-        mixed: Waveform = channels.mean(axis=0)
         if len(channels) == 1:
-            return mixed
+            only: Waveform = channels[0]
+            return only
+        mixed: Waveform = channels.mean(axis=0)
         if len(self._each) != len(channels):
             self._each, self._mixed, self._channel = np.zeros(len(channels)), 0.0, -1
         forgotten = math.exp(-len(mixed) / self._rate)
@@ -391,13 +417,29 @@ def _on_clock(
             yield part
 
 
+_AT_ONCE_S = 0.25
+"""Sound that is resampled at once; each call costs as much as some thousand samples."""
+
+
+def _joined(parts: Iterator[Waveform], least: int) -> Iterator[Waveform]:
+    """Join parts to pieces of at least so many samples; the last piece may be shorter."""
+    waiting: list[Waveform] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= least:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
 def _resampled(parts: Iterator[Waveform], native: int, rate: int) -> Iterator[Waveform]:
     """Change the rate of a sound; its parts change their lengths and bounds."""
     if native == rate:
         yield from parts
         return
     resampler = AudioResampler("fltp", "mono", rate)
-    for part in parts:
+    for part in _joined(parts, round(native * _AT_ONCE_S)):
         frame = av.AudioFrame.from_ndarray(part[None], "fltp", "mono")
         frame.sample_rate = native
         for out in resampler.resample(frame):

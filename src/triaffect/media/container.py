@@ -91,8 +91,10 @@ def open_container(path: Path) -> InputContainer:
         if start.startswith(_LIST_STARTS):
             got = "a document, a drawing or a list of other files"
             raise MediaError("a media file", got, _REMEDY, where=path)
-        if start.startswith(b"RIFF") and wav_lengths(path)[1]:
-            options["ignore_length"] = "1"
+        if start.startswith(b"RIFF"):
+            options["max_size"] = _WAV_PACKET
+            if wav_lengths(path)[1]:
+                options["ignore_length"] = "1"
         container = av.open(name, "r", options=options, metadata_errors="replace")
         if container.format.name == "image2" and container.streams:
             # chosen by the name, it would end after one picture whatever follows
@@ -109,6 +111,9 @@ def open_container(path: Path) -> InputContainer:
         raise MediaError("a media file", got, _REMEDY, where=path)
     return container
 
+
+_WAV_PACKET = "65536"
+"""Bytes of a packet of a WAV file: FFmpeg's own 64 ms cost more to hand on than to read."""
 
 _UNKNOWN_SIZES = frozenset({0, 2**31 - 1, 2**32 - 1})
 """What recorders that cannot go back write as the size of a WAV file."""
@@ -375,9 +380,14 @@ class SteadyPackets(Generic[_Stream]):
         Raises:
             FFmpegError: The file cannot be read further.
         """
+        units_s: dict[int, float] = {}  # of a stream all the same, and slow to ask for
         for packet in packets(self.container, *self._streams):
-            if packet.dts is not None and packet.time_base is not None:
-                self._mend(packet, packet.dts, float(packet.time_base))
+            if packet.dts is not None:
+                index = packet.stream_index
+                if index not in units_s and packet.time_base is not None:
+                    units_s[index] = float(packet.time_base)
+                if index in units_s:
+                    self._mend(packet, packet.dts, units_s[index])
             if packet.stream.index == self.stream.index:  # the last, empty ones have no number
                 yield cast("av.Packet[_Stream]", packet)
 

@@ -514,8 +514,8 @@ class Predictor:
     def _voice_rows(self, source: MediaFile | FrameSource) -> Iterable[VoiceRows]:
         """Rows of a sound; what lies long before the start is passed over, in whole seconds."""
         assert self._voice is not None  # noqa: S101 - or nobody asks for it
-        hop_s, skipped = self._voice_window.hop_s, int(self._read_from_s)
-        while abs(skipped / hop_s - round(skipped / hop_s)) > _SLACK:  # rows lie at its multiples
+        step_s, skipped = self._voice.step_s, int(self._read_from_s)
+        while abs(skipped / step_s - round(skipped / step_s)) > _SLACK:  # it runs at multiples
             skipped -= 1
         chunks = islice(source.sound(self._voice.spec.rate), skipped, None)
         for rows in VoiceStream(self._voice, chunks):

@@ -20,14 +20,13 @@ A small network of one hidden layer, whose weights lie in ``activity.json``
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from triaffect.types import BoolArray, FloatArray
-from triaffect.voice.log_mel import BANDS, FLOOR, ROWS_PER_S, LogMel
+from triaffect.voice.log_mel import BANDS, FLOOR, ROWS_PER_S
 
 WEIGHTS = Path(__file__).parent / "activity.json"
 ROWS = ROWS_PER_S
@@ -99,40 +98,33 @@ def voice_scores(spectra: FloatArray) -> FloatArray:
 
 
 class Seconds:
-    """Cuts a second out of a sound every quarter of a second, as it is pushed chunk by chunk.
+    """Cuts a second out of a spectrum every quarter of a second, as its rows come.
 
     Stretch k ends (k + 1) · 0.25 s after the sound's start; before the sound and after it there
-    is silence. Chunk sizes never change a result, and memory does not grow.
+    is silence. How many rows come at once never changes a result, and memory does not grow.
     """
 
     def __init__(self) -> None:
-        self._spectrum = LogMel()
         self._held = np.full((ROWS - HOP_ROWS, BANDS), FLOOR, np.float32)
 
-    def push(self, chunk: FloatArray) -> Iterator[FloatArray]:
-        """Take the next samples and yield the stretches that they complete.
+    def push(self, rows: FloatArray) -> FloatArray:
+        """Take the next rows and return the stretches that they complete.
 
         Args:
-            chunk: Mono at 16,000 samples/s in [-1, 1], shape (samples,).
+            rows: Of the log-mel spectrum, shape (T, 64).
 
-        Yields:
+        Returns:
             Log-mel spectra, shape (n, 100, 64).
         """
-        for rows in self._spectrum.push(chunk):
-            yield self._cut(rows)
-
-    def finish(self) -> Iterator[FloatArray]:
-        """Yield the stretches (n, 100, 64) that are left, until nothing but silence follows."""
-        for rows in self._spectrum.finish():
-            yield self._cut(rows)
-        yield self._cut(np.full((ROWS, BANDS), FLOOR, np.float32))
-
-    def _cut(self, rows: FloatArray) -> FloatArray:
         held = np.concatenate([self._held, rows])
         starts = range(0, len(held) - ROWS + 1, HOP_ROWS)
         self._held = held[len(starts) * HOP_ROWS :]
         whole = [held[start : start + ROWS] for start in starts]
         return np.stack(whole) if whole else np.empty((0, ROWS, BANDS), np.float32)
+
+    def finish(self) -> FloatArray:
+        """Return the stretches (n, 100, 64) that are left, until nothing but silence follows."""
+        return self.push(np.full((ROWS, BANDS), FLOOR, np.float32))
 
 
 def _describe_course(level: FloatArray) -> FloatArray:

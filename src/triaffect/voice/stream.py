@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.types import BoolArray, FeatureSeries, FloatArray, Window
 from triaffect.voice.activity import HOP_S, NOTHING, ROWS, Seconds, voice_scores
-from triaffect.voice.log_mel import RATE, ROWS_PER_S
+from triaffect.voice.log_mel import RATE, ROWS_PER_S, LogMel
 
 _QUIET = 1e-4
 """Largest sample (of 1) of a sound without anything in it: -80 dB, a muted microphone."""
@@ -31,6 +31,10 @@ _SECOND_S = ROWS / ROWS_PER_S
 _SUREST = 4
 """A window is judged by so many of its seconds: a short call in silence is a voice, while a
 moment of music that sounds like one is outvoted."""
+
+
+_SCORED_AT_ONCE = 32
+"""Seconds that are judged together at most: the fewer, the dearer each."""
 
 
 class VoiceSpec(Protocol):
@@ -60,6 +64,25 @@ class VoiceNetwork(Protocol):
 
         Yields:
             Rows in order of time, and their times.
+        """
+
+
+@runtime_checkable
+class SpectrumNetwork(VoiceNetwork, Protocol):
+    """A network that may read the log-mel spectrum, which voice activity is judged by as well."""
+
+    @property
+    def reads_spectrum(self) -> bool:
+        """Whether it reads that spectrum."""
+
+    def stream_spectrum(self, spectrum: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
+        """Run the network over a spectrum.
+
+        Args:
+            spectrum: Rows of `triaffect.voice.log_mel`, shape (T, 64) each.
+
+        Yields:
+            As `stream`.
         """
 
 
@@ -94,9 +117,14 @@ class VoiceStream:
 
     def __iter__(self) -> Iterator[VoiceRows]:
         """Yield the rows."""
-        window, activity = self.network.spec.window, VoiceActivity(self.network.spec.rate)
+        network, activity = self.network, VoiceActivity(self.network.spec.rate)
+        window = network.spec.window
         assert window is not None  # noqa: S101 - every voice extractor has one
-        for series in self.network.stream(activity.watch(self.chunks)):
+        if isinstance(network, SpectrumNetwork) and network.reads_spectrum:
+            stream = network.stream_spectrum(activity.watch_spectrum(self.chunks))
+        else:
+            stream = network.stream(activity.watch(self.chunks))
+        for series in stream:
             active = activity.active(series.times_s, window)
             yield VoiceRows(series.values, series.times_s, active)
             if len(series.times_s):
@@ -116,6 +144,7 @@ class VoiceActivity:
     def __init__(self, rate: int) -> None:
         self._loudness = _Loudness(rate)
         self._likeness = _Likeness() if rate == RATE else None
+        self._spectrum = LogMel()
 
     def watch(self, chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Pass a sound on, noting what it sounds like.
@@ -127,12 +156,36 @@ class VoiceActivity:
             The same chunks, each after it has been noted.
         """
         for chunk in chunks:
-            self._loudness.add(chunk)
-            if self._likeness:
-                self._likeness.add(chunk)
+            deque(self._note(chunk), maxlen=0)
             yield chunk
+        deque(self._end(), maxlen=0)
+
+    def watch_spectrum(self, chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Turn a sound at `RATE` into its log-mel spectrum, noting what it sounds like.
+
+        Args:
+            chunks: Mono in [-1, 1], shape (samples,) each, of any size.
+
+        Yields:
+            Successive rows, shape (T, 64), each after it has been noted.
+        """
+        for chunk in chunks:
+            yield from self._note(chunk)
+        yield from self._end()
+
+    def _note(self, chunk: FloatArray) -> Iterator[FloatArray]:
+        self._loudness.add(chunk)
+        if self._likeness:
+            for rows in self._spectrum.push(chunk):
+                self._likeness.add(rows)
+                yield rows
+
+    def _end(self) -> Iterator[FloatArray]:
         self._loudness.end()
         if self._likeness:
+            for rows in self._spectrum.finish():
+                self._likeness.add(rows)
+                yield rows
             self._likeness.end()
 
     def active(self, time_s: NDArray[np.float64], window: Window) -> BoolArray:
@@ -194,22 +247,29 @@ class _Likeness:
 
     def __init__(self) -> None:
         self._seconds = Seconds()
+        self._waiting: list[FloatArray] = []  # seconds without a score
         self._scores: deque[float] = deque()
         self._first = 0  # number of the second that the oldest score belongs to
 
-    def add(self, chunk: FloatArray) -> None:
-        for spectra in self._seconds.push(chunk):
-            self._scores.extend(voice_scores(spectra).tolist())
+    def add(self, rows: FloatArray) -> None:
+        self._waiting.append(self._seconds.push(rows))
+        if sum(map(len, self._waiting)) >= _SCORED_AT_ONCE:
+            self._score()
 
     def end(self) -> None:
-        for spectra in self._seconds.finish():
-            self._scores.extend(voice_scores(spectra).tolist())
+        self._waiting.append(self._seconds.finish())
+
+    def _score(self) -> None:
+        if self._waiting:
+            self._scores.extend(voice_scores(np.concatenate(self._waiting)).tolist())
+            self._waiting = []
 
     def active(self, start_s: NDArray[np.float64], span_s: float) -> BoolArray:
         """Say whether the surest seconds within the windows are a voice's on average.
 
         A window shorter than a second is judged by the last one that ends within it.
         """
+        self._score()
         count = max(int((span_s - _SECOND_S) / HOP_S + _ROUNDING), 0) + 1
         last = np.floor((start_s + span_s) / HOP_S + _ROUNDING).astype(int) - 1 - self._first
         numbers = last[:, None] - np.arange(count)

@@ -10,7 +10,9 @@ Preprocessing, by the ``input`` of the part (see `triaffect.features.model_folde
 - ``rgb224``: the crop resized bilinearly to 224×224, RGB in [0, 1], channels first.
 - ``logmel64``: `triaffect.voice.log_mel`, rounded to half precision as stores keep it. The
   stretch is padded with silence at the sound's ends, so that there is a row for every
-  multiple of the hop within the sound.
+  multiple of the hop within the sound. Where stretches lie around their time, the network runs
+  once a third of a stretch, and rows between are interpolated linearly: neighbors share two
+  thirds of their sound.
 - ``wave22050``: mono at 22,050 samples/s, times 255, clipped to ±255, as SoundNet was fed.
   Complete stretches only: a causal one has its first row after ``span_s``.
 - ``soundnet22050``: the same, by `triaffect.features.extractors.soundnet`, which computes once what
@@ -138,7 +140,12 @@ BATCH = 32
 RGB_SIDE = 224
 WAVE_SCALE = 255.0
 
-_Rows = Callable[[Iterable[FloatArray]], Iterable[tuple[NDArray[np.float64], FloatArray]]]
+_SHARED = 3
+"""A voice network runs this often in the length of a stretch."""
+
+_ROUNDING = 1e-6
+_TimedRows = Iterable[tuple[NDArray[np.float64], FloatArray]]
+_Rows = Callable[[Iterable[FloatArray]], _TimedRows]
 """From a prepared sound in chunks to times and rows."""
 
 
@@ -200,6 +207,8 @@ class OnnxVoice:
 
     Attributes:
         folder: Where it came from.
+        reads_spectrum: Whether its input is ``logmel64``.
+        step_s: Seconds from one run of the network to the next; rows between are interpolated.
 
     Raises:
         ModelError: The folder has none, or onnxruntime cannot run it.
@@ -215,20 +224,64 @@ class OnnxVoice:
             part.extractor, part.sha256, part.dim, "float16", how.sound_rate, part.window
         )
         self._prepare, to_rows = how.prepare, partial(network, dim=part.dim)
+        self.reads_spectrum, every = part.input == "logmel64", 1
+        if self.reads_spectrum and not part.window.causal:
+            every = max(1, int(part.window.span_s / _SHARED / part.window.hop_s + _ROUNDING))
+        self.step_s = every * part.window.hop_s
         self._rows: _Rows
         if part.input == SOUNDNET:
             first, second = (OnnxNetwork(path, device) for path in folder.blocks())
             self._rows = SoundNet(Blocks(first.run, second.run, to_rows), part.window)
         else:
-            segments = Segments(part.window, how.rate, how.pad, BATCH)
-            self._rows = lambda prepared: (
-                (times_s, to_rows(batch)) for times_s, batch in segments(prepared)
-            )
+            segments = Segments(part.window, how.rate, how.pad, max(1, BATCH // every), every)
+
+            def run(prepared: Iterable[FloatArray]) -> _TimedRows:
+                return ((times_s, to_rows(batch)) for times_s, batch in segments(prepared))
+
+            self._rows = run
+            if every > 1:
+                self._rows = lambda prepared: interpolate_rows(run(prepared), part.window.hop_s)
 
     def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
         """Run the network over a sound: yield rows (T, dim) float16, one every hop."""
-        for times_s, rows in self._rows(self._prepare(chunks)):
+        yield from self._series(self._prepare(chunks))
+
+    def stream_spectrum(self, spectrum: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
+        """Run a network that reads the log-mel spectrum over its rows (T, 64); as `stream`."""
+        yield from self._series(_halved(spectrum))
+
+    def _series(self, prepared: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
+        for times_s, rows in self._rows(prepared):
             yield FeatureSeries(rows.astype(np.float16), times_s)
+
+
+def interpolate_rows(rows: _TimedRows, hop_s: float) -> _TimedRows:
+    """Fill in rows at every multiple of a hop between those at some of them.
+
+    Args:
+        rows: Times in seconds (N,), and rows (N, D), in parts; the first is at time 0.
+        hop_s: Seconds from one row to the next in what is yielded.
+
+    Yields:
+        As they came, with those between, each linear between its neighbors.
+
+    Examples:
+        >>> part = np.array([0.0, 1.0]), np.array([[2.0], [4.0]], np.float32)
+        >>> ((times_s, values),) = interpolate_rows([part], 0.5)
+        >>> times_s.tolist(), values[:, 0].tolist()
+        ([0.0, 0.5, 1.0], [2.0, 3.0, 4.0])
+    """
+    last: tuple[int, FloatArray] | None = None
+    for times_s, part in rows:
+        number = np.round(times_s / hop_s).astype(np.int64)
+        last = last or (number[0] - 1, part[0])
+        number, values = np.append(last[0], number), np.concatenate([last[1][None], part])
+        every = np.arange(number[0] + 1, number[-1] + 1)
+        right = np.searchsorted(number, every)
+        share = ((every - number[right - 1]) / (number[right] - number[right - 1]))[:, None]
+        filled = (1 - share) * values[right - 1] + share * values[right]
+        yield every * hop_s, filled.astype(np.float32)
+        last = number[-1], values[-1]
 
 
 class OnnxNetwork:
@@ -319,9 +372,13 @@ class _VoiceInput:
     pad: FloatArray | None
 
 
-def _half_log_mel(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    for rows in log_mel_stream(chunks):
+def _halved(spectrum: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    for rows in spectrum:
         yield rows.astype(np.float16).astype(np.float32)
+
+
+def _half_log_mel(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    return _halved(log_mel_stream(chunks))
 
 
 def _scaled_wave(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:

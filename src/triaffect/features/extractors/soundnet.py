@@ -46,12 +46,20 @@ class Segments:
         pad: What stands for the time before and after the series, one element; None to give
             complete stretches only.
         batch: Stretches given at once, whatever the chunks' sizes.
+        every: Give the first, each so-many-th after it, and the last; with `pad` and stretches
+            around their time only.
     """
 
     def __init__(
-        self, window: Window, rate: float, pad: FloatArray | None, batch: int = 32
+        self,
+        window: Window,
+        rate: float,
+        pad: FloatArray | None,
+        batch: int = 32,
+        every: int = 1,
     ) -> None:
         self._hop_s, self._rate, self._pad, self._batch = window.hop_s, rate, pad, batch
+        self._every = every
         self._length = round(window.span_s * rate)
         # elements of a stretch before its time
         self._lead = self._length if window.causal else self._length // 2
@@ -105,7 +113,8 @@ class Segments:
             total += len(chunk)
             held = chunk if held is None else np.concatenate([held, chunk])
             while (start := self.start(number)) + length <= first + len(held):
-                yield number, held[start - first : start - first + length]
+                if number % self._every == 0:
+                    yield number, held[start - first : start - first + length]
                 number += 1
             drop = min(max(0, start - first), len(held))
             held, first = held[drop:], first + drop
@@ -113,7 +122,8 @@ class Segments:
             return
         held = np.concatenate([held, np.repeat(pad[None], length, axis=0)])
         while (start := self.start(number)) + lead <= total:
-            yield number, held[start - first : start - first + length]
+            if number % self._every == 0 or self.start(number + 1) + lead > total:
+                yield number, held[start - first : start - first + length]
             number += 1
 
 
