@@ -234,7 +234,7 @@ class OpenSound:
                 time_s = None
 
 
-_SCALES: dict[str, tuple[type, float]] = {"s16": (np.int16, 2.0**-15), "flt": (np.float32, 1.0)}
+_SCALES: dict[str, tuple[str, float]] = {"s16": ("i2", 2.0**-15), "flt": ("f4", 1.0)}
 _SCALES |= {f"{name}p": scale for name, scale in _SCALES.items()}
 """Type and unit of the samples that are taken as they are; FFmpeg converts the others."""
 _MOST_PLANES = 7
@@ -251,10 +251,10 @@ def _channels(frame: av.AudioFrame) -> Waveform:
     kind, scale = _SCALES[frame.format.name]
     planes, channels = frame.planes, frame.layout.nb_channels
     if len(planes) == 1:
-        packed = np.frombuffer(planes[0], kind, frame.samples * channels)
+        packed = np.frombuffer(bytes(planes[0]), kind, frame.samples * channels)
         samples = packed.reshape(-1, channels).T
     else:
-        samples = np.stack([np.frombuffer(each, kind, frame.samples) for each in planes])
+        samples = np.stack([np.frombuffer(bytes(each), kind, frame.samples) for each in planes])
     return np.ascontiguousarray(samples, np.float32) * np.float32(scale)
 
 
