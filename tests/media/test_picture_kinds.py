@@ -516,7 +516,7 @@ def test_a_picture_of_any_name_is_a_picture(tmp_path, name):
         (b"%PDF-1.7\n" + bytes(100), "a document, a drawing or a list of other files"),
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "a document, a drawing or a list"),
         (b"#EXTM3U\n/etc/passwd\n", "a document, a drawing or a list of other files"),
-        (b"PK\3\4" + bytes(500), "Invalid data"),
+        (b"PK\3\4" + bytes(500), "an archive or an office file"),
         (b"8BPS\0\1" + bytes(50), ""),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import Annotated
@@ -89,6 +90,7 @@ _add_moved("weights", "python -m tools.keras_import")
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line and exit code 2."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it would say is said in our words
     try:
         app()
     except TriaffectError as error:

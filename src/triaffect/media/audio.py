@@ -36,6 +36,7 @@ from triaffect.media.container import (
     video_stream,
     wav_lengths,
 )
+from triaffect.media.content import is_joined
 
 Waveform = NDArray[np.float32]
 
@@ -167,8 +168,9 @@ class OpenSound:
         )
         self._rate = self._stream.codec_context.sample_rate
         self._steady, self._mix = SteadyPackets(container, self._stream), _Mix(self._rate)
+        self._unreal, self._overlaps = 0, list[int]()
         parts = self._decoded()
-        self._parts = _on_clock(parts, self._rate, duration_s(container))
+        self._parts = _on_clock(parts, self._rate, duration_s(container), self._overlaps)
 
     def decodes(self) -> bool:
         """Return whether there is any sound in it; reading goes on from its start."""
@@ -196,42 +198,61 @@ class OpenSound:
                     held = held[rate:]
             if len(held):
                 yield held
-            length_s = (samples + len(held)) / rate
-            declared_s = _declared_s(self._path, self._container, self._stream)
-            if self._steady.jumps:
-                declared_s = None  # it counts the jumps
-                if video_stream(self._container) is None:  # or reading the picture says it
-                    self.remarks.append(str(self._steady.remark))
-            if wav_lengths(self._path)[1]:
-                self.remarks.append(
-                    f"the header declares less sound than the {length_s:.2f} s read"
-                )
-            if self._mix.cancelled_s > _CANCELLED_S:
-                self.remarks.append("channels of opposite sign cancel out; one of them was read")
-            if not self.problems and declared_s is not None and declared_s - length_s > _CUT_S:
-                self.problems.append(
-                    f"the sound is cut off: {length_s:.2f} s of {declared_s:.2f} s"
-                )
+            self._judge((samples + len(held)) / rate)
+
+    def _judge(self, length_s: float) -> None:
+        """Say what was lost, and what is doubtful, of a sound that was read to its end."""
+        declared_s = _declared_s(self._path, self._container, self._stream)
+        has_picture = video_stream(self._container) is not None  # reading it says the same
+        joined = is_joined(self._path, self._steady.end)
+        if self._steady.jumps or joined:
+            declared_s = None  # it counts the jumps
+        if self._steady.jumps and not has_picture:
+            self.remarks.append(str(self._steady.remark))
+        if joined and not has_picture:
+            self.remarks.append("sounds were joined in one file; only the first of them is read")
+        if wav_lengths(self._path)[1]:
+            self.remarks.append(f"the header declares less sound than the {length_s:.2f} s read")
+        if self._mix.cancelled_s > _CANCELLED_S:
+            self.remarks.append("channels of opposite sign cancel out; one of them was read")
+        if self._unreal:
+            self.remarks.append(f"{self._unreal} samples are no numbers; they are read as silence")
+        overlap_s = sum(self._overlaps) / self._rate
+        if overlap_s > _CUT_S:
+            self.remarks.append(f"{overlap_s:.2f} s of the sound overlap what is before them")
+        if not self.problems and declared_s is not None and declared_s - length_s > _CUT_S:
+            self.problems.append(f"the sound is cut off: {length_s:.2f} s of {declared_s:.2f} s")
 
     def _decoded(self) -> Iterator[tuple[float | None, Waveform]]:
         """Mono sound as decoded, at the native rate, each part with its time from the start."""
         start, resampler, layout = start_s(self._container), None, None
         base, is_direct = Fraction(0), False
+        is_guessed, last = self._container.format.name in _GUESSED, None
         for frame in _frames(self._steady, self.problems):
             if layout != (layout := (frame.format.name, frame.layout.name, frame.sample_rate)):
                 resampler = AudioResampler("flt", frame.layout.name, self._rate)
                 is_direct = frame.sample_rate == self._rate and _is_direct(frame)
                 base = frame.time_base or Fraction(0)  # fractions are slow: one for all frames
-            time_s = None
-            if frame.pts is not None and base:
+            time_s, stamp = None, frame.pts
+            # stamps that stand still, or are computed by another rate, are none
+            is_real = stamp != last and not (is_guessed and frame.sample_rate != self._rate)
+            if stamp is not None and base and is_real:
                 time_s = (
-                    frame.pts * base.numerator * start.denominator
-                    - start.numerator * base.denominator
+                    stamp * base.numerator * start.denominator - start.numerator * base.denominator
                 ) / (base.denominator * start.denominator)
+            last = stamp
             assert resampler is not None  # noqa: S101 - set at the first frame
             for part in [frame] if is_direct else resampler.resample(frame):
-                yield time_s, self._mix(_channels(part))
+                yield time_s, self._mix(self._real_numbers(_channels(part)))
                 time_s = None
+
+    def _real_numbers(self, channels: Waveform) -> Waveform:
+        """Put silence where samples are no numbers, and count them; (channels, samples)."""
+        if math.isfinite(float(channels.sum())):  # quicker than to look at each
+            return channels
+        is_real = np.isfinite(channels)
+        self._unreal += int(np.count_nonzero(~is_real.all(axis=0)))
+        return np.where(is_real, channels, np.float32(0))
 
 
 _SCALES: dict[str, tuple[str, float]] = {"s16": ("i2", 2.0**-15), "flt": ("f4", 1.0)}
@@ -345,7 +366,7 @@ def _levels(container: InputContainer, streams: list[AudioStream]) -> list[NDArr
                 resampler = AudioResampler("flt", frame.layout.name, frame.sample_rate)
                 step = max(1, round(_STEP_S * frame.sample_rate))
                 for part in resampler.resample(frame):
-                    square = np.square(_channels(part)).mean(axis=0)
+                    square = np.square(np.nan_to_num(_channels(part))).mean(axis=0)
                     square = np.concatenate([waiting[packet.stream.index], square])
                     whole, rest = np.split(square, [len(square) // step * step])
                     waiting[packet.stream.index] = rest
@@ -392,15 +413,19 @@ def _frames(steady: SteadyPackets[AudioStream], problems: list[str]) -> Iterator
         except FFmpegError:
             broken += 1
             continue  # the clock leaves silence in its place
+        broken += packet.is_corrupt
         yield from frames
     if broken > _LOOSE_ENDS or ended:
         problems.append(ended or f"{broken} parts of the sound do not decode")
 
 
 def _on_clock(
-    parts: Iterator[tuple[float | None, Waveform]], native: int, longest_s: float | None
+    parts: Iterator[tuple[float | None, Waveform]],
+    native: int,
+    longest_s: float | None,
+    overlaps: list[int],
 ) -> Iterator[Waveform]:
-    """Put each part where its time says: silence into holes, overlaps dropped."""
+    """Put each part where its time says: silence into holes, overlaps dropped and counted."""
     slack, done = round(_SLACK_S * native), 0
     for time_s, part in parts:
         gap = 0 if time_s is None else round(time_s * native) - done
@@ -411,6 +436,8 @@ def _on_clock(
             for at in range(0, gap, native):
                 yield np.zeros(min(native, gap - at), np.float32)
         elif gap < -slack or (done == 0 and gap < 0):
+            if done:
+                overlaps.append(min(-gap, len(part)))
             part = part[-gap:]  # noqa: PLW2901
         done += len(part)
         if len(part):

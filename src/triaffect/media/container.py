@@ -15,15 +15,17 @@ from typing import Generic, TypeVar, cast
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import EOFError, FFmpegError, InvalidDataError  # noqa: A004 - PyAV's
 from av.format import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from triaffect.errors import MediaError
+from triaffect.media.content import describe_content
 
-_NOT_MEDIA = frozenset({"tty", "bin", "idf", "xbin", "adf"})
-"""Forms of text art, which FFmpeg would play as a video."""
+_NOT_MEDIA = frozenset({"tty", "bin", "idf", "xbin", "adf", "adp"})
+"""Forms of text art, which FFmpeg would play as a video, and one that samples of sound without
+a header are taken for."""
 
 _LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"<", b"v=0", b"%PDF")
 """How a list of other files begins, or a page of them (SVG, HTML, PDF). FFmpeg would open those,
@@ -31,6 +33,14 @@ wait for missing ones, or find some picture in the middle."""
 
 _PIPES = {"mjpeg": "jpeg_pipe", "png": "png_pipe"}
 """Forms of pictures one after another, by the codec of the pictures."""
+
+TIMELESS = frozenset(
+    {"h264", "hevc", "vvc", "obu", "dnxhd", "mpegvideo", "cavsvideo", "vc1", "mjpeg", "mpjpeg"}
+)
+"""Forms of pictures one after another without a time of their own, beside the pipes."""
+
+_NO_DELAY = {"default_fps": "10"}
+"""Frames of an animated PNG without a duration last a tenth of a second, as in browsers."""
 
 _DECLARED_FOR_ALL = ("flv", "asf")
 """Forms that declare one length for all of their streams; others leave FFmpeg to guess it."""
@@ -95,18 +105,21 @@ def open_container(path: Path) -> InputContainer:
             options["max_size"] = _WAV_PACKET
             if wav_lengths(path)[1]:
                 options["ignore_length"] = "1"
+        options |= _NO_DELAY if start.startswith(b"\x89PNG") else {}
         container = av.open(name, "r", options=options, metadata_errors="replace")
-        if container.format.name == "image2" and container.streams:
-            # chosen by the name, it would end after one picture whatever follows
-            pipe = _PIPES.get(container.streams[0].codec_context.name)
-            if pipe is not None:
-                container.close()
-                container = av.open(name, "r", pipe, options=options, metadata_errors="replace")
+        demuxer, rate = _better_demuxer(container)
+        if demuxer or rate:
+            container.close()
+            options |= {"framerate": str(rate)} if rate else {}
+            container = av.open(name, "r", demuxer, options=options, metadata_errors="replace")
     except (FFmpegError, OSError, ValueError) as error:
-        got = str(getattr(error, "strerror", None) or error)
+        is_content = isinstance(error, InvalidDataError | EOFError)
+        got = describe_content(path) if is_content else ""
+        got = got or str(getattr(error, "strerror", None) or error)
         raise MediaError("a media file", got, _REMEDY, where=path) from error
-    if container.format.name in _NOT_MEDIA or not container.streams:
-        got = f"a file of the form {container.format.name!r}"
+    is_read = any(stream.codec_context for stream in container.streams)
+    if container.format.name in _NOT_MEDIA or not is_read:
+        got = describe_content(path) or f"a file of the form {container.format.name!r}"
         container.close()
         raise MediaError("a media file", got, _REMEDY, where=path)
     return container
@@ -114,6 +127,30 @@ def open_container(path: Path) -> InputContainer:
 
 _WAV_PACKET = "65536"
 """Bytes of a packet of a WAV file: FFmpeg's own 64 ms cost more to hand on than to read."""
+
+
+def _better_demuxer(container: InputContainer) -> tuple[str | None, Fraction | None]:
+    """The demuxer and the frame rate with which a file is to be opened once more, if it is."""
+    stream = next(iter(container.streams.video), None)
+    if stream is None or stream.codec_context is None:
+        return None, None
+    if container.format.name == "image2":
+        # chosen by the name, it would end after one picture whatever follows
+        return _PIPES.get(stream.codec_context.name), None
+    if container.format.name not in TIMELESS:
+        return None, None
+    coded = stream.codec_context.framerate  # what FFmpeg assumes is 25
+    return None, coded if coded and coded != stream.average_rate else None
+
+
+def has_times(container: InputContainer) -> bool:
+    """Tell whether the frames of a file have times of their own.
+
+    Args:
+        container: The open file.
+    """
+    return container.format.name not in TIMELESS and not container.format.name.endswith("_pipe")
+
 
 _UNKNOWN_SIZES = frozenset({0, 2**31 - 1, 2**32 - 1})
 """What recorders that cannot go back write as the size of a WAV file."""
@@ -150,28 +187,6 @@ def wav_lengths(path: Path) -> tuple[int, int]:
             is_chunk = all(0x20 <= letter < 0x7F for letter in following)  # noqa: PLR2004 - ASCII
             return missing, 0 if len(following) < 4 or is_chunk else size - end  # noqa: PLR2004
     return 0, 0
-
-
-def count_indexes(path: Path) -> int:
-    """Count the films in a file of the MP4 family; players read only the first of those joined.
-
-    Args:
-        path: A file of any kind; what is no chain of such boxes has none.
-
-    Returns:
-        How many indexes (``moov``) it has.
-    """
-    count, at, size = 0, 0, path.stat().st_size
-    with path.open("rb") as file:
-        while at + 8 <= size:
-            file.seek(at)
-            length, name, long_length = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
-            count += name == b"moov"
-            length = long_length if length == 1 else length
-            if length < 8:  # noqa: PLR2004 - to the end of the file, or no box
-                break
-            at += length
-    return count
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
@@ -251,12 +266,32 @@ def audio_streams(container: InputContainer) -> list[AudioStream]:
     """
     streams = [
         stream
-        for stream in container.streams.audio
-        if stream.codec_context and stream.codec_context.sample_rate > 0
+        for stream in program_streams(container)
+        if isinstance(stream, AudioStream)
+        and stream.codec_context
+        and stream.codec_context.sample_rate > 0
     ]
     for stream in streams:
         stream.codec_context.thread_count = 1
     return streams
+
+
+def program_streams(container: InputContainer) -> list[VideoStream | AudioStream]:
+    """List pictures and sounds, of a broadcast with several programs those of the film's.
+
+    Args:
+        container: The open file.
+
+    Returns:
+        The streams, pictures first.
+    """
+    every = [*container.streams.video, *container.streams.audio]
+    film = video_stream(container) if container.format.name == "mpegts" else None
+    if film is None:
+        return every
+    best = container.streams.best
+    of_film = best("video", related=film)
+    return [each for each in every if each is film or best("video", related=each) is of_film]
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
@@ -347,15 +382,14 @@ class SteadyPackets(Generic[_Stream]):
         container: The open file.
         stream: The stream.
         jumps: When the clock jumped, and by how much, in seconds.
+        end: Where what was read so far ends in the file, in bytes.
+        overlaps: Packets of the stream that FFmpeg leaves out, as they have the time of another.
     """
 
     def __init__(self, container: InputContainer, stream: _Stream) -> None:
         self.container = container
         self.stream: _Stream = stream
-        every: list[VideoStream | AudioStream] = [
-            *container.streams.video,
-            *container.streams.audio,
-        ]
+        every = program_streams(container)
         self._streams = [s for s in every if not s.disposition & Disposition.attached_pic]
         self._most_s = _JUMP_S if len(self._streams) > 1 else math.inf
         if container.format.flags & cast("int", Flags.ts_discont.value):
@@ -364,6 +398,7 @@ class SteadyPackets(Generic[_Stream]):
         self._ends_s: dict[int, float] = {}
         self._paces_s: dict[int, float] = {}
         self.jumps: list[tuple[float, float]] = []
+        self.end = self.overlaps = 0
 
     @property
     def remark(self) -> str | None:
@@ -381,14 +416,19 @@ class SteadyPackets(Generic[_Stream]):
             FFmpegError: The file cannot be read further.
         """
         units_s: dict[int, float] = {}  # of a stream all the same, and slow to ask for
+        last_dts = None
         for packet in packets(self.container, *self._streams):
-            if packet.dts is not None:
+            self.end = max(self.end, (packet.pos or 0) + packet.size)
+            # what an edit list leaves out goes back in time, and is not shown
+            if packet.dts is not None and not packet.is_discard:
                 index = packet.stream_index
                 if index not in units_s and packet.time_base is not None:
                     units_s[index] = float(packet.time_base)
                 if index in units_s:
                     self._mend(packet, packet.dts, units_s[index])
             if packet.stream.index == self.stream.index:  # the last, empty ones have no number
+                self.overlaps += packet.is_discard and packet.dts == last_dts
+                last_dts = packet.dts
                 yield cast("av.Packet[_Stream]", packet)
 
     def _mend(self, packet: av.Packet[VideoStream | AudioStream], dts: int, unit_s: float) -> None:
@@ -428,8 +468,14 @@ def start_s(container: InputContainer) -> Fraction:
         container: The open file.
 
     Returns:
-        Seconds, exactly; 0 where the file does not say.
+        Seconds, exactly; 0 where the file does not say. Of a broadcast with several programs,
+        each of which has its clock, it is that of the film's program.
     """
+    if container.format.name == "mpegts":
+        streams = program_streams(container)
+        if len(streams) < len(container.streams.video) + len(container.streams.audio):
+            starts = [(s.start_time, s.time_base) for s in streams if s.start_time is not None]
+            return min((stamp * unit for stamp, unit in starts if unit), default=Fraction(0))
     return Fraction(container.start_time or 0, av.time_base)
 
 

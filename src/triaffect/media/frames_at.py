@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from triaffect.media.container import (
     SteadyPackets,
     duration_s,
+    has_times,
     needed_video_stream,
     open_container,
     start_s,
@@ -184,7 +185,8 @@ class FramesAt:
         """Yield the frames in order of time."""
         cursor, self._cursor = self._cursor or _Cursor(self._path), None
         flags = cursor.container.format.flags
-        if flags & cast("int", Flags.ts_discont.value) and _clock_jumps(self._path):
+        can_jump = bool(flags & cast("int", Flags.ts_discont.value))
+        if not has_times(cursor.container) or (can_jump and _clock_jumps(self._path)):
             cursor.container.close()
             yield from self._decode_all()
             return
@@ -201,7 +203,7 @@ class FramesAt:
             self.problem = cursor.decoder.problem
 
     def _decode_all(self) -> Iterator[Frame]:
-        """Yield the frames of a film whose clock jumps, in which no time can be sought."""
+        """Yield the frames of a film in which no time can be sought: its clock jumps or is none."""
         frames, waiting = VideoFrames(self._path), self._times_s[::-1]
         half_s = 0.5 / frames.info.frame_rate
         for frame in frames:

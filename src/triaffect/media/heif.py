@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
 from triaffect.media.container import open_container
+from triaffect.media.video import HDR, to_standard_range
 
 _BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif", b"miaf"})
 """Brands, in a file's first box, that say that it holds a picture."""
@@ -152,8 +153,10 @@ def _decode_items(path: Path, items: Sequence[int]) -> dict[int, NDArray[np.uint
                 try:
                     for picture in packet.decode():
                         if isinstance(picture, av.VideoFrame) and not picture.is_corrupt:
-                            rgb = picture.to_ndarray(format="rgb24", threads=1)
-                            decoded[packet.stream.id] = np.asarray(rgb, np.uint8)
+                            rgb = np.asarray(picture.to_ndarray(format="rgb24", threads=1))
+                            is_high = picture.color_trc in HDR
+                            rgb = to_standard_range(rgb, picture) if is_high else rgb
+                            decoded[packet.stream.id] = rgb
                 except FFmpegError:
                     continue
         except FFmpegError:

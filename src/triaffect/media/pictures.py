@@ -36,10 +36,18 @@ _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
 _NEXT_JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xc4\xdb\xe0-\xef\xfe]")
 _FLOATS = frozenset({b"PF", b"Pf"})
 """How a PFM begins, whose levels, 0 to 1, OpenCV would take for black."""
+_ODD_LEVELS = re.compile(rb"P[2356]\s(?:\s|#[^\n]*\n)*\d+\s+\d+\s+(?!255\s|65535\s)\d+\s")
+"""How a PGM or PPM begins whose highest level OpenCV passes over."""
+_MOST_PIXELS = 2**28
+"""A picture is no larger than this; FFmpeg has the same limit."""
+_DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that the levels of a picture may have."""
+_DARK = 16
+"""Of 16 bits, 12 that are not shifted up reach so far of 8."""
 _HEAD = 4096
 _CMYK_OF_JPEG_2000 = b"colr\1\0\0\0\0\0\x0c"
 """Colors that OpenCV refuses, and FFmpeg takes for others."""
-_SUBFILE_TYPE, _REDUCED, _MASK = 254, 1, 4
+_SUBFILE_TYPE, _REDUCED, _MASK, _WIDTH, _HEIGHT = 254, 1, 4, 256, 257
 _MOST_PAGES = 10_000
 _MOST_BYTES = 2**26
 """Memory for the frames of a WebP that are decoded together: it begins anew for each lot."""
@@ -102,14 +110,79 @@ def read_picture(path: str | Path) -> StillPicture:
         return StillPicture(*joined)
     if start[4:8] == b"jP  " and _CMYK_OF_JPEG_2000 in start:
         raise MediaError("a picture in RGB or gray", "CMYK in JPEG 2000", "convert it", where=path)
-    bgr = None
-    if start[:2] not in _FLOATS:
+    width, height = _declared_size(start)
+    if width * height > _MOST_PIXELS:
+        expected, got = f"a picture of up to {_MOST_PIXELS} pixels", f"{width}x{height}"
+        raise MediaError(expected, got, "shrink or cut it", where=path)
+    bgr, remark = None, ""
+    if start[:2] not in _FLOATS and not _ODD_LEVELS.match(start):
         with suppress(cv2.error):  # a format that is switched off, such as OpenEXR
             bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    if start[:4] in _TIFF or (start.startswith(_PNG) and start[24] == 16):  # noqa: PLR2004 - bits
+        bgr, remark = _with_its_levels(data, bgr)
     if bgr is None:
         return StillPicture(next(iter(VideoFrames(path))).rgb)
     rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-    return StillPicture(rgb, remark=_unread_pages(data.tobytes()))
+    remark = "; ".join(filter(None, [remark, _unread_pages(data.tobytes())]))
+    return StillPicture(rgb, remark=remark)
+
+
+def _declared_size(start: bytes) -> tuple[int, int]:
+    """Read width and height from the head of a PNG, BMP or TIFF; 0 of anything else."""
+    try:
+        if start.startswith(_PNG):
+            return struct.unpack_from(">II", start, 16)
+        if start.startswith(b"BM"):
+            width, height = struct.unpack_from("<ii", start, 18)
+            return abs(width), abs(height)
+        if (order := _TIFF.get(start[:4])) and b"+" not in start[:4]:
+            sides = dict.fromkeys((_WIDTH, _HEIGHT), 0)
+            (at,) = struct.unpack_from(f"{order}I", start, 4)
+            for entry in range(at + 2, at + 26, 12):
+                tag, kind = struct.unpack_from(f"{order}HH", start, entry)
+                if tag in sides:
+                    width = "H" if kind == 3 else "I"  # noqa: PLR2004 - a short
+                    (sides[tag],) = struct.unpack_from(order + width, start, entry + 8)
+            return sides[_WIDTH], sides[_HEIGHT]
+    except struct.error:
+        pass  # it lies elsewhere in the file, or the file is damaged, which shows later
+    return 0, 0
+
+
+def _with_its_levels(
+    data: NDArray[np.uint8], bgr: NDArray[np.uint8] | None
+) -> tuple[NDArray[np.uint8] | None, str]:
+    """Read a picture of floats, of 32 bits, or one so dark that its levels may have fewer bits.
+
+    Args:
+        data: The file.
+        bgr: The picture as OpenCV brings it to 8 bits, None if it does not.
+
+    Returns:
+        The picture in 8 bits, as it was if nothing is odd, and what is assumed of its levels.
+    """
+    if bgr is not None and (bgr.max() >= _DARK or not bgr.size):
+        return bgr, ""
+    levels = None
+    with suppress(cv2.error):
+        levels = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    if levels is None or levels.dtype in (np.uint8, np.int8):
+        return bgr, ""
+    own_bits, is_float = levels.dtype.itemsize * 8, levels.dtype.kind == "f"
+    levels = np.nan_to_num(levels.astype(np.float32), posinf=0, neginf=0)
+    highest, remark = float(levels.max()), ""
+    if highest <= 0:
+        return bgr, ""
+    full = 1.0 if is_float and highest <= 1 else 0.0
+    if not full:
+        bits = next((each for each in _DEPTHS if highest < 2**each), 0)
+        full = 2.0**bits - 1 if bits else highest
+        words = f"those of {bits} bits are assumed" if bits else "they are stretched to that"
+        remark = f"the levels of its {own_bits} bits go to {highest:g}: {words}"
+    scaled = np.round(np.clip(levels * (255 / full), 0, 255)).astype(np.uint8)
+    if scaled.ndim == 2:  # noqa: PLR2004 - gray
+        scaled = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_GRAY2BGR), np.uint8)
+    return scaled, remark
 
 
 def picture_problem(path: str | Path) -> str | None:

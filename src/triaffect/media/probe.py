@@ -17,6 +17,7 @@ from triaffect.media.container import (
     open_container,
     video_stream,
 )
+from triaffect.media.content import describe_content
 from triaffect.media.pictures import (
     AnimatedWebP,
     StillPicture,
@@ -183,7 +184,8 @@ def probe(path: str | Path) -> MediaFile:
         container.close()
         if remark:
             return MediaFile(path, SourceKind.IMAGES, still=read_picture(path), duration_s=0.0)
-        raise MediaError("a video, image or sound", "nothing that decodes", where=path)
+        got = describe_content(path) or "nothing that decodes"
+        raise MediaError("a video, image or sound", got, where=path)
     return MediaFile(
         path,
         SourceKind.SOUND,

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import cast
 
 import av
+import cv2
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -28,23 +31,30 @@ from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
 from triaffect.media.container import (
+    TIMELESS,
     SteadyPackets,
     audio_streams,
-    count_indexes,
     duration_s,
     gif_is_cut,
+    has_times,
     needed_video_stream,
     open_container,
     start_s,
     stream_duration_s,
     video_choice,
 )
+from triaffect.media.content import describe_content, is_joined
 
 DEFAULT_RATE = 25.0
 """Frames per second assumed where a file says nothing."""
 
-_SLOWEST, _FASTEST = 1 / 3600, 100_000.0
+_SLOWEST, _FASTEST, _FASTEST_LIKELY = 1 / 3600, 100_000.0, 1000.0
 """Frames per second that can be; broken files say anything."""
+
+_BOTH_EYES = {1: "side by side", 2: "one above the other", 6: "line by line", 7: "in columns"}
+"""How FFmpeg numbers the ways in which a frame holds the views of both eyes."""
+
+JOINED = "films were joined in one file; only the first of them is read"
 
 COVER = "its only picture is taken for a cover"
 """What is said of a single picture beside a sound."""
@@ -122,7 +132,7 @@ class RisingTimes:
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._start = start_s(container)
+        self._start, self._has_clock = start_s(container), has_times(container)
         self.step_s = 1 / stream_rate(stream)
         self.last_s = -self.step_s
 
@@ -137,7 +147,7 @@ class RisingTimes:
             Seconds from the start of the file, later than the last result.
         """
         shown = self.last_s + self.step_s
-        if stamp is not None and unit_s is not None:
+        if stamp is not None and unit_s is not None and self._has_clock:
             # exact, then rounded once, as float(stamp * unit_s - start) is, in a tenth of its time
             (n, d), (zero, zero_d) = unit_s.as_integer_ratio(), self._start.as_integer_ratio()
             shown = (stamp * n * zero_d - zero * d) / (d * zero_d)
@@ -230,13 +240,12 @@ class Decoder:
         self.problem: str | None = None
         self._steady = SteadyPackets(container, stream)
         self.oddities = list(filter(None, [video_choice(container)]))
-        if container.format.name.startswith("mov") and count_indexes(Path(container.name)) > 1:
-            self.oddities.append("films were joined in one file; only the first of them is read")
         self._aspect = self._possible_aspect(stream.sample_aspect_ratio)
         self._coded_aspects: list[Fraction | None] = []
         self._next_aspect: tuple[int, Fraction | None] | None = None
         self._packet: av.Packet[VideoStream] | None = None
         self._tolerant: av.VideoCodecContext | None = None
+        self._incomplete = 0  # packets of which something is missing
         if stream.codec_context.name == "mjpeg":
             # else FFmpeg fills what a damaged picture lacks, and says nothing
             stream.codec_context.options = {"err_detect": "explode"}
@@ -255,7 +264,8 @@ class Decoder:
     @property
     def remarks(self) -> list[str]:
         """What is doubtful in how the file was read so far, in words."""
-        return [*self.oddities, *filter(None, [self._steady.remark])]
+        jumps = None if JOINED in self.oddities else self._steady.remark
+        return [*self.oddities, *filter(None, [jumps])]
 
     def frames(self, from_s: float = -math.inf) -> Iterator[Frame]:
         """Yield the frames shown from a time on, as a rule the start, to the end of the file.
@@ -279,11 +289,19 @@ class Decoder:
                 # PyAV's side data and its frame hold each other until the garbage collector
                 # comes by, so it is read once, not for every frame: at 1080p that is 280 MB.
                 angle, matrix = picture.rotation, self.matrix(picture)
+                self._note_both_eyes(picture)
             yield Frame(index, time_s, self.upright(picture, matrix))
         declared_s = stream_duration_s(self.container, self.stream)
         end_s = times.last_s + times.step_s  # when the last frame ends
         if self._steady.jumps:
             declared_s = None  # it counts the jumps
+        if self._incomplete > len(self._steady.jumps):  # where recordings are joined, all is there
+            self.problem = self.problem or "some frames are damaged"
+        if self._steady.overlaps > 1:  # one is where parts are joined
+            count = self._steady.overlaps
+            self.problem = self.problem or f"{count} frames are left out: their times overlap"
+        if is_joined(Path(self.container.name), self._steady.end):
+            self.oddities.append(JOINED)
         if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
             self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
 
@@ -318,6 +336,8 @@ class Decoder:
             self._watch_aspect(packet)
             for picture in pictures:
                 self._take_aspect(picture)
+                if packet.is_corrupt and not is_first:  # a broadcast may begin in a frame
+                    self._incomplete += 1
                 if is_first and skipped.count:
                     first = picture.pts
                     earlier = (first is not None and held < first for held in skipped.held_stamps)
@@ -356,6 +376,19 @@ class Decoder:
             self._aspect = aspect
             if _CHANGES_SHAPE not in self.oddities:
                 self.oddities.append(_CHANGES_SHAPE)
+
+    def _note_both_eyes(self, picture: av.VideoFrame) -> None:
+        """Notice a stereoscopic film, each frame of which shows every face twice."""
+        try:
+            side_data = cast("SideDataContainer", picture.side_data)
+        except ValueError:
+            return
+        if Type.STEREO3D not in side_data:
+            return
+        kind = int.from_bytes(bytes(side_data[Type.STEREO3D])[:4], sys.byteorder)
+        if kind in _BOTH_EYES:
+            words = f"it shows what both eyes see, {_BOTH_EYES[kind]}: every face is there twice"
+            self.oddities += [] if words in self.oddities else [words]
 
     def matrix(self, picture: av.VideoFrame) -> tuple[float, float, float, float]:
         """Read how the frame decoded last is to be turned and mirrored, as `display_matrix` does.
@@ -397,6 +430,8 @@ class Decoder:
             interpolation="AREA" if shrink < 1 else "BILINEAR",
             threads=1,
         )
+        if picture.color_trc in HDR:
+            rgb = to_standard_range(np.asarray(rgb, np.uint8), picture)
         a, b, c, d = matrix
         if abs(a) + abs(d) < abs(b) + abs(c):
             rgb, a, d = np.swapaxes(rgb, 0, 1), c, b
@@ -442,7 +477,8 @@ class VideoFrames:
         frames = decoder.frames()
         first = next(frames, None)
         if first is None:
-            got, remedy = decoder.problem or "none", "record it again"
+            got = describe_content(self.path) or decoder.problem or "none"
+            remedy = "record it again"
             raise MediaError("at least one frame that decodes", got, remedy, where=self.path)
         second, has_sound = next(frames, None), bool(audio_streams(container))
         # A fragmented file declares the frames of its first part, so that one may be many; and
@@ -453,12 +489,14 @@ class VideoFrames:
         format_name = container.format.name
         if format_name == "gif" and gif_is_cut(self.path):
             decoder.problem = "cut off"
-        if second is not None and (
-            format_name in ("mjpeg", "mpjpeg") or format_name.endswith("_pipe")
-        ):
-            self.is_single = first.rgb.shape != second.rgb.shape  # a picture, and one beside it
+        if second is not None and not has_times(container):
+            # of different sizes, it is a picture and one beside it
+            is_film = format_name in TIMELESS - {"mjpeg", "mpjpeg"}
+            self.is_single = not is_film and first.rgb.shape != second.rgb.shape
             rate = f"{stream_rate(decoder.stream):g}"
-            decoder.oddities.append(f"its frames have no times: {rate} a second are assumed")
+            words = "taken, as it says" if decoder.stream.codec_context.framerate else "assumed"
+            words = words if is_film else "assumed"
+            decoder.oddities.append(f"its frames have no times: {rate} a second are {words}")
         self._begun = decoder, chain(filter(None, [first, second]), frames)
         self._decoder = decoder
         height, width = first.rgb.shape[:2]
@@ -517,8 +555,72 @@ def stream_rate(stream: VideoStream) -> float:
     Args:
         stream: The picture of an open file.
     """
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return rate if _SLOWEST <= rate <= _FASTEST else DEFAULT_RATE
+    average, guessed = float(stream.average_rate or 0), float(stream.guessed_rate or 0)
+    # of DV, FFmpeg takes the ticks of its clock for frames
+    is_clock = average > _FASTEST_LIKELY and average * (stream.time_base or 0) == 1
+    for rate in (guessed, average) if is_clock else (average, guessed):
+        if _SLOWEST <= rate <= _FASTEST:
+            return rate
+    return DEFAULT_RATE
+
+
+_PQ, _HLG, _WIDE = 16, 18, 9
+HDR = frozenset({_PQ, _HLG})
+"""Transfer curves of high dynamic range, and wide primaries, as FFmpeg numbers them."""
+
+_WHITE, _PEAK, _KNEE = 203.0, 1000.0, 0.8
+"""Candelas a square meter of paper, of the screen that HLG is made for (ITU-R BT.2408), and from
+which share of the white on brighter levels are pressed together."""
+
+_STEPS = 1024
+_WIDE_LUMINANCE = np.array([[0.2627, 0.6780, 0.0593]], np.float32)
+_WIDE_TO_SRGB = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
+)
+
+
+@cache
+def _range_tables(curve: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Light by coded level, and sRGB's level by a root of the light, for one transfer curve."""
+    coded = np.arange(256) / 255
+    if curve == _PQ:
+        root = coded ** (32 / 2523)
+        share = np.maximum(root - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * root)
+        light = 10_000 / _WHITE * share ** (16384 / 2610)
+    else:  # light of the scene, 0 to 1
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        bright = (np.exp((coded - c) / a) + b) / 12
+        light = np.where(coded > 1 / 2, bright, coded**2 / 3)
+    shown = (np.arange(4 * _STEPS + 1) / _STEPS) ** 2
+    pressed = _KNEE + (1 - _KNEE) * (1 - np.exp(-(shown - _KNEE) / (1 - _KNEE)))
+    shown = np.where(shown > _KNEE, pressed, shown)
+    srgb = np.maximum(1.055 * shown ** (1 / 2.4) - 0.055, np.minimum(12.92 * shown, 0.04045))
+    return light.astype(np.float32), np.round(255 * srgb).astype(np.uint8)
+
+
+def to_standard_range(rgb: NDArray[np.uint8], picture: av.VideoFrame) -> NDArray[np.uint8]:
+    """Bring a frame of high dynamic range (PQ or HLG) to what a usual screen shows.
+
+    Paper white gets nearly the brightest level, what is brighter is pressed together above it;
+    wide primaries (BT.2020) become sRGB's.
+
+    Args:
+        rgb: The frame's coded levels, uint8, shape (height, width, 3).
+        picture: The frame as decoded, which names its curve and primaries.
+
+    Returns:
+        RGB, uint8, of the same shape.
+    """
+    light_of, level_of = _range_tables(picture.color_trc)
+    light = cv2.LUT(rgb, light_of)
+    if picture.color_trc == _HLG:
+        glow = cv2.pow(np.maximum(cv2.transform(light, _WIDE_LUMINANCE), 1e-6), 0.2)
+        light *= (_PEAK / _WHITE) * glow.reshape(*glow.shape[:2], 1)
+    if picture.color_primaries == _WIDE:
+        light = cv2.transform(light, _WIDE_TO_SRGB)
+    steps = np.sqrt(np.clip(light, 0.0, 16.0, out=light), out=light)
+    steps *= _STEPS
+    return level_of[(steps + 0.5).astype(np.uint16)]
 
 
 def display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:
