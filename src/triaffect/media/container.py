@@ -285,7 +285,10 @@ def program_streams(container: InputContainer) -> list[VideoStream | AudioStream
     Returns:
         The streams, pictures first.
     """
-    every = [*container.streams.video, *container.streams.audio]
+    every: list[VideoStream | AudioStream] = [
+        *container.streams.video,
+        *container.streams.audio,
+    ]
     film = video_stream(container) if container.format.name == "mpegts" else None
     if film is None:
         return every

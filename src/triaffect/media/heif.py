@@ -153,7 +153,9 @@ def _decode_items(path: Path, items: Sequence[int]) -> dict[int, NDArray[np.uint
                 try:
                     for picture in packet.decode():
                         if isinstance(picture, av.VideoFrame) and not picture.is_corrupt:
-                            rgb = np.asarray(picture.to_ndarray(format="rgb24", threads=1))
+                            rgb = np.asarray(
+                                picture.to_ndarray(format="rgb24", threads=1), np.uint8
+                            )
                             is_high = picture.color_trc in HDR
                             rgb = to_standard_range(rgb, picture) if is_high else rgb
                             decoded[packet.stream.id] = rgb

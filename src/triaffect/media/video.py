@@ -620,7 +620,8 @@ def to_standard_range(rgb: NDArray[np.uint8], picture: av.VideoFrame) -> NDArray
         light = cv2.transform(light, _WIDE_TO_SRGB)
     steps = np.sqrt(np.clip(light, 0.0, 16.0, out=light), out=light)
     steps *= _STEPS
-    return level_of[(steps + 0.5).astype(np.uint16)]
+    levels: NDArray[np.uint8] = level_of[(steps + 0.5).astype(np.uint16)]
+    return levels
 
 
 def display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:
