@@ -25,6 +25,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def write_toml(path: Path, outputs: Mapping[str, OutputValidity]) -> None:
     lines = ["# How far each output holds on people: written by benchmarks/validity.py."]
     for name, each in outputs.items():
         lines.append(f"\n[{name}]")
-        for key, value in each.model_dump().items():
+        for key, value in asdict(each).items():
             lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
     with replace_file(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", "utf-8")

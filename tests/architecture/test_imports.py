@@ -104,6 +104,7 @@ def test_prediction_loads_nothing_of_training(tmp_path, kind):
     assert out.is_file()
     assert "onnxruntime" in loaded, "it did predict"
     slow = {"pandas", "pyarrow.compute", "triaffect.report.annotate", "rich.progress"}
+    slow |= {"pydantic", "pyarrow.parquet", "importlib.metadata"}
     assert not loaded & slow, "a start would take half as long again"
     assert not loaded & set(ONLY_TRAINING)
 

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
+from typer import BadParameter
 
+from triaffect.cli import _shared as shared
 from triaffect.cli import app as cli
 from triaffect.cli._shared import add_command, name_outputs, note, output_option, warn
 from triaffect.corpora import soft_labels
@@ -211,3 +214,64 @@ def test_the_package_runs_as_a_module():
 def test_the_installed_command_is_this_one():
     (command,) = entry_points(group="console_scripts", name="triaffect")
     assert command.load() is cli.main
+
+
+class Color(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class TakenError(Exception):
+    pass
+
+
+@pytest.fixture
+def program():
+    """A program whose command raises what it was called with."""
+    app = typer.Typer()
+
+    def take(
+        paths: list[Path],
+        *,
+        name: str = "nobody",
+        color: Color = Color.RED,
+        share: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
+        count: Annotated[int | None, typer.Option(min=2)] = None,
+        note: Annotated[list[str] | None, typer.Option()] = None,
+        folder: Annotated[Path | None, typer.Option(file_okay=False)] = None,
+    ) -> None:
+        raise TakenError(paths, name, color, share, count, note, folder)
+
+    add_command(app, take)
+    return typer.main.get_command(app)
+
+
+@pytest.mark.parametrize("directly", [True, False])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], ("nobody", Color.RED, 0.5, None, None)),
+        (["--color", "blue", "--name", "3", "--count", "12"], ("3", Color.BLUE, 0.5, 12, None)),
+        (["--share", "0.25", "--note", "a", "--note", "b"],
+         ("nobody", Color.RED, 0.25, None, ["a", "b"])),
+        (["--share", "1e-1", "--count", "+7", "--name", ""], ("", Color.RED, 0.1, 7, None)),
+        (["--share", "1.5"], "Input should be less than or equal to 1"),
+        (["--count", "1"], "Input should be greater than or equal to 2"),
+        (["--count", "1.5"], "Input should be a valid integer"),
+        (["--color", "green"], "'green' is not one of"),
+        (["--folder", __file__], "is a file"),
+    ],
+)  # fmt: skip
+def test_words_are_converted_as_typer_does(program, words, expected, directly, monkeypatch):
+    """With and without the ways past pydantic, which is slow to import."""
+    if not directly:
+        monkeypatch.setattr(shared, "_convert_directly", lambda _: None)
+    arguments = ["a b.mp4", "-", *words] if words != ["--count", "1.5"] else ["x", *words]
+    if isinstance(expected, str):
+        with pytest.raises(BadParameter, match=expected):
+            program(arguments, standalone_mode=False)
+        return
+    with pytest.raises(TakenError) as taken:
+        program(arguments, standalone_mode=False)
+    paths, *others, folder = taken.value.args
+    assert (paths, tuple(others), folder) == ([Path("a b.mp4"), Path("-")], expected, None)

@@ -10,16 +10,19 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
+from enum import Enum, StrEnum
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 from typer.models import OptionInfo
 
 from triaffect.errors import RunError, TriaffectError
@@ -173,12 +176,76 @@ def add_command(
 
     class Command(TyperCommand):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's
+            _convert_directly(self.get_params(ctx))
             words: list[str] = super().parse_args(ctx, _modernize(args, renamed, old_values))
             return words
 
     lines = "\n\n".join(f"  {line}" for line in examples)
     epilog = f"Examples:\n\n{lines}" if examples else None
     app.command(name, cls=Command, epilog=epilog, rich_help_panel=panel)(_with_quiet(command))
+
+
+class CommandGroup(TyperGroup):
+    """The program, or a group of its commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's
+        """Parse the words before the command's name."""
+        _convert_directly(self.get_params(ctx))
+        words: list[str] = super().parse_args(ctx, args)
+        return words
+
+
+_NUMBERS = {int: "[0-9]{1,15}", float: "[0-9]{1,15}([.][0-9]{1,15})?"}
+"""How plain numbers are written."""
+
+
+def _convert_directly(parameters: Iterable[Any]) -> None:
+    """Let parameters take texts, paths, choices and defaults as they are, without pydantic.
+
+    typer builds a pydantic type for each parameter, used or not; to import that takes longer than
+    all else that a command line needs. What this cannot convert, or might refuse, typer does.
+    """
+    for parameter in parameters:
+        if hasattr(parameter, "type_descriptor"):  # or it is another version of typer
+            parameter.process_value = partial(_process_value, parameter, parameter.process_value)
+
+
+def _process_value(
+    parameter: Any,  # noqa: ANN401 - click's
+    otherwise: Callable[[Any, Any], Any],
+    context: Any,  # noqa: ANN401 - click's
+    value: Any,  # noqa: ANN401 - click's
+) -> Any:  # noqa: ANN401 - of the parameter's type
+    """Convert a parameter's value as click would, or as ``otherwise`` does."""
+    kind, several = parameter.type_descriptor.annotation, parameter.multiple or parameter.nargs != 1
+    if value is None and not parameter.required:
+        nothing = () if several else None
+        return parameter.callback(context, parameter, nothing) if parameter.callback else nothing
+    values = list(value) if several and isinstance(value, (list, tuple)) else [value]
+    item = get_args(kind)[0] if several and get_args(kind) else kind
+    plain = [_convert_plain(item, each, parameter) for each in values]
+    if not plain or parameter.callback or any(each is None for each in plain):
+        return otherwise(context, value)
+    return plain if several else plain[0]
+
+
+def _convert_plain(kind: Any, value: Any, parameter: Any) -> Any:  # noqa: ANN401 - of any parameter
+    """Convert a value to a type if it is plainly one of the parameter's; None for any other."""
+    if type(value) is kind and (kind is str or value == parameter.default):
+        return value
+    limits = parameter.type_descriptor.parameter_info
+    if kind in (int, float) and isinstance(value, str) and re.fullmatch(_NUMBERS[kind], value):
+        number = kind(value)
+        above = limits.min is None or limits.min <= number
+        return number if above and (limits.max is None or number <= limits.max) else None
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return next((each for each in kind if value in (each, each.value)), None)
+    limited = limits.exists or limits.writable or limits.resolve_path or limits.allow_dash
+    limited = limited or not (limits.file_okay and limits.dir_okay)
+    if kind is Path and isinstance(value, str) and not limited:
+        path = Path(value)
+        return path if os.access(path, os.R_OK) or not path.exists() else None
+    return None
 
 
 def _with_quiet(command: Callable[..., None]) -> Callable[..., None]:

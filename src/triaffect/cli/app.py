@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from triaffect.cli._shared import add_command
+from triaffect.cli._shared import CommandGroup, add_command
 from triaffect.cli.compare import COMPARE_EXAMPLES, COMPARE_RENAMED, compare
 from triaffect.cli.corpus import corpus_app
 from triaffect.cli.demo import DEMO_EXAMPLES, DEMO_RENAMED, demo
@@ -37,6 +37,7 @@ _EXTRAS = {
 """By package that predicting does without: what it is for, and the extra that brings it."""
 
 app = typer.Typer(
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

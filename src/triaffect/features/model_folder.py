@@ -57,16 +57,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator, Field, model_validator
 
 from triaffect.errors import ModelError
 from triaffect.features.external.format import ExternalSpec
 from triaffect.io.atomic import replace_folder
-from triaffect.io.records import STRICT, Record, parse_record
+from triaffect.io.records import parse_record
 from triaffect.types import Window
 
 FORMAT = 1
@@ -129,8 +127,6 @@ class ExternalInput:
         spec: What they are.
     """
 
-    __pydantic_config__ = STRICT
-
     slot: Literal["face", "voice", "extra"]
     spec: ExternalSpec
 
@@ -170,7 +166,8 @@ class FusionPart:
 Part = FacePart | VoicePart | FusionPart
 
 
-class OutputValidity(Record):
+@dataclass(frozen=True)
+class OutputValidity:
     """How far one output of a model is shown to hold on real people.
 
     Attributes:
@@ -260,7 +257,7 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
     calibration: dict[str, Any] = {"thresholds": dict(manifest.thresholds)}
     if manifest.temperatures:
         calibration["temperatures"] = dict(manifest.temperatures)
-    outputs = {name: each.model_dump() for name, each in manifest.outputs.items()}
+    outputs = {name: asdict(each) for name, each in manifest.outputs.items()}
     return {
         "format": FORMAT,
         "name": manifest.name,
@@ -292,17 +289,25 @@ def plain_name(name: str) -> str:
     return name
 
 
-_FileName = Annotated[str, AfterValidator(plain_name)]
+def check_positive(number: float) -> None:
+    """Check that a number is above 0; a ValueError says that it is not."""
+    if not number > 0:
+        raise ValueError("a number above 0")
 
 
-class _TaskRecord(Record):
+_FileName = Annotated[str, plain_name]
+
+
+@dataclass(eq=False, repr=False)
+class _TaskRecord:
     key: str
     name: str
     columns: list[str]
     plugin: dict[str, str] | None = None
 
 
-class _FaceRecord(Record):
+@dataclass(eq=False, repr=False)
+class _FaceRecord:
     file: _FileName
     sha256: str
     extractor: str
@@ -310,12 +315,14 @@ class _FaceRecord(Record):
     dim: int
 
 
-class _WindowRecord(Record):
+@dataclass(eq=False, repr=False)
+class _WindowRecord:
     span_s: float
     hop_s: float
     causal: bool
 
 
+@dataclass(eq=False, repr=False)
 class _VoiceRecord(_WindowRecord):
     file: _FileName
     sha256: str
@@ -324,16 +331,15 @@ class _VoiceRecord(_WindowRecord):
     dim: int
     blocks: tuple[_FileName, ...] = ()
 
-    @model_validator(mode="after")
-    def check_blocks(self) -> _VoiceRecord:
+    def __post_init__(self) -> None:
         """See that there are the networks that its input needs."""
         count = SOUNDNET_BLOCKS if self.input == SOUNDNET else 0
         if len(self.blocks) != count:
             raise ValueError(f"{count} file names for blocks")
-        return self
 
 
-class _FusionRecord(Record):
+@dataclass(eq=False, repr=False)
+class _FusionRecord:
     file: _FileName
     sha256: str
     window: _WindowRecord
@@ -343,18 +349,21 @@ class _FusionRecord(Record):
     external: tuple[ExternalInput, ...] = ()
 
 
-class _PartsRecord(Record):
+@dataclass(eq=False, repr=False)
+class _PartsRecord:
     face: _FaceRecord | None = None
     voice: _VoiceRecord | None = None
     fusion: _FusionRecord | None = None
 
 
-class _CalibrationRecord(Record):
-    thresholds: dict[str, float] = Field(default_factory=dict)
-    temperatures: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+@dataclass(eq=False, repr=False)
+class _CalibrationRecord:
+    thresholds: dict[str, float] = field(default_factory=dict)
+    temperatures: dict[str, Annotated[float, check_positive]] = field(default_factory=dict)
 
 
-class _ManifestRecord(Record):
+@dataclass(eq=False, repr=False)
+class _ManifestRecord:
     """What ``model.json`` holds, field by field."""
 
     format: Literal[1]
@@ -365,10 +374,10 @@ class _ManifestRecord(Record):
     parts: _PartsRecord
     calibration: _CalibrationRecord
     recipe: dict[str, Any]
-    versions: dict[str, str] = Field(default_factory=dict)
-    label_origins: dict[str, str] = Field(default_factory=dict)
-    outputs: dict[str, OutputValidity] = Field(default_factory=dict)
-    files: dict[_FileName, str] = Field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    label_origins: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, OutputValidity] = field(default_factory=dict)
+    files: dict[_FileName, str] = field(default_factory=dict)
 
 
 def read_manifest(content: object, where: Path) -> Manifest:
@@ -385,25 +394,31 @@ def read_manifest(content: object, where: Path) -> Manifest:
     if isinstance(content, dict) and content.get("format") != FORMAT:
         raise ModelError(f"format {FORMAT}", repr(content.get("format")), remedy, where=where)
     record = parse_record(_ManifestRecord, content, ModelError, remedy, where)
-    parts, of_window = record.parts, set(_WindowRecord.model_fields)
-    voice = fusion = None
+    parts, voice, fusion = record.parts, None, None
     if parts.voice:
-        window = Window(**parts.voice.model_dump(include=of_window))
-        voice = VoicePart(**parts.voice.model_dump(exclude=of_window), window=window)
+        values = vars(parts.voice)
+        window = Window(**{each.name: values[each.name] for each in fields(_WindowRecord)})
+        own = {name: value for name, value in values.items() if name not in vars(window)}
+        voice = VoicePart(**own, window=window)
     if parts.fusion:
-        window = Window(**parts.fusion.window.model_dump())
-        values = parts.fusion.model_dump(exclude={"window", "external"})
-        fusion = FusionPart(**values, window=window, external=parts.fusion.external)
+        window = Window(**vars(parts.fusion.window))
+        fusion = FusionPart(**{**vars(parts.fusion), "window": window})
+    tasks = (asdict(task) for task in record.tasks)
     return Manifest(
-        **record.model_dump(include={"name", "version", "licence", "recipe", "versions"}),
-        **record.model_dump(include={"label_origins", "files"}),
-        tasks=tuple(task.model_dump(exclude_none=True) for task in record.tasks),
-        face=FacePart(**parts.face.model_dump()) if parts.face else None,
+        name=record.name,
+        version=record.version,
+        licence=record.licence,
+        recipe=record.recipe,
+        versions=record.versions,
+        label_origins=record.label_origins,
+        files=record.files,
+        tasks=tuple({k: v for k, v in task.items() if v is not None} for task in tasks),
+        face=FacePart(**vars(parts.face)) if parts.face else None,
         voice=voice,
         fusion=fusion,
-        thresholds=dict(record.calibration.thresholds),
-        temperatures=dict(record.calibration.temperatures),
-        outputs=dict(record.outputs),
+        thresholds=record.calibration.thresholds,
+        temperatures=record.calibration.temperatures,
+        outputs=record.outputs,
     )
 
 

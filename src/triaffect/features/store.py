@@ -37,7 +37,7 @@ from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.model_folder import ModelFolder
 from triaffect.features.row_file import map_rows
 from triaffect.features.timeline import ANY_TRACK, KEY_DTYPE, FileTimeline
-from triaffect.io.records import STRICT, Record, parse_record
+from triaffect.io.records import parse_record
 from triaffect.types import Moments
 
 FORMAT = 2
@@ -48,7 +48,8 @@ EXTRACTORS = "extractors"
 TIME_DTYPE = np.dtype("<f8")
 
 
-class _Description(Record):
+@dataclass(frozen=True)
+class _Description:
     """What ``store.json`` holds."""
 
     format: Literal[2]
@@ -77,8 +78,6 @@ class StoredSource:
         problem: What was wrong with a part of it; None if nothing.
     """
 
-    __pydantic_config__ = STRICT
-
     source: str
     corpus: str
     kind: str
@@ -94,7 +93,8 @@ class StoredSource:
     problem: str | None = None
 
 
-class _Failure(Record):
+@dataclass(frozen=True)
+class _Failure:
     """The line of a source that could not be read."""
 
     source: str

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     )
     from triaffect.io.durations import parse_duration
     from triaffect.io.plugins import Plugin, find_plugin, plugin_names
-    from triaffect.io.records import Record, parse_record
+    from triaffect.io.records import parse_record
     from triaffect.io.workers import Cancelled, WorkerPool, count_cores
 
 __all__ = [
     "Cancelled",
     "Plugin",
-    "Record",
     "WorkerPool",
     "check_output",
     "count_cores",
@@ -54,7 +53,7 @@ __getattr__, __dir__ = lazy_exports(
         ],
         "durations": ["parse_duration"],
         "plugins": ["Plugin", "find_plugin", "plugin_names"],
-        "records": ["Record", "parse_record"],
+        "records": ["parse_record"],
         "workers": ["Cancelled", "WorkerPool", "count_cores"],
     },
 )

@@ -11,9 +11,9 @@ A module that is merely on the path is named by its dotted path instead.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import entry_points, packages_distributions, version
 from typing import Any
 
 from triaffect.errors import PluginError
@@ -95,6 +95,8 @@ def find_plugin(group: str, name: str) -> Plugin | None:
         >>> find_plugin("triaffect.tasks", "my_module:ENGAGEMENT")
         Plugin(path='my_module:ENGAGEMENT', package='', version='')
     """
+    from importlib.metadata import entry_points, version  # noqa: PLC0415 - slow to import
+
     if ":" in name:
         packages = _distributions().get(name.partition(":")[0].partition(".")[0], [])
         return Plugin(name, packages[0], version(packages[0])) if packages else Plugin(name)
@@ -109,8 +111,14 @@ def plugin_names(group: str) -> list[str]:
     Args:
         group: Group of entry points, such as ``"triaffect.tasks"``.
     """
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import
+
     return sorted({each.name for each in entry_points(group=group)})
 
 
-_distributions = cache(packages_distributions)
-"""Returns the installed packages by the modules that they hold, looked for once."""
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """List the installed packages by the modules that they hold; looked for once."""
+    from importlib.metadata import packages_distributions  # noqa: PLC0415 - slow to import
+
+    return packages_distributions()

@@ -24,7 +24,6 @@ from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.io.atomic import lock_output, make_folder
@@ -373,13 +372,15 @@ def _keep_parts(
     files: Sequence[Path], ended: Sequence[FileResult], job: PredictionJob, predictor: Predictor
 ) -> Interrupted:
     """Write what there is of several files into a partial table when Ctrl-C comes."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
+
     failed = {result.path: result for result in ended if result.error}
     results, parts = list[FileResult](), Parts(job)
     for path in files:
         result = failed.get(path) or parts.result(path)
         begun = begun_path(job.part(path))
         if result is None and begun.exists():
-            rows = pyarrow.parquet.read_metadata(begun).num_rows
+            rows = pq.read_metadata(begun).num_rows
             result = FileResult(path, rows, stopped=State.INTERRUPTED)
         results.append(result or FileResult(path, stopped=State.NOT_STARTED))
     if not any(result.rows for result in results):

@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.io.engines import Engine
@@ -153,7 +152,9 @@ def _collect_files(
             if result.remark:
                 warnings.warn(result.remark, DoubtfulMediaWarning, stacklevel=5)
         _warn_of_failures(failures, len(items))
-        return pyarrow.parquet.read_table(output).replace_schema_metadata()
+        import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
+
+        return pq.read_table(output).replace_schema_metadata()
 
 
 def _warn_of_failures(failures: Sequence[TriaffectError], total: int) -> None:

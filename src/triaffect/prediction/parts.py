@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
@@ -315,7 +314,9 @@ class Parts:
         Args:
             file: The part.
         """
-        metadata = pyarrow.parquet.read_schema(file).metadata or {}
+        import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
+
+        metadata = pq.read_schema(file).metadata or {}
         inputs = json.loads(metadata.get(KEY.encode(), b'{"inputs": []}'))["inputs"]
         start = 0
         for each in inputs:
@@ -344,7 +345,9 @@ class Parts:
             yield from read_rows(entry.file)
             return
         if self._group is None or self._group[0] != entry.file:
-            table = pyarrow.parquet.read_table(entry.file, pre_buffer=False)
+            import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
+
+            table = pq.read_table(entry.file, pre_buffer=False)
             self._group = entry.file, table.replace_schema_metadata()
         yield self._group[1].slice(entry.start, entry.result.rows)
 
@@ -355,8 +358,10 @@ def read_rows(part: Path) -> Iterator[pa.Table]:
     Args:
         part: The file.
     """
+    import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
+
     # buffered ahead, the whole file would be held until its end
-    with pyarrow.parquet.ParquetFile(part, pre_buffer=False) as rows:
+    with pq.ParquetFile(part, pre_buffer=False) as rows:
         for batch in rows.iter_batches(_ROWS_AT_ONCE):
             yield pa.Table.from_batches([batch]).replace_schema_metadata()
 

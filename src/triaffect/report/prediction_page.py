@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from triaffect.errors import TableError
 from triaffect.features.model_folder import Manifest, OutputValidity
 from triaffect.io.atomic import check_output
+from triaffect.io.records import parse_record
 from triaffect.report.clip_series import MOST_FACES, Clip, percent, statistics_cells
 from triaffect.report.page import Page, to_json
 from triaffect.report.thumbnails import Thumbnails, thumbnails
@@ -441,8 +442,9 @@ def write_table_page(table: pd.DataFrame, output: str | Path, thumbnails: bool =
     thresholds = table.attrs.get("thresholds", {})
     model = None
     if "model" in table.attrs:
-        described = ModelMetadata(**table.attrs["model"])
-        model = SimpleNamespace(**dict(described), thresholds=thresholds)
+        content, remedy = table.attrs["model"], "keep attrs as predict gave them"
+        described = parse_record(ModelMetadata, content, TableError, remedy, "table.attrs")
+        model = SimpleNamespace(**vars(described), thresholds=thresholds)
     page = PredictionPage(tasks, cast("Manifest | None", model), thumbnails)
     for clip, rows in table.groupby("clip", sort=False):
         source = Path(str(clip)) if Path(str(clip)).is_file() else None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet
-from pydantic import BaseModel, ConfigDict
 
 from triaffect.errors import TableError
 from triaffect.features.model_folder import (
@@ -19,6 +18,7 @@ from triaffect.features.model_folder import (
     file_hash,
     read_manifest,
 )
+from triaffect.io.records import parse_record
 from triaffect.tables import baseline, smoothing
 from triaffect.tables.interop import describe_columns
 from triaffect.tables.results import meta_name
@@ -62,11 +62,8 @@ _NOTES = {
 }
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ModelMetadata(_Record):
+@dataclass(frozen=True)
+class ModelMetadata:
     """The model that made a table.
 
     Attributes:
@@ -83,10 +80,11 @@ class ModelMetadata(_Record):
     sha256: str
     licence: str
     label_origins: dict[str, str]
-    outputs: dict[str, OutputValidity] = {}
+    outputs: dict[str, OutputValidity] = field(default_factory=dict)
 
 
-class ProblemMetadata(_Record):
+@dataclass(frozen=True)
+class ProblemMetadata:
     """An input not wholly in a table, or doubtful; see `triaffect.tables.results.problems`."""
 
     clip: str
@@ -95,7 +93,8 @@ class ProblemMetadata(_Record):
     problem: str
 
 
-class TableMetadata(_Record):
+@dataclass(frozen=True)
+class TableMetadata:
     """Metadata of a table: what stands in ``NAME.meta.json`` or among a Parquet file's metadata.
 
     Attributes:
@@ -135,15 +134,14 @@ def describe_run(
     Raises:
         ModelError: The model's description is missing or damaged.
     """
-    metadata = TableMetadata(
-        tool="triaffect",
-        version=__version__,
-        model=ModelMetadata(**describe_model(model)),
-        options=dict(options),
-        thresholds={name: level for task in tasks for name, level in task.present_from.items()},
-        problems=[ProblemMetadata(**each) for each in missing],
-    )
-    return metadata.model_dump(exclude={"columns"})
+    return {
+        "tool": "triaffect",
+        "version": __version__,
+        "model": describe_model(model),
+        "options": dict(options),
+        "thresholds": {name: level for task in tasks for name, level in task.present_from.items()},
+        "problems": [dict(each) for each in missing],
+    }
 
 
 def read_metadata(table: Path) -> TableMetadata:
@@ -158,18 +156,19 @@ def read_metadata(table: Path) -> TableMetadata:
     Raises:
         TableError: It has none, or they are damaged.
     """
-    path = table
+    path, remedy = table, "predict again; a table is described by the file beside it"
     try:
         if table.suffix.lower() == ".parquet":
+            import pyarrow.parquet  # noqa: PLC0415 - heavy
+
             schema = pyarrow.parquet.read_schema(table)
             text = (schema.metadata or {})[b"triaffect"].decode("utf-8")
         else:
             path = meta_name(table)
             text = path.read_text("utf-8")
-        return TableMetadata.model_validate_json(text)
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        return parse_record(TableMetadata, json.loads(text), TableError, remedy, path)
+    except (OSError, KeyError, ValueError, TableError, pa.ArrowException) as error:
         got = "none" if isinstance(error, (OSError, KeyError)) else "damaged ones"
-        remedy = "predict again; a table is described by the file beside it"
         raise TableError("a table with its metadata", got, remedy, where=path) from error
 
 
@@ -193,7 +192,7 @@ def describe_model(model: Path) -> dict[str, Any]:
         "sha256": file_hash(path),
         "licence": manifest.licence,
         "label_origins": dict(manifest.label_origins),
-        "outputs": {name: each.model_dump() for name, each in manifest.outputs.items()},
+        "outputs": {name: asdict(each) for name, each in manifest.outputs.items()},
     }
 
 

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from triaffect.errors import TableError
 from triaffect.io.atomic import check_output, disk_errors, sync_file, sync_folder, write_text
@@ -95,8 +94,10 @@ class ParquetWriter:
     """Parquet with a table's metadata in its schema."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
+        import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
+
         # Arrow's own copy of the schema would be read in place of metadata added at the end.
-        self._writer = pyarrow.parquet.ParquetWriter(path, schema, store_schema=False)
+        self._writer = pq.ParquetWriter(path, schema, store_schema=False)
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from triaffect.errors import StoreError
 from triaffect.features.row_file import map_rows
 from triaffect.features.timeline import KEY_DTYPE, NO_FRAME, FileTimeline
-from triaffect.io.records import STRICT, parse_record
+from triaffect.io.records import parse_record
 from triaffect.types import FloatArray
 
 FORMAT = 1
@@ -58,8 +58,6 @@ class ExternalSpec:
         columns: Names of a row's values; empty where the file had none.
         any_face: The files' numbers of faces were passed over.
     """
-
-    __pydantic_config__ = STRICT
 
     name: str
     dim: int
@@ -93,8 +91,6 @@ class Joined:
         sha256: Its hash.
         digest: Hash of the rows and their keys.
     """
-
-    __pydantic_config__ = STRICT
 
     source: str
     rows: tuple[int, int]

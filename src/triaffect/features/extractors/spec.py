@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from triaffect.io.records import STRICT
 from triaffect.types import Window
 
 
@@ -25,8 +24,6 @@ class ExtractorSpec:
         rate: Samples per second of the sound it takes; 0 for a face extractor.
         window: Sound behind each row, and seconds between rows; None for a face extractor.
     """
-
-    __pydantic_config__ = STRICT
 
     name: str
     sha256: str
