@@ -229,7 +229,8 @@ def smooth(table: pd.DataFrame, how: str = "causal") -> pd.DataFrame:
     Args:
         table: A prediction table, clip by clip and rising in time.
         how: "causal", an exponential mean of what came before, or "centred", a mean under a
-            raised cosine; either with its time constant or width, as in "causal:0.4s".
+            raised cosine; either with its time constant or width, as in "causal:0.4s". Or
+            "exponential", frame by frame with an inertia, as in "exponential:VA=9,AU=7".
 
     Returns:
         The table with further columns ending in ``_smooth``.

@@ -24,7 +24,11 @@ from triaffect.tables.smoothing import (
 )
 from triaffect.tasks.registry import TASKS
 
-BOTH = [Smoothing(Kind.CAUSAL, 0.3), Smoothing(Kind.CENTRED, 0.5)]
+BOTH = [
+    Smoothing(Kind.CAUSAL, 0.3),
+    Smoothing(Kind.CENTRED, 0.5),
+    Smoothing.parse("exponential"),
+]
 NUMBERS = [name for task in TASKS for name in task.columns]
 
 
@@ -121,6 +125,50 @@ def test_smoothed_distributions_are_distributions_and_name_their_likeliest(smoot
         low, high = task.display_range
         smooth = frame[[name + SUFFIX for name in task.columns]]
         assert smooth.stack().dropna().between(low, high).all()
+
+
+def exponential_loop(values, inertia):
+    """The published recursion, for one column of one face."""
+    out, mean = [], None
+    for x in values:
+        if not math.isnan(x):
+            mean = x if mean is None else (inertia * mean + x) / (1 + inertia)
+        out.append(math.nan if math.isnan(x) else mean)
+    return np.array(out)
+
+
+def test_exponential_smoothing_is_of_what_the_network_gives():
+    raw = made_rows(200, seed=1)
+    smoothing = Smoothing.parse("exponential:VA=9,AU=3")
+    table = joined(smooth_parts([raw], smoothing, TASKS)).to_pandas()
+    for _, rows in table.groupby(table["face_id"].fillna(-1)):
+        valence = exponential_loop(rows["valence"], 9)
+        np.testing.assert_allclose(rows["valence_smooth"], valence, atol=1e-6)
+        p = rows["AU12"].clip(1e-7, 1 - 1e-7)
+        logits = exponential_loop(np.log(p / (1 - p)), 3)
+        np.testing.assert_allclose(rows["AU12_smooth"], 1 / (1 + np.exp(-logits)), atol=1e-6)
+    alike = joined(smooth_parts([raw], Smoothing.parse("exponential"), TASKS))
+    spelled = joined(smooth_parts([raw], Smoothing.parse("exponential:VA=9,EXPR=9,AU=7"), TASKS))
+    assert alike.equals(spelled)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("exponential", "exponential"),
+        ("exponential:8.0", "exponential:8"),
+        ("exponential:PAIN=2,AU=3", "exponential:AU=3,PAIN=2"),
+    ],
+)
+def test_inertia_is_parsed_and_written_alike(text, expected):
+    assert str(Smoothing.parse(text)) == expected
+    assert Smoothing.parse(expected) == Smoothing.parse(text)
+
+
+@pytest.mark.parametrize("text", ["exponential:-1", "exponential:VA", "exponential:=3"])
+def test_another_inertia_is_refused(text):
+    with pytest.raises(TableError, match=r"frames from 0 to 1000"):
+        Smoothing.parse(text)
 
 
 def wave(times_s):

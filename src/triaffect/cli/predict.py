@@ -179,7 +179,7 @@ def predict(
     smooth: Annotated[
         str,
         typer.Option(
-            metavar="off|causal|centred[:TIME]",
+            metavar="off|causal|centred[:TIME]|exponential[:FRAMES]",
             help="Add columns smoothed over time within each face; the raw ones stay.",
             rich_help_panel=_TABLE,
         ),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,22 @@ import torch
 from numpy.typing import NDArray
 
 from triaffect.corpora.rows import MULTI_TASK_SET
-from triaffect.datasets.batches import InputArrays, Rows, label_rows
+from triaffect.datasets.batches import InputArrays, Rows, label_rows, take
 from triaffect.errors import StoreError
 from triaffect.features.external.format import ExternalStream, extra_inputs
 from triaffect.features.model_folder import FusionPart
 from triaffect.features.store import FeatureStore
 from triaffect.tasks.task import Task
-from triaffect.types import BoolArray, FloatArray, IntArray, Moments, RowNumbers, Split, Window
+from triaffect.types import (
+    Batch,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Moments,
+    RowNumbers,
+    Split,
+    Window,
+)
 
 
 def gather(values: NDArray[Any], rows: RowNumbers) -> FloatArray:
@@ -325,6 +335,25 @@ def streams_of(part: FusionPart) -> Streams:
     )
 
 
+def sequence_batch(samples: WindowSamples, kind: str, rows: IntArray) -> tuple[Batch, BoolArray]:
+    """Put the windows of some rows together, with the labels of all their positions.
+
+    Args:
+        samples: Where they come from; its windows count frames.
+        kind: What the batch is for.
+        rows: Rows whose windows are taken, shape (N,).
+
+    Returns:
+        The batch, whose inputs are of N windows and whose rows and labels are of every position
+        that has a row; and which positions those are, shape (N, W).
+    """
+    positions = samples.positions(rows)
+    counted = positions >= 0
+    own = positions[counted]
+    targets = {key: take(every, own) for key, every in samples.rows.targets.items()}
+    return Batch(kind, samples.inputs(rows), targets, own), counted
+
+
 class WindowSamples:
     """Rows of a store whose inputs are windows of face vectors and one voice vector.
 
@@ -334,6 +363,7 @@ class WindowSamples:
         window: Which face vectors a moment sees.
         in_frames: The window counts frames, not seconds.
         complete: Only moments with every face of their window, and their voice.
+        needs_face: Only moments with a face at least somewhere in their window.
         drop_partial: See `label_rows`.
         single_task_frame_offset: Added to the frame of rows that are not of the MTL set
             when their features are looked up.
@@ -358,6 +388,7 @@ class WindowSamples:
         stills_as_video: bool = False,
         drop_minus_one: bool = False,
         *,
+        needs_face: bool = False,
         moments: Moments | None = None,
         streams: Streams = OWN,
     ) -> None:
@@ -375,14 +406,15 @@ class WindowSamples:
         extra = {name: store.external(name) for name in streams.extra}
         self._extra = {name: stream.values for name, stream in extra.items()}
         extras = {name: external_rows(store, stream, selected) for name, stream in extra.items()}
-        usable = np.any([(faces >= 0).any(1), voices >= 0, *(r >= 0 for r in extras.values())], 0)
-        if complete:
-            usable = (faces >= 0).all(1) & (voices >= 0)
+        has_face = (faces >= 0).any(1)
+        usable = np.any([has_face, voices >= 0, *(r >= 0 for r in extras.values())], 0)
+        if complete or needs_face:
+            usable = (faces >= 0).all(1) & (voices >= 0) if complete else has_face
+        self._moments, self._offsets = selected, window.offsets_s()
         self.rows: Rows = label_rows(
             selected, usable, tasks, drop_partial, moments is not None, drop_minus_one
         )
-        # a slice copies nothing
-        used = slice(None) if len(self.rows) == len(selected) else self.rows.moments
+        used = slice(None) if len(self.rows) == len(selected) else self.rows.moments  # or a view
         self._face_rows, self._voice_row = faces[used], voices[used]
         self._extra_row = {name: rows[used] for name, rows in extras.items()}
         if stills_as_video:
@@ -418,3 +450,39 @@ class WindowSamples:
             gather(self._voice, voice_row),
             voice_row >= 0,
         )
+
+    @cached_property
+    def _order(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Rows in the order of their keys, those keys, and the key of each row.
+
+        A key counts frames within a face of a source, an annotation set and a split.
+        """
+        rows = self.rows.moments
+        track = self._moments.column("track").astype(np.int64)[rows]
+        columns = (
+            self._moments.dictionary_column("source").codes[rows],
+            track,
+            self.rows.label_set.codes,
+            self.rows.split.codes,
+        )
+        _, group = np.unique(np.stack(columns).astype(np.int64), axis=1, return_inverse=True)
+        frame = self._moments.column("frame").astype(np.int64)[rows]
+        span = int(frame.max(initial=0)) + 2 * len(self._offsets) + 1  # no window leaves its group
+        keys = group.reshape(-1) * span + frame + len(self._offsets)
+        order = np.argsort(keys, kind="stable")
+        return order, keys[order], keys
+
+    def positions(self, rows: IntArray) -> IntArray:
+        """Find the rows at every position of windows that count frames.
+
+        Args:
+            rows: Row numbers, shape (N,).
+
+        Returns:
+            The row of the same face, annotation set and split at each one, -1 where that frame
+            has none, shape (N, W).
+        """
+        order, ascending, keys = self._order
+        requested = keys[rows][:, None] + self._offsets.round().astype(np.int64)
+        row = frame_rows(ascending, requested.reshape(-1)).reshape(requested.shape)
+        return np.where(row >= 0, order[row], -1)

@@ -11,7 +11,7 @@ that fuses both, or all three::
                "voice":  {"file", "sha256", "extractor", "input", "dim",
                           "span_s", "hop_s", "causal", "blocks": [file, …]},
                "fusion": {"file", "sha256", "window": {"span_s", "hop_s", "causal"},
-                          "face_dim", "voice_dim", "complete",
+                          "face_dim", "voice_dim", "complete", "needs_face",
                           "external": [{"slot", "spec": {"name", …}}, …]}},
      "calibration": {"thresholds": {"AU1": 0.5, …}, "temperatures": {"EXPR": 1.0, …}},
      "recipe": {…}, "versions": {"triaffect": …}, "label_origins": {"VA": "rendered", …},
@@ -142,6 +142,7 @@ class FusionPart:
         voice_dim: Width of the voice vector.
         sha256: Hash of the file; filled in when the folder is written.
         complete: It predicts only moments with every face of their window, and their voice.
+        needs_face: It predicts only moments with a face somewhere in their window.
         external: Features of other programs that it reads.
     """
 
@@ -151,6 +152,7 @@ class FusionPart:
     voice_dim: int
     sha256: str = ""
     complete: bool = False
+    needs_face: bool = False
     external: tuple[ExternalInput, ...] = ()
 
     def external_spec(self, slot: str) -> ExternalSpec | None:
@@ -346,6 +348,7 @@ class _FusionRecord:
     face_dim: int
     voice_dim: int
     complete: bool = False
+    needs_face: bool = False
     external: tuple[ExternalInput, ...] = ()
 
 

@@ -27,6 +27,7 @@ class Distillation:
         on: Kinds of batch that are distilled; the paper leaves out fully labelled ones.
         missing_only: Of each task only the rows that have no label of it, so that the teacher
             never speaks against a label.
+        squared_temperature: Multiply the terms that the temperature divides by its square.
     """
 
     own_weight: float = 1.0
@@ -35,6 +36,7 @@ class Distillation:
     reading: LossReading = "conventional"
     on: tuple[str, ...] = ("VA", "EXPR", "AU")
     missing_only: bool = False
+    squared_temperature: bool = False
     name: str = "teacher"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
@@ -68,6 +70,8 @@ class Distillation:
             weight = self.own_weight if task.key == context.kind else self.other_weight
             weight *= context.task_weights.get(task.key, 1.0)
             weight *= context.fixed_weights.get(task.key, 1.0)
+            if self.squared_temperature and task.tempered:
+                weight *= self.temperature**2
             reading = Reading.CONVENTIONAL
             if self.reading == "as_coded":
                 own_or_swapped = {(context.kind, context.kind)} | REVERSED_ELSEWHERE

@@ -102,13 +102,22 @@ class Objective(Protocol):
 class StagnationWeights:
     """w_k = exp(rate · n_k), with n_k the epochs since task k's validation score was best.
 
+    By the rule "log2" it is max(1, log2 n_k), divided by the sum over the tasks (Deng and others
+    2021), and the rate does not count.
+
     Args:
         keys: The tasks.
         rate: How fast a weight grows with each epoch without improvement.
+        rule: "exponential" or "log2".
     """
 
-    def __init__(self, keys: Iterable[str], rate: float = 0.5) -> None:
-        self._rate = rate
+    def __init__(
+        self,
+        keys: Iterable[str],
+        rate: float = 0.5,
+        rule: Literal["exponential", "log2"] = "exponential",
+    ) -> None:
+        self._rate, self._rule = rate, rule
         self._best: dict[str, float | None] = dict.fromkeys(keys)
         self._stagnant = dict.fromkeys(self._best, 0)
 
@@ -126,6 +135,9 @@ class StagnationWeights:
 
     def weights(self) -> dict[str, float]:
         """Return the weight of each task by key, for the epoch to come; 1 at the start."""
+        if self._rule == "log2":
+            raw = {key: max(1.0, math.log2(max(n, 1))) for key, n in self._stagnant.items()}
+            return {key: weight / sum(raw.values()) for key, weight in raw.items()}
         return {key: math.exp(self._rate * n) for key, n in self._stagnant.items()}
 
     def state_dict(self) -> dict[str, dict[str, float | None]]:
@@ -154,6 +166,7 @@ class Supervised:
         reading: Which cross-entropies.
         positive_weight: Weight of "present" for each column, by the key of a sigmoid task.
         logit_weight: Weight of the squared distance to a sigmoid task's soft labels in logits.
+        class_weight: Weight of a row for each of its classes, by the key of a softmax task.
     """
 
     own_weight: float = 1.0
@@ -163,6 +176,7 @@ class Supervised:
     reading: LossReading = "conventional"
     positive_weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     logit_weight: float = 0.0
+    class_weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     name: str = "label"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
@@ -172,7 +186,8 @@ class Supervised:
             context: The update.
 
         Returns:
-            Weighted scalars by name, of the tasks that have a valid label.
+            Weighted scalars by name, of the tasks that have a valid label; none where labels
+            weigh nothing.
         """
         own = [task for task in context.tasks if task.key == context.kind]
         as_coded = self.reading == "as_coded"
@@ -183,12 +198,16 @@ class Supervised:
             if labels is None or not bool(labels.valid.any()):
                 continue
             weight = self.own_weight if own else self.mtl_weight
+            if not weight:
+                continue
             if self.use_task_weights:
                 weight *= context.task_weights.get(task.key, 1.0)
             weight *= context.fixed_weights.get(task.key, 1.0)
             positive = self.positive_weight.get(task.key)
             options = LossOptions(reading, self.temperature, positive, self.logit_weight)
-            raw = context.outputs.raw
-            loss = task.loss(raw[task.key], labels.values, labels.valid, labels.weight, options)
+            raw, rows = context.outputs.raw, labels.weight
+            if task.key in self.class_weight:
+                rows = rows * (labels.values @ rows.new_tensor(self.class_weight[task.key]))
+            loss = task.loss(raw[task.key], labels.values, labels.valid, rows, options)
             terms[f"{self.name}.{task.key}"] = weight * loss
         return terms

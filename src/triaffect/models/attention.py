@@ -1,14 +1,18 @@
-"""Which channels and which places of a map matter: the convolutional block attention module.
+"""Attention: to channels and places of a map, and among the places of a sequence.
 
-Woo et al. 2018 (arXiv:1807.06521): first a weight for each channel, then one for each place.
+The first is the convolutional block attention module of Woo et al. 2018 (arXiv:1807.06521): first
+a weight for each channel, then one for each place. The second is a layer of a transformer's encoder
+(Vaswani et al. 2017, arXiv:1706.03762).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 AttentionKind = Literal["none", "channel", "channel_spatial"]
 
@@ -67,3 +71,67 @@ def attention(kind: AttentionKind, channels: int) -> nn.Module:
     if kind == "channel":
         return ChannelAttention(channels)
     return nn.Sequential(ChannelAttention(channels), SpatialAttention())
+
+
+def sinusoidal_positions(length: int, width: int) -> Tensor:
+    """Compute the sines and cosines that tell a transformer where in a sequence a vector stands.
+
+    Args:
+        length: Places L.
+        width: Length D of a vector; even.
+
+    Returns:
+        Shape (L, D), float32.
+
+    Examples:
+        >>> sinusoidal_positions(2, 4)[0].tolist()
+        [0.0, 1.0, 0.0, 1.0]
+    """
+    angle = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angle = torch.arange(length).unsqueeze(1) * angle
+    return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)
+
+
+class EncoderLayer(nn.Module):
+    """Attention among the places of a sequence, then two dense layers, each added and normalized.
+
+    It has the parameters of torch's layer of this kind, and norms after the sums as that has; it
+    takes the same path in training, evaluation and export.
+
+    Args:
+        width: Length D of a vector.
+        heads: How many heads attend, each to a share of the vector.
+        inner: Width between the two dense layers.
+        dropout: Share of activations dropped while training.
+        activation: Between the dense layers, "relu" or "gelu".
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        inner: int,
+        dropout: float,
+        activation: Literal["relu", "gelu"] = "relu",
+    ) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.project_in, self.project_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.dense = nn.Sequential(
+            nn.Linear(width, inner),
+            nn.GELU() if activation == "gelu" else nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(inner, width),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode sequences (N, L, D), to the same shape."""
+        rows = self.project_in(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        rate = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(rows[0], rows[1], rows[2], dropout_p=rate)
+        attended = self.project_out(attended.transpose(1, 2).flatten(2))
+        x = self.norms[0](x + F.dropout(attended, self.dropout, self.training))
+        y: Tensor = self.norms[1](x + self.dense(x))
+        return y

@@ -16,6 +16,8 @@ A network that a recipe may name, one of this package or of another, is a `torch
 
 - ``has_discriminator``: whether it takes a stage's adversary;
 - ``reads_extra``: whether it takes further streams, ``data.extra``;
+- ``answers_sequence``, if it has it: whether its outputs have a ``sequence``, for
+  ``data.sequences``;
 - ``build(spec, shape)``, a class method that makes a freshly initialized one for a
   `NetworkShape`;
 - ``forward(inputs)``, from a dictionary of these inputs to `Outputs`: raw outputs of every task,
@@ -50,6 +52,11 @@ NETWORKS = {
     "default": "triaffect.models.default:DefaultNet",
     "light_face": "triaffect.models.light_face:LightFace",
     "light_voice": "triaffect.models.light_voice:LightVoice",
+    "vector_layers": "triaffect.models.siblings.frames:VectorLayers",
+    "emma": "triaffect.models.siblings.frames:EmmaNet",
+    "slots": "triaffect.models.siblings.frames:SlotNet",
+    "task_branches": "triaffect.models.siblings.sequences:TaskBranches",
+    "share_bottom": "triaffect.models.siblings.sequences:ShareBottomNet",
 }
 """The package's own networks by the ``kind`` of a recipe's ``[net]``."""
 
@@ -133,6 +140,7 @@ class NetworkShape:
         face_dim: Length of a face vector; 0 for a network that takes none.
         voice_dim: Length of a voice vector; 0 likewise.
         classes: Number of classes that the adversary tells apart; 0 for no discriminator.
+        position: Which position of its window the moment is; the last, or the middle one.
         scales: Mean and spread of the columns of streams from other programs, by the input
             that they fill ("face", "voice" or a name of ``data.extra``).
         face_heads: Parameters of the heads with which the face network of the store read its
@@ -145,6 +153,7 @@ class NetworkShape:
     face_dim: int = 0
     voice_dim: int = 0
     classes: int = 0
+    position: int = -1
     scales: Mapping[str, Standardise] = field(default_factory=dict)
     face_heads: Mapping[str, Tensor] = field(default_factory=dict)
     voice_heads: Mapping[str, Tensor] = field(default_factory=dict)
@@ -220,11 +229,14 @@ class Outputs:
         domain: Logits of what the discriminator tells apart, shape (N, classes); None if the
             network has no discriminator.
         features: The shared features that heads and discriminator see, shape (N, D).
+        sequence: Raw outputs of every place of the windows, shape (N, W, K) each, of a network
+            that answers them all; None of others.
     """
 
     raw: dict[str, Tensor]
     domain: Tensor | None
     features: Tensor
+    sequence: dict[str, Tensor] | None = None
 
 
 DISCRIMINATOR = "discriminator."
@@ -299,15 +311,17 @@ class Ensemble(nn.Module):
     """The mean of several networks' outputs, of each task by those that predict it.
 
     Raw outputs are averaged: of a softmax task that is the geometric mean of the members'
-    distributions, brought back to a sum of 1.
+    distributions, brought back to a sum of 1. With tasks, values and probabilities are.
 
     Args:
         members: Networks of the same inputs; their tasks may differ.
+        tasks: Tasks whose values are averaged, each by its own `Task.average`.
     """
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    def __init__(self, members: Sequence[nn.Module], tasks: Sequence[Task] = ()) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self._average = {task.key: task.average for task in tasks}
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Average the raw outputs of every task that some member predicts.
@@ -321,8 +335,8 @@ class Ensemble(nn.Module):
         """
         outputs = [member(inputs) for member in self.members]
         keys = dict.fromkeys(key for each in outputs for key in each.raw)
-        raw = {
-            key: torch.stack([each.raw[key].float() for each in outputs if key in each.raw]).mean(0)
-            for key in keys
-        }
+        raw = {}
+        for key in keys:
+            answers = torch.stack([each.raw[key].float() for each in outputs if key in each.raw])
+            raw[key] = self._average[key](answers) if key in self._average else answers.mean(0)
         return Outputs(raw, None, torch.cat([each.features for each in outputs], 1))

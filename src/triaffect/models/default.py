@@ -182,7 +182,7 @@ class DefaultNet(nn.Module):
         self.trunk = nn.Sequential(block(joined, 2 * width, dropout), block(2 * width, width))
         self.heads = nn.ModuleDict(
             {
-                task.key: nn.Sequential(block(width, head), nn.Linear(head, task.width))
+                task.key: nn.Sequential(block(width, head), nn.Linear(head, task.raw_width))
                 for task in tasks
             }
         )
@@ -219,7 +219,7 @@ class DefaultNet(nn.Module):
         """Make layers that begin with the answers that the face network had, where it had any."""
         layers = nn.ModuleDict()
         for task in tasks:
-            layers[task.key] = layer = nn.Linear(face_dim, task.width, bias=False)
+            layers[task.key] = layer = nn.Linear(face_dim, task.raw_width, bias=False)
             nn.init.zeros_(layer.weight)
             weight = parameters.get(f"{task.key}.weight")
             if weight is not None and weight.shape == layer.weight.shape:
@@ -239,7 +239,7 @@ class DefaultNet(nn.Module):
             return None
         layers = nn.ModuleDict()
         for task in tasks:
-            layers[task.key] = layer = nn.Linear(voice_dim, task.width)
+            layers[task.key] = layer = nn.Linear(voice_dim, task.raw_width)
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
             weight = parameters.get(f"{task.key}.weight")

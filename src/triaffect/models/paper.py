@@ -70,7 +70,9 @@ class PaperNet(nn.Module):
         )
         self.heads = nn.ModuleDict(
             {
-                task.key: nn.Sequential(dense_blocks(trunk[-1], head), dense(head[-1], task.width))
+                task.key: nn.Sequential(
+                    dense_blocks(trunk[-1], head), dense(head[-1], task.raw_width)
+                )
                 for task in tasks
             }
         )

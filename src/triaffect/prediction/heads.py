@@ -86,7 +86,7 @@ class Fusion:
 
         Returns:
             Activated predictions by task key, shape (N, K); NaN for a row with neither, or that
-            lacks anything where the network takes complete windows only; of a facial task, NaN
+            lacks what the network cannot do without; of a facial task, NaN
             for a row without a face; NaN for an output that the model leaves blank there.
 
         Raises:
@@ -99,6 +99,8 @@ class Fusion:
             present = present | inputs[name].astype(np.bool_)
         if self.part.complete:
             present = face_present.all(axis=1) & voice_present
+        elif self.part.needs_face:
+            present = np.asarray(face_present.any(axis=1))
         every = {
             task.key: np.full((len(present), task.width), np.nan, np.float32) for task in self.tasks
         }

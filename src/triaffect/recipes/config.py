@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -47,7 +47,8 @@ class WindowSpec(_Strict):
     """Which face vectors one moment sees.
 
     ``unit`` says whether span and hop count frames (the paper) or seconds. A ``complete``
-    window drops every moment that lacks one of its faces or its voice.
+    window drops every moment that lacks one of its faces or its voice; one that only
+    ``needs_face`` drops those without any face, whose tables then stay blank.
     """
 
     unit: Literal["frames", "seconds"] = "seconds"
@@ -55,6 +56,7 @@ class WindowSpec(_Strict):
     hop: float = 1 / 3
     causal: bool = True
     complete: bool = False
+    needs_face: bool = optional_key(default=False)
 
     def in_seconds(self) -> Window:
         """Return the window in seconds, for prediction, which does not count frames.
@@ -92,6 +94,12 @@ class DataSpec(_Strict):
         augment: Vary crops and spectra while training.
         mix: Share of the batches in which every crop or spectrum is mixed with another one, and
             its labels likewise; see `triaffect.datasets.augmentation.mixup`. Not for windows.
+        mix_augment: Both parameters of the beta distribution from which the share of a blend of
+            two rows is drawn (MixAugment, Psaroudakis and Kollias 2022): the blend and both rows
+            are learned from in the same step. 0 is off. For windows, without a teacher.
+        sequences: A batch is of windows of which every labeled place is learned from, not the
+            moment alone; for windows that count frames, and networks that answer every place.
+        sequence_stride: One in so many rows of a pool ends a window that is drawn, then.
         drown: Share of the spectra that noise drowns, each to another degree; the less is left
             of a voice, the nearer its labels move to their mean over the batch. For logmel only.
         face: What fills the windows: "face" is the store's face extractor, any other name a
@@ -123,6 +131,9 @@ class DataSpec(_Strict):
     stills_as_video: bool = False
     augment: bool = False
     mix: float = optional_key(0.0, ge=0, le=1)
+    mix_augment: float = optional_key(0.0, ge=0)
+    sequences: bool = optional_key(default=False)
+    sequence_stride: int = optional_key(1, ge=1)
     drown: float = optional_key(0.0, ge=0, le=1)
     balance: tuple[str, ...] = ()
     balance_corpora: bool = optional_key(default=False)
@@ -147,6 +158,10 @@ class DataSpec(_Strict):
             raise ValueError("mix is for crops and logmel")
         if self.drown and self.input != "logmel":
             raise ValueError("drown is for logmel")
+        if self.mix_augment and (self.input != "windows" or self.sequences):
+            raise ValueError("mix_augment is for windows, and not for sequences")
+        if self.sequences and (self.input != "windows" or self.window.unit != "frames"):
+            raise ValueError("sequences are for windows that count frames")
         if self.refit and self.held_out:
             raise ValueError("refit learns from everybody: set held_out to 0")
         if (self.face, self.voice, *self.extra) != (FACE, VOICE) and self.input != "windows":
@@ -167,11 +182,23 @@ class OptimizerSpec(_Strict):
     program. ``decay`` is decoupled weight decay (``adam`` only) of all parameters, or of
     ``matrices`` alone: not of biases, nor of the scales and shifts of batch norms. ``warmup``
     is for how many epochs, from the first on, the rate rises linearly to what it then is.
+    ``schedule`` "linear" falls to 0 after the warmup, "step" multiplies the rate by
+    ``step_factor`` every ``step_epochs``. ``beta1`` is of ``adam``, ``momentum`` of ``sgd``.
+    ``rates`` multiply the rate of parts of the network, by the beginning of their parameters'
+    names. ``clip`` holds the norm of the gradients, of each part of the network by itself where
+    ``clip_parts`` says so; 0 is off.
     """
 
-    kind: Literal["adam", "keras_adam"] = "adam"
+    kind: Literal["adam", "keras_adam", "sgd"] = "adam"
     lr: float = Field(default=1e-4, gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "linear", "step"] = "constant"
+    step_epochs: int = optional_key(1, ge=1)
+    step_factor: float = optional_key(0.1, gt=0, lt=1)
+    beta1: float = optional_key(0.9, ge=0, lt=1)
+    momentum: float = optional_key(0.0, ge=0, lt=1)
+    rates: dict[str, float] = optional_key({})
+    clip: float = optional_key(0.0, ge=0)
+    clip_parts: bool = optional_key(default=False)
     warmup: float = optional_key(0.0, ge=0)
     decay: float = Field(default=0.0, ge=0)
     decay_on: Literal["all", "matrices"] = optional_key("all")
@@ -183,6 +210,7 @@ class SupervisedSpec(_Strict):
     """Loss against labels: ``own_weight`` on single-task batches, ``mtl_weight`` elsewhere.
 
     ``positive_weights`` names sigmoid tasks whose "present" weighs absent / present;
+    ``column_weights`` states such weights by task key, of each class for a softmax task;
     ``logit_weight`` weighs the squared distance to a sigmoid task's soft labels in logits.
     """
 
@@ -193,12 +221,15 @@ class SupervisedSpec(_Strict):
     reading: LossReading = "conventional"
     positive_weights: tuple[str, ...] = ()
     logit_weight: float = optional_key(default=0.0, ge=0)
+    column_weights: dict[str, tuple[float, ...]] = optional_key({})
 
 
 class DistillationSpec(_Strict):
     """Loss against the teacher: the batch's own task, and the tasks it has no labels for.
 
-    ``missing_only`` leaves out, for each task, the rows that have a label of it.
+    ``missing_only`` leaves out, for each task, the rows that have a label of it;
+    ``squared_temperature`` multiplies what a temperature divides by its square, so that the
+    gradient does not shrink with it.
     """
 
     own_weight: float = 1.0
@@ -207,6 +238,7 @@ class DistillationSpec(_Strict):
     reading: LossReading = "conventional"
     on: tuple[str, ...] = ("VA", "EXPR", "AU")
     missing_only: bool = False
+    squared_temperature: bool = optional_key(default=False)
 
 
 class AdversarySpec(_Strict):
@@ -224,13 +256,16 @@ class SelectionSpec(_Strict):
     ``metric`` is the official whole-set score or the authors' mean of mini-batch scores, of
     the rows in ``pool`` that are held out from training, or of validation where none are.
     ``thresholds`` says whether held-out rows, where there are any, also decide from which
-    probability on an action unit counts as present; else it is 0.5.
+    probability on an action unit counts as present; else it is 0.5. ``fixed_thresholds`` state
+    it by column instead, in probabilities or in logits (``threshold_scale``).
     """
 
     metric: Literal["official", "per_batch"] = "official"
     pool: str = "MTL"
     patience: int = Field(default=5, ge=1)
     thresholds: bool = False
+    fixed_thresholds: dict[str, float] = optional_key({})
+    threshold_scale: Literal["probability", "logit"] = optional_key("probability")
 
 
 class Stage(_Strict):
@@ -254,6 +289,13 @@ class Stage(_Strict):
             for one not named.
         average: Largest decay of a moving average of the weights, which is scored, kept and
             taught from in place of the weights; see `triaffect.training.optimizers`. 0 is off.
+        joint_step: Whether the updates of an iteration move the network by themselves, or once
+            together, by the "sum" or the "mean" of their losses.
+        stagnation_rule: How `stagnation` grows: "exponential", or "log2" of the epochs without
+            improvement where that is above 1, the weights then brought to a sum of 1.
+        ensemble: Earlier stages whose networks are averaged, in place of a training. A file
+            writes ``members = 5`` in a stage instead: so many stages of it, NAME_1 and so on, each
+            with random numbers of its own, and the stage itself as their ensemble.
     """
 
     teacher: str | None = None
@@ -272,12 +314,38 @@ class Stage(_Strict):
     stagnation: float = Field(default=0.0, ge=0)
     average: float = optional_key(0.0, ge=0, lt=1)
     task_weights: dict[str, float] = optional_key({})
+    joint_step: Literal["off", "sum", "mean"] = optional_key("off")
+    stagnation_rule: Literal["exponential", "log2"] = optional_key("exponential")
+    ensemble: tuple[str, ...] = optional_key(())
 
 
 def _read_net(value: object) -> object:
     """Check a ``[net]`` table by the spec of the network that it names."""
     kind = value.get("kind") if isinstance(value, dict) else None
     return find_network(kind).spec.model_validate(value) if isinstance(kind, str) else value
+
+
+def _expand_members(tree: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+    """Write out the stages that a file states once, with how many members they have."""
+    stages = tree.get("stages") if isinstance(tree, dict) else None
+    if not isinstance(stages, dict):
+        return tree
+    expanded: dict[str, Any] = {}
+    for name, stage in stages.items():
+        if not isinstance(stage, dict) or "members" not in stage:
+            expanded[name] = stage
+            continue
+        plain = {key: value for key, value in stage.items() if key != "members"}
+        count = stage["members"]
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"stage {name}: members is a whole number from 1 on")
+        if count == 1:
+            expanded[name] = plain
+            continue
+        members = {f"{name}_{number}": plain for number in range(1, count + 1)}
+        shared = {key: plain[key] for key in ("updates", "selection") if key in plain}
+        expanded |= members | {name: {**shared, "epochs": 1, "ensemble": tuple(members)}}
+    return {**tree, "stages": expanded}
 
 
 class Recipe(_Strict):
@@ -294,6 +362,11 @@ class Recipe(_Strict):
     data: DataSpec
     net: Annotated[SerializeAsAny[NetworkSpec], BeforeValidator(_read_net)]
     stages: dict[str, Stage] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out_members(cls, tree: Any) -> Any:  # noqa: ANN401 - as pydantic hands it over
+        return _expand_members(tree)
 
     @model_validator(mode="after")
     def _net_and_stages_fit(self) -> Recipe:
@@ -313,4 +386,15 @@ class Recipe(_Strict):
             if self.data.refit and (stage.stagnation or stage.selection.thresholds):
                 raise ValueError(f"stage {name} needs scores, which data.refit does without")
             seen.append(name)
+        return self
+
+    @model_validator(mode="after")
+    def _ensembles_and_blends_fit(self) -> Recipe:
+        names = list(self.stages)
+        for number, (name, stage) in enumerate(self.stages.items()):
+            if stage.teacher is not None and self.data.mix_augment:
+                raise ValueError(f"stage {name} has a teacher, which data.mix_augment has not")
+            for member in stage.ensemble:
+                if member not in names[:number]:
+                    raise ValueError(f"stage {name} averages {member}, no earlier stage")
         return self

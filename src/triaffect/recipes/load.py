@@ -24,14 +24,15 @@ def shipped_recipes() -> dict[str, Path]:
     """List the recipes that come with the package.
 
     Returns:
-        File of each by its name, in alphabetical order.
+        File of each by its name, in alphabetical order; those of sibling systems last.
 
     Examples:
         >>> list(shipped_recipes())[:2]
         ['default', 'finetune']
     """
     folder = Path(str(files("triaffect.recipes")))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    paths = [*sorted(folder.glob("*.toml")), *sorted(folder.glob("siblings/*.toml"))]
+    return {path.stem: path for path in paths}
 
 
 def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:

@@ -8,6 +8,10 @@
   on, so that nothing farther away counts and gaps need no rule. Each value counts for the time
   it stands for, half way to its neighbours, so that a segment of more frames weighs no more.
 
+- ``exponential``: as a published system smooths its network (Deng and Shi 2022): frame by frame,
+  s = (a · s before + value) / (1 + a), whatever the time between frames, with an inertia a for each
+  task, of what its network gives before the activation: of logits where there are probabilities.
+
 A blank stays blank and counts for nothing. Frames without a face, from the voice alone, are a
 series of their own. Means of distributions are distributions, so what sums to 1 still does; the
 class named is the most probable one of the smoothed ones.
@@ -15,7 +19,7 @@ class named is the most probable one of the smoothed ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,7 +39,7 @@ from triaffect.tables.schema import (
     values_of,
     with_columns,
 )
-from triaffect.tasks.task import Task
+from triaffect.tasks.task import Task, plain_number
 
 SUFFIX = "_smooth"
 GAP_S = 1.0
@@ -53,9 +57,13 @@ class Kind(StrEnum):
     OFF = "off"
     CAUSAL = "causal"
     CENTRED = "centred"
+    EXPONENTIAL = "exponential"
 
 
-_USUAL_S = {Kind.OFF: 0.0, Kind.CAUSAL: 0.3, Kind.CENTRED: 0.5}
+_USUAL_S = {Kind.OFF: 0.0, Kind.CAUSAL: 0.3, Kind.CENTRED: 0.5, Kind.EXPONENTIAL: 0.0}
+_INERTIA, _INERTIA_OF_PRESENCE = 9.0, 7.0
+"""As published, of values and classes, and of what is present or not."""
+_MOST_INERTIA = 1000.0
 
 
 @dataclass(frozen=True)
@@ -65,10 +73,13 @@ class Smoothing:
     Attributes:
         kind: How.
         seconds: Time constant of a causal mean, width at half height of a centred one.
+        inertia: How many frames' worth the mean so far weighs, by task key, or "" for every task;
+            of an exponential one, whose other tasks have what was published.
     """
 
     kind: Kind = Kind.OFF
     seconds: float = 0.0
+    inertia: tuple[tuple[str, float], ...] = ()
 
     @staticmethod
     def parse(text: str) -> Smoothing:
@@ -76,21 +87,30 @@ class Smoothing:
 
         >>> str(Smoothing.parse("causal")), str(Smoothing.parse("centred:1s"))
         ('causal:0.3s', 'centred:1s')
+        >>> str(Smoothing.parse("exponential:AU=5"))
+        'exponential:AU=5'
 
         Args:
-            text: ``off``, ``causal`` or ``centred``, the last two maybe with ``:0.4s``.
+            text: ``off``, ``causal`` or ``centred``, the last two maybe with ``:0.4s``; or
+                ``exponential``, maybe with ``:8`` or, by task, ``:VA=9,AU=7``.
 
         Returns:
-            The smoothing; without a time 0.3 s for a causal mean, 0.5 s for a centred one.
+            The smoothing; without a time 0.3 s for a causal mean, 0.5 s for a centred one, and of
+            an exponential one what was published, 9 frames, 7 for action units.
 
         Raises:
             TableError: It is none of them, or the time is none from 0.01 s to 60 s.
         """
         word, colon, length = text.strip().partition(":")
         if word not in list(Kind) or (colon and word == Kind.OFF):
-            expected = f"one of {', '.join(Kind)}, the last two maybe with a time as in causal:0.4s"
+            expected = (
+                f"one of {', '.join(Kind)}, maybe with a time as in causal:0.4s, or with frames "
+                "as in exponential:VA=9,AU=7"
+            )
             raise TableError(expected, repr(text), where="smooth")
         kind = Kind(word)
+        if kind is Kind.EXPONENTIAL:
+            return Smoothing(kind, inertia=_parse_inertia(length))
         if not colon:
             return Smoothing(kind, _USUAL_S[kind])
         return Smoothing(
@@ -100,7 +120,25 @@ class Smoothing:
 
     def __str__(self) -> str:
         """As `parse` reads it."""
+        if self.kind is Kind.EXPONENTIAL:
+            each = [f"{key}={number:g}".removeprefix("=") for key, number in self.inertia]
+            return self.kind + (":" + ",".join(each) if each else "")
         return self.kind if self.kind is Kind.OFF else f"{self.kind}:{self.seconds:g}s"
+
+
+def _parse_inertia(text: str) -> tuple[tuple[str, float], ...]:
+    """Parse one number of frames for every task, or some tasks' own."""
+    own: dict[str, float] = {}
+    for part in text.split(",") if text else []:
+        key, equals, number = part.rpartition("=")
+        value = plain_number(number)
+        if bool(equals) != bool(key) or not 0 <= value <= _MOST_INERTIA:
+            expected = (
+                f"frames from 0 to {_MOST_INERTIA:g}, as in exponential:8 or exponential:AU=7"
+            )
+            raise TableError(expected, repr(part), where="smooth")
+        own[key] = value
+    return tuple(sorted(own.items()))
 
 
 OFF = Smoothing()
@@ -125,9 +163,13 @@ def smooth_parts(
     if smoothing.kind is Kind.OFF:
         yield from tables
         return
-    stream = _causal_stream if smoothing.kind is Kind.CAUSAL else _centred_stream
     for segment in split_segments(tables):
-        yield from stream(segment, smoothing.seconds, tasks)
+        if smoothing.kind is Kind.EXPONENTIAL:
+            yield from _exponential_stream(segment, dict(smoothing.inertia), tasks)
+        elif smoothing.kind is Kind.CAUSAL:
+            yield from _causal_stream(segment, smoothing.seconds, tasks)
+        else:
+            yield from _centred_stream(segment, smoothing.seconds, tasks)
 
 
 def smooth_fields(schema: pa.Schema, tasks: Sequence[Task]) -> list[pa.Field]:
@@ -250,6 +292,35 @@ def _causal_stream(
         means = {face: mean for face, mean in means.items() if not mean.is_over(times[-1])}
         edges = np.cumsum([task.width for task in tasks])[:-1]
         yield _with_smooth(table, np.split(values, edges, axis=1), tasks)
+
+
+def _exponential_stream(
+    segment: Iterable[pa.Table], inertia: Mapping[str, float], tasks: Sequence[Task]
+) -> Iterator[pa.Table]:
+    columns = [name for task in tasks for name in task.columns]
+    published = [_INERTIA_OF_PRESENCE if task.threshold_columns else _INERTIA for task in tasks]
+    weights = [
+        np.full(task.width, inertia.get(task.key, inertia.get("", usual)))
+        for task, usual in zip(tasks, published, strict=True)
+    ]
+    weight, edges = np.concatenate(weights), np.cumsum([task.width for task in tasks])[:-1]
+    means: dict[int, Values] = {}
+    for table in segment:
+        parts = np.split(values_of(table, columns), edges, axis=1)
+        raw = np.concatenate(
+            [task.deactivate(own) for task, own in zip(tasks, parts, strict=True)], axis=1
+        )
+        for face, rows in rows_by_face(faces_of(table)):
+            mean = means.get(face, np.full(len(columns), np.nan))
+            for row in rows:
+                moved = (weight * mean + raw[row]) / (1 + weight)
+                moved = np.where(np.isnan(mean), raw[row], moved)
+                mean = np.where(np.isnan(raw[row]), mean, moved)
+                raw[row] = moved
+            means[face] = mean
+        parts = np.split(raw, edges, axis=1)
+        smooth = [task.reactivate(own) for task, own in zip(tasks, parts, strict=True)]
+        yield _with_smooth(table, smooth, tasks)
 
 
 def _centred_stream(

@@ -77,6 +77,12 @@ class ActionUnits(Task):
         return raw.sigmoid()
 
     @override
+    def average(self, raws: Tensor) -> Tensor:
+        from torch.nn.functional import logsigmoid  # noqa: PLC0415  # torch only where needed
+
+        return logsigmoid(raws).logsumexp(0) - logsigmoid(-raws).logsumexp(0)
+
+    @override
     def loss(
         self,
         raw: Tensor,

@@ -63,6 +63,7 @@ class Expression(Task):
     metric = "F1"
     part_names = EXPRESSIONS
     exclusive = True
+    tempered = True
     column_aliases = MappingProxyType(
         {"pyfeat": {f"p_{name}": name for name in EXPRESSIONS if name != "other"}}
     )
@@ -84,6 +85,10 @@ class Expression(Task):
 
         logits = raw / options.temperature
         return losses.categorical_loss(logits, target, valid, weight, options.reading)
+
+    @override
+    def average(self, raws: Tensor) -> Tensor:
+        return raws.log_softmax(2).logsumexp(0)
 
     @override
     def soften(self, raw: Tensor, options: LossOptions) -> Tensor:

@@ -16,6 +16,7 @@ from triaffect.io.plugins import Plugin, find_plugin, plugin_names
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.task import Task
+from triaffect.tasks.va_variants import VARIANTS
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 
 TASKS: tuple[Task, ...] = (
@@ -35,7 +36,8 @@ def task(name: str) -> Task:
     """Find a task by its key, or load it by its dotted path.
 
     Args:
-        name: A key, such as ``"VA"`` or that of an entry point; or ``"my_module:ENGAGEMENT"``.
+        name: A key, such as ``"VA"`` or that of an entry point; ``"my_module:ENGAGEMENT"``; or
+            a variant of valence and arousal, see `triaffect.tasks.va_variants`.
 
     Returns:
         The task; one of another package is imported at the first call.
@@ -49,8 +51,8 @@ def task(name: str) -> Task:
         ('valence', 'arousal')
     """
     by_key = {each.key: each for each in TASKS} | {key: one for key, (one, _) in _loaded.items()}
-    if name in by_key:
-        return by_key[name]
+    if name in by_key | VARIANTS:
+        return (by_key | VARIANTS)[name]
     plugin = find_plugin(GROUP, name)
     if plugin is not None:
         return load_task(plugin, name)

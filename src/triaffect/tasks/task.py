@@ -297,6 +297,7 @@ class Task(ABC):
         titles: Long names of columns that have one, for headings; see `title`.
         axis_ends: By column, what its lowest and its highest value mean, in a word each.
         circumplex: Whether the two columns span a plane, and are drawn against each other too.
+        tempered: Whether a temperature divides its logits in the losses.
         threshold_columns: Columns of which the probability decides "present" or not.
         present_from: Lowest probability of "present" of each of the threshold columns.
         column_aliases: By program, the names of our columns there, of those that mean the same.
@@ -316,6 +317,7 @@ class Task(ABC):
     titles: Mapping[str, str] = MappingProxyType({})
     axis_ends: Mapping[str, tuple[str, str]] = MappingProxyType({})
     circumplex: bool = False
+    tempered: bool = False
 
     @property
     def label(self) -> str:
@@ -326,6 +328,11 @@ class Task(ABC):
     def width(self) -> int:
         """Number of outputs K."""
         return len(self.columns)
+
+    @property
+    def raw_width(self) -> int:
+        """Number of raw outputs of a network; K, but for a task that learns values in bins."""
+        return self.width
 
     @abstractmethod
     def activate(self, raw: Tensor) -> Tensor:
@@ -359,6 +366,18 @@ class Task(ABC):
         Returns:
             A scalar; exactly 0, still attached to the graph, where no target is valid.
         """
+
+    def average(self, raws: Tensor) -> Tensor:
+        """Average several networks' answers: the mean of their values or probabilities.
+
+        Args:
+            raws: Raw outputs of M networks, shape (M, N, raw width).
+
+        Returns:
+            Raw outputs whose activation is that mean, shape (N, raw width); here of the raw
+            outputs themselves, for a task that says no more.
+        """
+        return raws.mean(0)
 
     def soften(self, raw: Tensor, options: LossOptions) -> Tensor:
         """Turn a teacher's raw outputs into soft labels.
@@ -530,6 +549,36 @@ class Task(ABC):
             p = prediction.astype(np.float64)
         result: NDArray[np.float32] = p.astype(np.float32)
         return result
+
+    def deactivate(self, prediction: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return raw outputs behind predictions: logits of probabilities; values as they are.
+
+        Args:
+            prediction: Activated predictions, NaN where there is none, shape (N, K).
+
+        Returns:
+            Shape (N, K), float64.
+        """
+        p: NDArray[np.float64] = prediction.astype(np.float64)
+        if not self.exclusive and not self.threshold_columns:
+            return p
+        p = p.clip(_LEAST, 1 - _LEAST)
+        return np.log(p) if self.exclusive else np.log(p / (1 - p))
+
+    def reactivate(self, raw: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the predictions of raw outputs, as `deactivate` returns those.
+
+        Args:
+            raw: Shape (N, K), NaN where there is none.
+
+        Returns:
+            Shape (N, K), float64.
+        """
+        if self.exclusive:
+            powers = np.exp(raw - np.fmax.reduce(raw, axis=1, keepdims=True))
+            result: NDArray[np.float64] = powers / np.nansum(powers, axis=1, keepdims=True)
+            return result
+        return 1 / (1 + np.exp(-raw)) if self.threshold_columns else raw.astype(np.float64)
 
     @property
     def prediction_columns(self) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ from triaffect.tasks.task import PLAIN_LOSS, LossOptions, ScoreDetails, Task
 if TYPE_CHECKING:
     from torch import Tensor
 
+_SURE = 1 - 1e-6
+"""Means of values are held within this, for the inverse of tanh."""
+
 
 class ValenceArousal(Task):
     """Two numbers through tanh, learned and scored by concordance (CCC)."""
@@ -35,6 +38,10 @@ class ValenceArousal(Task):
     @override
     def activate(self, raw: Tensor) -> Tensor:
         return raw.tanh()
+
+    @override
+    def average(self, raws: Tensor) -> Tensor:
+        return raws.tanh().mean(0).clamp(-_SURE, _SURE).atanh()
 
     @override
     def loss(

@@ -20,7 +20,7 @@ from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.losses.adversarial import Adversary
 from triaffect.losses.distillation import Distillation
 from triaffect.losses.objective import Objective, Supervised
-from triaffect.models.base import NetworkShape, Standardise, find_network
+from triaffect.models.base import Ensemble, NetworkShape, Standardise, find_network
 from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe, Stage
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
@@ -151,6 +151,7 @@ def _windows(
         Window(window.span, window.hop, window.causal),
         in_frames=window.unit == "frames",
         complete=window.complete,
+        needs_face=window.needs_face,
         drop_partial=spec.drop_partial,
         single_task_frame_offset=spec.single_task_frame_offset,
         stills_as_video=spec.stills_as_video,
@@ -180,8 +181,13 @@ def build_net(
             for the stage's adversary.
     """
     kind, data, network = recipe.net.kind, recipe.data, find_network(recipe.net.kind)
+    if stage.ensemble:
+        members = [build_net(recipe, recipe.stages[name], store, tasks) for name in stage.ensemble]
+        return Ensemble(members, tasks)
     if data.input != network.input:
         raise RecipeError(f"data.input '{network.input}' for the net {kind}", f"'{data.input}'")
+    if data.sequences and not getattr(network, "answers_sequence", False):
+        raise RecipeError("data.sequences for a net that answers every place", f"the net {kind}")
     if stage.adversary is not None and not network.has_discriminator:
         raise RecipeError("no adversary for a net without discriminator", kind)
     if network.input != "windows":
@@ -191,6 +197,7 @@ def build_net(
         tasks,
         *vector_lengths(recipe, store),
         len(stage.adversary.classes) if stage.adversary else 0,
+        -1 if data.window.causal else len(data.window.in_seconds().offsets_s()) // 2,
         _external_scales(data, store),
         _heads(store, FACE) if data.face == FACE else {},
         _heads(store, VOICE) if data.voice == VOICE else {},
@@ -249,13 +256,16 @@ def _external_scales(spec: DataSpec, store: FeatureStore) -> dict[str, Standardi
     return scales
 
 
-def build_objectives(stage: Stage, rows: Rows, training: IntArray) -> list[Objective]:
+def build_objectives(
+    stage: Stage, rows: Rows, training: IntArray, tasks: Sequence[Task]
+) -> list[Objective]:
     """Build the terms of a stage's loss.
 
     Args:
         stage: The stage.
         rows: Rows of the samples, with their targets.
         training: Which of them the stage learns from, shape (N,).
+        tasks: What is predicted.
 
     Returns:
         The supervised term, then those of distillation and of an adversary if the stage has them.
@@ -267,8 +277,17 @@ def build_objectives(stage: Stage, rows: Rows, training: IntArray) -> list[Objec
         present = (targets.values[training] * valid).sum(0)
         ratio = (valid.sum(0) - present) / np.maximum(present, 1)
         weights[key] = tuple(float(r) for r in ratio.clip(*POSITIVE_WEIGHT_RANGE))
-    fields = label.model_dump(exclude={"positive_weights"})
-    objectives: list[Objective] = [Supervised(**fields, positive_weight=weights)]
+    exclusive = {task.key for task in tasks if task.exclusive}
+    for key, own in label.column_weights.items():
+        if len(own) != rows.targets[key].values.shape[1]:
+            width = rows.targets[key].values.shape[1]
+            raise RecipeError(f"column_weights of {key} for its {width} columns", str(len(own)))
+    classes = {key: own for key, own in label.column_weights.items() if key in exclusive}
+    weights |= {key: own for key, own in label.column_weights.items() if key not in exclusive}
+    fields = label.model_dump(exclude={"positive_weights", "column_weights"})
+    objectives: list[Objective] = [
+        Supervised(**fields, positive_weight=weights, class_weight=classes)
+    ]
     if stage.distillation is not None:
         objectives.append(Distillation(**stage.distillation.model_dump()))
     if stage.adversary is not None:

@@ -176,7 +176,7 @@ class StoredTeacher:
     ) -> None:
         self.net, self.path, self._device = net, path, TorchDevice.of(net)
         self._samples, self._rows, self._tasks = samples, rows, tasks
-        self._width = sum(task.width for task in tasks)
+        self._width = sum(task.raw_width for task in tasks)
         self._stored: NDArray[np.float32] | None = None
 
     def raw(self, rows: IntArray) -> RawOutputs:
@@ -193,7 +193,7 @@ class StoredTeacher:
         """
         stored = self.fill()
         outputs = self._device.tensor(stored[np.searchsorted(self._rows, rows)])
-        parts = torch.split(outputs, [task.width for task in self._tasks], dim=1)
+        parts = torch.split(outputs, [task.raw_width for task in self._tasks], dim=1)
         return {task.key: part for task, part in zip(self._tasks, parts, strict=True)}
 
     def fill(self, progress: RowProgress = lambda done, total: None) -> NDArray[np.float32]:

@@ -265,7 +265,12 @@ def _with_fusion(
         "voice_present": torch.ones(2, dtype=torch.bool),
     }
     fusion = FusionPart(
-        "fusion.onnx", window, *dims, complete=recipe.data.window.complete, external=external
+        "fusion.onnx",
+        window,
+        *dims,
+        complete=recipe.data.window.complete,
+        needs_face=recipe.data.window.needs_face,
+        external=external,
     )
     extra: dict[str, Tensor] = {}
     for spec in fusion.extra:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 from typing_extensions import override
 
+from triaffect.errors import RecipeError
 from triaffect.recipes.config import OptimizerSpec
 
 
@@ -104,17 +105,50 @@ def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimize
         net: The network, where it is trained.
 
     Returns:
-        Adam as Keras has it, or AdamW, which decays all parameters or matrices and kernels alone.
+        Adam as Keras has it, AdamW, which decays all parameters or matrices and kernels alone, or
+        gradient descent with momentum. The key ``factor`` of a group multiplies its rate.
+
+    Raises:
+        RecipeError: The network has no part that the spec gives a rate of its own.
     """
     if spec.kind == "keras_adam":
         return KerasAdam(net.parameters(), lr=spec.lr)
-    if spec.decay_on == "all":
-        return torch.optim.AdamW(net.parameters(), lr=spec.lr, weight_decay=spec.decay, fused=True)
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": spec.decay},
-        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=spec.lr, fused=True)
+    groups: list[dict[str, Any]] = []
+    rest = dict(net.named_parameters())
+    for part, factor in {**spec.rates, "": 1.0}.items():
+        own = {n: p for n, p in rest.items() if not part or f"{n}.".startswith(f"{part}.")}
+        rest = {name: value for name, value in rest.items() if name not in own}
+        if part and not own:
+            parts = sorted({name.partition(".")[0] for name, _ in net.named_parameters()})
+            raise RecipeError(f"rates of the parts {', '.join(parts)}", part)
+        rate = {"factor": factor} if factor != 1 else {}
+        matrices = [p for p in own.values() if p.ndim > 1 or spec.decay_on == "all"]
+        groups.append({"params": matrices, "weight_decay": spec.decay, **rate})
+        if spec.decay_on == "matrices":
+            others = [p for p in own.values() if p.ndim <= 1]
+            groups.append({"params": others, "weight_decay": 0.0, **rate})
+    if spec.kind == "sgd":
+        return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum)
+    return torch.optim.AdamW(groups, lr=spec.lr, betas=(spec.beta1, 0.999), fused=True)
+
+
+def clip_gradients(spec: OptimizerSpec, net: nn.Module) -> None:
+    """Hold the norm of a network's gradients, or of those of each part of it.
+
+    Args:
+        spec: How far, and whether by parts; nothing changes where `clip` is 0.
+        net: The network, with gradients; of a dictionary of parts each is one.
+    """
+    if not spec.clip:
+        return
+    parts = [net]
+    if spec.clip_parts:
+        children = [[*c.values()] if isinstance(c, nn.ModuleDict) else [c] for c in net.children()]
+        parts = [part for each in children for part in each]
+    for part in parts:
+        parameters = list(part.parameters())
+        if parameters:
+            nn.utils.clip_grad_norm_(parameters, spec.clip)
 
 
 class ExponentialMovingAverage:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from triaffect.datasets.augmentation.augment import Variation, vary_crops, vary_logmel
 from triaffect.datasets.augmentation.mixup import fade_labels, mix_rows, paste, splice
 from triaffect.datasets.augmentation.spectra import drown
-from triaffect.datasets.batches import EpochPlan, make_batch, plan_epoch
+from triaffect.datasets.batches import EpochPlan, make_batch, plan_epoch, take
+from triaffect.datasets.windows import WindowSamples, sequence_batch
 from triaffect.errors import RecipeError
 from triaffect.losses.objective import StagnationWeights, StepContext
 from triaffect.metrics.abaw import Score
@@ -35,9 +36,10 @@ from triaffect.training.optimizers import (
     ExponentialMovingAverage,
     KerasAdam,
     build_optimizer,
+    clip_gradients,
 )
 from triaffect.training.scoring import score_pools
-from triaffect.types import Batch, IntArray, Split
+from triaffect.types import Batch, BoolArray, IntArray, Split
 
 CROP, LOGMEL = "crop", "logmel"
 VARIATIONS: dict[str, Variation] = {CROP: vary_crops, LOGMEL: vary_logmel}
@@ -69,8 +71,10 @@ class StageRun:
             )
         self.optimizer = build_optimizer(self.stage.optimizer, self.net)
         rows = np.unique(np.concatenate([self.training[kind] for kind in self.kinds]))
-        self.objectives = build_objectives(self.stage, context.samples.rows, rows)
-        self.stagnation = StagnationWeights((t.key for t in context.tasks), self.stage.stagnation)
+        self.objectives = build_objectives(self.stage, context.samples.rows, rows, context.tasks)
+        self.stagnation = StagnationWeights(
+            (task.key for task in context.tasks), self.stage.stagnation, self.stage.stagnation_rule
+        )
         self.teacher = self._load_teacher()
         self.stored = self._store_teacher()
 
@@ -82,7 +86,7 @@ class StageRun:
     @property
     def starts_trained(self) -> bool:
         """Tell whether the network begins with trained weights rather than with random ones."""
-        return self.context.folder.initial.is_file()
+        return not self.stage.ensemble and self.context.folder.initial.is_file()
 
     @property
     def kinds(self) -> list[str]:
@@ -102,7 +106,8 @@ class StageRun:
             epoch: Number of the epoch, from 0.
         """
         data = self.context.recipe.data
-        pools = {kind: self.training[kind] for kind in self.kinds}
+        every = data.sequence_stride if data.sequences else 1
+        pools = {kind: self.training[kind][::every] for kind in self.kinds}
         seed = (self.context.seed, self.index, epoch)
         return plan_epoch(pools, data.batch_size, data.min_batch, seed, self.stage.steps_per_epoch)
 
@@ -118,27 +123,84 @@ class StageRun:
         Returns:
             The terms of the loss by name, and their sum as ``loss``.
         """
-        batch = make_batch(self.context.samples, kind, rows)
-        batch, inputs = self._augmented(batch, (epoch, iteration, self.kinds.index(kind)))
+        counted: BoolArray | None = None
+        if self.context.recipe.data.sequences:
+            assert isinstance(self.context.samples, WindowSamples)  # noqa: S101 - of such an input
+            batch, counted = sequence_batch(self.context.samples, kind, rows)
+        else:
+            batch = make_batch(self.context.samples, kind, rows)
+        turn = (epoch, iteration, self.kinds.index(kind))
+        batch, inputs = self._augmented(batch, turn)
         self.net.train()
         if self.stage.frozen_statistics:  # batch norms use those they have, and keep them
             for module in self.net.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm | KerasBatchNorm):
                     module.eval()
-        step = self._step_context(batch, inputs, epoch)
+        steps = [(1.0, self._step_context(batch, inputs, epoch, counted))]
+        if self.context.recipe.data.mix_augment:
+            steps = self._blended_steps(batch, inputs, epoch, turn, steps[0][1])
         terms: dict[str, Tensor] = {}
-        for objective in self.objectives:
-            terms |= objective(step)
-        self.optimizer.zero_grad(set_to_none=True)
+        for weight, step in steps:
+            for objective in self.objectives:
+                for name, value in objective(step).items():
+                    terms[name] = terms[name] + weight * value if name in terms else weight * value
+        return self._descend(terms, self.kinds.index(kind))
+
+    def _descend(self, terms: dict[str, Tensor], number: int) -> dict[str, float]:
+        """Move the network by the terms of an update's loss, or by those of the iteration so far.
+
+        Args:
+            terms: The terms by name.
+            number: Which of the iteration's updates it is.
+
+        Returns:
+            Their values, and their sum as ``loss``.
+        """
+        joint, last = self.stage.joint_step, len(self.kinds) - 1
+        if joint == "off" or number == 0:
+            self.optimizer.zero_grad(set_to_none=True)
         values: dict[str, float] = {}
         if terms:
             losses = torch.stack(list(terms.values()))
-            losses.sum().backward()  # type: ignore[no-untyped-call]
+            share = 1 / len(self.kinds) if joint == "mean" else 1.0
+            (share * losses.sum()).backward()  # type: ignore[no-untyped-call]
+            values = dict(zip(terms, losses.tolist(), strict=True))  # one wait for the device
+        if terms if joint == "off" else number == last:
+            clip_gradients(self.stage.optimizer, self.net)
             self.optimizer.step()
             if self.ema is not None:
                 self.ema.update(self.net)
-            values = dict(zip(terms, losses.tolist(), strict=True))  # one wait for the device
         return {**values, "loss": sum(values.values())}
+
+    def _blended_steps(
+        self,
+        batch: Batch,
+        inputs: dict[str, Tensor],
+        epoch: int,
+        turn: tuple[int, ...],
+        real: StepContext,
+    ) -> list[tuple[float, StepContext]]:
+        """Add blends of rows to an update, as MixAugment does.
+
+        Its loss is that of both real rows and of their blend, whose labels weigh by their shares.
+        Vectors are blended where both rows have one, and labels belong to the network's answer
+        for the blend one after the other, so that the concordance is of true labels.
+        """
+        alpha = self.context.recipe.data.mix_augment
+        rng = np.random.default_rng((self.context.seed, self.index, *turn, 1))
+        share = float(rng.beta(alpha, alpha))
+        partner = rng.permutation(len(batch.rows))
+        other = torch.from_numpy(partner).to(self.context.device.torch_device)
+        blend = dict(inputs)
+        for name, value in inputs.items():
+            presence = inputs.get(f"{name}.present", inputs.get(f"{name}_present"))
+            if value.is_floating_point() and presence is not None:
+                both = (presence & presence[other]).unsqueeze(-1)
+                blend[name] = torch.where(both, share * value + (1 - share) * value[other], value)
+        swapped = {key: take(targets, partner) for key, targets in batch.targets.items()}
+        virtual = self._step_context(batch, blend, epoch)
+        targets = self.context.device.targets(swapped)
+        return [(2.0, real), (share, virtual), (1 - share, replace(virtual, targets=targets))]
 
     def set_rate(self, done: int, iterations: int) -> None:
         """Set the learning rate of the next iteration.
@@ -148,12 +210,28 @@ class StageRun:
             iterations: Iterations of an epoch.
         """
         spec, rate = self.stage.optimizer, self.stage.optimizer.lr
+        share = done / (iterations * self.stage.epochs)
         if spec.schedule == "cosine":
-            rate *= 0.5 * (1 + math.cos(math.pi * (done / (iterations * self.stage.epochs))))
+            rate *= 0.5 * (1 + math.cos(math.pi * share))
+        elif spec.schedule == "linear":
+            warm = spec.warmup / self.stage.epochs
+            rate *= min(1.0, (1 - share) / max(1 - warm, 1 / (iterations * self.stage.epochs)))
+        elif spec.schedule == "step":
+            rate *= spec.step_factor ** (done // iterations // spec.step_epochs)
         if spec.warmup:
             rate *= min(1.0, (done + 1) / (spec.warmup * iterations))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
+
+    def join_members(self) -> None:
+        """Fill the networks of an ensemble with the best weights of its stages.
+
+        Raises:
+            RunError: A stage has none.
+        """
+        members: Any = self.net.get_submodule("members")
+        for name, member in zip(self.stage.ensemble, members, strict=True):
+            self.context.folder.load_weights(member, name, "best")
 
     def save(self, path: Path, progress: dict[str, Any]) -> None:
         """Write a checkpoint.
@@ -220,10 +298,22 @@ class StageRun:
             for task in self.context.tasks
         }
 
-    def _step_context(self, batch: Batch, inputs: dict[str, Tensor], epoch: int) -> StepContext:
+    def _step_context(
+        self,
+        batch: Batch,
+        inputs: dict[str, Tensor],
+        epoch: int,
+        counted: BoolArray | None = None,
+    ) -> StepContext:
+        """Run network and teacher on a batch; ``counted``: which positions of its windows count."""
         with self.context.device.autocast(self.stage.precision):
             outputs: Outputs = self.net(inputs)
         outputs = in_float32(outputs)
+        if counted is not None:
+            assert outputs.sequence is not None  # noqa: S101 - build_net has seen to it
+            mask = self.context.device.tensor(counted)
+            raw = {key: value[mask].float() for key, value in outputs.sequence.items()}
+            outputs = replace(outputs, raw=raw)
         teacher: RawOutputs | None = None
         if self.teacher is not None and batch.kind in self.distilled_kinds:
             if self.stored is not None:
@@ -323,4 +413,4 @@ def in_float32(outputs: Outputs) -> Outputs:
     """
     domain = None if outputs.domain is None else outputs.domain.float()
     raw = {key: value.float() for key, value in outputs.raw.items()}
-    return Outputs(raw=raw, domain=domain, features=outputs.features)
+    return replace(outputs, raw=raw, domain=domain)

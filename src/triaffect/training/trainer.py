@@ -279,9 +279,14 @@ class _StageTrainer:
         fresh = self.at.best is None and self.at.iteration == 0
         if self.stage.starts_trained and fresh and not self.context.recipe.data.refit:
             self._start()
+        if spec.ensemble:
+            self.stage.join_members()
         while not self.at.finished and self.at.epoch < spec.epochs:
-            self._store_teacher_outputs()
-            self._epoch()
+            if spec.ensemble:
+                self._end_epoch({})
+            else:
+                self._store_teacher_outputs()
+                self._epoch()
         if self.stage.starts_trained and self.at.best_epoch < 0:
             self.journal.write(NoGain(stage=self.stage.name))
         self._set_thresholds()
@@ -339,6 +344,10 @@ class _StageTrainer:
         Columns that they cannot decide keep the threshold of the model that training began with.
         """
         thresholds = dict(read_description(self.context.folder.root).initial_thresholds)
+        selection = self.stage.stage.selection
+        for column, value in selection.fixed_thresholds.items():
+            is_logit = selection.threshold_scale == "logit"
+            thresholds[column] = 1 / (1 + math.exp(-value)) if is_logit else value
         if self.stage.stage.selection.thresholds and self.context.selection_split == Split.HELD_OUT:
             net = self.context.build_net(self.stage.stage)
             self.context.folder.load_weights(net, self.stage.name, "best")

@@ -336,11 +336,12 @@ def _system(
 
 
 def _cost(entry: ComparedRecipe, stage: str, runs: _Runs) -> TrainingCost:
-    stages, teacher = [stage], entry.recipe.stages[stage].teacher
-    while teacher in entry.recipe.stages:
-        stages.append(teacher)
-        teacher = entry.recipe.stages[teacher].teacher
-    own = [each.stages[stage] for each in runs.outcomes.values()]
+    stages = [stage]
+    for name in stages:  # it grows by what each has learned from
+        own = entry.recipe.stages[name]
+        needed = [*own.ensemble, *([own.teacher] if own.teacher in entry.recipe.stages else [])]
+        stages += [each for each in needed if each is not None and each not in stages]
+    outcomes = [each.stages[stage] for each in runs.outcomes.values()]
     in_all = [sum(each.stages[name].seconds for name in stages) for each in runs.outcomes.values()]
 
     def mean_count(counts: Sequence[int | None]) -> int | None:
@@ -348,19 +349,19 @@ def _cost(entry: ComparedRecipe, stage: str, runs: _Runs) -> TrainingCost:
         return round(float(np.mean(numbers))) if len(numbers) == len(counts) else None
 
     return TrainingCost(
-        seconds=round(float(np.mean([each.seconds for each in own])), 2),
+        seconds=round(float(np.mean([each.seconds for each in outcomes])), 2),
         seconds_in_all=round(float(np.mean(in_all)), 2),
-        epochs=round(float(np.mean([each.epochs for each in own])), 1),
-        parameters=own[0].parameters,
-        rows=mean_count([each.rows for each in own]),
-        labels=mean_count([each.labels for each in own]),
+        epochs=round(float(np.mean([each.epochs for each in outcomes])), 1),
+        parameters=outcomes[0].parameters,
+        rows=mean_count([each.rows for each in outcomes]),
+        labels=mean_count([each.labels for each in outcomes]),
     )
 
 
 def _differences(base: _Runs, own: _Runs, seed: int) -> dict[str, ScoreDifference]:
     """Compare the scores that both systems have; a sum over other tasks is another score."""
     names, others = score_names(own.tasks), score_names(base.tasks)
-    is_same_sum = own.tasks == base.tasks
+    is_same_sum = [task.key for task in own.tasks] == [task.key for task in base.tasks]
     shared = [name for name in names if name in others and (name != TOTAL or is_same_sum)]
     columns = [names.index(name) for name in shared]
     gap = difference(base.only([others.index(name) for name in shared]), own.only(columns), seed)

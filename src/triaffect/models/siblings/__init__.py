@@ -1,0 +1,1 @@
+"""Networks of other published systems, on stored vectors."""
