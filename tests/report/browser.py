@@ -26,16 +26,16 @@ _READY = "document.documentElement.dataset.clip"
 class Browser:
     """One window."""
 
-    def __init__(self, address, profile, width, height):
+    def __init__(self, address, profile, width, height, flags=()):
         self._session = address
-        options = {"binary": BROWSER, "args": [*_OPTIONS, f"--user-data-dir={profile}"]}
+        options = {"binary": BROWSER, "args": [*_OPTIONS, *flags, f"--user-data-dir={profile}"]}
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         answer = self._post("/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"{address}/session/{answer['sessionId']}"
         self.resize(width, height)
 
     def _post(self, path, content=None, method="POST"):
-        body = None if method == "DELETE" else json.dumps(content or {}).encode()
+        body = None if method in ("DELETE", "GET") else json.dumps(content or {}).encode()
         request = urllib.request.Request(self._session + path, body, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)["value"]
@@ -51,7 +51,37 @@ class Browser:
 
     def load(self, path):
         """Open a page from disk, whatever becomes of it."""
-        self._post("/url", {"url": path.as_uri()})
+        self.go(path.as_uri())
+
+    def go(self, address):
+        """Open an address."""
+        self._post("/url", {"url": address})
+
+    def wait(self, expression, seconds=30):
+        """The value of an expression once it is true of something."""
+        until = time.monotonic() + seconds
+        while not (value := self.run(expression)):
+            assert time.monotonic() < until, f"never true: {expression}"
+            time.sleep(0.05)
+        return value
+
+    def choose_files(self, selector, *paths):
+        """Choose files as a user does in the dialog of an input."""
+        root = self.devtools("DOM.getDocument", {})["root"]["nodeId"]
+        query = {"nodeId": root, "selector": selector}
+        node = self.devtools("DOM.querySelector", query)["nodeId"]
+        self.devtools("DOM.setFileInputFiles", {"nodeId": node, "files": list(map(str, paths))})
+
+    def open_tab(self):
+        """Open another tab, in front; give the name of the one before."""
+        before = self._post("/window", method="GET")
+        new = self._post("/window/new", {"type": "tab"})
+        self.switch(new["handle"])
+        return before
+
+    def switch(self, handle):
+        """Bring a tab to the front."""
+        self._post("/window", {"handle": handle})
 
     def open(self, path):
         """Open a page from disk and wait until its first clip is drawn."""
@@ -100,14 +130,14 @@ class Browser:
 
 
 @contextmanager
-def browser(profile, width=1280, height=900):
-    """A headless Chromium with a profile folder of its own."""
+def browser(profile, width=1280, height=900, flags=()):
+    """A headless Chromium with a profile folder of its own, and flags beside the usual ones."""
     command = [DRIVER, "--port=0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
         try:
             told = next(line for line in driver.stdout if "started successfully on port" in line)
             port = told.split()[-1].rstrip(".")
-            window = Browser(f"http://127.0.0.1:{port}", profile, width, height)
+            window = Browser(f"http://127.0.0.1:{port}", profile, width, height, flags)
             try:
                 yield window
             finally:

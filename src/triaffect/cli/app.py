@@ -15,15 +15,14 @@ from triaffect.cli.corpus import corpus_app
 from triaffect.cli.demo import DEMO_EXAMPLES, DEMO_RENAMED, demo
 from triaffect.cli.evaluate import EVALUATE_EXAMPLES, evaluate, scores_app
 from triaffect.cli.extract import EXAMPLES as EXTRACT_EXAMPLES
+from triaffect.cli.extract import JOIN_EXAMPLES, extract, join
 from triaffect.cli.extract import RENAMED as EXTRACT_RENAMED
-from triaffect.cli.extract import extract
-from triaffect.cli.join import EXAMPLES as JOIN_EXAMPLES
-from triaffect.cli.join import join
 from triaffect.cli.predict import EXAMPLES, RENAMED, predict
 from triaffect.cli.submit import CHECK_EXAMPLES, SUBMIT_EXAMPLES, submit, submit_check
 from triaffect.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from triaffect.cli.train import OLD_VALUES, train
 from triaffect.cli.train import RENAMED as TRAIN_RENAMED
+from triaffect.cli.web_app import APP_EXAMPLES, web_app
 from triaffect.errors import TriaffectError, explain_missing_library, explain_old_processor
 from triaffect.version import __version__
 
@@ -33,6 +32,7 @@ _INTERRUPTED = 130
 _EXTRAS = {
     **dict.fromkeys(["torch", "onnx", "onnxscript", "safetensors"], ("training", "train")),
     "ray": ("Ray", "ray"),
+    **dict.fromkeys(["starlette", "uvicorn", "websockets"], ("a web server", "app")),
 }
 """By package that predicting does without: what it is for, and the extra that brings it."""
 
@@ -62,6 +62,7 @@ def _options(
 
 
 add_command(app, predict, examples=EXAMPLES, renamed=RENAMED)
+add_command(app, web_app, "app", examples=APP_EXAMPLES)
 add_command(app, extract, examples=EXTRACT_EXAMPLES, renamed=EXTRACT_RENAMED)
 add_command(app, join, examples=JOIN_EXAMPLES)
 add_command(app, train, examples=TRAIN_EXAMPLES, renamed=TRAIN_RENAMED, old_values=OLD_VALUES)

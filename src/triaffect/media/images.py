@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -140,26 +140,37 @@ def _describe_gaps(names: Sequence[str]) -> str | None:
 
 
 class FrameSource:
-    """Frames from anywhere as a source without sound, like a `triaffect.media.probe.MediaFile`.
+    """Frames from anywhere as a source, like a `triaffect.media.probe.MediaFile`.
 
     Args:
         reader: The frames.
         path: What the table calls them.
         duration_s: How long they last; None if that is not clear yet.
+        is_live: Whether the frames come as they happen: each gets its rows at once.
+        read_sound: Yields the sound, mono in [-1, 1], at so many samples per second, as it comes;
+            only of a live source. None for frames without sound.
 
     Attributes:
         path: As given.
         kind: A video.
-        has_sound: False.
+        has_sound: Whether there is sound.
         duration_s: As given.
+        is_live: As given.
         frame_rate: Frames per second; None if that is not clear.
     """
 
     def __init__(
-        self, reader: FrameReader, path: str | Path, duration_s: float | None = None
+        self,
+        reader: FrameReader,
+        path: str | Path,
+        duration_s: float | None = None,
+        *,
+        is_live: bool = False,
+        read_sound: Callable[[int], Iterator[NDArray[np.float32]]] | None = None,
     ) -> None:
         self.path, self.duration_s, self._reader = path, duration_s, reader
-        self.kind, self.has_sound = SourceKind.VIDEO, False
+        self.kind, self.has_sound = SourceKind.VIDEO, read_sound is not None
+        self.is_live, self._read_sound = is_live, read_sound
         self.frame_rate = reader.rate if isinstance(reader, ImageFrames) else None
 
     def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
@@ -183,13 +194,12 @@ class FrameSource:
         return getattr(self._reader, "remark", None)
 
     def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
-        """Yield nothing: there is no sound.
+        """Yield the sound of a live source; there is none with other frames.
 
         Args:
-            rate: Samples per second; any.
+            rate: Samples per second.
         """
-        del rate
-        return iter(())
+        return iter(()) if self._read_sound is None else self._read_sound(rate)
 
 
 class ArrayFrames:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,67 @@ class VoiceMemory:
         self._timeline.forget(before_s - 2 * self._window.hop_s)
 
 
+class NewestVoice:
+    """The voice of a sound that arrives as it happens: nobody waits for what is still to come.
+
+    A thread reads the rows until the sound ends. A voice network that looks at both sides of a
+    moment is late by half its window, so a moment gets the newest row there is.
+
+    Args:
+        rows: Rows in order of time; taking one waits until its sound has arrived.
+        window: How the rows were made.
+        dim: Width of a row.
+    """
+
+    _HOPS_LATE = 4
+    """A row may be older, by so many hops, than it is for the network's window alone."""
+
+    def __init__(self, rows: Iterable[VoiceRows], window: Window, dim: int) -> None:
+        reach_s = 0.0 if window.causal else window.span_s / 2
+        self._oldest_s = reach_s + self._HOPS_LATE * window.hop_s
+        self._newest = -np.inf, np.zeros(dim, np.float32), False
+        self._problem: BaseException | None = None
+        Thread(target=self._read, args=(rows,), name="triaffect-voice", daemon=True).start()
+
+    def _read(self, rows: Iterable[VoiceRows]) -> None:
+        try:
+            for some in rows:
+                if len(some.times_s):
+                    values = some.values[-1].astype(np.float32)
+                    self._newest = float(some.times_s[-1]), values, bool(some.active[-1])
+        except BaseException as error:
+            self._problem = error
+
+    def at(
+        self, at_s: NDArray[np.float64], tracks: IntArray | None = None
+    ) -> tuple[FloatArray, BoolArray]:
+        """Take the newest voice for moments of now.
+
+        Args:
+            at_s: Times in seconds, shape (N,).
+            tracks: The moments' faces; they make no difference.
+
+        Returns:
+            Rows, zero where no voice is active, shape (N, dim), and presence, shape (N,).
+
+        Raises:
+            ModelError: The voice network does not take the sound.
+        """
+        del tracks
+        if self._problem is not None:
+            raise self._problem
+        time_s, values, is_active = self._newest
+        active = (at_s - time_s <= self._oldest_s) & is_active
+        return np.where(active[:, None], values, np.float32(0)), active
+
+    def forget(self, before_s: float) -> None:
+        """Drop nothing: there is but one row.
+
+        Args:
+            before_s: Time in seconds.
+        """
+
+
 @dataclass(frozen=True)
 class FusionInputs:
     """What the fusing network takes of N moments.
@@ -157,7 +219,10 @@ class InputMemory:
     """
 
     def __init__(
-        self, faces: FaceMemory, voice: VoiceMemory | ClipStream, extra: Mapping[str, ClipStream]
+        self,
+        faces: FaceMemory,
+        voice: VoiceMemory | NewestVoice | ClipStream,
+        extra: Mapping[str, ClipStream],
     ) -> None:
         self.faces, self._voice, self._extra = faces, voice, extra
 

@@ -44,7 +44,7 @@ class InputOptions:
         if number is not None:
             camera = WebcamFrames(number, self.seconds)
             with call_on_interrupt(camera.stop):  # what was seen until then is a whole recording
-                yield FrameSource(camera, path, self.seconds)
+                yield FrameSource(camera, path, self.seconds, is_live=True)
         elif self.images_rate is not None and path.is_dir():
             duration_s = len(pictures_in(path)) / self.images_rate
             yield FrameSource(ImageFrames(path, self.images_rate), path, duration_s)

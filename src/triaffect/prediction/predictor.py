@@ -6,7 +6,8 @@ faces of the same track around the moment (the model's window, nearest frame wit
 become vectors, which go with the voice row nearest in time into the fusing network. Decoding,
 finding faces and the networks overlap in three threads, each a few frames ahead of the next. A
 video's sound is read alongside, just as far ahead as the voice's windows need. So memory does not
-grow with the length. A frame without a face gets one row, from the voice alone if one can be heard
+grow with the length. Frames that come as they happen get their rows one by one, with the newest
+voice there is. A frame without a face gets one row, from the voice alone if one can be heard
 (`triaffect.voice.stream`). A picture is one frame at time 0. A sound without pictures gets a row at
 every hop of the voice network, numbered from 0 at time 0. What can be chosen of all this is in
 `triaffect.prediction.options`.
@@ -41,7 +42,13 @@ from triaffect.io.onnx_session import CPU
 from triaffect.media.images import ArrayFrames, FrameSource
 from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import Frame
-from triaffect.prediction.buffers import FaceMemory, FusionInputs, InputMemory, VoiceMemory
+from triaffect.prediction.buffers import (
+    FaceMemory,
+    FusionInputs,
+    InputMemory,
+    NewestVoice,
+    VoiceMemory,
+)
 from triaffect.prediction.external_features import ClipStream, ExternalFeatures, FeatureFiles
 from triaffect.prediction.heads import Fusion
 from triaffect.prediction.inputs import DEFAULT_INPUTS
@@ -364,12 +371,14 @@ class Predictor:
             parts = self._from_picture(self.read_picture(source))
         else:
             has_sound = source.has_sound and self.options.sound and self._voice is not None
-            memory = self._memory(streams, self._voice_rows(source) if has_sound else ())
+            is_live = isinstance(source, FrameSource) and source.is_live
+            rows = self._voice_rows(source, is_live) if has_sound else ()
+            memory = self._memory(streams, rows, is_live and has_sound)
             frames: Iterable[Frame] = source.frames(self._read_from_s)
             if self.options.end_s is not None:
                 needed_s = self.options.end_s + memory.faces.look_ahead_s
                 frames = takewhile(lambda frame: frame.time_s <= needed_s, frames)
-            parts = self._from_frames(source.path, frames, memory)
+            parts = self._from_frames(source.path, frames, memory, is_live)
         with closing(parts) as tables:
             for table in tables:
                 count += len(table)
@@ -419,12 +428,14 @@ class Predictor:
         return max(0.0, start_s - max(_LEAD_S, lead_s))
 
     def _from_frames(
-        self, path: str | Path, frames: Iterable[Frame], memory: InputMemory
+        self, path: str | Path, frames: Iterable[Frame], memory: InputMemory, is_live: bool = False
     ) -> Generator[pa.Table]:
         stride = RowStride(self.options.stride_s)
         waiting = Instants.faceless(np.empty(0, np.int64), np.empty(0))
-        with closing(self._faces.follow_prefetched(frames)) as stream:
-            while group := list(islice(stream, FRAMES_AT_ONCE)):
+        follow = self._faces.follow if is_live else self._faces.follow_prefetched
+        at_once = 1 if is_live else FRAMES_AT_ONCE
+        with closing(follow(frames)) as stream:
+            while group := list(islice(stream, at_once)):
                 instants = Instants.concat([instants_of(frame) for frame in group])
                 memory.faces.add(instants, np.concatenate([frame.crops for frame in group]))
                 time_s, now_s = instants.time_s, float(instants.time_s[-1])
@@ -441,7 +452,10 @@ class Predictor:
             yield self._fuse(path, waiting, memory.at(waiting))
 
     def _memory(
-        self, streams: Mapping[str, ClipStream], voice_rows: Iterable[VoiceRows] = ()
+        self,
+        streams: Mapping[str, ClipStream],
+        voice_rows: Iterable[VoiceRows] = (),
+        is_live: bool = False,
     ) -> InputMemory:
         """What is read of one input, by the model's own networks or from external features."""
         part = self._fusion.part
@@ -449,7 +463,9 @@ class Predictor:
         external_face = streams[face.name].timeline if face else None
         faces = FaceMemory(part.window, self._face, part.face_dim, external_face)
         voices = (
-            VoiceMemory(voice_rows, self._voice_window, part.voice_dim)
+            (NewestVoice if is_live else VoiceMemory)(
+                voice_rows, self._voice_window, part.voice_dim
+            )
             if voice is None
             else streams[voice.name]
         )
@@ -511,14 +527,17 @@ class Predictor:
         assert window is not None  # noqa: S101 - every voice extractor has one
         return window
 
-    def _voice_rows(self, source: MediaFile | FrameSource) -> Iterable[VoiceRows]:
+    def _voice_rows(
+        self, source: MediaFile | FrameSource, is_live: bool = False
+    ) -> Iterable[VoiceRows]:
         """Rows of a sound; what lies long before the start is passed over, in whole seconds."""
         assert self._voice is not None  # noqa: S101 - or nobody asks for it
+        voice = self._voice.without_batches() if is_live else self._voice
         step_s, skipped = self._voice.step_s, int(self._read_from_s)
         while abs(skipped / step_s - round(skipped / step_s)) > _SLACK:  # it runs at multiples
             skipped -= 1
         chunks = islice(source.sound(self._voice.spec.rate), skipped, None)
-        for rows in VoiceStream(self._voice, chunks):
+        for rows in VoiceStream(voice, chunks):
             yield replace(rows, times_s=rows.times_s + skipped) if skipped else rows
 
 

@@ -22,6 +22,7 @@ Preprocessing, by the ``input`` of the part (see `triaffect.features.model_folde
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -229,18 +230,34 @@ class OnnxVoice:
             every = max(1, int(part.window.span_s / _SHARED / part.window.hop_s + _ROUNDING))
         self.step_s = every * part.window.hop_s
         self._rows: _Rows
+        self._single_rows: _Rows | None = None
         if part.input == SOUNDNET:
             first, second = (OnnxNetwork(path, device) for path in folder.blocks())
             self._rows = SoundNet(Blocks(first.run, second.run, to_rows), part.window)
         else:
-            segments = Segments(part.window, how.rate, how.pad, max(1, BATCH // every), every)
 
-            def run(prepared: Iterable[FloatArray]) -> _TimedRows:
-                return ((times_s, to_rows(batch)) for times_s, batch in segments(prepared))
+            def make_rows(batch: int, every: int) -> _Rows:
+                segments = Segments(part.window, how.rate, how.pad, batch, every)
 
-            self._rows = run
-            if every > 1:
-                self._rows = lambda prepared: interpolate_rows(run(prepared), part.window.hop_s)
+                def run(prepared: Iterable[FloatArray]) -> _TimedRows:
+                    return ((times_s, to_rows(some)) for times_s, some in segments(prepared))
+
+                if every == 1:
+                    return run
+                return lambda prepared: interpolate_rows(run(prepared), part.window.hop_s)
+
+            self._rows = make_rows(max(1, BATCH // every), every)
+            self._single_rows = make_rows(1, 1)
+
+    def without_batches(self) -> OnnxVoice:
+        """Return the same network, each of whose rows comes as soon as its sound has arrived.
+
+        Returns:
+            Another extractor, none of whose rows is interpolated; SoundNet's come as before.
+        """
+        other = copy(self)
+        other._rows = self._single_rows or self._rows
+        return other
 
     def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
         """Run the network over a sound: yield rows (T, dim) float16, one every hop."""
