@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 
 MARKED_FILES = {
-    "browser": ["report/test_browser.py"],
+    "browser": ["app/test_browser.py", "report/test_browser.py"],
     "fuzz": ["*/test_fuzz*.py"],
     "kill": ["e2e/*"],
     "ray": ["*/test_ray.py"],

@@ -20,7 +20,6 @@ from triaffect.app.live import RATE, LiveSession, jpeg_size
 from triaffect.app.server import create_app
 from triaffect.media.images import ArrayFrames, FrameSource
 
-
 HOST = {"Host": "127.0.0.1"}
 """The test client would call us otherwise, whatever its base is."""
 

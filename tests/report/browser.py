@@ -79,6 +79,11 @@ class Browser:
         self.switch(new["handle"])
         return before
 
+    def close_tab(self, handle):
+        """Close the tab in front and bring another there."""
+        self._post("/window", method="DELETE")
+        self.switch(handle)
+
     def switch(self, handle):
         """Bring a tab to the front."""
         self._post("/window", {"handle": handle})

@@ -218,10 +218,10 @@ def error_response(error: Exception, path: Path = Path("media"), name: str = "")
 async def _answer_error(request: Request, error: Exception) -> Response:
     del request
     if isinstance(error, HTTPException):
-        known = {404: "not_found", 405: "wrong_method"}
+        codes = {404: "not_found", 405: "wrong_method"}
         expected = "an address and method of /openapi.json"
         error = RequestError(
-            error.status_code, known.get(error.status_code, "refused"), expected, error.detail
+            error.status_code, codes.get(error.status_code, "refused"), expected, error.detail
         )
     return error_response(error)
 

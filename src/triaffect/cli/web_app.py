@@ -20,6 +20,7 @@ from triaffect.io.durations import parse_duration
 
 if TYPE_CHECKING:
     from triaffect.app.jobs import Limits
+    from triaffect.app.server import AppState
 
 APP_EXAMPLES = (
     "triaffect app --folder history",
@@ -106,6 +107,7 @@ def web_app(
         if (stored := folder) is None:
             made = tempfile.TemporaryDirectory(prefix="triaffect-app-")
             stored = Path(stack.enter_context(made))
+        state = _open(stored, folder is not None, model, str(device), limits)
         address = f"http://{_shown_host(host)}:{listening.getsockname()[1]}/"
         page = f"{address}?token={token}" if token else address
         note(f"the page is at {address}{' with its token' if token else ''}; Ctrl-C ends it")
@@ -114,9 +116,7 @@ def web_app(
             timer.daemon = True
             timer.start()
         hosts = ("127.0.0.1", "localhost", "[::1]") if is_local else ()
-        _serve(
-            listening, (stored, folder is not None), (model, str(device)), limits, (hosts, token)
-        )
+        _serve(listening, state, hosts, token)
 
 
 def _check_network(host: str, token: str) -> bool:
@@ -168,32 +168,41 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _serve(
-    listening: socket.socket,
-    history: tuple[Path, bool],
-    model: tuple[Path | None, str],
-    limits: Limits,
-    access: tuple[tuple[str, ...], str],
-) -> None:
+def _open(
+    folder: Path, is_stored: bool, model: Path | None, device: str, limits: Limits
+) -> AppState:
+    """Load the model and open the history, whose waiting jobs go on.
+
+    Args:
+        folder: The history.
+        is_stored: Whether it outlives the program.
+        model: The model's folder; None for the shipped weights.
+        device: Where its networks run.
+        limits: What is taken on.
+    """
+    from triaffect.app.history import History
+    from triaffect.app.server import AppState
+    from triaffect.prediction.predictor import load
+
+    predictor = load(model, device)
+    return AppState(History(folder), predictor, limits, is_stored=is_stored)
+
+
+def _serve(listening: socket.socket, state: AppState, hosts: tuple[str, ...], token: str) -> None:
     """Serve until Ctrl-C.
 
     Args:
         listening: The open port.
-        history: Its folder, and whether it stays.
-        model: The model's folder and its device.
-        limits: What is taken on.
-        access: Hosts by which it may be called, and the token.
+        state: What is served.
+        hosts: Hosts by which the app may be called; empty for any.
+        token: What every request must bring; empty for nothing.
     """
     import uvicorn
 
-    from triaffect.app.history import History
-    from triaffect.app.server import AppState, create_app
-    from triaffect.prediction.predictor import load
+    from triaffect.app.server import create_app
 
-    predictor = load(*model)
-    state = AppState(History(history[0]), predictor, limits, is_stored=history[1])
     config = uvicorn.Config(
-        create_app(state, *access),
+        create_app(state, hosts, token),
         log_level="warning",
         access_log=False,
         server_header=False,

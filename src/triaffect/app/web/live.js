@@ -3,7 +3,7 @@
 
 const live = {
   socket: null, stream: null, audio: null, head: null, startMs: 0, unanswered: 0, lastSentMs: 0,
-  trail: [], answers: [], behind: [], isRecording: false, timer: null, busy: false, face: null,
+  trail: [], answers: [], behind: [], isRecording: false, timer: null,
 };
 const FRAME = 1, SOUND = 2, MOST_UNANSWERED = 2, FRAME_MS = 1000 / 15, TRAIL_S = 10;
 const WIDTH = 640;
@@ -44,7 +44,7 @@ async function startLive() {
   live.socket = new WebSocket(`${scheme}://${location.host}/live`);
   live.socket.binaryType = "arraybuffer";
   live.startMs = performance.now();
-  Object.assign(live, { unanswered: 0, trail: [], answers: [], behind: [], lastSentMs: 0, busy: false });
+  Object.assign(live, { unanswered: 0, trail: [], answers: [], behind: [], lastSentMs: 0 });
   live.socket.onmessage = (event) => takeMessage(JSON.parse(event.data));
   live.socket.onclose = () => stopLive();
   byId("start").textContent = "Stop the camera";
@@ -105,25 +105,23 @@ async function startSound(rate) {
 function sendFrame() {
   const video = byId("video");
   const early = performance.now() - live.lastSentMs < FRAME_MS - 2;
-  if (early || live.busy || live.unanswered >= MOST_UNANSWERED || !video.videoWidth) {
+  if (early || live.unanswered >= MOST_UNANSWERED || !video.videoWidth) {
     // an answer that was lost must not end all
     if (performance.now() - live.lastSentMs > 2000) live.unanswered = 0;
     return;
   }
-  live.busy = true;
   live.lastSentMs = performance.now();
   const timeS = Math.round(nowS() * 1e4) / 1e4;
   const scale = Math.min(1, WIDTH / video.videoWidth);
   grabbed.width = Math.round(video.videoWidth * scale);
   grabbed.height = Math.round(video.videoHeight * scale);
-  grabbed.getContext("2d").drawImage(video, 0, 0, grabbed.width, grabbed.height);
-  grabbed.toBlob(async (blob) => {
-    const payload = await blob.arrayBuffer();
-    live.busy = false;
-    if (live.socket?.readyState !== WebSocket.OPEN) return;
-    live.socket.send(message(FRAME, timeS, payload));
-    live.unanswered += 1;
-  }, "image/jpeg", 0.85);
+  const context = grabbed.getContext("2d", { willReadFrequently: true });
+  context.drawImage(video, 0, 0, grabbed.width, grabbed.height);
+  // at once: toBlob waits until the browser has nothing else to do
+  const coded = atob(grabbed.toDataURL("image/jpeg", 0.85).split(",")[1]);
+  if (live.socket?.readyState !== WebSocket.OPEN) return;
+  live.socket.send(message(FRAME, timeS, Uint8Array.from(coded, (each) => each.charCodeAt(0))));
+  live.unanswered += 1;
 }
 
 function takeAnswer(answer) {
