@@ -37,7 +37,7 @@ def serve(state, hosts=("127.0.0.1", "localhost"), token=""):
         thread.join(20)
 
 
-def wait_until(check, seconds=20):
+def wait_until(check, seconds=180):
     """What a check gives once that is true of something."""
     until = time.monotonic() + seconds
     while not (value := check()):

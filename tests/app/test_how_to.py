@@ -48,7 +48,7 @@ def started(line, folder):
             yield
         finally:
             server.send_signal(signal.SIGINT)
-            assert server.wait(30) == 0
+            assert server.wait(180) == 0
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")

@@ -237,7 +237,7 @@ def test_a_full_queue_refuses_and_pictures_that_wait_go_together(predictor, tmp_
 
     def compute(queue, group):
         groups.append(len(group))
-        go.wait(20)
+        go.wait(180)
         plain(queue, group)
 
     monkeypatch.setattr(jobs_module.JobQueue, "_compute", compute)
@@ -260,7 +260,7 @@ def test_a_full_queue_refuses_and_pictures_that_wait_go_together(predictor, tmp_
 def test_one_bad_picture_spoils_no_other_of_its_batch(predictor, tmp_path, monkeypatch, clip):
     go = threading.Event()
     plain = jobs_module.JobQueue._take
-    monkeypatch.setattr(jobs_module.JobQueue, "_take", lambda q: go.wait(20) and plain(q))
+    monkeypatch.setattr(jobs_module.JobQueue, "_take", lambda q: go.wait(180) and plain(q))
     state = make_state(predictor, tmp_path / "h")
     contents = [jpeg(), b"garbage", clip.read_bytes(), jpeg()]
     with TestClient(create_app(state), base_url="http://localhost") as client:
@@ -283,7 +283,7 @@ def test_a_client_that_goes_leaves_nothing(predictor, tmp_path, monkeypatch, cli
 
     def compute(queue, group):
         started.set()
-        go.wait(20)
+        go.wait(180)
         plain(queue, group)
 
     monkeypatch.setattr(jobs_module.JobQueue, "_compute", compute)
@@ -298,11 +298,11 @@ def test_a_client_that_goes_leaves_nothing(predictor, tmp_path, monkeypatch, cli
         assert not started.is_set()
         with socket.create_connection((where.hostname, where.port)) as whole:  # in its prediction
             whole.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
-            assert started.wait(20)
+            assert started.wait(180)
         wait_until(lambda: any(event.is_set() for event in state.queue._stopped.values()))
         go.set()
         wait_until(lambda: not left(tmp_path / "h"))
-        connection = http.client.HTTPConnection(where.hostname, where.port, timeout=30)
+        connection = http.client.HTTPConnection(where.hostname, where.port, timeout=180)
         connection.request("POST", "/predict", content)  # and the next one is served
         assert json.loads(connection.getresponse().read())["rows"] == 40
         connection.close()

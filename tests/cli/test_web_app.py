@@ -84,6 +84,6 @@ def test_it_serves_until_ctrl_c(model, tmp_path, stored):
         with urllib.request.urlopen(f"{address}api/state", timeout=30) as answer:
             assert json.load(answer)["is_stored"] is stored
         server.send_signal(signal.SIGINT)
-        assert server.wait(30) == 0
+        assert server.wait(180) == 0
         assert server.stderr.read() == ""
     assert [path.name for path in tmp_path.iterdir()] == (["history"] if stored else [])

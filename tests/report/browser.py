@@ -57,7 +57,7 @@ class Browser:
         """Open an address."""
         self._post("/url", {"url": address})
 
-    def wait(self, expression, seconds=30):
+    def wait(self, expression, seconds=180):
         """The value of an expression once it is true of something."""
         until = time.monotonic() + seconds
         while not (value := self.run(expression)):

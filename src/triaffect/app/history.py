@@ -7,7 +7,6 @@ job has ended. Tables of other formats are made when they are downloaded first.
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 import threading
@@ -20,11 +19,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from triaffect.errors import DiskError, TableError, TriaffectError
+from triaffect.errors import DiskError, TableError, TriaffectError, first_line
 from triaffect.io.atomic import lock_folder, make_folder, replace_file, write_json
-from triaffect.io.records import Record, parse_record
 from triaffect.prediction.options import Options
 from triaffect.prediction.parts import read_rows
 from triaffect.tables.postprocess import Postprocessing
@@ -73,6 +71,9 @@ class JobState(StrEnum):
     DELETED = "deleted"
 
 
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+"""Of what is saved: no unknown field, no conversion between types, no change."""
+
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.DELETED)
 
 
@@ -110,7 +111,7 @@ class JobOptions(BaseModel):
         return Postprocessing.parse("centred" if self.smooth else "off", summary=summary)
 
 
-class FaceResult(Record):
+class FaceResult(BaseModel):
     """What was seen of a face so far.
 
     Attributes:
@@ -119,12 +120,14 @@ class FaceResult(Record):
         texts: For each task its values or classes in words.
     """
 
+    model_config = STRICT
+
     label: str
     share: float
     texts: tuple[str, ...]
 
 
-class HistoryEntry(Record):
+class HistoryEntry(BaseModel):
     """A job, and what became of it.
 
     Attributes:
@@ -144,6 +147,8 @@ class HistoryEntry(Record):
         results: What was seen of each face.
         files: What can be downloaded, by name of the download.
     """
+
+    model_config = STRICT
 
     id: str
     name: str
@@ -205,14 +210,7 @@ class History:
     def _read(self) -> None:
         """Read the entries, and tidy up what a killed process has left."""
         for path in sorted(self.folder.glob("*/job.json")):
-            try:
-                content = json.loads(path.read_text("utf-8"))
-            except (OSError, ValueError):
-                content = None
-            remedy = "choose another folder, or remove this file"
-            entry = parse_record(HistoryEntry, content, TableError, remedy, path)
-            if entry.id != path.parent.name or not _is_id(entry.id):
-                raise TableError("a job's own folder", f"that of {entry.id}", remedy, where=path)
+            entry = _read_entry(path)
             if entry.state is JobState.DELETED or not entry.is_listed:
                 shutil.rmtree(path.parent, ignore_errors=True)
                 continue
@@ -367,6 +365,23 @@ def available_files(folder: Path) -> tuple[str, ...]:
 
             names.append("table.xlsx")
     return tuple(name for name in FILES if name in names)
+
+
+def _read_entry(path: Path) -> HistoryEntry:
+    """Read what is saved of a job.
+
+    Raises:
+        TableError: It is no job of ours.
+    """
+    remedy = "choose another folder, or remove this file"
+    try:
+        entry = HistoryEntry.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        got = first_line(error)
+        raise TableError("a job of the history", got, remedy, where=path) from error
+    if entry.id != path.parent.name or not _is_id(entry.id):
+        raise TableError("a job's own folder", f"that of {entry.id}", remedy, where=path)
+    return entry
 
 
 def _is_id(name: str) -> bool:
