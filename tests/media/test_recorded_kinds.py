@@ -28,6 +28,7 @@ from tests.media.films_made import (
     write_joined,
     write_programs,
 )
+from tests.media.made import flash_and_click
 from tests.prediction.tiny_model import portrait
 from triaffect.media.audio import read_sound
 from triaffect.media.frames_at import FramesAt
@@ -424,6 +425,73 @@ def test_the_views_of_both_eyes_are_told(predictor, tmp_path, how):
     assert lost == []
     words = "it shows what both eyes see, side by side: every face is there twice"
     assert doubts == [words]
+
+
+@pytest.mark.parametrize("more", ["subtitles.mkv", "subtitles.mp4", "attachment.mkv", "data.ts"])
+def test_what_is_beside_picture_and_sound_changes_nothing(predictor, box, tmp_path, more):
+    """Subtitles, fonts, telemetry; and chapters."""
+    kind, ending = more.split(".")
+    plain = write_film(tmp_path / f"plain.{ending}", sound=AAC)
+    path = tmp_path / f"a.{ending}"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as container:
+        streams = [container.add_stream_from_template(each) for each in source.streams]
+        if kind == "attachment":
+            container.add_attachment("font.ttf", "application/x-truetype-font", bytes(5000))
+        elif kind == "data":
+            container.add_data_stream("bin_data")
+        else:
+            text = container.add_mux_stream("mov_text" if ending == "mp4" else "subrip")
+            text.time_base = Fraction(1, 1000)
+        if ending != "ts":
+            chapter = {"start": 0, "end": 200, "time_base": Fraction(1, 1000), "metadata": {}}
+            container.set_chapters([chapter | {"id": 1}])
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
+        if kind == "subtitles":
+            words = av.Packet(b"\0\2hi" if ending == "mp4" else b"hi")
+            words.stream, words.pts, words.dts, words.duration = text, 0, 0, 300
+            words.time_base = Fraction(1, 1000)
+            container.mux(words)
+    table, lost, doubts = predict(predictor, path)
+    assert (lost, doubts) == ([], [])
+    check(table, path, box, np.arange(FRAMES) / 25)
+
+
+@pytest.mark.parametrize(
+    ("ending", "picture_ms", "sound_ms"),
+    [("mkv", 10_000, 0), ("mkv", 0, 10_000), ("mp4", 10_000, 0), ("mp4", 0, 10_000),
+     ("ts", 0, 9000), ("mkv", -1000, -1000)],
+)  # fmt: skip
+def test_sound_and_picture_that_begin_far_apart(tmp_path, ending, picture_ms, sound_ms):
+    codecs = ("libx264", "aac", 16_000)
+    path = flash_and_click(tmp_path / f"a.{ending}", codecs, picture_ms, sound_ms)
+    media = probe(path)
+    white = [frame.time_s for frame in media.frames() if frame.rgb.mean() > 200]
+    click_s = read_click_s(np.concatenate(list(media.sound(16_000))))
+    assert white[0] - click_s == pytest.approx((picture_ms - sound_ms) / 1000, abs=0.01)
+    assert (media.problem, media.remark) == (None, None)
+
+
+def test_sound_that_is_much_longer_than_the_picture(predictor, box, tmp_path):
+    """Rows end with the frames; what is heard after them counts for none."""
+    path = write_film(tmp_path / "a.mkv", sound=None)
+    with_sound = tmp_path / "b.mkv"
+    with av.open(str(path)) as source, av.open(str(with_sound), "w") as container:
+        video = container.add_stream_from_template(source.streams.video[0])
+        audio = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = video
+                container.mux(packet)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 320_000), np.int16), "s16", "mono")
+        frame.sample_rate = 16_000
+        container.mux(audio.encode(frame))
+    table, lost, doubts = predict(predictor, with_sound)
+    assert (lost, doubts) == ([], [])
+    check(table, with_sound, box, np.arange(FRAMES) / 25)
+    assert len(read_sound(with_sound, 16_000)) == 320_000
 
 
 def test_8k(predictor, tmp_path):

@@ -36,7 +36,7 @@ from triaffect.media.container import (
     video_stream,
     wav_lengths,
 )
-from triaffect.media.content import is_joined
+from triaffect.media.content import index_problem, is_joined
 
 Waveform = NDArray[np.float32]
 
@@ -220,6 +220,8 @@ class OpenSound:
         overlap_s = sum(self._overlaps) / self._rate
         if overlap_s > _CUT_S:
             self.remarks.append(f"{overlap_s:.2f} s of the sound overlap what is before them")
+        if not has_picture and (problem := index_problem(self._path)):
+            self.problems.append(problem)
         if not self.problems and declared_s is not None and declared_s - length_s > _CUT_S:
             self.problems.append(f"the sound is cut off: {length_s:.2f} s of {declared_s:.2f} s")
 
@@ -248,7 +250,9 @@ class OpenSound:
 
     def _real_numbers(self, channels: Waveform) -> Waveform:
         """Put silence where samples are no numbers, and count them; (channels, samples)."""
-        if math.isfinite(float(channels.sum())):  # quicker than to look at each
+        with np.errstate(all="ignore"):
+            total = float(channels.sum())  # quicker than to look at each
+        if math.isfinite(total):
             return channels
         is_real = np.isfinite(channels)
         self._unreal += int(np.count_nonzero(~is_real.all(axis=0)))
@@ -407,6 +411,9 @@ def _frames(steady: SteadyPackets[AudioStream], problems: list[str]) -> Iterator
             break
         except FFmpegError as error:
             ended = f"reading the sound stopped: {error.strerror}"
+            break
+        if packet.has_sidedata("encryption_info"):
+            ended = "the sound is encrypted"
             break
         try:
             frames = packet.decode()

@@ -106,7 +106,8 @@ def open_container(path: Path) -> InputContainer:
             if wav_lengths(path)[1]:
                 options["ignore_length"] = "1"
         options |= _NO_DELAY if start.startswith(b"\x89PNG") else {}
-        container = av.open(name, "r", options=options, metadata_errors="replace")
+        sure = "pam_pipe" if start.startswith(b"P7\n") else None  # else taken by its ending
+        container = av.open(name, "r", sure, options=options, metadata_errors="replace")
         demuxer, rate = _better_demuxer(container)
         if demuxer or rate:
             container.close()

@@ -138,6 +138,20 @@ def top_boxes(path: Path) -> Iterator[tuple[bytes, int, int]]:
             at += length
 
 
+def index_problem(path: Path) -> str:
+    """Say that the index of a file of the MP4 family is cut off, of which FFmpeg reads the rest.
+
+    Args:
+        path: The file, of any kind.
+
+    Returns:
+        The words; empty if it is whole, or the file has none.
+    """
+    size = path.stat().st_size
+    is_cut = any(kind == b"moov" and at + length > size for kind, at, length in top_boxes(path))
+    return "its index is cut off: tracks and frames may be missing" if is_cut else ""
+
+
 def is_joined(path: Path, end: int) -> bool:
     """Tell whether another file of the same kind follows in a file, which players do not read.
 

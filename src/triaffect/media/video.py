@@ -43,7 +43,7 @@ from triaffect.media.container import (
     stream_duration_s,
     video_choice,
 )
-from triaffect.media.content import describe_content, is_joined
+from triaffect.media.content import describe_content, index_problem, is_joined
 
 DEFAULT_RATE = 25.0
 """Frames per second assumed where a file says nothing."""
@@ -302,6 +302,7 @@ class Decoder:
             self.problem = self.problem or f"{count} frames are left out: their times overlap"
         if is_joined(Path(self.container.name), self._steady.end):
             self.oddities.append(JOINED)
+        self.problem = self.problem or index_problem(Path(self.container.name)) or None
         if self.problem is None and declared_s is not None and declared_s - end_s > _CUT_S:
             self.problem = f"cut off: {count} frames, {end_s:.2f} s, of {declared_s:.2f} s"
 
@@ -327,6 +328,9 @@ class Decoder:
                 self.problem = f"reading stopped: {error.strerror}"
                 return
             self._packet = packet
+            if is_first and packet.has_sidedata("encryption_info"):
+                self.problem = "it is encrypted"  # some of it would decode to noise
+                return
             try:
                 pictures = self._decode(packet)
             except FFmpegError as error:
