@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.prediction.tiny_model import portrait
 
-FRAMES, WHITE = 14, 8
+FRAMES, WHITE = 10, 6
 """Frames of a film, and which of them is white."""
 
 QUIET_X265 = {"x265-params": "log-level=none:pools=1"}

@@ -57,6 +57,17 @@ def test_the_documentation_lists_the_endings():
     assert listed == MEDIA
 
 
+def test_every_kind_in_the_documentation_has_a_test_that_is_there():
+    """Each row names a file and a function; ``::name`` alone is of the file before it."""
+    tests, file, count = DOCS.parents[2] / "tests", "", 0
+    for line in DOCS.read_text("utf-8").splitlines():
+        for named, function in re.findall(r"`([\w/]*\.?p?y?)::(test_\w+)`", line):
+            file = named or file
+            assert f"def {function}(" in (tests / file).read_text("utf-8"), (file, function)
+        count += line.startswith("| ") and "kind of file" not in line
+    assert count > 140
+
+
 @pytest.mark.parametrize(
     ("numbers", "remark"),
     [
