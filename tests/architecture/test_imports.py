@@ -109,6 +109,20 @@ def test_prediction_loads_nothing_of_training(tmp_path, kind):
     assert not loaded & set(ONLY_TRAINING)
 
 
+def test_annotated_copies_load_no_pandas(tmp_path):
+    clip, model = write_clip(tmp_path / "clip.mp4", frames=6), write_tiny_model(tmp_path / "model")
+    copy = tmp_path / "copy.mp4"
+    code = (
+        "sys.argv = ['triaffect', 'predict', *sys.argv[1:]]\n"
+        "from triaffect.cli.app import main\n"
+        "try: main()\nexcept SystemExit as done: assert not done.code, done.code"
+    )
+    words = [clip, "-o", tmp_path / "table.csv", "--model", model, "--annotate", copy]
+    loaded = loaded_after(code, *words)
+    assert copy.is_file()
+    assert not loaded & {"pandas", "pyarrow.compute"}
+
+
 def test_public_functions_load_nothing_of_training(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", frames=4)
     model = write_tiny_model(tmp_path / "model")

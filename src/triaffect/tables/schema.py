@@ -315,8 +315,7 @@ def times_of(table: pa.Table) -> Times:
     Returns:
         Seconds from the start of each row's clip, shape (N,), float64.
     """
-    times: Times = table["time_s"].to_numpy().astype(np.float64)
-    return times
+    return _numbers(table["time_s"])
 
 
 def faces_of(table: pa.Table) -> IntArray:
@@ -328,8 +327,7 @@ def faces_of(table: pa.Table) -> IntArray:
     Returns:
         Number of each row's face, `NO_FACE` for none, shape (N,), int64.
     """
-    faces: IntArray = table["face_id"].cast(pa.int64()).fill_null(NO_FACE).to_numpy()
-    return faces
+    return np.nan_to_num(_numbers(table["face_id"]), nan=NO_FACE).astype(np.int64)
 
 
 def values_of(table: pa.Table, columns: Sequence[str]) -> Values:
@@ -344,8 +342,33 @@ def values_of(table: pa.Table, columns: Sequence[str]) -> Values:
     """
     values = np.empty((len(table), len(columns)))
     for k, name in enumerate(columns):
-        values[:, k] = table[name].cast(pa.float64()).to_numpy()
+        values[:, k] = _numbers(table[name])
     return values
+
+
+def _numbers(values: pa.ChunkedArray) -> Values:
+    """Read a column of numbers or flags, NaN where blank.
+
+    Not by ``to_numpy``, which imports pandas, as `column` explains.
+    """
+    parts = [np.empty(0)]
+    for chunk in values.chunks:
+        is_bool = pa.types.is_boolean(chunk.type)
+        if not (is_bool or pa.types.is_integer(chunk.type) or pa.types.is_floating(chunk.type)):
+            parts.append(chunk.cast(pa.float64()).to_numpy(zero_copy_only=False))
+            continue
+        valid, data = chunk.buffers()
+        rows, dtype = slice(chunk.offset, chunk.offset + len(chunk)), chunk.type.to_pandas_dtype()
+        raw = _bits(data) if is_bool else np.frombuffer(data or b"", dtype)
+        part = raw[rows].astype(np.float64)
+        if chunk.null_count:
+            part[_bits(valid)[rows] == 0] = np.nan
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+def _bits(buffer: pa.Buffer | None) -> NDArray[np.uint8]:
+    return np.unpackbits(np.frombuffer(buffer or b"", np.uint8), bitorder="little")
 
 
 def rows_by_face(faces: IntArray) -> Iterator[tuple[int, IntArray]]:
