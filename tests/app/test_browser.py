@@ -122,7 +122,10 @@ def test_options_go_with_the_files(page, clip, state):
     assert "Annotated copy" in page.run(text(".job .actions"))
 
 
-def test_progress_results_so_far_and_cancel(page, tmp_path, state):
+def test_progress_results_so_far_and_cancel(page, tmp_path, state, clip):
+    page.choose_files("#choose-files", clip)
+    page.wait("document.querySelector('.job.done')")
+    page.run("document.querySelector('.job.done a').focus()")
     long = write_clip(tmp_path / "long.mp4", 1500, sound=False)
     page.choose_files("#choose-files", long)
     page.wait("document.querySelector('.job.running progress')?.value > 0.02")
@@ -132,6 +135,10 @@ def test_progress_results_so_far_and_cancel(page, tmp_path, state):
     assert page.wait("document.querySelector('.job.running .faces td')?.innerText") == "Face 0"
     page.run("document.querySelector('.job.running .actions button').click()")
     page.wait("document.querySelector('.job.cancelled')")
+    names = page.run("[...document.querySelectorAll('.job .name')].map(each => each.innerText)")
+    assert names == ["long.mp4", "clip.mp4"]
+    focused = page.run("document.activeElement.innerText")
+    assert focused == "Look at it", "what stays has the focus while others change"
     assert not list(state.history.folder.rglob("media"))
 
 

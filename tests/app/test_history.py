@@ -89,6 +89,17 @@ def test_a_failed_job_says_why_under_its_own_name(client):
     assert str(client.history.folder) not in json.dumps(job)
 
 
+def test_the_list_comes_only_when_it_has_changed(client):
+    first = client.get("/api/jobs").json()
+    assert client.get("/api/jobs", params={"version": first["version"]}).status_code == 204
+    job = run(client, jpeg(), "a.jpg")
+    second = client.get("/api/jobs", params={"version": first["version"]}).json()
+    assert [each["id"] for each in second["jobs"]] == [job["id"]]
+    client.delete(f"/api/jobs/{job['id']}")
+    third = client.get("/api/jobs", params={"version": second["version"]}).json()
+    assert third["jobs"] == []
+
+
 def test_deleting_is_deleting(client, clip):
     jobs = [run(client, clip.read_bytes()) for _ in range(2)]
     assert client.delete(f"/api/jobs/{jobs[0]['id']}").status_code == 204

@@ -189,6 +189,10 @@ class History:
         folder: The folder, made if it is not there. Jobs that an earlier process had not ended
             are waiting again.
 
+    Attributes:
+        folder: As given.
+        version: Rises with every change of an entry.
+
     Raises:
         DiskError: It cannot be written, or another process has it.
         TriaffectError: It holds other things than a history.
@@ -201,6 +205,7 @@ class History:
         self._lock_file = lock_folder(folder, in_use)
         self._lock = threading.RLock()
         self._entries: dict[str, HistoryEntry] = {}
+        self.version = 0
         try:
             self._read()
         except BaseException:
@@ -300,6 +305,7 @@ class History:
             current = self._entries.get(entry.id, entry)
             if current.state is JobState.DELETED:
                 return current
+            self.version += 1
             self._entries[entry.id] = current = current.model_copy(update=changes)
             if save:
                 write_json(self.folder / entry.id / "job.json", current.model_dump(mode="json"))
@@ -316,6 +322,7 @@ class History:
             entry: It; nothing happens if it is gone.
         """
         with self._lock:
+            self.version += 1
             self._entries.pop(entry.id, None)
             shutil.rmtree(self.folder / entry.id, ignore_errors=True)
 

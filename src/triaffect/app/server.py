@@ -323,8 +323,13 @@ async def _show_state(request: Request) -> Response:
 
 
 async def _list_jobs(request: Request) -> Response:
-    entries = _shared(request).history.entries()
-    return JSONResponse({"jobs": [_shown(entry) for entry in entries]})
+    """List the jobs; nothing where the page has them as they are."""
+    history = _shared(request).history
+    version = str(history.version)  # before the entries: a change in between comes next time
+    if request.query_params.get("version") == version:
+        return Response(status_code=204)
+    jobs = [_shown(entry) for entry in history.entries()]
+    return JSONResponse({"version": version, "jobs": jobs})
 
 
 def _shown(entry: HistoryEntry) -> dict[str, Any]:

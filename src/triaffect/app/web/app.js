@@ -6,7 +6,6 @@ const uploads = new Map(); // what this page is sending, by a number of its own
 const waitingFiles = [];
 let nextUpload = 1;
 let taskTitles = [];
-let drawnJobs = "";
 const MOST_UPLOADS = 2;
 const POLL_MS = 700;
 
@@ -137,10 +136,13 @@ async function takeDrop(event) {
 // The list ----------------------------------------------------------------------------------
 
 let lastJobs = [];
+let lastVersion = "";
+const drawn = new Map(); // of each item in the list: what it shows, as text, and its node
 
 async function refresh() {
   try {
-    lastJobs = (await call("/api/jobs")).jobs;
+    const news = await call(`/api/jobs?version=${lastVersion}`);
+    if (news) ({ version: lastVersion, jobs: lastJobs } = news);
     if (byId("problem").dataset.lost) { showProblem(""); delete byId("problem").dataset.lost; }
   } catch (error) {
     byId("problem").dataset.lost = "yes";
@@ -152,14 +154,37 @@ async function refresh() {
 
 function drawJobs(jobs) {
   const sending = [...uploads.values()];
-  const state = JSON.stringify([jobs, sending.map((each) => [each.id, Math.round(each.share * 100)])]);
-  if (state === drawnJobs) return; // so that a link is not replaced while it is clicked
-  drawnJobs = state;
-  byId("jobs").replaceChildren(...sending.map(uploadItem), ...jobs.map(jobItem));
+  const items = [
+    ...sending.map((each) => [`upload ${each.id}`, `${!each.request} ${Math.round(100 * each.share)}`, () => uploadItem(each)]),
+    ...jobs.map((job) => [job.id, JSON.stringify(job), () => jobItem(job)]),
+  ];
+  drawItems(items);
   byId("nothing").hidden = sending.length + jobs.length > 0;
   byId("delete-all").hidden = jobs.length < 2;
   const waiting = jobs.filter((job) => !job.ended).length + sending.length;
   byId("counts").textContent = jobs.length ? `${jobs.length - jobs.filter((job) => !job.ended).length} ended, ${waiting} to do` : "";
+}
+
+// Replaces what has changed, and nothing else: a link stays while it is clicked, and has the focus.
+function drawItems(items) {
+  const list = byId("jobs");
+  const there = new Set(items.map(([key]) => key));
+  for (const [key, { node }] of drawn) {
+    if (!there.has(key)) { node.remove(); drawn.delete(key); }
+  }
+  let before = null;
+  for (const [key, state, make] of items) {
+    let item = drawn.get(key);
+    if (item?.state !== state) {
+      const node = make();
+      item?.node.replaceWith(node);
+      item = { state, node };
+      drawn.set(key, item);
+    }
+    const next = before ? before.nextSibling : list.firstChild;
+    if (next !== item.node) list.insertBefore(item.node, next);
+    before = item.node;
+  }
 }
 
 function listItem(name, state, classes) {
