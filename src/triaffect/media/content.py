@@ -36,6 +36,9 @@ _STARTS = {
 _SEGMENTS = frozenset({b"styp", b"moof", b"sidx"})
 """Boxes with which a part of a stream begins, whose first part says how it is coded."""
 
+_FIRST_BOXES = _SEGMENTS | {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"}
+"""Boxes with which a file of the MP4 family may begin."""
+
 _ENCRYPTED = re.compile(rb"encv|enca|drmi|drms")
 """Coded forms of the MP4 family that say that what follows is encrypted."""
 
@@ -118,7 +121,7 @@ def _is_scrambled(start: bytes) -> bool:
 
 
 def top_boxes(path: Path) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the boxes of a file of the MP4 family; what is no chain of them has few or none.
+    """Yield the boxes of a file of the MP4 family; any other file has none.
 
     Args:
         path: The file.
@@ -131,6 +134,8 @@ def top_boxes(path: Path) -> Iterator[tuple[bytes, int, int]]:
         while at + 8 <= size:
             file.seek(at)
             length, kind, long_length = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+            if at == 0 and kind not in _FIRST_BOXES:
+                return
             length = long_length if length == 1 else length
             yield kind, at, length or size - at
             if length < 8:  # noqa: PLR2004 - to the end of the file, or no box
