@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from triaffect.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -279,20 +279,38 @@ def subtract_baseline(table: pd.DataFrame, baseline: str | float = "5s") -> pd.D
     return result
 
 
-def summarize(table: pd.DataFrame, thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """Summarize a prediction table, in a row for each clip and face.
+def summarize(
+    table: pd.DataFrame,
+    thresholds: Mapping[str, float] | None = None,
+    *,
+    people: str | Path | pd.DataFrame | None = None,
+    events: str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame] | None = None,
+    by: str | Sequence[str] = (),
+    baseline: str = "",
+    event_length: str | float | None = None,
+) -> pd.DataFrame:
+    """Summarize a prediction table by clip and face, by person and event, or by groups of people.
 
     Args:
         table: A prediction table, clip by clip and rising in time.
         thresholds: Probability from which an action unit counts as present, by column; None for
             those in ``table.attrs["thresholds"]``, which `predict` leaves there; 0.5 for others.
+        people: Who is who: a file or table with ``clip``, ``participant``, as needed ``face``, and
+            any columns such as ``condition``. Faces of one participant in a clip are one person.
+        events: What happened when: a file of ELAN, BORIS, PsychoPy or Audacity, or a file or table
+            with ``clip``, ``start``, ``end`` and ``name``; or a list of them.
+        by: Columns of the people to group by.
+        baseline: Name of the event from whose median values are also measured.
+        event_length: How long events last that are points, such as "5s".
 
     Returns:
-        How long each face was seen, mean, deviation and percentiles of valence and arousal, and
-        shares of expressions and units; all weighted by time.
+        Without a study, how long each face was seen, mean, deviation and percentiles of valence and
+        arousal, and shares of expressions and units. With one, a row for each person and event:
+        means, shares, number, length and latency of episodes. With ``by`` a row for each group,
+        event and measure: the mean over participants, and its 95 % interval. All weighted by time.
 
     Raises:
-        TableError: It is no prediction table.
+        TableError: It is no prediction table, or a file of the study does not fit.
 
     Examples:
         >>> import pandas as pd, triaffect
@@ -301,9 +319,21 @@ def summarize(table: pd.DataFrame, thresholds: Mapping[str, float] | None = None
         ...                       "valence": [0.0, 0.5, 1.0], "arousal": 0.5})
         >>> triaffect.summarize(table)[["seconds", "valence_mean"]].values.tolist()
         [[3.0, 0.5]]
+        >>> joke = pd.DataFrame({"clip": ["a"], "start": [1.0], "end": [3.0], "name": ["joke"]})
+        >>> triaffect.summarize(table, events=joke)[["event", "valence_mean"]].values.tolist()
+        [['joke', 0.75]]
     """
-    result: pd.DataFrame = _load("triaffect.tables.postprocess").summarize_frame(
-        table, _of(table, thresholds)
+    levels = _of(table, thresholds)
+    listed = (
+        [] if events is None else list(events) if isinstance(events, (list, tuple)) else [events]
+    )
+    if people is None and not listed and not by and not baseline:
+        summary: pd.DataFrame = _load("triaffect.tables.postprocess").summarize_frame(table, levels)
+        return summary
+    names = (by,) if isinstance(by, str) else tuple(by)
+    run = _load("triaffect.studies.run")
+    result: pd.DataFrame = run.summarize_study(
+        table, levels, people, listed, names, baseline, event_length
     )
     return result
 

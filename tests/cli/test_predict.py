@@ -279,7 +279,7 @@ def test_only_bad_inputs_are_code_2(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["one.png", "-o", "t.xlsx"], [".csv", ".parquet"]),
+        (["one.png", "-o", "t.ods"], [".csv", ".parquet"]),
         (["one.png", "-o", "t.csv", "--device", "cuda"], ["onnxruntime-gpu"]),
         (["one.png", "-o", "t.csv", "--model", "nowhere"], ["nowhere", "model.json"]),
         (["empty", "-o", "t.csv"], ["empty", "none in it"]),

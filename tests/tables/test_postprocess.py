@@ -62,7 +62,7 @@ def test_notes_say_of_what_other_programs_columns_are_made():
     [
         ("t.csv", "same file"),
         ("./t.csv", "same file"),
-        ("s.xlsx", ".jsonl"),
+        ("s.ods", ".jsonl"),
         ("file/s.csv", "a folder, got a file"),
     ],
 )

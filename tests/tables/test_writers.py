@@ -106,7 +106,7 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("name", ["table.xlsx", "table", "file/t.csv", "folder.csv"])
+@pytest.mark.parametrize("name", ["table.ods", "table", "file/t.csv", "folder.csv"])
 def test_a_place_where_no_table_can_be_is_refused_before_any_work(tmp_path, name):
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file").touch()

@@ -18,6 +18,14 @@ from triaffect.cli.extract import EXAMPLES as EXTRACT_EXAMPLES
 from triaffect.cli.extract import JOIN_EXAMPLES, extract, join
 from triaffect.cli.extract import RENAMED as EXTRACT_RENAMED
 from triaffect.cli.predict import EXAMPLES, RENAMED, predict
+from triaffect.cli.studies.commands import (
+    EXPORT_EXAMPLES,
+    GROUPS_EXAMPLES,
+    SUMMARIZE_EXAMPLES,
+    export_events,
+    groups,
+    summarize,
+)
 from triaffect.cli.submit import CHECK_EXAMPLES, SUBMIT_EXAMPLES, submit, submit_check
 from triaffect.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from triaffect.cli.train import OLD_VALUES, train
@@ -33,6 +41,8 @@ _EXTRAS = {
     **dict.fromkeys(["torch", "onnx", "onnxscript", "safetensors"], ("training", "train")),
     "ray": ("Ray", "ray"),
     **dict.fromkeys(["starlette", "uvicorn", "websockets"], ("a web server", "app")),
+    **dict.fromkeys(["openpyxl", "pyreadstat"], ("tables of Excel and SPSS", "office")),
+    "pympi": ("ELAN's files", "elan"),
 }
 """By package that predicting does without: what it is for, and the extra that brings it."""
 
@@ -63,6 +73,9 @@ def _options(
 
 add_command(app, predict, examples=EXAMPLES, renamed=RENAMED)
 add_command(app, web_app, "app", examples=APP_EXAMPLES)
+add_command(app, summarize, examples=SUMMARIZE_EXAMPLES)
+add_command(app, groups, examples=GROUPS_EXAMPLES)
+add_command(app, export_events, "export-events", examples=EXPORT_EXAMPLES)
 add_command(app, extract, examples=EXTRACT_EXAMPLES, renamed=EXTRACT_RENAMED)
 add_command(app, join, examples=JOIN_EXAMPLES)
 add_command(app, train, examples=TRAIN_EXAMPLES, renamed=TRAIN_RENAMED, old_values=OLD_VALUES)

@@ -26,7 +26,16 @@ from triaffect.cli._shared import (
     sound_track_option,
     warn,
 )
-from triaffect.errors import MediaError
+from triaffect.cli.studies.options import (
+    ByOption,
+    DecimalCommaOption,
+    EventLengthOption,
+    EventsOption,
+    PeopleOption,
+    split_names,
+    warn_of,
+)
+from triaffect.errors import MediaError, TableError, printable
 from triaffect.io.durations import parse_duration
 from triaffect.io.workers import count_cores
 from triaffect.prediction.options import DETECTION_INTERVAL_S, Options
@@ -39,11 +48,13 @@ if TYPE_CHECKING:
     from triaffect.prediction.predictor import Predictor
     from triaffect.report.annotate import Annotator
     from triaffect.report.prediction_page import PredictionPage
+    from triaffect.studies.study import Study
     from triaffect.tables.results import FileResult
 
 EXAMPLES = (
     "triaffect predict interview.mp4 -o interview.csv --report interview.html",
     "triaffect predict recordings/ -o all.parquet --stride 0.2s --max-faces 1 --summary faces.csv",
+    "triaffect predict recordings/ -o study.csv --people people.csv --events events.csv",
 )
 RENAMED = {
     "--every": "--stride",
@@ -77,7 +88,10 @@ def predict(
     ],
     *,
     output: Annotated[
-        Path, output_option("The table, .csv, .parquet or .jsonl; replaced, its folder made.")
+        Path,
+        output_option(
+            "The table, .csv, .parquet, .jsonl, .xlsx or .sav; replaced, its folder made."
+        ),
     ],
     model: Annotated[
         Path | None, typer.Option(help="Model folder.", show_default="the shipped weights")
@@ -187,8 +201,9 @@ def predict(
     baseline: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME",
-            help="Add columns relative to the median of each face's first TIME, such as 5s.",
+            metavar="TIME|EVENT",
+            help="Add columns relative to the median of each face's first TIME, such as 5s, or of "
+            "the events of that name.",
             show_default=False,
             rich_help_panel=_TABLE,
         ),
@@ -201,6 +216,11 @@ def predict(
             rich_help_panel=_TABLE,
         ),
     ] = None,
+    decimal_comma: DecimalCommaOption = False,
+    people: PeopleOption = None,
+    events: EventsOption = None,
+    event_length: EventLengthOption = None,
+    by: ByOption = None,
     report: ReportOption = None,
     no_thumbnails: Annotated[
         bool,
@@ -213,7 +233,8 @@ def predict(
     summary: Annotated[
         Path | None,
         typer.Option(
-            help="Also write a table with a row for each clip and face, .csv, .parquet or .jsonl.",
+            help="Also write a table with a row for each clip and face; with --people or --events "
+            "for each person and event; with --by for each group. Ends as the table may.",
             show_default=False,
             rich_help_panel=_EXTRAS,
         ),
@@ -245,27 +266,23 @@ def predict(
     from triaffect.tables.postprocess import Postprocessing, check_outputs
 
     cluster = make_cluster(engine, ray_address, jobs)
-    options = Options(
-        sound=not no_sound,
-        sound_track=sound_track,
-        stride_s=_step_s(stride, "--stride"),
-        detection_interval_s=_step_s(detection_interval, "--detection-interval") or 0.0,
-        min_face_px=min_face,
-        max_faces=max_faces,
-        start_s=None if start is None else parse_duration(start, "--start"),
-        end_s=None if end is None else parse_duration(end, "--end"),
+    options = _parse_options(
+        no_sound, sound_track, stride, detection_interval, min_face, max_faces, start, end
     )
     if annotate and (start or end):
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
-    steps = Postprocessing.parse(smooth, baseline, columns, summary)
     files, passed_over = _list_files(inputs, images_as_video is not None)
-    check_outputs(output, steps)
+    study = _open_study(files, people, events, event_length, split_names(by), baseline)
+    own_baseline = None if study.baseline else baseline
+    steps = Postprocessing.parse(smooth, own_baseline, columns, summary)
+    check_outputs(output, steps, decimal_comma=decimal_comma)
     if report:
         check_output(report)
     inputs_as = InputOptions(images_as_video, seconds)
     folder, external = model_folder(model), parse_feature_files(features or ())
-    job = PredictionJob(output, folder, device, options, steps, inputs_as, external, passed_over)
+    reading = (options, steps, inputs_as, external, passed_over)
+    job = PredictionJob(output, folder, device, *reading, study, decimal_comma)
     predictor = job.load()
     page = _open_page(predictor, pictures=not no_thumbnails) if report else None
     annotator = _open_annotator(annotate, files, job, predictor) if annotate else None
@@ -295,6 +312,56 @@ def _list_files(
         warn(describe_passed_over(passed_over))
     check_only_webcam(files)
     return files, tuple(passed_over)
+
+
+def _parse_options(
+    no_sound: bool,
+    sound_track: int | None,
+    stride: str | None,
+    detection_interval: str,
+    min_face: float,
+    max_faces: int | None,
+    start: str | None,
+    end: str | None,
+) -> Options:
+    """Read what to predict of a file."""
+    return Options(
+        sound=not no_sound,
+        sound_track=sound_track,
+        stride_s=_step_s(stride, "--stride"),
+        detection_interval_s=_step_s(detection_interval, "--detection-interval") or 0.0,
+        min_face_px=min_face,
+        max_faces=max_faces,
+        start_s=None if start is None else parse_duration(start, "--start"),
+        end_s=None if end is None else parse_duration(end, "--end"),
+    )
+
+
+def _open_study(
+    files: Sequence[Path],
+    people: Path | None,
+    events: Sequence[Path] | None,
+    event_length: str | None,
+    by: tuple[str, ...],
+    baseline: str | None,
+) -> Study:
+    """Read the files of a study."""
+    from triaffect.studies.study import PLAIN_STUDY, Study, is_duration
+    from triaffect.tables.schema import table_schema
+    from triaffect.tasks.registry import available_tasks
+
+    event = "" if baseline is None or is_duration(baseline) else baseline
+    if people is None and not events:
+        Study(baseline=event).check_baseline()
+        if by:
+            remedy = "add --people FILE, or group the table by triaffect summarize"
+            raise TableError("people to group", "none named", remedy, where="--by")
+        return PLAIN_STUDY
+    clips = [printable(path) for path in files]
+    taken = table_schema(available_tasks()).names
+    study = Study.open(clips, people, events or (), event, event_length, taken, by)
+    warn_of(study.remarks)
+    return study
 
 
 def _open_page(predictor: Predictor, *, pictures: bool) -> PredictionPage:
@@ -332,10 +399,11 @@ def _predict_with_progress(
     from triaffect.prediction.batch import predict_files
     from triaffect.tables.results import Interrupted
 
+    remarks: list[str] = []
     try:
         # detection, cutting and decoding run in threads of their own
         with one_opencv_thread(), progress_bar() as bar:
-            return predict_files(
+            results = predict_files(
                 files,
                 job,
                 min(jobs, len(files)),
@@ -344,7 +412,10 @@ def _predict_with_progress(
                 progress=lambda done, message: bar(done, len(files), message),
                 listeners=[page.add] if page else [],
                 frame_listener=frame_listener,
+                remarks=remarks,
             )
+        warn_of(remarks)
+        return results
     except Interrupted as stop:
         if stop.output:
             rows = sum(result.rows for result in stop.results)

@@ -44,6 +44,9 @@ from triaffect.prediction.parts import (
     read_rows,
 )
 from triaffect.prediction.predictor import Predictor
+from triaffect.studies.measures import StudyMeasures
+from triaffect.studies.run import open_measures, study_summary, summary_notes
+from triaffect.tables.baseline import SUFFIX, baseline_columns
 from triaffect.tables.interop import rename_columns
 from triaffect.tables.metadata import column_notes, describe_run
 from triaffect.tables.postprocess import check_outputs, postprocess, postprocess_schema
@@ -55,8 +58,9 @@ from triaffect.tables.results import (
     partial_name,
     problems,
 )
+from triaffect.tables.schema import with_columns
 from triaffect.tables.summary import ClipSummary, summary_schema
-from triaffect.tables.writers import TableWriter
+from triaffect.tables.writers import TableWriter, write_table
 
 Listener = Callable[[pa.Table, Path], None]
 """Called with the next rows, and the file that they are of."""
@@ -72,6 +76,7 @@ def predict_files(
     progress: BatchProgress = ignore_progress,
     listeners: Sequence[Listener] = (),
     frame_listener: FrameListener | None = None,
+    remarks: list[str] | None = None,
 ) -> list[FileResult]:
     """Predict files into one table.
 
@@ -85,6 +90,7 @@ def predict_files(
         listeners: Get the postprocessed rows of the files that do not fail, in order, under our
             own column names.
         frame_listener: Gets their rows as predicted; of a single file, its frames too.
+        remarks: Gets what is doubtful of the job's study once all rows are there, a line each.
 
     Returns:
         What became of each file, in order. A file that fails does not stop the others.
@@ -108,9 +114,10 @@ def predict_files(
     with ExitStack() as locks:
         for output in filter(None, (job.output, job.postprocessing.summary)):
             locks.enter_context(lock_output(output))
-        return _predict_locked(
-            files, job, predictor, engine or Processes(jobs), progress, (listeners, frame_listener)
-        )
+        listening = (listeners, frame_listener)
+        engine = engine or Processes(jobs)
+        remarks = [] if remarks is None else remarks
+        return _predict_locked(files, job, predictor, engine, progress, listening, remarks)
 
 
 def _rising(progress: BatchProgress) -> BatchProgress:
@@ -133,6 +140,7 @@ def _predict_locked(
     engine: Engine,
     progress: BatchProgress,
     listening: tuple[Sequence[Listener], FrameListener | None],
+    remarks: list[str],
 ) -> list[FileResult]:
     """Predict files into one table that no other process writes; see `predict_files`."""
     # What an earlier command with this output has left in the folder is used and tidied up.
@@ -148,6 +156,7 @@ def _predict_locked(
             else:
                 results.append(_predict_one(files[0], job, predictor, outputs, progress))
             outputs.finish(results)
+            remarks += outputs.remarks
     except KeyboardInterrupt:
         if several:
             raise _keep_parts(files, results, job, predictor) from None
@@ -174,6 +183,10 @@ class PredictionOutputs:
         predictor: Whose rows come.
         listeners: Get the postprocessed rows.
         frame_listener: Gets the rows as predicted.
+
+    Attributes:
+        measures: What people of the job's study showed; None without one.
+        remarks: What is doubtful of it after `finish`, a line each.
     """
 
     def __init__(
@@ -189,15 +202,34 @@ class PredictionOutputs:
         self._outputs = predictor.manifest.outputs
         self._listeners = list(listeners)
         self._problem: TriaffectError | None = None
+        self.remarks: list[str] = []
         self._files = ExitStack()
-        self._schema = postprocess_schema(predictor.schema, self._postprocessing, self._tasks)
-        self._table = self._files.enter_context(TableWriter(job.output, self._schema))
+        self._schema = self._output_schema(predictor.schema)
+        comma = job.decimal_comma
+        self._table = self._files.enter_context(
+            TableWriter(job.output, self._schema, decimal_comma=comma)
+        )
         self._summary: TableWriter | None = None
-        if self._postprocessing.summary:
+        self.measures: StudyMeasures | None = None
+        if not job.study.is_empty:
+            self.measures = open_measures(job.study, self._tasks, self._schema.names)
+        elif self._postprocessing.summary:
             schema = summary_schema(self._tasks)
             self._summary = self._files.enter_context(
-                TableWriter(self._postprocessing.summary, schema)
+                TableWriter(self._postprocessing.summary, schema, decimal_comma=comma)
             )
+
+    def _output_schema(self, predicted: pa.Schema) -> pa.Schema:
+        """The schema of the table as it is written."""
+        study, added = self._job.study, list[pa.Field]()
+        if study.baseline:
+            names = baseline_columns(self._tasks)
+            added = [pa.field(name + SUFFIX, pa.float64()) for name in names]
+        if self._postprocessing.columns:
+            schema = postprocess_schema(predicted, self._postprocessing, self._tasks)
+            return pa.schema([*schema, *study.fields()])
+        named = pa.schema([*predicted, *study.fields()])
+        return pa.schema([*postprocess_schema(named, self._postprocessing, self._tasks), *added])
 
     def __enter__(self) -> PredictionOutputs:
         """Return the outputs."""
@@ -229,15 +261,26 @@ class PredictionOutputs:
         Raises:
             TriaffectError: What computing the rows raises, or an output cannot be written.
         """
-        summary = ClipSummary(self._tasks)
+        summary, study = ClipSummary(self._tasks), self._job.study
         postprocessing = replace(self._postprocessing, columns=None)  # listeners know our own names
-        for table in postprocess(self._observed(rows, path, summary), postprocessing, self._tasks):
-            columns = self._postprocessing.columns
-            self._table.append(rename_columns(table, columns, self._tasks) if columns else table)
+        rows = self._observed(study.annotate(rows), path, summary)
+        tables = postprocess(rows, postprocessing, self._tasks)
+        for table in study.subtract_baseline(tables, self._tasks):
+            self._table.append(self._renamed(table))
+            if self.measures is not None:
+                self.measures.add(table)
             for listener in tuple(self._listeners):
                 self._call(listener, table, path)
         if self._summary and (rows_of_faces := summary.rows()):
             self._summary.append(pa.Table.from_pylist(rows_of_faces, summary_schema(self._tasks)))
+
+    def _renamed(self, table: pa.Table) -> pa.Table:
+        """The rows under the column names that are asked for, with those of the study."""
+        columns = self._postprocessing.columns
+        if not columns:
+            return table
+        own = {field.name: table[field.name] for field in self._job.study.fields()}
+        return with_columns(rename_columns(table, columns, self._tasks), own)
 
     def _observed(
         self, rows: Iterable[pa.Table], path: Path, summary: ClipSummary
@@ -274,8 +317,14 @@ class PredictionOutputs:
         missing = problems([*results, *unread])
         metadata = describe_run(job.model, options, self._tasks, missing)
         steps, outputs = self._postprocessing, self._outputs
-        notes = {"columns": column_notes(self._schema, steps, self._tasks, outputs)}
-        self._table.metadata = {**metadata, **notes}
+        notes = column_notes(self._schema, steps, self._tasks, outputs)
+        notes |= job.study.notes()
+        if job.study.baseline:
+            for name in baseline_columns(self._tasks):
+                above = f"{name} minus the median of the face in the events {job.study.baseline}"
+                notes[name + SUFFIX] = above
+        metadata["options"] |= {} if job.study.is_empty else job.study.options()
+        self._table.metadata = {**metadata, "columns": notes}
         is_partial = any(result.stopped for result in results)
         if is_partial:
             self._table.path = partial_name(job.output)
@@ -285,6 +334,21 @@ class PredictionOutputs:
             self._summary.metadata = metadata
             if is_partial or all(result.error for result in results):
                 self._summary.discard()
+        elif self.measures and not is_partial and self._table.rows:
+            self.remarks += self.measures.remarks()
+            if steps.summary:
+                self._write_study(steps.summary, self.measures)
+
+    def _write_study(self, path: Path, measures: StudyMeasures) -> None:
+        """Write the summary of a study; where nobody is in a group, that is its problem alone."""
+        study = self._job.study
+        try:
+            table, remarks = study_summary(study, measures)
+            self.remarks += remarks
+            notes = summary_notes(study, table.schema)
+            write_table(path, table, notes, decimal_comma=self._job.decimal_comma)
+        except TriaffectError as error:
+            self._problem = self._problem or error
 
 
 def _predict_one(

@@ -42,6 +42,7 @@ from triaffect.prediction.predictor import (
     PartialMediaWarning,
     Predictor,
 )
+from triaffect.studies.study import PLAIN_STUDY, Study
 from triaffect.tables.postprocess import PLAIN, Postprocessing
 from triaffect.tables.results import FileResult
 from triaffect.tables.writers import KEY, TableWriter
@@ -97,6 +98,8 @@ class PredictionJob:
         inputs: How inputs that are no single files are read.
         features: Files of the features of other programs that the model reads, by name.
         passed_over: Files of the inputs that are not read, for the table's metadata.
+        study: Who is in the files and what happened when; the summary goes by it.
+        decimal_comma: Whether CSV files have decimal commas, and semicolons between cells.
     """
 
     output: Path
@@ -107,6 +110,8 @@ class PredictionJob:
     inputs: InputOptions = DEFAULT_INPUTS
     features: FeatureFiles | None = None
     passed_over: tuple[Path, ...] = ()
+    study: Study = PLAIN_STUDY
+    decimal_comma: bool = False
 
     def load(self) -> Predictor:
         """Load the model.

@@ -142,20 +142,21 @@ def postprocess_schema(
     return pa.schema(fields)
 
 
-def check_outputs(output: Path, steps: Postprocessing) -> None:
+def check_outputs(output: Path, steps: Postprocessing, *, decimal_comma: bool = False) -> None:
     """Make sure, before any work is done, that the table and its summary can be written.
 
     Args:
         output: The table; its folder is made.
         steps: The steps, with the summary.
+        decimal_comma: Whether numbers are to have a decimal comma, which is for CSV.
 
     Raises:
         TableError: One of them names no table format, or both are the same file.
     """
-    check_table_output(output)
+    check_table_output(output, decimal_comma=decimal_comma)
     if steps.summary is None:
         return
-    check_table_output(steps.summary)
+    check_table_output(steps.summary, decimal_comma=decimal_comma)
     if steps.summary.absolute() == output.absolute():
         raise TableError("a summary beside the table", "the same file", where=steps.summary)
 
@@ -183,8 +184,8 @@ def postprocess_frame(
     """
     if steps == PLAIN:
         return table
-    tasks = _tasks_of(table, _NEEDED, thresholds)
-    result = to_pandas(pa.concat_tables(postprocess([_arrow(table)], steps, tasks)))
+    tasks = tasks_of_frame(table, _NEEDED, thresholds)
+    result = to_pandas(pa.concat_tables(postprocess([arrow_of(table)], steps, tasks)))
     result.attrs.update(table.attrs)
     return result
 
@@ -206,17 +207,31 @@ def summarize_frame(
     Raises:
         TableError: It is no prediction table.
     """
-    tasks = _tasks_of(table, (*_NEEDED, *_SUMMED), thresholds)
+    tasks = tasks_of_frame(table, (*_NEEDED, *_SUMMED), thresholds)
     none = summary_schema(tasks).empty_table()
-    parts = summarize_parts([_arrow(table)], tasks)
+    parts = summarize_parts([arrow_of(table)], tasks)
     result = to_pandas(pa.concat_tables([none, *parts]))
     result.attrs.update(table.attrs)
     return result
 
 
-def _tasks_of(
+def tasks_of_frame(
     table: pd.DataFrame, needed: Sequence[str], thresholds: Mapping[str, float] | None
 ) -> list[Task]:
+    """List the tasks whose columns a table has.
+
+    Args:
+        table: A prediction table.
+        needed: Further columns that it must have.
+        thresholds: Probability from which a column counts as present, by column; None for those
+            of the tasks.
+
+    Returns:
+        The tasks with their thresholds.
+
+    Raises:
+        TableError: It is no prediction table.
+    """
     missing = [name for name in needed if name not in table.columns]
     tasks = tasks_in(list(table.columns), available_tasks())
     if missing or not tasks:
@@ -225,5 +240,13 @@ def _tasks_of(
     return [task.with_thresholds(thresholds or {}) for task in tasks]
 
 
-def _arrow(table: pd.DataFrame) -> pa.Table:
+def arrow_of(table: pd.DataFrame) -> pa.Table:
+    """Convert a table of a user.
+
+    Args:
+        table: The table.
+
+    Returns:
+        The same rows and columns.
+    """
     return pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata()

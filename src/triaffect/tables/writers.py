@@ -1,4 +1,4 @@
-"""Write prediction tables as CSV, Parquet or JSON lines."""
+"""Write prediction tables as CSV, Parquet or JSON lines, for Excel and for SPSS."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from triaffect.errors import TableError
 from triaffect.io.atomic import check_output, disk_errors, sync_file, sync_folder, write_text
+from triaffect.tables.office import ExcelWriter, SpssWriter, check_library
 from triaffect.tables.results import meta_name
 
 KEY = "triaffect"
@@ -49,9 +50,13 @@ class FormatWriter(Protocol):
 class CsvWriter:
     """CSV with quotes only where needed, ``true`` and ``false``, and nothing for a blank."""
 
+    _separator, _decimal, _encoding = ",", ".", "utf-8"
+
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._file.write(",".join(schema.names) + "\n")
+        self._file = path.open("w", encoding=self._encoding, newline="")
+        csv.writer(self._file, delimiter=self._separator, lineterminator="\n").writerow(
+            schema.names
+        )
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
@@ -60,16 +65,28 @@ class CsvWriter:
             values = table.column(name).to_pylist()
             if pa.types.is_boolean(kind):
                 values = [value if value is None else str(value).lower() for value in values]
+            elif self._decimal != "." and pa.types.is_floating(kind):
+                values = [v if v is None else repr(v).replace(".", self._decimal) for v in values]
             columns.append(values)
         # As one text, so that Ctrl-C leaves whole lines.
         text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(zip(*columns, strict=True))
+        writer = csv.writer(text, delimiter=self._separator, lineterminator="\n")
+        writer.writerows(zip(*columns, strict=True))
         self._file.write(text.getvalue())
 
     def close(self, metadata: str | None) -> None:
         """Finish the file."""
         del metadata
         self._file.close()
+
+
+class DecimalCommaWriter(CsvWriter):
+    """CSV as spreadsheets read it where the comma is the decimal sign.
+
+    A semicolon between cells, and a mark at the start by which they know UTF-8.
+    """
+
+    _separator, _decimal, _encoding = ";", ",", "utf-8-sig"
 
 
 class JsonLinesWriter:
@@ -114,28 +131,37 @@ WRITERS: dict[str, Callable[[Path, pa.Schema], FormatWriter]] = {
     ".csv": CsvWriter,
     ".parquet": ParquetWriter,
     ".jsonl": JsonLinesWriter,
+    ".xlsx": ExcelWriter,
+    ".sav": SpssWriter,
 }
 """By the ending of the file's name."""
 
 FORMATS = tuple(WRITERS)
 
 
-def check_table_output(path: Path) -> Path:
+def check_table_output(path: Path, *, decimal_comma: bool = False) -> Path:
     """Make sure, before any work is done, that a table can be written somewhere.
 
     Args:
         path: The table; its folder is made.
+        decimal_comma: Whether numbers are to have a decimal comma, which is for CSV.
 
     Returns:
         The path.
 
     Raises:
-        TableError: The suffix names no format, or the name is not UTF-8.
+        TableError: The suffix names no format, or one without decimal commas, the library that
+            writes it is not installed, or the name is not UTF-8.
         DiskError: It is a folder, or its folder cannot be made or written to.
     """
-    if path.suffix.lower() not in FORMATS:
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
         got = f"'{path.suffix}'" if path.suffix else "no suffix"
         raise TableError(f"an output ending in {' or '.join(FORMATS)}", got, where=path)
+    if decimal_comma and suffix != ".csv":
+        got, remedy = f"a table ending in {suffix}", "leave --decimal-comma out"
+        raise TableError("a .csv for decimal commas", got, remedy, where=path)
+    check_library(path)
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
@@ -154,26 +180,35 @@ class TableWriter:
         schema: Schema of every part.
         metadata: Written with the table: Parquet holds it, beside another file it goes into
             ``<path>.meta.json``.
+        decimal_comma: Whether a CSV has decimal commas, and semicolons between cells.
 
     Attributes:
         path: As given; may be changed until the end, to another name of this folder.
         metadata: As given; read at the end.
         rows: How many were appended.
+        notes: What each column means, by name, where there are no metadata; read at the end.
 
     Raises:
         DiskError: There is no room, or it cannot be written; what was there stays.
     """
 
     def __init__(
-        self, path: Path, schema: pa.Schema, metadata: Mapping[str, Any] | None = None
+        self,
+        path: Path,
+        schema: pa.Schema,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        decimal_comma: bool = False,
     ) -> None:
         self.path, self.metadata, self.rows = path, metadata, 0
+        self.notes: dict[str, str] = {}
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}")
         self._waiting: list[pa.Table] = []
         self._rows_waiting = 0
         self._is_discarded = False
         with disk_errors(path):
-            self._file = WRITERS[path.suffix.lower()](self._temporary, schema)
+            writer = DecimalCommaWriter if decimal_comma else WRITERS[path.suffix.lower()]
+            self._file = writer(self._temporary, schema)
 
     def append(self, table: pa.Table) -> None:
         """Append rows.
@@ -214,6 +249,9 @@ class TableWriter:
     ) -> None:
         """Put the table where it goes, or throw it away after an error."""
         text = None if self.metadata is None else json.dumps(self.metadata, ensure_ascii=False)
+        described = text
+        if self.notes:
+            described = json.dumps({"columns": self.notes}, ensure_ascii=False)
         is_written = error is None and not self._is_discarded
         try:
             with disk_errors(self.path):
@@ -221,7 +259,7 @@ class TableWriter:
                     if is_written:
                         self._flush()
                 finally:
-                    self._file.close(text)
+                    self._file.close(described)
                 if is_written:
                     sync_file(self._temporary)
                     # Before the table: without room for its description there is to be no table.
@@ -232,3 +270,22 @@ class TableWriter:
                     sync_folder(self.path.parent)
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+def write_table(
+    path: Path, table: pa.Table, notes: Mapping[str, str], *, decimal_comma: bool = False
+) -> None:
+    """Write a whole table that is no prediction table, such as a summary of one.
+
+    Args:
+        path: Where it goes; its suffix decides the format. What is there is replaced.
+        table: The rows.
+        notes: What each column means, by name; for formats that hold labels of columns.
+        decimal_comma: Whether a CSV has decimal commas, and semicolons between cells.
+
+    Raises:
+        DiskError: There is no room, or it cannot be written; what was there stays.
+    """
+    with TableWriter(path, table.schema, decimal_comma=decimal_comma) as writer:
+        writer.notes = dict(notes)
+        writer.append(table)

@@ -56,6 +56,14 @@ class ActionUnits(Task):
             "pyfeat": {name: f"AU{int(name[2:]):02d}" for name in columns},
         }
     )
+    plain_words = MappingProxyType(
+        {
+            "smile": ("AU12",),
+            "frown": ("AU4",),
+            "brow_raise": ("AU1", "AU2"),
+            "lips_parted": ("AU25",),
+        }
+    )
     titles = MappingProxyType({f"AU{n}": f"AU{n} {name}" for n, name in FACS_NAMES.items()})
     display_range = (0.0, 1.0)
     metric = "F1"

@@ -301,6 +301,8 @@ class Task(ABC):
         threshold_columns: Columns of which the probability decides "present" or not.
         present_from: Lowest probability of "present" of each of the threshold columns.
         column_aliases: By program, the names of our columns there, of those that mean the same.
+        plain_words: Words for readers who do not know the columns, each with the threshold columns
+            that are all present where it is the case: ``{"smile": ("AU12",)}``.
     """
 
     key: str
@@ -314,6 +316,7 @@ class Task(ABC):
     facial: bool = False
     column_aliases: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     present_from: Mapping[str, float] = MappingProxyType({})
+    plain_words: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     titles: Mapping[str, str] = MappingProxyType({})
     axis_ends: Mapping[str, tuple[str, str]] = MappingProxyType({})
     circumplex: bool = False

@@ -1,0 +1,1 @@
+"""Commands on a prediction table that is there: summarize, groups, export-events."""

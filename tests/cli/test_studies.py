@@ -1,0 +1,195 @@
+"""Studies as a user meets them: predict with people and events, summarize, groups."""
+
+import json
+import sys
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pyreadstat
+import pytest
+
+from tests.prediction.tiny_model import write_clip, write_tiny_model
+from tests.studies.made_study import write_study
+from triaffect.cli.app import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["triaffect", *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        out = capsys.readouterr()
+        return done.value.code or 0, out.out, out.err
+
+    return call
+
+
+@pytest.fixture
+def clips(tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name in ("a", "b"):
+        write_clip(tmp_path / "clips" / f"{name}.mp4", 12)
+    (tmp_path / "p.csv").write_text("clip,participant,group\na,Ann,x\nb,Ben,y\n")
+    (tmp_path / "e.csv").write_text(
+        "clip,start,end,name\na,0,0.2,rest\na,0.2,9,joke\nb,0.1,9,joke\n"
+    )
+    return tmp_path
+
+
+def test_predict_writes_the_studys_columns_and_its_summary(run, clips, model):
+    code, _, err = run(
+        *("predict", "clips", "-o", "t.csv", "--people", "p.csv", "--events", "e.csv"),
+        *("--summary", "s.csv", "--baseline", "rest", "--model", model),
+    )
+    assert code == 0
+    assert "clips without the baseline rest: clips/b.mp4" in err
+    assert "are cut there" in err
+    table = pd.read_csv("t.csv")
+    assert table.groupby("clip")["participant"].unique().str[0].tolist() == ["Ann", "Ben"]
+    own = table[table["clip"] == "clips/a.mp4"]
+    assert (own["event"] == "rest").tolist() == (own["time_s"] < 0.2 - 1e-6).tolist()
+    rest = own[own["event"] == "rest"]["valence"].median()
+    assert np.allclose(own["valence_above_own"], own["valence"] - rest, atol=2e-6, equal_nan=True)
+    assert table[table["clip"] == "clips/b.mp4"]["valence_above_own"].isna().all()
+    summary = pd.read_csv("s.csv")
+    assert summary[["participant", "group", "event"]].values.tolist() == [
+        *(["Ann", "x", "rest"], ["Ann", "x", "joke"], ["Ben", "y", "joke"])
+    ]
+    metadata = json.loads((clips / "t.csv.meta.json").read_text())
+    assert metadata["options"]["people"] == ["participant", "group"]
+    assert metadata["columns"]["event"].startswith("names of the events")
+    assert "in the events rest" in metadata["columns"]["valence_above_own"]
+    # the table says all by itself, and gives the same again
+    assert run("summarize", "t.csv", "-o", "again.csv")[0] == 0
+    again = pd.read_csv("again.csv")
+    columns = ["participant", "event", "seconds", "valence_mean", "smile_share", "happiness_share"]
+    pd.testing.assert_frame_equal(again[columns], summary[columns])
+
+
+def test_predict_groups_its_summary(run, clips, model):
+    code, _, err = run(
+        *("predict", "clips", "-o", "t.csv", "--people", "p.csv", "--by", "group"),
+        *("--summary", "s.csv", "--model", model),
+    )
+    assert (code, err) == (0, "")
+    summary = pd.read_csv("s.csv")
+    assert summary["group"].unique().tolist() == ["x", "y"]
+    assert set(summary["participants"]) <= {0, 1}
+    assert summary["low"].isna().all()
+
+
+def test_other_programs_columns_have_the_study_at_the_end(run, clips, model):
+    arguments = ("--columns", "openface", "--people", "p.csv", "--model", model)
+    assert run("predict", "clips", "-o", "t.csv", *arguments)[0] == 0
+    assert pd.read_csv("t.csv").columns[-3:].tolist() == ["clip", "participant", "group"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--by", "group"], "--by: expected people to group, got none named; add --people"),
+        (
+            ["--people", "p.csv", "--by", "sex"],
+            "expected a column of the people, participant, group",
+        ),
+        (["--people", "p.csv", "--baseline", "rest"], "got 'rest', without --events"),
+        (["--baseline", "rest"], "--baseline: expected a time such as 5s, or an event's name, got"),
+        (["--decimal-comma", "-o", "t.parquet"], "expected a .csv for decimal commas"),
+    ],
+)
+def test_what_does_not_go_together_ends_before_any_work(run, clips, model, arguments, message):
+    code, _, err = run("predict", "clips", "-o", "t.csv", "--model", model, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (clips / "t.csv").exists()
+
+
+def test_summaries_for_excel_and_spss_hold_the_same_numbers(run, tmp_path):
+    write_study(tmp_path)
+    study = ("summarize", "study.csv", "--people", "people.csv", "--events", "events.csv")
+    for name in ("s.csv", "s.xlsx", "s.sav"):
+        code, out, _ = run(*study, "-o", name)
+        assert (code, out) == (0, f"{name}: 12 rows\n")
+    assert run(*study, "-o", "c.csv", "--decimal-comma")[0] == 0
+    expected = pd.read_csv("s.csv")
+    excel = pd.read_excel("s.xlsx")
+    pd.testing.assert_frame_equal(excel, expected, check_dtype=False)
+    sheet = openpyxl.load_workbook("s.xlsx")["columns"]
+    meanings = {row[0].value: row[1].value for row in sheet.iter_rows(min_row=2)}
+    assert meanings["smile_share"] == "smile: share of the time, 0 to 1"
+    spss, labels = pyreadstat.read_sav("s.sav")
+    pd.testing.assert_frame_equal(spss, expected, check_dtype=False)
+    assert labels.column_names_to_labels["smile_share"] == "smile: share of the time, 0 to 1"
+    comma = pd.read_csv("c.csv", sep=";", decimal=",", encoding="utf-8-sig")
+    pd.testing.assert_frame_equal(comma, expected)
+
+
+def test_a_predicted_table_for_spss_has_value_labels(run, clips, model):
+    code, _, _ = run("predict", "clips", "-o", "t.sav", "--model", model, "--people", "p.csv")
+    assert code == 0
+    assert run("predict", "clips", "-o", "t.csv", "--model", model, "--people", "p.csv")[0] == 0
+    table, labels = pyreadstat.read_sav("t.sav")
+    expected = pd.read_csv("t.csv")
+    assert np.allclose(table["valence"], expected["valence"], equal_nan=True)
+    assert labels.variable_value_labels["face_seen"] == {0.0: "no", 1.0: "yes"}
+    names = labels.variable_value_labels["expression"]
+    assert names[0.0] == "neutral"
+    assert table["expression"].map(names).tolist() == expected["expression"].tolist()
+    assert "the file's own time" in labels.column_names_to_labels["time_s"]
+
+
+def test_a_table_with_decimal_commas_is_read_back(run, clips, model):
+    arguments = ("--people", "p.csv", "--model", model)
+    assert run("predict", "clips", "-o", "t.csv", *arguments)[0] == 0
+    assert run("predict", "clips", "-o", "c.csv", "--decimal-comma", *arguments)[0] == 0
+    assert run("summarize", "t.csv", "-o", "s.csv")[0] == 0
+    assert run("summarize", "c.csv", "-o", "again.csv")[0] == 0
+    assert (clips / "s.csv").read_text() == (clips / "again.csv").read_text()
+
+
+def test_without_the_extra_a_workbook_is_refused_before_any_work(run, clips, model, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, err = run("predict", "clips", "-o", "t.xlsx", "--model", model)
+    assert code == 2
+    assert 'got none installed; pip install "triaffect[office]", or write a .csv' in err
+
+
+def test_the_page_of_groups_says_who_was_compared_and_how(run, tmp_path):
+    write_study(tmp_path)
+    study = ("groups", "study.csv", "--people", "people.csv")
+    code, out, _ = run(*study, "--by", "condition", "-o", "g.html")
+    assert (code, out) == (0, "g.html\n")
+    page = (tmp_path / "g.html").read_text("utf-8")
+    assert "3 people in 6 clips, by condition (comedy: 3, news: 3)." in page
+    assert "All are in several groups." in page
+    assert "news minus comedy: \N{MINUS SIGN}0.20 (95 % interval" in page
+    assert "the same 3 people, 0 of them higher" in page
+    assert "Nobody showed: Frown, Brow raise, Lips parted." in page
+    assert page.count("<polyline") == 9  # valence, arousal and smile of three people
+    assert "p-value" not in page
+    assert "<script" not in page
+    code, _, err = run(*study, "-o", "g.html")
+    assert code == 2
+    assert "--by: expected a column to group by, got none; such as --by condition" in err
+
+
+def test_names_in_a_page_cannot_become_elements(run, tmp_path):
+    write_study(tmp_path)
+    text = (tmp_path / "people.csv").read_text().replace("P01,comedy", "<b>P01,<i>com")
+    (tmp_path / "people.csv").write_text(text)
+    study = ("groups", "study.csv", "--people", "people.csv", "--by", "condition")
+    assert run(*study, "-o", "g.html")[0] == 0
+    page = (tmp_path / "g.html").read_text("utf-8")
+    assert "<b>P01" not in page
+    assert "<i>com" not in page
+    assert "&lt;b&gt;P01" in page
