@@ -176,6 +176,25 @@ def test_how_films_are_packed(predictor, box, tmp_path, packing):
     check(table, path, box, np.arange(FRAMES) / 25)
 
 
+@pytest.mark.parametrize("coder", [{"bf": "2"}, {"bf": "0"}, {"bf": "4", "b-pyramid": "normal"}])
+@pytest.mark.parametrize(
+    ("ending", "sound"), [("avi", PCM), ("asf", ("libmp3lame", 44_100, "mono")), ("avi", None)]
+)
+def test_h264_where_only_the_order_of_storage_is_stamped(
+    predictor, box, tmp_path, ending, sound, coder
+):
+    """Old screen recorders, cameras of shops: with FFmpeg's guess frames came up to 0.12 s late."""
+    path = write_film(tmp_path / f"a.{ending}", sound=sound, coder=coder, form=ending)
+    table, lost, doubts = predict(predictor, path)
+    assert (lost, doubts) == ([], [])
+    check(table, path, box, np.arange(FRAMES) / 25)
+    white_s = table["time_s"][WHITE]
+    (white,) = FramesAt(path, [white_s])
+    assert white.rgb.mean() > 240
+    later = list(VideoFrames(path).frames_from(white_s - 0.01))
+    assert (later[0].index, later[0].rgb.mean() > 240) == (WHITE, True)
+
+
 def test_frames_that_are_left_out_for_their_times_are_told(predictor, tmp_path):
     """FFmpeg makes a fragment of every frame so that their times overlap, and then skips some."""
     options = {"movflags": "frag_every_frame+empty_moov"}

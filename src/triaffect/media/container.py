@@ -39,6 +39,9 @@ TIMELESS = frozenset(
 )
 """Forms of pictures one after another without a time of their own, beside the pipes."""
 
+STORED_ORDER = frozenset({"avi", "asf"})
+"""Forms whose stamps are of the order in which frames are stored, not shown."""
+
 _NO_DELAY = {"default_fps": "10"}
 """Frames of an animated PNG without a duration last a tenth of a second, as in browsers."""
 
@@ -432,6 +435,8 @@ class SteadyPackets(Generic[_Stream]):
                     self._mend(packet, packet.dts, units_s[index])
             if packet.stream.index == self.stream.index:  # the last, empty ones have no number
                 self.overlaps += packet.is_discard and packet.dts == last_dts
+                if self.container.format.name in STORED_ORDER:
+                    packet.pts = packet.dts  # what FFmpeg makes of it is a guess
                 last_dts = packet.dts
                 yield cast("av.Packet[_Stream]", packet)
 

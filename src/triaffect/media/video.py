@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from triaffect.errors import MediaError
 from triaffect.media.container import (
+    STORED_ORDER,
     TIMELESS,
     SteadyPackets,
     audio_streams,
@@ -245,6 +246,9 @@ class Decoder:
         self._next_aspect: tuple[int, Fraction | None] | None = None
         self._packet: av.Packet[VideoStream] | None = None
         self._tolerant: av.VideoCodecContext | None = None
+        self._in_stored_order = container.format.name in STORED_ORDER
+        self._first_stored: int | None = None
+        self._delay: int | None = None
         self._incomplete = 0  # packets of which something is missing
         if stream.codec_context.name == "mjpeg":
             # else FFmpeg fills what a damaged picture lacks, and says nothing
@@ -338,6 +342,7 @@ class Decoder:
                 index += 1
                 continue
             self._watch_aspect(packet)
+            self._restamp(packet, pictures)
             for picture in pictures:
                 self._take_aspect(picture)
                 if packet.is_corrupt and not is_first:  # a broadcast may begin in a frame
@@ -351,6 +356,22 @@ class Decoder:
                     self.problem = "some frames are damaged"
                 yield index, picture
                 index += 1
+
+    def _restamp(self, packet: av.Packet[VideoStream], pictures: list[av.VideoFrame]) -> None:
+        """Stamp frames of a form without times of display in the order in which they are shown.
+
+        A frame comes out some packets after the first one was put in, and is shown as early as
+        that one is stored; those that come after the last packet follow at an even pace.
+        """
+        if self._first_stored is None and packet.is_keyframe:
+            self._first_stored = packet.dts
+        for picture in pictures if self._in_stored_order else ():
+            if picture.dts is not None and self._first_stored is not None:
+                if self._delay is None:
+                    self._delay = picture.dts - self._first_stored
+                picture.pts = picture.dts - self._delay
+            else:
+                picture.pts = None
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
         """Decode a packet; a damaged JPEG is told, and decoded as far as it goes."""
