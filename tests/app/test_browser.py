@@ -122,6 +122,18 @@ def test_options_go_with_the_files(page, clip, state):
     assert "Annotated copy" in page.run(text(".job .actions"))
 
 
+def test_of_a_folder_the_media_are_taken_and_the_others_named(page, clip, tmp_path, state):
+    for name in ("a/one.mp4", "a/b/two.MP4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(clip.read_bytes())
+    for name in ("notes.txt", ".hidden.mp4"):
+        (tmp_path / "a" / name).write_text("words")
+    page.choose_files("#choose-folder", tmp_path / "a")
+    page.wait("document.querySelectorAll('.job.done').length === 2")
+    assert {entry.name for entry in state.history.entries()} == {"one.mp4", "two.MP4"}
+    assert "1 of the folder (notes.txt)" in page.run(PROBLEM)
+
+
 def test_progress_results_so_far_and_cancel(page, tmp_path, state, clip):
     page.choose_files("#choose-files", clip)
     page.wait("document.querySelector('.job.done')")

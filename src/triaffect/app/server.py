@@ -51,6 +51,7 @@ from triaffect.app.jobs import JobQueue, Limits, describe_error
 from triaffect.app.live import RATE, LiveSession
 from triaffect.app.openapi import describe_interface
 from triaffect.errors import TriaffectError
+from triaffect.media.find import MEDIA
 from triaffect.prediction.predictor import Predictor
 from triaffect.report.prediction_page import MEANING, panels
 from triaffect.version import __version__
@@ -317,6 +318,7 @@ async def _show_state(request: Request) -> Response:
             "meaning": MEANING,
             "is_stored": state.is_stored,
             "limits": {"size": limits.size, "length_s": limits.length_s},
+            "endings": sorted(MEDIA),
             "tasks": [task.label for task in predictor.tasks],
         }
     )

@@ -6,6 +6,7 @@ const uploads = new Map(); // what this page is sending, by a number of its own
 const waitingFiles = [];
 let nextUpload = 1;
 let taskTitles = [];
+let mediaEndings = new Set();
 const MOST_UPLOADS = 2;
 const POLL_MS = 700;
 
@@ -47,14 +48,25 @@ function chosenOptions() {
   return options;
 }
 
-function addFiles(files) {
+// Of a folder only media are taken, by their endings, and the others named; a file that was chosen
+// by itself is what it is.
+function addFiles(files, isFolder) {
   showProblem("");
   const options = chosenOptions().toString();
+  const passedOver = [];
   for (const file of files) {
-    if (file.name.startsWith(".")) continue; // hidden files of a folder
+    if (isFolder && file.name.startsWith(".")) continue;
+    if (isFolder && !mediaEndings.has(file.name.slice(file.name.lastIndexOf(".")).toLowerCase())) {
+      passedOver.push(file.name);
+      continue;
+    }
     const upload = { id: nextUpload++, file, options, share: 0, request: null };
     uploads.set(upload.id, upload);
     waitingFiles.push(upload);
+  }
+  if (passedOver.length) {
+    const named = passedOver.slice(0, 5).join(", ") + (passedOver.length > 5 ? ", …" : "");
+    showProblem(`Passed over, no media by their endings: ${passedOver.length} of the folder (${named}).`);
   }
   sendNext();
   drawJobs(lastJobs);
@@ -130,7 +142,7 @@ async function takeDrop(event) {
   if (!items.length || items.some((item) => !item)) { addFiles(plain); return; }
   const files = [];
   for (const item of items) files.push(...(await filesOf(item)));
-  addFiles(files);
+  addFiles(files, items.some((item) => item.isDirectory));
 }
 
 // The list ----------------------------------------------------------------------------------
@@ -294,7 +306,7 @@ async function begin() {
   for (const each of ["files", "live"]) byId(`tab-${each}`).addEventListener("click", () => choose(each));
   for (const id of ["choose-files", "choose-folder"]) {
     byId(id).addEventListener("change", (event) => {
-      addFiles([...event.target.files]);
+      addFiles([...event.target.files], id === "choose-folder");
       event.target.value = "";
     });
   }
@@ -309,6 +321,7 @@ async function begin() {
   });
   const state = await call("/api/state");
   taskTitles = state.tasks;
+  mediaEndings = new Set(state.endings);
   byId("meaning").textContent = state.meaning;
   byId("about").textContent = `triaffect ${state.version}; model ${state.model}, licence: ${state.licence}. All is computed on the machine that shows this page.`;
   const stays = state.is_stored ? "results stay in the history until you delete them" : "results are gone when the program ends (start it with --folder to keep them)";
