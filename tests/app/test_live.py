@@ -14,6 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 from tests.app.serving import make_state, wait_until
 from tests.app.test_rest import jpeg, left
 from tests.prediction.tiny_model import portrait, tone
+from triaffect.app import live as live_module
 from triaffect.app import server as server_module
 from triaffect.app.history import ENDED, RequestError
 from triaffect.app.live import RATE, LiveSession, jpeg_size
@@ -125,6 +126,25 @@ def test_a_recording_becomes_a_job_with_its_table(client):
     assert np.abs(samples).max() > 0.01
     table = pd.read_parquet(path.parent / "table.parquet")
     assert table["time_s"].tolist() == pytest.approx(np.arange(20) / 10, abs=0.002)
+
+
+def test_a_recording_that_cannot_be_written_is_told_and_leaves_nothing(client, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(live_module, "timed_video", fail)
+    with client.websocket_connect("/live", headers=HOST) as socket:
+        socket.receive_json()
+        socket.send_text("record")
+        for k in range(3):
+            socket.send_bytes(frame(k / 10))
+            assert socket.receive_json()["type"] == "answer"
+        socket.send_text("stop")
+        told = socket.receive_json()
+        assert told["type"] == "error"
+        assert "No space left" in told["message"]
+    assert left(client.state.history.folder) == []
+    assert client.state.history.entries() == []
 
 
 def test_a_page_that_goes_while_it_records_leaves_the_recording(client):

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,11 @@ _MOST_PIXELS = 2_100_000
 """Of a frame: 1920 by 1080, and a little more."""
 
 _RECORDED_RATE = 15.0
-_SOUND_CHUNKS = 64
-"""Chunks of sound that may wait for the voice network; more are lost."""
+_SOUND_CHUNKS = 256
+"""Chunks of sound that may wait for the voice network; in place of more it gets silence."""
+
+_RECORDED_FRAMES = 30
+"""Frames that may wait for the encoder; more are left out of the recording."""
 
 _MOST_GAP_S = 0.5
 """A longer time without sound is filled with silence, so that the sound does not run early."""
@@ -50,6 +53,7 @@ _MARKER = 0xFF
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 Answer = dict[str, Any]
+RecordingListener = Callable[[Exception | None], None]
 
 
 class LiveSession:
@@ -71,8 +75,8 @@ class LiveSession:
         self._arrived: dict[float, float] = {}
         self._is_closed = False
         self._sound: queue.Queue[FloatArray | None] = queue.Queue(_SOUND_CHUNKS)
-        self._samples = 0
-        self._to_record: tuple[Path, Callable[[], None]] | None = None
+        self._samples = self._lost = 0
+        self._to_record: tuple[Path, RecordingListener] | None = None
         self._recorder: _Recorder | None = None
         self.problem: str | None = None
         self._thread = threading.Thread(target=self._run, name="triaffect-live", daemon=True)
@@ -119,20 +123,27 @@ class LiveSession:
         if recorder is not None:
             recorder.sound.append((self._samples, samples))
         self._samples += len(samples)
+        silence = np.zeros(self._lost, np.float32)
         try:
-            self._sound.put_nowait(samples)
-        except queue.Full:
-            self._samples -= len(samples)  # the voice network is far behind
+            self._sound.put_nowait(np.concatenate([silence, samples]))
+            self._lost = 0
+        except queue.Full:  # the voice network is far behind
+            self._lost += len(samples)
 
-    def record(self, path: Path | None, on_end: Callable[[], None] = lambda: None) -> None:
-        """Begin or end a recording with the next frame.
+    def record(self, path: Path, on_end: RecordingListener) -> None:
+        """Begin a recording with the next frame.
 
         Args:
-            path: Where it goes; None ends one.
-            on_end: Called when the file is there, in the session's thread.
+            path: Where it goes.
+            on_end: Called at its end, in the session's thread, with what went wrong, or None
+                when the file is there.
         """
+        self._to_record = path, on_end
+
+    def stop_recording(self) -> None:
+        """End the recording that is being made."""
         with self._condition:
-            self._to_record = None if path is None else (path, on_end)
+            self._to_record = None
             self._condition.notify_all()
 
     def close(self) -> None:
@@ -234,20 +245,23 @@ class LiveSession:
 
 
 class _Recorder:
-    """The video that is being recorded, with its sound in step.
+    """The video that is being recorded, with its sound in step; a thread encodes it.
 
     Args:
         path: Where it goes.
-        on_end: Called when it is there.
+        on_end: Called at its end.
         start_s: Time of its first frame, by the session's clock.
     """
 
-    def __init__(self, path: Path, on_end: Callable[[], None], start_s: float) -> None:
-        self.start_s, self._on_end = start_s, on_end
+    def __init__(self, path: Path, on_end: RecordingListener, start_s: float) -> None:
+        self.start_s, self._path, self._on_end = start_s, path, on_end
         self.sound: deque[tuple[int, FloatArray]] = deque()
         self._at = round(start_s * RATE)
-        self._file = ExitStack()
-        self._write = self._file.enter_context(timed_video(path, _RECORDED_RATE, self, RATE))
+        self._frames: queue.Queue[tuple[float, NDArray[np.uint8]] | None]
+        self._frames = queue.Queue(_RECORDED_FRAMES)
+        self._problem: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="triaffect-recorder", daemon=True)
+        self._thread.start()
 
     def __iter__(self) -> _Recorder:
         return self
@@ -265,14 +279,26 @@ class _Recorder:
                 return samples
         raise StopIteration
 
+    def _run(self) -> None:
+        try:
+            with timed_video(self._path, _RECORDED_RATE, self, RATE) as write:
+                while (frame := self._frames.get()) is not None:
+                    write(*frame)
+        except Exception as error:
+            self._problem = error
+            while self._frames.get() is not None:
+                pass
+
     def add(self, time_s: float, rgb: NDArray[np.uint8]) -> None:
-        """Write a frame."""
-        self._write(time_s - self.start_s, rgb)
+        """Take a frame, unless the encoder is far behind."""
+        with suppress(queue.Full):
+            self._frames.put_nowait((time_s - self.start_s, rgb))
 
     def finish(self) -> None:
-        """Write what is left, and say so."""
-        self._file.close()
-        self._on_end()
+        """Encode what is left, and say so."""
+        self._frames.put(None)
+        self._thread.join()
+        self._on_end(self._problem)
 
 
 def jpeg_size(jpeg: bytes) -> tuple[int, int]:

@@ -614,7 +614,7 @@ async def _take_messages(
             if wish == "record" and recording is None:
                 recording = _begin_recording(state, session, on_answer)
             elif wish == "stop":
-                session.record(None)
+                session.stop_recording()
                 recording = None
             continue
         if len(content) < _HEAD.size:
@@ -634,12 +634,15 @@ def _begin_recording(
     entry = state.history.add(name, JobOptions(), is_recording=True)
     path = state.history.media(entry.id)
 
-    def on_end() -> None:
+    def on_end(problem: Exception | None) -> None:
         try:
+            if problem is not None:
+                raise problem
             state.queue.submit(entry.model_copy(update={"size": path.stat().st_size}))
-        except TriaffectError as error:
+        except Exception as error:  # a full disk, a full queue, an encoder that fails
             state.history.remove(entry)
-            on_answer({"type": "error", "message": str(error)})
+            message = describe_error(error, path, name)["message"]
+            on_answer({"type": "error", "message": f"the recording: {message}"})
         else:
             on_answer({"type": "recorded", "name": name})
 

@@ -141,12 +141,13 @@ class NewestVoice:
         dim: Width of a row.
     """
 
-    _HOPS_LATE = 4
-    """A row may be older, by so many hops, than it is for the network's window alone."""
+    _LATE_S = 2.5
+    """A row may be so much older than it is for the network's window alone: spectra come a second
+    at a time, and the thread may be behind."""
 
     def __init__(self, rows: Iterable[VoiceRows], window: Window, dim: int) -> None:
         reach_s = 0.0 if window.causal else window.span_s / 2
-        self._oldest_s = reach_s + self._HOPS_LATE * window.hop_s
+        self._oldest_s = reach_s + self._LATE_S
         self._newest = -np.inf, np.zeros(dim, np.float32), False
         self._problem: BaseException | None = None
         Thread(target=self._read, args=(rows,), name="triaffect-voice", daemon=True).start()

@@ -263,8 +263,8 @@ function jobItem(job) {
   if (job.files.includes("page.html")) actions.append(link("Page, HTML", `${own}/page.html?save`));
   const act = (method, address) => () => call(address, method).catch((error) => showProblem(error.message)).then(refresh);
   if (!job.ended) actions.append(action("Cancel", act("POST", `${own}/cancel`)));
-  actions.append(action("Delete", act("DELETE", own), "quiet"));
-  item.append(actions);
+  item.querySelector(".top").append(action("Delete", act("DELETE", own), "quiet"));
+  if (actions.children.length) item.append(actions);
   return item;
 }
 
