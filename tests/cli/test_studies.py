@@ -8,6 +8,7 @@ import openpyxl
 import pandas as pd
 import pyreadstat
 import pytest
+import skimage.io
 
 from tests.prediction.tiny_model import write_clip, write_tiny_model
 from tests.studies.made_study import write_study
@@ -193,3 +194,26 @@ def test_names_in_a_page_cannot_become_elements(run, tmp_path):
     assert "<b>P01" not in page
     assert "<i>com" not in page
     assert "&lt;b&gt;P01" in page
+
+
+def test_faces_become_aligned_pictures_and_a_sheet_a_person(run, clips, model):
+    (clips / "p.csv").write_text("clip,participant\na,Ann\n")
+    code, out, _ = run(
+        *("predict", "clips", "-o", "t.csv", "--people", "p.csv", "--faces", "faces/of"),
+        *("--model", model),
+    )
+    assert code == 0
+    assert out.splitlines()[-1] == "faces/of"
+    folder = clips / "faces" / "of"
+    assert {path.name for path in folder.iterdir()} == {"a", "b", "Ann.jpg", "b.face-0.jpg"}
+    rows = pd.read_csv("t.csv").query("clip == 'clips/a.mp4' and face_id == 0")
+    pictures = sorted((folder / "a").iterdir())
+    assert len(pictures) == min(24, len(rows))
+    assert pictures[0].name == f"Ann-{rows['time_s'].min():09.3f}s.png"
+    face = skimage.io.imread(pictures[0])
+    assert face.shape == (160, 160, 3)
+    sheet = skimage.io.imread(folder / "Ann.jpg")
+    assert sheet.shape[1] == 160 * min(8, len(pictures))
+    # the same eyes at the same spots: two pictures of a still person are alike
+    other = skimage.io.imread(pictures[1])
+    assert np.abs(face.astype(int) - other.astype(int)).mean() < 12

@@ -206,3 +206,10 @@ def test_assignment_is_the_cheapest(seed, rows, columns, ties):
     assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
     i, j = linear_sum_assignment(cost)
     assert sum(cost[pair] for pair in pairs) == pytest.approx(cost[i, j].sum())
+
+
+def test_faces_that_appear_together_are_numbered_from_left_to_right():
+    tracker = Tracker()
+    assert tracker.update(0, faces([[700, 100], [100, 300], [400, 50]], 80)).tolist() == [2, 0, 1]
+    later = faces([[250, 100], [698, 100], [20, 400], [101, 301]], 80)
+    assert tracker.update(0.04, later).tolist() == [4, 2, 3, 0]

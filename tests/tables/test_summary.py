@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.studies.made_study import plain_clip, smiles
 from tests.tables.made_rows import cut, joined, made_rows
 from tests.tables.test_presence import plain_presence
 from tests.tasks.toy import PAIN
@@ -124,3 +125,28 @@ def test_it_does_not_matter_where_the_stream_is_cut(seed, places):
     parts = cut(whole, {place for place in places if place <= len(whole)})
     told = [joined(summarize_parts(each, TASKS)).to_pandas() for each in ([whole], parts)]
     pd.testing.assert_frame_equal(*told, rtol=0, atol=2e-6)
+
+
+def test_plain_words_are_episodes_of_their_units():
+    table = plain_clip(
+        "a.mp4",
+        AU12=smiles((1.0, 2.0), (4.0, 4.5)),
+        AU1=smiles((5.0, 8.0)),
+        AU2=smiles((6.0, 9.0)),
+    )
+    (summary,) = summarize_parts([table], TASKS)
+    row = summary.to_pylist()[0]
+    assert row["smile_share"] == pytest.approx(0.15)
+    assert row["smile_episodes"] == row["AU12_episodes"] == 2
+    assert row["smile_mean_s"] == pytest.approx(0.75)
+    assert row["brow_raise_share"] == pytest.approx(0.2)
+    assert row["brow_raise_mean_s"] == pytest.approx(2.0)
+    assert row["frown_episodes"] == 0
+    assert row["frown_mean_s"] is None
+
+
+def test_nothing_in_a_picture_has_a_length():
+    table = plain_clip("a.png", 0.1, AU12=smiles((0.0, 9.0)))
+    (summary,) = summarize_parts([table], TASKS)
+    row = summary.to_pylist()[0]
+    assert (row["smile_share"], row["smile_mean_s"]) == (1.0, None)

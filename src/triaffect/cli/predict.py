@@ -44,9 +44,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from triaffect.io.engines import Engine
+    from triaffect.prediction.batch import Listener
     from triaffect.prediction.parts import PredictionJob
     from triaffect.prediction.predictor import Predictor
     from triaffect.report.annotate import Annotator
+    from triaffect.report.face_pictures import FacePictures
     from triaffect.report.prediction_page import PredictionPage
     from triaffect.studies.study import Study
     from triaffect.tables.results import FileResult
@@ -230,6 +232,15 @@ def predict(
             rich_help_panel=_EXTRAS,
         ),
     ] = False,
+    faces: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write aligned pictures of faces, and a contact sheet for each person.",
+            show_default=False,
+            rich_help_panel=_EXTRAS,
+        ),
+    ] = None,
     summary: Annotated[
         Path | None,
         typer.Option(
@@ -285,15 +296,19 @@ def predict(
     job = PredictionJob(output, folder, device, *reading, study, decimal_comma)
     predictor = job.load()
     page = _open_page(predictor, pictures=not no_thumbnails) if report else None
+    pictures = _open_pictures(faces)
+    listeners = [each.add for each in (page, pictures) if each is not None]
     annotator = _open_annotator(annotate, files, job, predictor) if annotate else None
     with annotator or nullcontext() as frame_listener:
         results = _predict_with_progress(
-            files, job, predictor, jobs or count_cores(), cluster, page, frame_listener
+            files, job, predictor, jobs or count_cores(), cluster, listeners, frame_listener
         )
     failed = _report_results(results)
     if page and report:
         page.write(report)
-    name_outputs(*_describe_table(results, output), summary, report, annotate)
+    if pictures:
+        pictures.finish()
+    name_outputs(*_describe_table(results, output), summary, report, annotate, faces)
     if failed:
         note(f"finished files are kept in {job.parts}: {_AGAIN}")
         raise typer.Exit(1)
@@ -371,6 +386,15 @@ def _open_page(predictor: Predictor, *, pictures: bool) -> PredictionPage:
     return PredictionPage(model=predictor.manifest, pictures=pictures)
 
 
+def _open_pictures(folder: Path | None) -> FacePictures | None:
+    """Begin the pictures of faces; their libraries are loaded for them alone."""
+    if folder is None:
+        return None
+    from triaffect.report.face_pictures import FacePictures
+
+    return FacePictures(folder)
+
+
 def _open_annotator(
     output_path: Path, files: Sequence[Path], job: PredictionJob, predictor: Predictor
 ) -> Annotator:
@@ -391,7 +415,7 @@ def _predict_with_progress(
     predictor: Predictor,
     jobs: int,
     cluster: Engine | None,
-    page: PredictionPage | None,
+    listeners: Sequence[Listener],
     frame_listener: Annotator | None,
 ) -> list[FileResult]:
     """Predict with a bar; an interruption says where the rows so far are."""
@@ -410,7 +434,7 @@ def _predict_with_progress(
                 engine=cluster,
                 predictor=predictor,
                 progress=lambda done, message: bar(done, len(files), message),
-                listeners=[page.add] if page else [],
+                listeners=listeners,
                 frame_listener=frame_listener,
                 remarks=remarks,
             )

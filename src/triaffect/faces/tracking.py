@@ -87,6 +87,8 @@ class _TrackState:
 class Tracker:
     """Gives the faces of successive frames stable numbers, from 0 in order of appearance.
 
+    Those that appear in the same frame are numbered from left to right.
+
     Only faces seen within the last `gap_s` are remembered, so memory does not grow.
 
     It goes by seconds, not by frames, so the pace of the frames may vary.
@@ -172,7 +174,8 @@ class Tracker:
             track.seen_s, track.is_cut = time_s, False
             track.looks = None if looks is None else looks[column]
             ids[column] = track.track_id
-        for column in np.flatnonzero(ids < 0).tolist():
+        new = np.flatnonzero(ids < 0)
+        for column in new[np.argsort(positions[new, 0], kind="stable")].tolist():
             ids[column] = self._next_id
             looked = None if looks is None else looks[column]
             still = np.zeros(3)

@@ -175,7 +175,8 @@ def statistics_cells(
         not_shown: Columns that are not shown to hold on people; none of them is named.
 
     Yields:
-        Text such as ``Happiness 62 %, Neutral 30 %``; "nothing" without a prediction.
+        Text such as ``Happiness 62 %, Neutral 30 %``, plain words such as smile first; "nothing"
+        without a prediction.
     """
     for task in tasks:
         if task.exclusive or task.threshold_columns:
@@ -185,7 +186,13 @@ def statistics_cells(
                 for k in np.argsort(-shares, kind="stable")
                 if shares[k] > _RARE and task.columns[k] not in not_shown
             ]
-            named = [(task.title(task.columns[k]), shares[k]) for k in order[:_NAMED]]
+            named = [
+                (word.replace("_", " "), _number(row[f"{word}_share"]))
+                for word, units in task.plain_words.items()
+                if not set(units) & set(not_shown)
+            ]
+            named = [each for each in named if each[1] > _RARE]
+            named += [(task.title(task.columns[k]), shares[k]) for k in order[:_NAMED]]
             words = ", ".join(f"{title} {percent(share)}" for title, share in named) or "none"
             yield "nothing" if np.isnan(shares).all() else words
         else:

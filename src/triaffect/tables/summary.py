@@ -58,7 +58,7 @@ def summary_schema(tasks: Sequence[Task]) -> pa.Schema:
     Returns:
         Keys, times and shares, then of each task the statistics of its columns: mean, deviation
         and percentiles of values, the share of the time of classes and of what is present, and
-        how often that began.
+        how often that began; of plain words also the mean length of their episodes.
     """
     names = [name for task in tasks for name in _tally_of(task).names]
     return pa.schema([*_KEYS, *(pa.field(name, pa.float64()) for name in names)])
@@ -240,6 +240,8 @@ class FaceSummary:
         }
         for tally in self.tallies:
             values |= tally.to_dict()
+        if not self._seconds:  # a picture: nothing in it has a length
+            values |= {name: np.nan for name in values if name.endswith("_mean_s")}
         numbers: SummaryRow = {
             name: None if np.isnan(value) else round(value, _DIGITS) + 0.0
             for name, value in values.items()
@@ -316,19 +318,27 @@ class _Shares:
     def __init__(self, task: Task) -> None:
         self.names = [f"{part}_share" for part in task.part_names]
         self.columns = task.columns
+        self._words: list[list[int]] = []
         if not task.exclusive:
             self.columns = tuple(name + SUFFIX for name in task.threshold_columns)
             self.names += [f"{part}_episodes" for part in task.part_names]
+            for word, units in task.plain_words.items():
+                self._words.append([task.threshold_columns.index(name) for name in units])
+                self.names += [f"{word}_{kind}" for kind in ("share", "episodes", "mean_s")]
         self._task = task
-        self._weight, self._present, self._begun = np.zeros((3, task.width))
-        self._before = np.zeros((1, task.width), bool)
+        width = task.width + len(self._words)
+        self._weight, self._present, self._begun = np.zeros((3, width))
+        self._before = np.zeros((1, width), bool)
 
     def add(self, values: Values, weight: Times) -> None:
         """Take in values (N, K), NaN where blank, with the weight (N,) of each."""
-        present = values > 0
+        present, valid = values > 0, ~np.isnan(values)
         if self._task.exclusive:  # one number a row, that of the class
             present = self._task.submitted(values) == np.arange(self._task.width)
-        self._weight += weight @ ~np.isnan(values)
+        for units in self._words:
+            present = np.column_stack([present, present[:, units].all(axis=1)])
+            valid = np.column_stack([valid, valid[:, units].all(axis=1)])
+        self._weight += weight @ valid
         self._present += weight @ present
         before = np.concatenate([self._before, present[:-1]])
         self._begun += (present & ~before).sum(0)
@@ -336,11 +346,16 @@ class _Shares:
 
     def to_dict(self) -> dict[str, float]:
         """Return the numbers by name, NaN where every value was blank."""
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             shares = self._present / self._weight
+            lengths_s = np.where(self._begun > 0, self._present / self._begun, np.nan)
         begun = np.where(self._weight > 0, self._begun, np.nan)
-        numbers = [*shares.tolist(), *begun.tolist()]
-        return dict(zip(self.names, numbers[: len(self.names)], strict=True))
+        width = self._task.width
+        numbers = shares[:width].tolist()
+        if not self._task.exclusive:
+            words = np.column_stack([shares, begun, lengths_s])[width:]
+            numbers += [*begun[:width].tolist(), *words.ravel().tolist()]
+        return dict(zip(self.names, numbers, strict=True))
 
 
 def _tally_of(task: Task) -> _Spread | _Shares:
