@@ -132,7 +132,8 @@ def _choose_rows(times: Times, sharpness: Values) -> list[int]:
     score = np.nan_to_num(sharpness, nan=-np.inf)
     order = np.lexsort((-score, part))
     first = np.append(True, np.diff(part[order]) > 0)
-    return order[first].tolist()
+    rows: list[int] = order[first].tolist()
+    return rows
 
 
 def _frames_of(source: Path, times_s: Times) -> Iterator[Frame]:
