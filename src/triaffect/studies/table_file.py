@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
-import pyarrow.parquet
 
 from triaffect.errors import TableError, one_line
 from triaffect.features.model_folder import OutputValidity
@@ -98,6 +97,8 @@ def read_prediction_table(path: Path) -> StoredTable:
 
 def _read(path: Path, suffix: str) -> pa.Table:
     if suffix == ".parquet":
+        import pyarrow.parquet  # slow to load, and not needed to predict
+
         return pyarrow.parquet.read_table(path)
     if suffix == ".jsonl":
         return pyarrow.json.read_json(path)
