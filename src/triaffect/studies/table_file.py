@@ -97,9 +97,9 @@ def read_prediction_table(path: Path) -> StoredTable:
 
 def _read(path: Path, suffix: str) -> pa.Table:
     if suffix == ".parquet":
-        import pyarrow.parquet  # slow to load, and not needed to predict
+        import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
 
-        return pyarrow.parquet.read_table(path)
+        return pq.read_table(path)
     if suffix == ".jsonl":
         return pyarrow.json.read_json(path)
     with path.open(encoding="utf-8-sig") as file:
