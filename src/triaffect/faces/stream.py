@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -53,6 +53,16 @@ class FrameFaces:
     detections: Detections
     tracks: IntArray
     crops: NDArray[np.uint8]
+
+    def from_left(self) -> FrameFaces:
+        """Number the faces from left to right, as in the first frame of a film.
+
+        Returns:
+            The faces of a picture in that order; those of a corpus stand with the surest first.
+        """
+        boxes = self.detections.boxes
+        order = np.argsort(boxes[:, 0] + boxes[:, 2] / 2, kind="stable")
+        return replace(self, detections=self.detections.take(order), crops=self.crops[order])
 
 
 class FaceStream:

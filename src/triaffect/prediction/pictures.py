@@ -61,7 +61,7 @@ class PictureFaces:
         Raises:
             MediaError: It cannot be read.
         """
-        (faces,) = [stream.read_picture(frame.rgb) for frame in source.frames()]
+        (faces,) = [stream.read_picture(frame.rgb).from_left() for frame in source.frames()]
         notes = describe_loss(source), describe_doubt(source)
         return PictureFaces(str(source.path), instants_of(faces), faces.crops, *notes)
 
@@ -76,7 +76,8 @@ class PictureFaces:
         Raises:
             MediaError: It is no picture.
         """
-        (faces,) = [stream.read_picture(each.rgb) for each in ArrayFrames(item.frames, item.name)]
+        frames = ArrayFrames(item.frames, item.name)
+        (faces,) = [stream.read_picture(each.rgb).from_left() for each in frames]
         return PictureFaces(item.name, instants_of(faces), faces.crops, "", "")
 
 
