@@ -191,5 +191,5 @@ def test_excel_takes_no_formula_and_no_more_rows_than_it_has(client, monkeypatch
     sheet = openpyxl.load_workbook(path).active
     assert (sheet["A2"].data_type, sheet["A2"].value) == ("s", "'=1+2.jpg")
     path.unlink()
-    monkeypatch.setattr(history_module, "MOST_EXCEL_ROWS", 0)
+    monkeypatch.setattr(history_module, "MOST_ROWS", 0)
     refusal(client.get(f"/api/jobs/{job['id']}/table.xlsx"), 413, "too_long")

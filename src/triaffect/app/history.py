@@ -11,7 +11,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -25,11 +25,9 @@ from triaffect.errors import DiskError, TableError, TriaffectError, first_line
 from triaffect.io.atomic import lock_folder, make_folder, replace_file, write_json
 from triaffect.prediction.options import Options
 from triaffect.prediction.parts import read_rows
+from triaffect.tables.office import MOST_ROWS, ExcelWriter
 from triaffect.tables.postprocess import Postprocessing
 from triaffect.tables.writers import CsvWriter
-
-MOST_EXCEL_ROWS = 1_048_575
-"""Rows of a sheet, without its header."""
 
 _ID_BYTES = 8
 _MOST_NAME = 200
@@ -408,26 +406,15 @@ def _write_csv(table: Path, path: Path) -> None:
 
 
 def _write_excel(table: Path, path: Path) -> None:
-    """Write a sheet row by row, so that a long table is not in memory.
+    """Write a workbook, or say that the table is too long for one.
 
     Raises:
         RequestError: It has more rows than a sheet.
     """
-    from openpyxl import Workbook  # noqa: PLC0415 - only for this format
-
-    if (count := pyarrow.parquet.read_metadata(table).num_rows) > MOST_EXCEL_ROWS:
-        expected, remedy = f"at most {MOST_EXCEL_ROWS} rows for Excel", "take CSV or Parquet"
+    if (count := pyarrow.parquet.read_metadata(table).num_rows) > MOST_ROWS:
+        expected, remedy = f"at most {MOST_ROWS} rows for Excel", "take CSV or Parquet"
         raise RequestError(413, "too_long", expected, str(count), remedy)
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("predictions")
-    sheet.append(pyarrow.parquet.read_schema(table).names)
-    append: Callable[[list[Any]], None] = sheet.append
+    writer = ExcelWriter(path, pyarrow.parquet.read_schema(table))
     for rows in read_rows(table):
-        for row in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-            append([_excel_text(value) if isinstance(value, str) else value for value in row])
-    book.save(path)
-
-
-def _excel_text(text: str) -> str:
-    """Text that Excel does not take for a formula: a file's name may begin as one does."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+        writer.write(rows)
+    writer.close(None)

@@ -154,7 +154,7 @@ def _plain_text(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     text = "".join(letter for letter in cell if letter.isprintable() or letter in "\n\t")
-    return f"'{text}" if text.startswith("=") else text
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _spss_names(columns: list[str]) -> dict[str, str]:

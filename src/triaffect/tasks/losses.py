@@ -195,7 +195,7 @@ def binary_loss(
         losses = losses * (1 + (logits.new_tensor(positive_weight) - 1) * target)
     if logit_weight:
         soft = (w > 0) & (target > 0) & (target < 1)
-        wanted = torch.where(soft, target, 0.5).logit().clamp(-MOST_LOGITS, MOST_LOGITS)
-        distance = torch.where(soft, logits, 0) - wanted
+        soft_logits = torch.where(soft, target, 0.5).logit().clamp(-MOST_LOGITS, MOST_LOGITS)
+        distance = torch.where(soft, logits, 0) - soft_logits
         losses = losses + logit_weight * distance * distance
     return weighted_mean(losses, w)
