@@ -5,6 +5,7 @@ import io
 import json
 import socket
 import threading
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,8 +36,10 @@ def jpeg():
 def client(predictor, tmp_path):
     """A client of an app that takes on little."""
     limits = Limits(size=300_000, length_s=3.0, waiting=50)
-    app = create_app(make_state(predictor, tmp_path / "history", limits=limits))
+    state = make_state(predictor, tmp_path / "history", limits=limits)
+    app = create_app(state)
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as made:
+        made.state = state
         made.folder = tmp_path / "history"
         yield made
 
@@ -133,6 +136,20 @@ def test_what_is_too_large_or_too_long(client, tmp_path):
     long = write_clip(tmp_path / "long.mp4", 100, sound=False).read_bytes()
     assert "at most 3 s" in refusal(client.post("/predict", content=long), 413, "too_long")
     assert left(client.folder) == []
+
+
+@pytest.mark.parametrize("content", [b"words" * 99, jpeg()])
+def test_nothing_of_a_job_is_left_when_its_answer_comes(client, content, monkeypatch):
+    compute = client.state.queue._compute
+
+    def compute_slowly(group):
+        compute(group)
+        time.sleep(0.5)  # the thread has more to do after the job's end
+
+    monkeypatch.setattr(client.state.queue, "_compute", compute_slowly)
+    for _ in range(2):
+        assert client.post("/predict", content=content).status_code in (200, 422)
+        assert left(client.folder) == []
 
 
 def test_what_takes_too_long(predictor, tmp_path, clip):

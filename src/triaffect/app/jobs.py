@@ -363,8 +363,9 @@ class JobQueue:
         """Save how a job ended, and remove its file."""
         folder = self.history.folder / entry.id
         with self._condition:
-            if self._state(entry) is JobState.DELETED:
+            if self._state(entry) in ENDED:
                 return
+            self._stopped.pop(entry.id, None)  # nothing runs any more: it may be removed at once
             media = self.history.media(entry.id)
             if entry.is_recording and media.exists():
                 media.replace(folder / "recording.mp4")
