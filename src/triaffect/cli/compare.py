@@ -12,12 +12,16 @@ from triaffect.cli._shared import (
     AllowLeak,
     Device,
     DropLeak,
+    EngineName,
+    EngineOption,
     JobsOption,
     JsonOption,
+    RayAddressOption,
     ReportOption,
     SplitName,
     SplitOption,
     leak_choice,
+    make_cluster,
     name_outputs,
     output_option,
     progress_bar,
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from triaffect.evaluation.comparison.results import Comparison
     from triaffect.evaluation.comparison.runs import ComparisonSettings, RunJob, RunOutcome
     from triaffect.evaluation.comparison.systems import ComparedRecipe
+    from triaffect.io.engines import Engine
 
 SEEDS = 3
 RESAMPLES = 1000
@@ -112,6 +117,8 @@ def compare(
     against: Against = None,
     *,
     jobs: JobsOption = None,
+    engine: EngineOption = EngineName.PROCESSES,
+    ray_address: RayAddressOption = None,
     device: TrainingDevice = Device.CPU,
     threads: Threads = 1,
     resamples: Resamples = RESAMPLES,
@@ -134,6 +141,10 @@ def compare(
 
     for path in filter(None, (json_, report)):
         check_output(path)
+    cluster = make_cluster(engine, ray_address, jobs)
+    if cluster is not None and threads > 1:
+        expected, remedy = "one thread for each run on a cluster", "leave --threads out"
+        raise RunError(expected, str(threads), remedy, where="--threads")
     opened, torch_device = FeatureStore.open(store), TorchDevice.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak) or LeakChoice.REFUSE
     seed_range = range(first_seed, first_seed + seeds)
@@ -145,7 +156,7 @@ def compare(
     if common is None:
         raise RunError("at least one entry that the store can serve", "none", where=store)
     settings = ComparisonSettings(store, common, threads, leaks, torch_device)
-    done = _run_all(_jobs(entries, errors), settings, jobs or count_cores())
+    done = _run_all(_jobs(entries, errors), settings, jobs or count_cores(), cluster)
     resampling = Resampling(resamples=resamples)
     comparison = compare_systems(entries, done, common, baseline, resampling, errors, str(store))
     _print(comparison)
@@ -172,7 +183,7 @@ def _jobs(entries: Sequence[ComparedRecipe], errors: dict[str, str]) -> list[Run
 
 
 def _run_all(
-    jobs: Sequence[RunJob], settings: ComparisonSettings, processes: int
+    jobs: Sequence[RunJob], settings: ComparisonSettings, processes: int, cluster: Engine | None
 ) -> list[RunOutcome]:
     """Do the runs, and write a line on stderr as each ends."""
     from contextlib import closing
@@ -185,7 +196,7 @@ def _run_all(
         def report(count: int, text: str) -> None:
             progress(count, len(jobs), text)
 
-        with closing(run_jobs(jobs, settings, processes, report)) as outcomes:
+        with closing(run_jobs(jobs, settings, processes, report, cluster)) as outcomes:
             for outcome in outcomes:
                 line = _line(outcome, done)
                 done.append(outcome)

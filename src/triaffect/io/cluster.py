@@ -37,7 +37,7 @@ class Piece:
     """The next bytes of one of an item's files.
 
     Attributes:
-        name: The file's name.
+        name: Path of the file in the item's folder, with slashes.
         content: The bytes.
     """
 
@@ -83,7 +83,7 @@ def pack(workload: Workload[Any, Any]) -> Parcel:
     Raises:
         TriaffectError: A file that it packs is missing, incomplete or changed.
     """
-    versions = {package: version(package) for package in DECIDING}
+    versions = {package: version(package) for package in (*DECIDING, *workload.packages)}
     return Parcel(workload, workload.pack(), versions)
 
 
@@ -129,10 +129,10 @@ class NodeWorker:
             with disk_errors(folder):
                 folder.mkdir(parents=True)
             result = self._compute(item)
-            for path in sorted(folder.iterdir()):
+            for path in sorted(each for each in folder.rglob("*") if each.is_file()):
                 with path.open("rb") as stream:
                     while piece := stream.read(PIECE_BYTES):
-                        yield Piece(path.name, piece)
+                        yield Piece(path.relative_to(folder).as_posix(), piece)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
         yield Finished(result)  # last: with it the parent may end, and this process with that
@@ -330,8 +330,10 @@ class _Flight(Generic[Item, Result]):
             self.done[which] = message.result
             return
         path = self.workload.folder(item) / message.name
-        with disk_errors(path), path.open("ab") as file:
-            file.write(message.content)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                file.write(message.content)
 
     def end(self) -> None:
         """Stop what nobody wants any more; tasks get a moment to remove their files."""

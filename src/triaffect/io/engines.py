@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from triaffect.io.workers import WorkerPool
 
@@ -21,7 +21,14 @@ Result = TypeVar("Result")
 
 
 class Workload(ABC, Generic[Item, Result]):
-    """Work on many items, which is sent to the processes that do it, as are items and results."""
+    """Work on many items, which is sent to the processes that do it, as are items and results.
+
+    Attributes:
+        packages: Packages whose version may change its results, beside those of
+            `triaffect.io.cluster.DECIDING`.
+    """
+
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def start(self, is_cancelled: Callable[[], bool]) -> Callable[[Item], Result]:
@@ -71,6 +78,8 @@ class Workload(ABC, Generic[Item, Result]):
     @abstractmethod
     def folder(self, item: Item) -> Path:
         """Name the folder that a node's files of an item are copied from, and here to.
+
+        Folders in it are copied too; empty files are not.
 
         Args:
             item: The item. Its folder is emptied before each try.
