@@ -36,6 +36,10 @@ class Scripted:
         near = iou(self.here.boxes, boxes).max(axis=1, initial=0) > 0
         return spread(self.here.take(np.flatnonzero(near)))
 
+    def glance(self, rgb):
+        self.asked.append("glance")
+        return self.here
+
 
 @pytest.fixture
 def detector():
@@ -111,6 +115,36 @@ def test_faces_that_look_as_they_did_need_no_detector_and_others_do():
         assert np.abs(found.landmarks[-1] - here.landmarks[1]).max() < 0.3
     # hidden, it is looked for near where it was, then everywhere, then again where it was
     assert detector.asked == ["all", [180.0], "sweep", [180.0]]
+
+
+def test_while_faces_are_followed_two_searches_of_three_are_rough():
+    detector = Remembering()
+    follow = FaceFollower(detector, detection_interval_s=0.4)
+    detector.here = detector.found(0)
+    for k in range(30):
+        follow(two_astronauts(0), k / 10)
+    assert detector.asked == ["all", *["glance", "glance", "sweep"] * 2, "glance"]
+
+
+def test_a_newcomer_beside_a_followed_face_is_seen_at_the_next_search():
+    detector = Remembering()
+    follow = FaceFollower(detector, detection_interval_s=0.4)
+    both = detector.found(0)
+    for k in range(6):
+        detector.here = both.take(np.array([0])) if k < 3 else both
+        _, tracks = follow(two_astronauts(0), k / 10)
+        assert tracks.tolist() == ([0] if k < 4 else [0, 1])
+    assert detector.asked == ["all", "glance", "sweep"]
+
+
+def test_a_glance_finds_faces_of_a_tenth_of_the_picture():
+    frame = np.full((360, 640, 3), 90, np.uint8)
+    frame[40:296, 20:276] = skimage.data.astronaut()[::2, ::2]
+    frame[100:356, 350:606] = skimage.data.astronaut()[::2, ::2]
+    detector = CenterFace()
+    rough, whole = detector.glance(frame), detector(frame)
+    assert len(rough) == len(whole) == 2
+    assert (iou(rough.boxes, whole.boxes).max(axis=1) > 0.6).all()
 
 
 def test_all_of_every_frame_if_wanted_or_if_nobody_is_known(detector):

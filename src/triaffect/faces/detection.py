@@ -242,6 +242,13 @@ class FaceDetector(Protocol):
             The faces that the whole search would find there, and maybe others.
         """
 
+    def glance(self, rgb: NDArray[np.uint8]) -> Detections:
+        """Find the large faces of a whole picture, roughly and at a fraction of the cost.
+
+        Args:
+            rgb: The picture, uint8, shape (height, width, 3).
+        """
+
 
 SMALL_PX = 160
 """Longest side of a picture that may be the crop of one face."""
@@ -354,6 +361,22 @@ class CenterFace:
         if self.size is None and max(rgb.shape[:2]) <= SMALL_PX:
             return self(rgb)
         return self._search_sizes(rgb, boxes, sweep)
+
+    def glance(self, rgb: NDArray[np.uint8]) -> Detections:
+        """Find the large faces of a whole picture at half the first of its search sizes.
+
+        Args:
+            rgb: The picture, uint8, shape (height, width, 3).
+
+        Returns:
+            Its faces twice as large as the smallest that `around` finds in a sweep, or larger; the
+            landmarks are rough.
+        """
+        longer_side = max(rgb.shape[:2])
+        if self.size is None and longer_side <= SMALL_PX:
+            return self(rgb)
+        size = self.size or usual_size(longer_side)
+        return self._search(rgb, -(-size // (2 * MULTIPLE)) * MULTIPLE, self.threshold)
 
     def _search(self, rgb: NDArray[np.uint8], size: int, threshold: float) -> Detections:
         """Find the faces of the whole picture, its longer side brought to a size."""

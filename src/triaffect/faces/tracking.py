@@ -11,7 +11,7 @@ costs less. A cut, or a face that is not found again, makes it search the whole 
 cut also ends every track, and whoever is shown after it gets a new number, unless it is the same
 face in the same place: a hand, or another that comes between, is no cut.
 New faces that are small in a large picture are searched for less often: after a cut, and on a
-slower clock.
+slower clock. While all goes well, two of three searches of the whole picture are rough ones.
 
 A face that a hand hides, or that leans out of the picture, comes back where it went on to or where
 it was last seen. In time-lapse, with seconds from one frame to the next, faces are followed by
@@ -312,6 +312,10 @@ def least_assignment(cost: _Floats) -> list[tuple[int, int]]:
     return sorted((int(owner[j]), j) for j in range(columns) if owner[j] >= 0)
 
 
+_SWEEP_PERIODS = 3
+"""While every face is followed by its gray levels and a rough look at the whole picture shows no
+other, it is searched in every third of the periods alone."""
+
 _SMALL_FACES_S = 4.0
 """Seconds between searches for new small faces, where the detector tells small from large."""
 
@@ -350,7 +354,7 @@ class FaceFollower:
     Args:
         detector: Finds faces in one picture.
         detection_interval_s: The whole picture is searched in the first frame of every so many
-            seconds; 0 searches all of every frame.
+            seconds, roughly two times out of three; 0 searches all of every frame.
         min_face_px: Faces whose box has a shorter side than this are passed over.
         max_faces: At most so many faces of a frame, the largest; None for all.
     """
@@ -365,7 +369,7 @@ class FaceFollower:
         self._detector, self._interval_s = detector, detection_interval_s
         self._min_face_px, self._max_faces = min_face_px, max_faces
         self._tracker, self._cuts = Tracker(), CutFinder()
-        self._period, self._small_period = -1, -1
+        self._period, self._small_period, self._swept = -1, -1, -1
         self._before: tuple[NDArray[np.uint8], Detections, IntArray] | None = None
         self._registered: dict[bytes, FaceRegistration] = {}
         self._current = self._lost = np.empty((0, 4), np.float32)
@@ -413,21 +417,28 @@ class FaceFollower:
         self._small_period = int(period(at_s, _SMALL_FACES_S))
         self._period = int(period(at_s, self._interval_s)) if self._interval_s else 0
         if not self._interval_s or self._small_period > before[1]:
-            self._lost = self._lost[:0]
+            self._lost, self._swept = self._lost[:0], self._period
             return alignable(self._detector(rgb))
-        if len(self._current) and self._period == before[0]:
+        is_due = self._period != before[0]
+        if len(self._current) and (not is_due or self._period - self._swept < _SWEEP_PERIODS):
             detections, near = self._register(rgb)
-            if not len(near):
+            if not len(near) and not (is_due and self._sees_others(rgb, detections)):
                 return detections
-            detected = alignable(self._detector.around(rgb, near))
-            is_new = ~(iou(detected.boxes, detections.boxes) > _SAME).any(axis=1)
-            detections = Detections.concat([detections, detected.take(np.flatnonzero(is_new))])
-            if _matched(self._current, detections.boxes).all():
-                return detections
-        else:
+            if len(near) and not is_due:
+                detected = alignable(self._detector.around(rgb, near))
+                is_new = ~(iou(detected.boxes, detections.boxes) > _SAME).any(axis=1)
+                detections = Detections.concat([detections, detected.take(np.flatnonzero(is_new))])
+                if _matched(self._current, detections.boxes).all():
+                    return detections
+        if is_due or not len(self._current):
             self._lost = self._lost[:0]
-        near = np.concatenate([self._current, self._lost])
+        near, self._swept = np.concatenate([self._current, self._lost]), self._period
         return alignable(self._detector.around(rgb, near, sweep=True))
+
+    def _sees_others(self, rgb: NDArray[np.uint8], detections: Detections) -> bool:
+        """Tell whether a rough look at the whole picture shows a face that is not followed."""
+        seen = alignable(self._detector.glance(rgb))
+        return bool((iou(seen.boxes, detections.boxes) <= _SAME).all(axis=1).any())
 
     def _register(self, rgb: NDArray[np.uint8]) -> tuple[Detections, FloatArray]:
         """Follow the faces of the frame before by their gray levels.
