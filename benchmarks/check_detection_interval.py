@@ -37,7 +37,8 @@ def differences(whole: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
     def largest(names: list[str]) -> Numbers:
         others = [f"{name}_other" for name in names]
-        return np.abs(both[names].to_numpy(float) - both[others].to_numpy(float)).max(1)
+        # arousal has no value without a voice
+        return np.nanmax(np.abs(both[names].to_numpy(float) - both[others].to_numpy(float)), axis=1)
 
     size = np.sqrt(both["box_w"] * both["box_h"])
     return pd.DataFrame(

@@ -36,8 +36,8 @@ class Scripted:
         near = iou(self.here.boxes, boxes).max(axis=1, initial=0) > 0
         return spread(self.here.take(np.flatnonzero(near)))
 
-    def glance(self, rgb):
-        self.asked.append("glance")
+    def find_large(self, rgb):
+        self.asked.append("large")
         return self.here
 
 
@@ -123,7 +123,7 @@ def test_while_faces_are_followed_two_searches_of_three_are_rough():
     detector.here = detector.found(0)
     for k in range(30):
         follow(two_astronauts(0), k / 10)
-    assert detector.asked == ["all", *["glance", "glance", "sweep"] * 2, "glance"]
+    assert detector.asked == ["all", *["large", "large", "sweep"] * 2, "large"]
 
 
 def test_a_newcomer_beside_a_followed_face_is_seen_at_the_next_search():
@@ -134,15 +134,15 @@ def test_a_newcomer_beside_a_followed_face_is_seen_at_the_next_search():
         detector.here = both.take(np.array([0])) if k < 3 else both
         _, tracks = follow(two_astronauts(0), k / 10)
         assert tracks.tolist() == ([0] if k < 4 else [0, 1])
-    assert detector.asked == ["all", "glance", "sweep"]
+    assert detector.asked == ["all", "large", "sweep"]
 
 
-def test_a_glance_finds_faces_of_a_tenth_of_the_picture():
+def test_large_faces_are_found_at_half_the_size():
     frame = np.full((360, 640, 3), 90, np.uint8)
     frame[40:296, 20:276] = skimage.data.astronaut()[::2, ::2]
     frame[100:356, 350:606] = skimage.data.astronaut()[::2, ::2]
     detector = CenterFace()
-    rough, whole = detector.glance(frame), detector(frame)
+    rough, whole = detector.find_large(frame), detector(frame)
     assert len(rough) == len(whole) == 2
     assert (iou(rough.boxes, whole.boxes).max(axis=1) > 0.6).all()
 

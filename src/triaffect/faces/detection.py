@@ -242,7 +242,7 @@ class FaceDetector(Protocol):
             The faces that the whole search would find there, and maybe others.
         """
 
-    def glance(self, rgb: NDArray[np.uint8]) -> Detections:
+    def find_large(self, rgb: NDArray[np.uint8]) -> Detections:
         """Find the large faces of a whole picture, roughly and at a fraction of the cost.
 
         Args:
@@ -362,7 +362,7 @@ class CenterFace:
             return self(rgb)
         return self._search_sizes(rgb, boxes, sweep)
 
-    def glance(self, rgb: NDArray[np.uint8]) -> Detections:
+    def find_large(self, rgb: NDArray[np.uint8]) -> Detections:
         """Find the large faces of a whole picture at half the first of its search sizes.
 
         Args:

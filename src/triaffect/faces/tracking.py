@@ -437,7 +437,7 @@ class FaceFollower:
 
     def _sees_others(self, rgb: NDArray[np.uint8], detections: Detections) -> bool:
         """Tell whether a rough look at the whole picture shows a face that is not followed."""
-        seen = alignable(self._detector.glance(rgb))
+        seen = alignable(self._detector.find_large(rgb))
         return bool((iou(seen.boxes, detections.boxes) <= _SAME).all(axis=1).any())
 
     def _register(self, rgb: NDArray[np.uint8]) -> tuple[Detections, FloatArray]:
