@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from triaffect.corpora.integrity import LabelReport, MediaReport, check_labels, check_media
     from triaffect.corpora.label_table import LabelTable
     from triaffect.corpora.media_folder import MediaFolder
+    from triaffect.corpora.music.jamendo import JamendoMoods
+    from triaffect.corpora.music.ratings import RatedSongs
     from triaffect.corpora.rows import TaskLabels, build_moments, join_moments
 
 __all__ = [
@@ -21,10 +23,12 @@ __all__ = [
     "Corpus",
     "EmoDb",
     "FerPlus",
+    "JamendoMoods",
     "LabelReport",
     "LabelTable",
     "MediaFolder",
     "MediaReport",
+    "RatedSongs",
     "Ravdess",
     "TaskLabels",
     "build_moments",
@@ -44,6 +48,8 @@ __getattr__, __dir__ = lazy_exports(
         "integrity": ["LabelReport", "MediaReport", "check_labels", "check_media"],
         "label_table": ["LabelTable"],
         "media_folder": ["MediaFolder"],
+        "music.jamendo": ["JamendoMoods"],
+        "music.ratings": ["RatedSongs"],
         "rows": ["TaskLabels", "build_moments", "join_moments"],
     },
 )

@@ -16,6 +16,8 @@ from triaffect.corpora.ferplus import FerPlus
 from triaffect.corpora.frame_clock import FrameClock
 from triaffect.corpora.label_table import LabelTable
 from triaffect.corpora.media_folder import MediaFolder
+from triaffect.corpora.music.jamendo import JamendoMoods
+from triaffect.corpora.music.ratings import RatedSongs
 from triaffect.errors import AnnotationError, PluginError
 from triaffect.io.plugins import find_plugin, plugin_names
 from triaffect.types import Moments, Source, SourceKind
@@ -137,7 +139,10 @@ def is_stills(corpus: Corpus, source: Source) -> bool:
     return source.kind is SourceKind.IMAGES and source.video is None and not corpus.aligned
 
 
-READERS = (AffWild2, FerPlus, Ravdess, EmoDb, LabelTable, MediaFolder)
+READERS = (
+    *(AffWild2, FerPlus, Ravdess, EmoDb, RatedSongs, JamendoMoods),
+    *(LabelTable, MediaFolder),  # they recognize much
+)
 """Readers in the order in which they are tried."""
 
 

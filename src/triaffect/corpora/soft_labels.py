@@ -46,6 +46,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from triaffect.corpora.base import READERS, Corpus, CorpusView, open_corpus
 from triaffect.corpora.label_table import LabelTable
 from triaffect.corpora.media_folder import MediaFolder, OwnMedia
+from triaffect.corpora.music.tables import refuse_computed_tags
 from triaffect.corpora.rows import MULTI_TASK_SET, TaskLabels, build_moments
 from triaffect.errors import AnnotationError, TableError
 from triaffect.tasks.action_units import ACTION_UNITS
@@ -188,8 +189,9 @@ class SoftLabelTable:
 
         Raises:
             TableError: It cannot be read, lacks the clip's column or all columns of the mapping,
-                or has a cell that is no number.
+                has a cell that is no number, or is `refuse_computed_tags`'s table.
         """
+        refuse_computed_tags(path)
         if path.is_dir():
             tables: list[tuple[pd.DataFrame, str | None]] = [
                 (_read_csv(file), file.stem) for file in sorted(path.glob("*.csv"))

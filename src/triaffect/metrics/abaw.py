@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triaffect.tasks.action_units import PRESENT
+from triaffect.tasks.presence import PRESENT
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task, TaskScore
 from triaffect.types import Targets

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.metrics.abaw import per_batch_score, score_targets
-from triaffect.tasks.action_units import ACTION_UNITS, PRESENT
+from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION
+from triaffect.tasks.presence import PRESENT
 from triaffect.tasks.task import targets_of
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 

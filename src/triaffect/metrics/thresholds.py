@@ -47,6 +47,8 @@ def best_thresholds(
         for candidate in CANDIDATES:
             tried = task.with_thresholds(dict.fromkeys(task.threshold_columns, candidate))
             scores.append(tried.score(labels.values, values, labels.valid).parts)
+        if all(parts == scores[0] for parts in scores):
+            continue  # its score is of ranks
         for column in task.threshold_columns:
             k = task.columns.index(column)
             valid, present = labels.valid[:, k], labels.values[:, k] > 0

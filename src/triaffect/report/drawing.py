@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.tables.presence import SUFFIX
-from triaffect.tasks.action_units import PRESENT
+from triaffect.tasks.presence import PRESENT
 from triaffect.tasks.task import Task
 
 _Picture = NDArray[np.uint8]

@@ -26,21 +26,25 @@ TASKS: tuple[Task, ...] = (
 )
 """The tasks of the package; `available_tasks` has those of others too."""
 
+NAMED = {"TAGS": "triaffect.tasks.mood_tags:MOOD_TAGS"}
+"""Paths of tasks of the package that stores and tables have only once they are named, by key."""
+
 GROUP = "triaffect.tasks"
 
 _loaded: dict[str, tuple[Task, Plugin]] = {}
-"""Tasks of other packages that this process has loaded, by key."""
+"""Tasks of other packages, and of `NAMED`, that this process has loaded, by key."""
 
 
 def task(name: str) -> Task:
     """Find a task by its key, or load it by its dotted path.
 
     Args:
-        name: A key, such as ``"VA"`` or that of an entry point; ``"my_module:ENGAGEMENT"``; or
-            a variant of valence and arousal, see `triaffect.tasks.va_variants`.
+        name: A key, such as ``"VA"``, one of `NAMED` or that of an entry point;
+            ``"my_module:ENGAGEMENT"``; or a variant of valence and arousal, see
+            `triaffect.tasks.va_variants`.
 
     Returns:
-        The task; one of another package is imported at the first call.
+        The task; one of another package, or of `NAMED`, is imported at the first call.
 
     Raises:
         TriaffectError: No task has that key; the message names the nearest.
@@ -53,10 +57,10 @@ def task(name: str) -> Task:
     by_key = {each.key: each for each in TASKS} | {key: one for key, (one, _) in _loaded.items()}
     if name in by_key | VARIANTS:
         return (by_key | VARIANTS)[name]
-    plugin = find_plugin(GROUP, name)
+    plugin = Plugin(NAMED[name]) if name in NAMED else find_plugin(GROUP, name)
     if plugin is not None:
         return load_task(plugin, name)
-    keys = [*by_key, *(key for key in plugin_names(GROUP) if key not in by_key)]
+    keys = list(dict.fromkeys([*by_key, *NAMED, *plugin_names(GROUP)]))
     near = get_close_matches(name.upper(), keys, 1, cutoff=0.3)
     remedy = f"did you mean {near[0]}?" if near else ""
     raise TriaffectError("one of the tasks " + ", ".join(keys), repr(name), remedy)

@@ -38,7 +38,7 @@ from triaffect.corpora.rows import name_videos
 from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.config import DataSpec, Recipe
-from triaffect.tasks.action_units import PRESENT
+from triaffect.tasks.presence import PRESENT
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from triaffect.corpora.music.tables import refuse_computed_tags
 from triaffect.errors import StoreError, TableError, TriaffectError
 from triaffect.features.external.files import (
     SOURCE_COLUMNS,
@@ -133,8 +134,10 @@ def join(
 
     Raises:
         StoreError: Nothing could be joined, or the stream is there and is another.
-        TableError: The table is none, or does not say which source a row belongs to.
+        TableError: The table is none, does not say which source a row belongs to, or is one that
+            was computed from the labels.
     """
+    refuse_computed_tags(features)
     started_s, report = time.monotonic(), JoinReport()
     by_id = {entry.source: entry for entry in store.entries}
     if not by_id:
