@@ -28,7 +28,7 @@ CATEGORY = "mood/theme---"
 """What stands before every tag."""
 
 
-class Track(NamedTuple):
+class TaggedTrack(NamedTuple):
     """A line of a split file."""
 
     artist: str
@@ -56,7 +56,7 @@ class JamendoMoods(SongCorpus):
         super().__init__("mtg_jamendo", root)
         self._tags = task("TAGS")
         folder = _split_folder(root)
-        self._tracks: dict[str, Track] = {}
+        self._tracks: dict[str, TaggedTrack] = {}
         for name, split in FILES.items():
             self._read(folder / name, split)
         # A split's folder lies three folders below that of the data set.
@@ -128,7 +128,7 @@ def _split_folder(root: Path) -> Path:
     return root / FIRST_SPLIT if (root / FIRST_SPLIT).is_dir() else root
 
 
-def _read_line(cells: list[str], split: Split, where: str) -> tuple[str, Track]:
+def _read_line(cells: list[str], split: Split, where: str) -> tuple[str, TaggedTrack]:
     """Read a track's path without its ending, and the rest of its line."""
     if len(cells) < len(COLUMNS):
         got = f"{len(cells)} cells"
@@ -156,4 +156,4 @@ def _read_line(cells: list[str], split: Split, where: str) -> tuple[str, Track]:
         tags.append(tag)
     if not tags:
         raise AnnotationError("one tag at least", "none", where=where)
-    return PurePosixPath(path).with_suffix("").as_posix(), Track(artist, split, tuple(tags))
+    return PurePosixPath(path).with_suffix("").as_posix(), TaggedTrack(artist, split, tuple(tags))
