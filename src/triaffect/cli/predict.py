@@ -295,7 +295,7 @@ def predict(
     reading = (options, steps, inputs_as, external, passed_over)
     job = PredictionJob(output, folder, device, *reading, study, decimal_comma)
     predictor = job.load()
-    page = _open_page(predictor, pictures=not no_thumbnails) if report else None
+    page = _open_page(predictor, report.parent, pictures=not no_thumbnails) if report else None
     pictures = _open_pictures(faces)
     listeners = [each.add for each in (page, pictures) if each is not None]
     annotator = _open_annotator(annotate, files, job, predictor) if annotate else None
@@ -379,11 +379,11 @@ def _open_study(
     return study
 
 
-def _open_page(predictor: Predictor, *, pictures: bool) -> PredictionPage:
+def _open_page(predictor: Predictor, folder: Path, *, pictures: bool) -> PredictionPage:
     """Begin the page of a prediction; its libraries are loaded for it alone."""
     from triaffect.report.prediction_page import PredictionPage
 
-    return PredictionPage(model=predictor.manifest, pictures=pictures)
+    return PredictionPage(model=predictor.manifest, pictures=pictures, folder=folder)
 
 
 def _open_pictures(folder: Path | None) -> FacePictures | None:

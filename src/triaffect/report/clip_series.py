@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from triaffect.studies.people import PARTICIPANT
 from triaffect.tables.summary import ClipSummary, SummaryRow
 from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE, IntArray
@@ -28,13 +29,17 @@ MOST_BINS = 1200
 class Grid:
     """How long a stretch is, for all that is seen and heard in one clip.
 
+    Args:
+        most: Stretches between the first row and the last, at most.
+
     Attributes:
         step_s: Seconds of a stretch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_BINS) -> None:
         self.step_s = FINEST_S
         self._series: list[Series] = []
+        self._most = most
 
     def series(self, width: int) -> Series:
         """Make an empty series on this grid.
@@ -54,13 +59,13 @@ class Grid:
         self._series.remove(series)
 
     def reach(self, start_s: float, end_s: float) -> None:
-        """Make stretches so long that at most `MOST_BINS` lie between two times.
+        """Make stretches so long that not too many lie between two times.
 
         Args:
             start_s: The clip's first time in seconds.
             end_s: Its last so far.
         """
-        while end_s // self.step_s - start_s // self.step_s >= MOST_BINS:
+        while end_s // self.step_s - start_s // self.step_s >= self._most:
             self.step_s *= 2
             for each in self._series:
                 each.coarsen()
@@ -165,7 +170,10 @@ _RARE = 0.005
 
 
 def statistics_cells(
-    row: SummaryRow, tasks: Sequence[Task], not_shown: Collection[str] = ()
+    row: SummaryRow,
+    tasks: Sequence[Task],
+    not_shown: Collection[str] = (),
+    is_still: bool = False,
 ) -> Iterator[str]:
     """Yield a text for each task: means of values, or which classes or units were there how often.
 
@@ -173,6 +181,7 @@ def statistics_cells(
         row: A row of `triaffect.tables.summary`.
         tasks: The tasks that it sums up.
         not_shown: Columns that are not shown to hold on people; none of them is named.
+        is_still: Whether it is of a single moment, which has no deviation and no shares.
 
     Yields:
         Text such as ``Happiness 62 %, Neutral 30 %``, plain words such as smile first; "nothing"
@@ -193,14 +202,18 @@ def statistics_cells(
             ]
             named = [each for each in named if each[1] > _RARE]
             named += [(task.title(task.columns[k]), shares[k]) for k in order[:_NAMED]]
-            words = ", ".join(f"{title} {percent(share)}" for title, share in named) or "none"
+            words = ", ".join(
+                title if is_still else f"{title} {percent(share)}" for title, share in named
+            )
+            words = words or "none"
             yield "nothing" if np.isnan(shares).all() else words
         else:
             texts = []
             for column in task.columns:
                 mean, deviation = (_number(row[f"{column}_{kind}"]) for kind in ("mean", "sd"))
                 if not np.isnan(mean) and column not in not_shown:
-                    text = f"{round(mean, 2) + 0.0:.2f}\u00a0±\u00a0{deviation:.2f}"
+                    text = f"{round(mean, 2) + 0.0:.2f}"
+                    text += "" if is_still else f"\u00a0±\u00a0{deviation:.2f}"
                     texts.append(f"{task.title(column)} {text}")
             yield ", ".join(texts) or "nothing"
 
@@ -252,16 +265,24 @@ class Clip:
         name: The clip as the table names it.
         tasks: What to show.
         columns: Columns of its table.
+        most_points: Stretches of time that are drawn, at most.
 
     Attributes:
         people: Faces by number, and `NO_FACE` for rows without one.
+        participants: Who they are, by number, where the table names them.
         frames: Frames so far.
         faces: How many faces there were.
         summary: Statistics of the clip and its faces, those that ``--summary`` writes.
         smoothed: Whether the table has smoothed values too.
     """
 
-    def __init__(self, name: str, tasks: Sequence[Task], columns: Sequence[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        tasks: Sequence[Task],
+        columns: Sequence[str],
+        most_points: int = MOST_BINS,
+    ) -> None:
         self.name, self.tasks = name, tuple(tasks)
         self.columns = [column for task in tasks for column in task.columns]
         self.smoothed = all(f"{column}{SMOOTH}" in columns for column in self.columns)
@@ -269,7 +290,8 @@ class Clip:
             self.columns += [f"{column}{SMOOTH}" for column in self.columns]
         self.people: dict[int, Person] = {}
         self.frames, self.summary = 0, ClipSummary(self.tasks)
-        self._grid = Grid()
+        self._grid = Grid(most_points)
+        self.participants: dict[int, str] = {}
         self._all = self._grid.series(3)
         self._names: set[int] = set()
         self._start_s, self.end_s, self._last = np.nan, 0.0, NO_FACE
@@ -303,6 +325,7 @@ class Clip:
         values = np.column_stack([_numbers(table, name) for name in self.columns])
         faces = np.nan_to_num(_numbers(table, "face_id"), nan=NO_FACE).astype(np.int64)
         here = set(faces.tolist())
+        self._name_faces(table, faces)
         for face in sorted(here):
             own = faces == face
             if face not in self.people:
@@ -318,6 +341,25 @@ class Clip:
         for face in gone[_HELD:]:
             self._grid.drop(self.people.pop(face).series)
             self.summary.faces.pop(face, None)
+
+    def _name_faces(self, table: pa.Table, faces: IntArray) -> None:
+        """Note who the faces are, where the table says it."""
+        if PARTICIPANT not in table.column_names:
+            return
+        for face in set(faces.tolist()):
+            name = table[PARTICIPANT][int(np.argmax(faces == face))].as_py()
+            if name is not None:
+                self.participants[face] = str(name)
+
+    def label(self, face: int) -> str:
+        """Return who a face is: the participant, or else its number.
+
+        Args:
+            face: A key of `people`.
+        """
+        if face == NO_FACE:
+            return "No face"
+        return self.participants.get(face, f"Face {face}")
 
     def _add_frames(self, table: pa.Table, segments: IntArray, marks: NDArray[np.float64]) -> None:
         frame = _numbers(table, "frame").astype(np.int64)

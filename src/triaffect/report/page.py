@@ -2,7 +2,7 @@
 
 Drawings are SVG, or bring a small script of their own. A content security policy in the page
 forbids every request and every script but those that are named by their hashes, so that a hostile
-file name in a table can neither run nor call home.
+file name in a table can neither run nor call home. Media may be played from files on the disk.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Page:
         allowed = " ".join(hashes) or "'none'"
         policy = (
             f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
-            "img-src data: blob:"
+            "img-src data: blob:; media-src file:"
         )
         parts = [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',

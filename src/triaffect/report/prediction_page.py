@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +20,17 @@ from triaffect.errors import TableError
 from triaffect.features.model_folder import Manifest, OutputValidity
 from triaffect.io.atomic import check_output
 from triaffect.io.records import parse_record
-from triaffect.report.clip_series import MOST_FACES, Clip, percent, statistics_cells
+from triaffect.report.clip_series import MOST_BINS, MOST_FACES, Clip, percent, statistics_cells
 from triaffect.report.page import Page, to_json
-from triaffect.report.thumbnails import Thumbnails, thumbnails
+from triaffect.report.results_table import (
+    NO_VALIDITIES,
+    RANKS,
+    ResultRow,
+    Validities,
+    result_rows,
+    results_table,
+)
+from triaffect.report.thumbnails import OF_CLIP, OF_FACE, Thumbnails, thumbnails
 from triaffect.tables.metadata import ModelMetadata
 from triaffect.tables.schema import tasks_in
 from triaffect.tasks.registry import TASKS
@@ -39,17 +49,10 @@ _HOW_SUMMED = (
     "on, a little above it to come on and a little below to go off, for 0.2 s at least."
 )
 
+_SUMMED = "Everybody in the clip, summed up"
+
 _FEW = 5
 """Values of a task that are drawn as lines; more are drawn as rows of a heat map."""
-
-
-_RANKS = {"shown": 0, "partly": 1, "not shown": 2}
-"""In what order outputs of a task are drawn, by how far they hold."""
-
-Validities = Mapping[str, OutputValidity]
-"""How far each output holds on people, by column; nothing is said of one that is not there."""
-
-NO_VALIDITIES: Validities = MappingProxyType({})
 
 
 def drawn_columns(task: Task, outputs: Validities = NO_VALIDITIES) -> list[int]:
@@ -70,7 +73,7 @@ def drawn_columns(task: Task, outputs: Validities = NO_VALIDITIES) -> list[int]:
     drawn = [k for k, each in enumerate(own) if each.blank != "always"]
     if len(drawn) <= _FEW:
         return drawn
-    return sorted(drawn, key=lambda k: _RANKS[own[k].holds])
+    return sorted(drawn, key=lambda k: RANKS[own[k].holds])
 
 
 def panels(tasks: Sequence[Task], outputs: Validities = NO_VALIDITIES) -> list[dict[str, Any]]:
@@ -146,15 +149,16 @@ def section(clip: Clip, number: int, outputs: Validities = NO_VALIDITIES) -> str
     for face in clip.shown():
         row, count = clip.summary.row(face), clip.people[face].count
         share = percent(float(row["clip_share"] or 0))
-        cells = statistics_cells(row, clip.tasks, not_shown)
-        rows.append([_label(face), f"{count}", share, *cells])
+        cells = statistics_cells(row, clip.tasks, not_shown, is_still=clip.frames == 1)
+        rows.append([clip.label(face), f"{count}", share, *cells])
     head = ("", "frames", "of the time", *(task.label for task in clip.tasks))
+    hidden = " hidden" if number else ""
     parts = [
-        f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}">',
+        f'<section class="clip" id="clip-{number}" aria-label="{html.escape(clip.name)}"{hidden}>',
         f"<h2>{html.escape(clip.name)}</h2>",
         f"<p>{html.escape(_describe_clip(clip))}</p>",
-        f'<div class="card">{_table(head, rows)}<p class="note">{_HOW_SUMMED}</p></div>',
-        '<div class="view"></div></section>',
+        f'<details class="card"><summary>{_SUMMED}</summary>{_table(head, rows)}'
+        f'<p class="note">{_HOW_SUMMED}</p></details><div class="view"></div></section>',
     ]
     return "".join(parts)
 
@@ -186,7 +190,7 @@ def validity_table(tasks: Sequence[Task], outputs: Validities) -> str:
     rows = []
     for task in tasks:
         named = [name for name in task.columns if name in outputs]
-        for name in sorted(named, key=lambda name: _RANKS[outputs[name].holds]):
+        for name in sorted(named, key=lambda name: RANKS[outputs[name].holds]):
             own = outputs[name]
             word = "not learned: blank" if own.blank == "always" else str(own.holds)
             word += ", blank without a voice" if own.blank == "without voice" else ""
@@ -194,10 +198,6 @@ def validity_table(tasks: Sequence[Task], outputs: Validities) -> str:
     head = ("output", "holds on people", "measured", "learned from")
     summary = "How far each output holds on people, and what it was learned from"
     return f'<details class="card"><summary>{summary}</summary>{_table(head, rows)}</details>'
-
-
-def _label(face: int) -> str:
-    return "No face" if face == NO_FACE else f"Face {face}"
 
 
 def _describe_clip(clip: Clip) -> str:
@@ -224,13 +224,16 @@ def _describe_clip(clip: Clip) -> str:
     return " ".join(sentences)
 
 
-def data(clip: Clip, pictures: Thumbnails, outputs: Validities = NO_VALIDITIES) -> str:
+def data(
+    clip: Clip, pictures: Thumbnails, outputs: Validities = NO_VALIDITIES, link: str = ""
+) -> str:
     """Write what is drawn of a clip, as JSON for the script.
 
     Args:
         clip: The clip, after its last row.
         pictures: Small pictures of it and its faces.
         outputs: How far each output holds on people.
+        link: Relative address of its video or sound, to be played; empty for none.
 
     Returns:
         JSON that can stand in an HTML element. Values and shares are in thousandths, null where
@@ -244,6 +247,7 @@ def data(clip: Clip, pictures: Thumbnails, outputs: Validities = NO_VALIDITIES) 
             "voice": _thousandths(voice),
             "panels": panels(clip.tasks, outputs),
             "thumbs": pictures.clip,
+            "media": link,
             "people": [_person(clip, face, segments, pictures, outputs) for face in clip.shown()],
         }
     )
@@ -259,7 +263,7 @@ def _person(
         order += [width + k for k in drawn_columns(task, outputs)]
         width += task.width
     return {
-        "label": _label(face),
+        "label": clip.label(face),
         "face": face != NO_FACE,
         "share": round(float(clip.summary.row(face)["clip_share"] or 0), 3),
         "seen": _thousandths(clip.seen(face, segments)),
@@ -273,8 +277,12 @@ def _thousandths(values: NDArray[np.float64]) -> list[int | None]:
     return [None if np.isnan(value) else round(1000 * float(value)) for value in values]
 
 
-MOST_CLIPS = 48
-"""Clips that are drawn; the table holds them all."""
+MOST_CLIPS = 500
+"""Clips that are drawn; the list of all clips holds more."""
+
+_DETAILED = 48
+"""Clips that are drawn with all pictures and points; of those after them there are fewer."""
+_FEWER_POINTS, _FEWER_OF_CLIP, _FEWER_OF_FACE = 300, 8, 4
 
 MEANING = (
     "The numbers are estimates of what raters would write down about what a face and a voice "
@@ -286,11 +294,18 @@ _FACES = (
     "(triaffect predict --no-thumbnails makes one without.)"
 )
 _HOW_TO_READ = (
-    "Point at a panel, or choose one and use the arrow keys, to see a moment in all of them. "
-    "Hatched is where there is no value. Colours are those of Okabe and Ito, which the "
-    "colour-blind can tell apart; names, dashes and lightness say the same without them."
+    "A row leads to the person's panels. Keys: up and down go through the rows, / to the filter, "
+    "n and p to the next and the previous person, Esc back to the rows; within the panels left "
+    "and right move the cursor, and the space bar plays the video where it lies beside the page. "
+    "Hatched is where there is no value. Colors are those of Okabe and Ito, which the "
+    "color-blind can tell apart; names, dashes and lightness say the same without them."
 )
-_SCRIPTS = ("svg.js", "panels.js", "side.js", "view.js")
+_TRUSTED = (
+    "Whether an output holds on people: shown, partly, or not shown by measurements on people "
+    "whom the model has not seen. A row has the least of its outputs' words; gray is what is not "
+    "shown to hold."
+)
+_SCRIPTS = ("svg.js", "panels.js", "side.js", "view.js", "table.js")
 
 
 class Clips:
@@ -302,6 +317,7 @@ class Clips:
         tasks: What to draw.
         pictures: Whether to take small pictures of the clips.
         outputs: How far each output holds on people, by column.
+        folder: Where the page will lie, so that it can play the clips' files; None for no links.
     """
 
     def __init__(
@@ -309,9 +325,12 @@ class Clips:
         tasks: Sequence[Task] = TASKS,
         pictures: bool = True,
         outputs: Validities = NO_VALIDITIES,
+        folder: Path | None = None,
     ) -> None:
         self._tasks, self._pictures, self._outputs = tuple(tasks), pictures, outputs
+        self._folder = folder
         self._overview: list[list[str]] = []
+        self._results: list[ResultRow] = []
         self._drawn: list[tuple[str, str]] = []
         self._clip: Clip | None = None
         self._source: Path | None = None
@@ -331,7 +350,8 @@ class Clips:
             self._close()
             there = set(table.column_names)
             tasks = [task for task in self._tasks if there.issuperset(task.columns)]
-            self._clip = Clip(name, tasks, table.column_names)
+            most = MOST_BINS if len(self._drawn) < _DETAILED else _FEWER_POINTS
+            self._clip = Clip(name, tasks, table.column_names, most)
             self._source = source
         self._clip.add(table)
 
@@ -339,37 +359,58 @@ class Clips:
         """Keep what is shown of the clip that has ended."""
         if self._clip is None:
             return
+        number = len(self._drawn)
         self._overview.append(overview_row(self._clip))
-        if len(self._drawn) < MOST_CLIPS:
-            taken = Thumbnails()
+        if number < MOST_CLIPS:
+            taken, link = Thumbnails(), ""
             if self._pictures and self._source is not None:
-                taken = thumbnails(self._clip, self._source)
+                few = (_FEWER_OF_CLIP, _FEWER_OF_FACE)
+                taken = thumbnails(
+                    self._clip, self._source, *((OF_CLIP, OF_FACE) if number < _DETAILED else few)
+                )
+                link = "" if self._clip.frames == 1 else self._link(self._source)
             self._shows_people |= bool(taken.clip)
-            own = section(self._clip, len(self._drawn), self._outputs)
-            self._drawn.append((own, data(self._clip, taken, self._outputs)))
+            self._results += result_rows(self._clip, number, taken)
+            own = section(self._clip, number, self._outputs)
+            self._drawn.append((own, data(self._clip, taken, self._outputs, link)))
         self._clip = None
 
+    def _link(self, source: Path) -> str:
+        """The relative address of a file from the page; empty if there is none."""
+        if self._folder is None or not source.is_file():
+            return ""
+        try:
+            relative = os.path.relpath(source, self._folder)
+        except ValueError:  # on another drive
+            return ""
+        return quote(Path(relative).as_posix())
+
     def put_on(self, page: Page) -> None:
-        """Put the clips added so far on a page: a table of all, and one at a time to look at.
+        """Put the clips added so far on a page: a row a person, and one clip to look at.
 
         Args:
             page: Gets them at its end.
         """
         self._close()
-        if self._outputs:
-            page.element(validity_table(self._tasks, self._outputs))
-        if self._shows_people:
-            page.paragraph(_FACES)
-        page.paragraph(_HOW_TO_READ)
-        page.table(OVERVIEW, self._overview)
         page.style(_text("clips.css"))
+        page.element(results_table(self._results, self._outputs))
+        page.element('<nav class="stepper" id="stepper" aria-label="people" hidden></nav>')
         for number, (body, content) in enumerate(self._drawn):
             page.element(body)
             page.data(f"data-{number}", content)
-        page.script("\n".join(_text(name) for name in _SCRIPTS))
         left_out = len(self._overview) - len(self._drawn)
         if left_out:
-            page.paragraph(f"The table holds {left_out} more clips, which are not drawn.")
+            page.paragraph(f"The list of all clips holds {left_out} more, which are not drawn.")
+        page.element('<h2 class="apart">How to read this page</h2>')
+        page.paragraph(_HOW_TO_READ)
+        if self._outputs:
+            page.paragraph(_TRUSTED)
+            page.element(validity_table(self._tasks, self._outputs))
+        clips = _table(OVERVIEW, self._overview)
+        page.element(f'<details class="card"><summary>All clips</summary>{clips}</details>')
+        if self._shows_people:
+            page.paragraph(_FACES)
+        page.script("\n".join(_text(name) for name in _SCRIPTS))
 
 
 class PredictionPage(Clips):
@@ -379,6 +420,7 @@ class PredictionPage(Clips):
         tasks: What to draw.
         model: What the model folder says of itself; None tells nothing of the model.
         pictures: Whether to take small pictures of the clips.
+        folder: Where the page will lie, so that it can play the clips' files; None for no links.
     """
 
     def __init__(
@@ -386,15 +428,17 @@ class PredictionPage(Clips):
         tasks: Sequence[Task] = TASKS,
         model: Manifest | None = None,
         pictures: bool = True,
+        folder: Path | None = None,
     ) -> None:
         thresholds = model.thresholds if model else {}
         tasks = [task.with_thresholds(thresholds) for task in tasks]
-        super().__init__(tasks, pictures, model.outputs if model else NO_VALIDITIES)
+        super().__init__(tasks, pictures, model.outputs if model else NO_VALIDITIES, folder)
         self._model = model
 
     def page(self) -> Page:
         """Return the page about the clips added so far."""
         page = Page("Predictions", MEANING)
+        self.put_on(page)
         if model := self._model:
             origins = [
                 f"{task.label} from {model.label_origins[task.key].replace('+', ' and ')} labels"
@@ -406,7 +450,6 @@ class PredictionPage(Clips):
                 f"Model {model.name}, version {model.version}; licence: {model.licence}. "
                 f"Written by triaffect {__version__}.{origins_text}"
             )
-        self.put_on(page)
         return page
 
     def write(self, path: Path) -> None:
@@ -445,7 +488,7 @@ def write_table_page(table: pd.DataFrame, output: str | Path, thumbnails: bool =
         content, remedy = table.attrs["model"], "keep attrs as predict gave them"
         described = parse_record(ModelMetadata, content, TableError, remedy, "table.attrs")
         model = SimpleNamespace(**vars(described), thresholds=thresholds)
-    page = PredictionPage(tasks, cast("Manifest | None", model), thumbnails)
+    page = PredictionPage(tasks, cast("Manifest | None", model), thumbnails, output.parent)
     for clip, rows in table.groupby("clip", sort=False):
         source = Path(str(clip)) if Path(str(clip)).is_file() else None
         page.add(pa.Table.from_pandas(rows, preserve_index=False), source)

@@ -57,17 +57,21 @@ class Thumbnails:
     faces: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
 
-def thumbnails(clip: Clip, source: Path) -> Thumbnails:
+def thumbnails(
+    clip: Clip, source: Path, of_clip: int = OF_CLIP, of_face: int = OF_FACE
+) -> Thumbnails:
     """Take pictures of a clip; a sound, or a file that cannot be read any more, has none.
 
     Args:
         clip: What was seen in it, and when.
         source: The file.
+        of_clip: Pictures of the whole, at most.
+        of_face: Pictures of each face that has a tab, at most.
 
     Returns:
         JPEG pictures; as few as the file has frames.
     """
-    moments, taken = _choose_moments(clip), Thumbnails()
+    moments, taken = _choose_moments(clip, of_clip, of_face), Thumbnails()
     times_s = np.array(sorted(moments.clip | moments.boxes.keys()))
     for frame in _frames(source, moments, single=clip.frames == 1):
         time_s = float(times_s[np.abs(times_s - frame.time_s).argmin()])
@@ -78,26 +82,26 @@ def thumbnails(clip: Clip, source: Path) -> Thumbnails:
     return taken
 
 
-def _choose_moments(clip: Clip) -> ThumbnailMoments:
+def _choose_moments(clip: Clip, of_clip: int, of_face: int) -> ThumbnailMoments:
     """Moments spread evenly; a face's are the clip's where it is there, as far as they go."""
     moments, segments = ThumbnailMoments(), clip.segments()
     moments_s = clip.moments_s(segments)
-    moments.clip = set(moments_s[_spread(len(segments), OF_CLIP)].tolist())
+    moments.clip = set(moments_s[_spread(len(segments), of_clip)].tolist())
     for face in clip.shown():
         if face == NO_FACE:
             continue
         marks = clip.people[face].series.on(segments, clip.people[face].series.marks)
-        for time_s, *box in _chosen(marks[~np.isnan(marks).any(axis=1)], moments.clip):
+        for time_s, *box in _chosen(marks[~np.isnan(marks).any(axis=1)], moments.clip, of_face):
             moments.boxes.setdefault(float(time_s), {})[face] = np.array(box)
     return moments
 
 
-def _chosen(marks: NDArray[np.float64], times_s: set[float]) -> NDArray[np.float64]:
+def _chosen(marks: NDArray[np.float64], times_s: set[float], most: int) -> NDArray[np.float64]:
     """Some of a face's times and boxes, (N, 5): those at other pictures' times before others."""
     shared = np.isin(marks[:, 0], list(times_s))
     first, rest = marks[shared], marks[~shared]
-    first = first[_spread(len(first), OF_FACE)]
-    return np.concatenate([first, rest[_spread(len(rest), OF_FACE - len(first))]])
+    first = first[_spread(len(first), most)]
+    return np.concatenate([first, rest[_spread(len(rest), most - len(first))]])
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:

@@ -112,10 +112,35 @@ function nameRuns(svg, axis, best, panel) {
   }
 }
 
-function linesPanel(parent, size, panel, own, clip, raw) {
-  const holder = card(parent, panel.title, raw.length ? "thick: smoothed; faint: as predicted" : "");
-  holder.querySelector("figcaption").append(lineLegend(panel));
-  const height = 132, [low, high] = clip.scale(panel), { axis } = size;
+// Seconds of the raised cosine by which lines are smoothed where the table has no smoothed values.
+const SMOOTH_S = 1;
+
+// Mean of the values around each point, by a raised cosine; over gaps nothing is averaged.
+function smoothed(values, times) {
+  const reach = SMOOTH_S / 2;
+  let from = 0;
+  return values.map((value, i) => {
+    if (value === null) return null;
+    while (times[from] < times[i] - reach) from++;
+    let sum = 0, weights = 0;
+    for (let k = from; k < times.length && times[k] <= times[i] + reach; k++) {
+      if (values[k] === null) continue;
+      const weight = 1 + Math.cos(Math.PI * (times[k] - times[i]) / reach) + 1e-6;
+      sum += weight * values[k];
+      weights += weight;
+    }
+    return sum / weights;
+  });
+}
+
+function linesPanel(parent, size, panel, own, clip, before) {
+  const fine = (clip.times[clip.times.length - 1] - clip.times[0]) / clip.times.length < SMOOTH_S / 4;
+  const raw = before.length ? before : fine ? own : [];
+  const how = before.length ? "thick: smoothed" : `thick: smoothed over ${SMOOTH_S} s`;
+  const holder = card(parent, panel.title, raw.length ? `${how}; faint: as predicted` : "");
+  holder.querySelector("figcaption").append(lineLegend(panel, own));
+  const drawn = before.length || !fine ? own : own.map((values) => smoothed(values, clip.times));
+  const height = 150, [low, high] = clip.scale(panel), { axis } = size;
   const y = (value) => 6 + (high - value) / (high - low) * (height - 8);
   const svg = stage(holder, size, height, `${panel.title} over time`);
   covered(svg, axis, own[0], height);
@@ -124,14 +149,14 @@ function linesPanel(parent, size, panel, own, clip, raw) {
     write(svg, size.left - 6, y(value) + 4, `${value / 1000}`, { "text-anchor": "end" });
   }
   raw.forEach((values, k) => line(svg, axis, values, y,
-    { stroke: LINE_COLOURS[k % 5], "stroke-width": 1, opacity: 0.35 }));
-  own.forEach((values, k) => line(svg, axis, values, y,
+    { stroke: LINE_COLOURS[k % 5], "stroke-width": 1, opacity: 0.4 }));
+  drawn.forEach((values, k) => line(svg, axis, values, y,
     { stroke: LINE_COLOURS[k % 5], "stroke-dasharray": DASHES[k % 5],
       "stroke-width": isFaint(panel, k) ? 1 : 1.9, opacity: isFaint(panel, k) ? 0.4 : 1 }));
   return cursor(svg, size, height);
 }
 
-function lineLegend(panel) {
+function lineLegend(panel, own) {
   const made = element("span", { class: "legend" });
   panel.titles.forEach((title, k) => {
     const entry = element("span", { class: "entry" });
@@ -140,7 +165,8 @@ function lineLegend(panel) {
     shape(sample, "line", { x1: 0, x2: 30, y1: 4, y2: 4, stroke: LINE_COLOURS[k % 5],
       "stroke-width": 2, "stroke-dasharray": DASHES[k % 5] });
     const poles = panel.poles[k].length ? `, -1 ${panel.poles[k][0]} to 1 ${panel.poles[k][1]}` : "";
-    const word = isFaint(panel, k) ? ", not shown to hold on people" : "";
+    const isBlank = own[k].every((value) => value === null);
+    const word = isBlank ? ", blank" : isFaint(panel, k) ? ", not shown to hold on people" : "";
     entry.append(element("span", word ? { class: "faint" } : {}, title + poles + word));
     made.append(entry);
   });
@@ -187,8 +213,9 @@ function presencePanel(parent, size, person, clip) {
   return cursor(svg, size, height);
 }
 
-// Pictures along time, side by side; a tick shows the moment of each, nearest to its place.
-function filmPanel(parent, size, thumbs, tallest, title) {
+// Pictures along time, side by side; a tick shows the moment of each, nearest to its place. Where
+// nobody was there all the while a picture would last, it is hatched.
+function filmPanel(parent, size, thumbs, tallest, title, clip, there) {
   const holder = card(parent, title), { axis } = size, whole = axis.last - axis.first;
   const widest = Math.max(...thumbs.map((thumb) => thumb.ratio));
   const height = Math.min(tallest, whole / (size.narrow ? 4 : 6) / widest);
@@ -198,7 +225,9 @@ function filmPanel(parent, size, thumbs, tallest, title) {
   for (let k = 0; k < slots; k++) {
     const middle = axis.first + (k + 0.5) * slot, width = widest * height;
     const thumb = thumbs[nearest(thumbs.map((each) => axis.at(each.t)), middle)], x = axis.at(thumb.t);
-    if (Math.abs(x - middle) > slot / 2) continue;
+    const from = axis.first + k * slot, to = from + slot;
+    const isGone = there && !clip.times.some((_, i) => there[i] && axis.right[i] > from && axis.left[i] < to);
+    if (isGone) { hatched(svg, middle - width / 2, 0, width, height); continue; }
     const own = thumb.ratio * height, left = middle - own / 2;
     shape(svg, "image", { href: thumb.src, x: left, y: 0, width: own, height });
     shape(svg, "path", { d: `M${x.toFixed(1)} ${height + 1}l4 7h-8z`, fill: SOFT });

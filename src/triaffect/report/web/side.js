@@ -6,13 +6,53 @@ function nearestThumb(thumbs, time) {
   return thumbs.length ? thumbs[nearest(thumbs.map((thumb) => thumb.t), time)] : null;
 }
 
+// Plays the clip's file where it lies beside the page; without it there is none. The cursor goes with
+// it while it plays, and it goes to the cursor while it stands.
+class Player {
+  constructor(clip, moved) {
+    this.clip = clip;
+    this.box = element("div", { class: "card player" });
+    if (!clip.media || location.protocol !== "file:") return;
+    const kind = clip.thumbs.length ? "video" : "audio";
+    this.media = element(kind, { controls: "", preload: "metadata", playsinline: "", src: clip.media });
+    this.media.addEventListener("loadedmetadata", () => { this.box.classList.add("ready"); moved(null); });
+    this.media.addEventListener("error", () => { this.box.remove(); this.media = null; });
+    const follow = () => {
+      moved(nearest(clip.times, this.media.currentTime));
+      if (!this.media.paused) requestAnimationFrame(follow);
+    };
+    this.media.addEventListener("play", follow);
+    this.media.addEventListener("seeked", () => {
+      if (this.media.paused && document.activeElement === this.media) follow();
+    });
+    this.box.append(this.media);
+  }
+
+  standIn(side) {
+    if (this.media) side.prepend(this.box);
+  }
+
+  get isReady() { return this.box.classList.contains("ready"); }
+
+  go(time) {
+    if (this.isReady && this.media.paused) this.media.currentTime = time;
+  }
+
+  toggle() {
+    if (!this.isReady) return false;
+    if (this.media.paused) this.media.play().catch(() => {}); else this.media.pause();
+    return true;
+  }
+}
+
 // Returns what shows the values of one moment.
 function readout(parent, clip, person, columns, most) {
   const box = element("div", { class: "card readout", "aria-live": "off" });
   parent.append(box);
   return (i) => {
     const time = clip.times[i];
-    box.replaceChildren(pictures(clip, person, time), element("div", { class: "moment" }));
+    const isPlayed = parent.querySelector(".player.ready") !== null;
+    box.replaceChildren(pictures(clip, person, time, isPlayed), element("div", { class: "moment" }));
     const told = box.querySelector(".moment");
     if (clip.times.length === 1) return;
     told.append(element("strong", {}, `${clock(time, 0.1)}${time >= 60 ? ` (${time.toFixed(1)} s)` : ""}`));
@@ -21,14 +61,16 @@ function readout(parent, clip, person, columns, most) {
   };
 }
 
-function pictures(clip, person, time) {
+function pictures(clip, person, time, isPlayed) {
   const made = element("div", { class: "pictures" });
-  const taken = [["frame", nearestThumb(clip.thumbs, time)], ["face", nearestThumb(person.thumbs, time)]];
+  const frame = isPlayed ? null : nearestThumb(clip.thumbs, time);
+  const taken = [["frame", frame], ["face", nearestThumb(person.thumbs, time)]];
   for (const [what, thumb] of taken) {
     if (!thumb) continue;
     const one = element("figure", {});
-    one.append(element("img", { src: thumb.src, alt: `${what} at ${thumb.t.toFixed(1)} s` }));
-    one.append(element("figcaption", {}, `${what} at ${thumb.t.toFixed(1)} s`));
+    const caption = clip.times.length === 1 ? what : `${what} at ${thumb.t.toFixed(1)} s`;
+    one.append(element("img", { src: thumb.src, alt: caption }));
+    one.append(element("figcaption", {}, caption));
     made.append(one);
   }
   return made;
@@ -51,7 +93,7 @@ function values(panel, own, i, most = Infinity) {
   for (const k of order) {
     const value = own.shown[k][i], raw = own.raw.length ? ` (${number(own.raw[k][i])})` : "";
     const row = element("div", { class: isFaint(panel, k) ? "value faint" : "value" });
-    row.append(element("span", {}, panel.titles[k]));
+    row.append(element("span", {}, most === 2 ? panel.names[k] : panel.titles[k]));
     if (panel.kind !== "lines") row.append(bar(value, low, high));
     row.append(element("b", {}, number(value) + raw));
     made.append(row);
@@ -69,21 +111,23 @@ function bar(value, low, high) {
   return made;
 }
 
-// The plane of two values, such as the circumplex: every point, pale at first and dark at last.
+// The plane of two values, such as valence and arousal, a square as each has its own range: every point, pale at first and dark at last.
 function planePanel(parent, panel, own, clip, chosen) {
-  const holder = card(parent, panel.titles.join(" and "), "a dot is a point; pale is early, dark late");
+  const isStill = clip.times.length === 1;
+  const holder = card(parent, panel.titles.join(" and "), isStill ? "" : "a dot is a point; pale is early, dark late");
   const side = 240, middle = side / 2, reach = 92, [low, high] = clip.scale(panel);
   const at = (value) => (value - low) / (high - low) * 2 - 1;
   const x = (value) => middle + reach * at(value), y = (value) => middle - reach * at(value);
   const svg = drawing(holder, side, side, `${panel.titles.join(" against ")}`);
   svg.classList.add("plane");
-  shape(svg, "circle", { cx: middle, cy: middle, r: reach, fill: "#fff", stroke: RULE });
+  shape(svg, "rect", { x: middle - reach, y: middle - reach, width: 2 * reach, height: 2 * reach,
+    fill: "#fff", stroke: RULE });
   shape(svg, "path", { d: `M${middle - reach} ${middle}h${2 * reach}M${middle} ${middle - reach}v${2 * reach}`, stroke: RULE });
   planeWords(svg, panel, middle, reach);
   const isThere = (i) => own.shown[0][i] !== null && own.shown[1][i] !== null;
   const there = clip.times.map((_, i) => i).filter(isThere);
   there.forEach((i, rank) => shape(svg, "circle", { cx: x(own.shown[0][i]), cy: y(own.shown[1][i]),
-    r: 2.4, fill: shade(0.25 + 0.75 * rank / there.length), opacity: 0.75 }));
+    r: isStill ? 4 : 2.4, fill: shade(isStill ? 1 : 0.25 + 0.75 * rank / there.length), opacity: 0.75 }));
   const mark = shape(svg, "circle", { class: "cursor", r: 6, fill: "none", stroke: "#d55e00", "stroke-width": 2.5 });
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect(), scale = side / box.width;

@@ -1,7 +1,7 @@
 // Puts clips, tabs and panels together, and keeps all cursors at one moment.
 
 // Width of panels that are drawn to be printed, so that a tab fits on a page.
-const PRINTED = 1000;
+const PRINTED = 1240;
 
 // Width of what stands beside the panels.
 const SIDE = 290;
@@ -13,6 +13,7 @@ class ClipView {
     this.clip.scale = (panel) => panel.range.map((end) => 1000 * end);
     this.tab = 0;
     this.at = Math.max(0, content.people[0].seen.findIndex((share) => share > 0));
+    this.player = new Player(content, (i) => this.move(i ?? this.at, i !== null));
   }
 
   async show() {
@@ -22,14 +23,19 @@ class ClipView {
 
   // On paper nothing tells how wide the page is, so there the width is always the same.
   draw(onPaper = false) {
-    const { people } = this.clip;
+    const { people } = this.clip, summary = this.root.parentNode.querySelector("details");
+    if (onPaper) summary.open = true; else if (this.isOnPaper) summary.open = false;
+    this.isOnPaper = onPaper;
     this.root.replaceChildren();
     this.movers = [];
     this.tabs = element("div", { class: "tabs", role: "tablist" });
     this.bodies = people.map((person, k) => {
-      const button = element("button", { role: "tab", type: "button" },
-        `${person.label}, ${Math.round(100 * person.share)}\u00a0%`);
-      button.title = "with its share of the time";
+      const button = element("button", { role: "tab", type: "button" });
+      const face = person.thumbs[person.thumbs.length >> 1];
+      if (face) button.append(element("img", { src: face.src, alt: "" }));
+      const share = this.clip.times.length > 1 ? `, ${Math.round(100 * person.share)}\u00a0%` : "";
+      button.append(`${person.label}${share}`);
+      if (share) button.title = "with the share of the time";
       button.addEventListener("click", () => this.choose(k));
       this.tabs.append(button);
       return element("div", { class: "tab", role: "tabpanel", "aria-label": person.label });
@@ -61,15 +67,16 @@ class ClipView {
     const pictured = this.clip.thumbs.length > 0;
     if (this.clip.times.length > 1 || pictured) movers.push(readout(side, this.clip, person, columns, wide ? Infinity : 2));
     this.clip.panels.forEach((panel, p) => {
-      if (panel.plane) movers.push(planePanel(side, panel, columns(p), this.clip, (i) => this.move(i)));
+      const own = columns(p).shown, isThere = (_, i) => own[0][i] !== null && own[1][i] !== null;
+      if (panel.plane && this.clip.times.some(isThere)) movers.push(planePanel(side, panel, columns(p), this.clip, (i) => this.move(i)));
     });
     return movers;
   }
 
   along(main, person, columns, width) {
     const { clip } = this, size = geometry(width, clip.times), movers = [];
-    if (clip.thumbs.length) movers.push(filmPanel(main, size, clip.thumbs, 64, "frames"));
-    if (person.thumbs.length) movers.push(filmPanel(main, size, person.thumbs, 54, "this face"));
+    if (clip.thumbs.length) movers.push(filmPanel(main, size, clip.thumbs, 64, "frames", clip));
+    if (person.thumbs.length) movers.push(filmPanel(main, size, person.thumbs, 54, person.label === "No face" ? "frames" : "this face", clip, person.seen));
     movers.push(presencePanel(main, size, person, clip));
     clip.panels.forEach((panel, p) => {
       const { shown, raw } = columns(p);
@@ -89,6 +96,7 @@ class ClipView {
     main.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (step) { this.move(this.at + step); event.preventDefault(); }
+      if (event.key === " " && this.player.toggle()) event.preventDefault();
     });
     return movers;
   }
@@ -97,12 +105,15 @@ class ClipView {
     this.tab = k;
     [...this.tabs.children].forEach((button, n) => button.setAttribute("aria-selected", n === k));
     this.bodies.forEach((body, n) => body.classList.toggle("chosen", n === k));
+    this.player.standIn(this.bodies[k].querySelector(".side"));
     this.move(this.at);
+    if (this.chosen) this.chosen(k);
   }
 
-  move(i) {
+  move(i, isPlaying = false) {
     this.at = Math.min(Math.max(i, 0), this.clip.times.length - 1);
-    this.movers[this.tab].forEach((mover) => mover(this.at));
+    (this.movers?.[this.tab] || []).forEach((mover) => mover(this.at));
+    if (!isPlaying) this.player.go(this.clip.times[this.at]);
   }
 }
 
@@ -124,34 +135,3 @@ function sizes(thumbs) {
     thumb.ratio = image.naturalHeight ? image.naturalWidth / image.naturalHeight : 1;
   }));
 }
-
-function start() {
-  const sections = [...document.querySelectorAll("section.clip")], views = [];
-  const chooser = element("select", { "aria-label": "clip" });
-  sections.forEach((section, k) => chooser.append(element("option", { value: k }, section.getAttribute("aria-label"))));
-  if (sections.length > 1) {
-    const label = element("label", { class: "chooser" }, "Clip ");
-    label.append(chooser);
-    sections[0].before(label);
-  }
-  const show = async (k) => {
-    sections.forEach((section, n) => { section.hidden = n !== k; });
-    document.documentElement.dataset.clip = "";
-    const data = () => JSON.parse(document.getElementById(`data-${k}`).textContent);
-    views[k] = views[k] || new ClipView(sections[k], data());
-    await views[k].show();
-    document.documentElement.dataset.clip = k;
-  };
-  chooser.addEventListener("change", () => show(Number(chooser.value)));
-  window.addEventListener("beforeprint", () => views[chooser.value || 0]?.draw(true));
-  window.addEventListener("afterprint", () => views[chooser.value || 0]?.draw());
-  let width = window.innerWidth;
-  window.addEventListener("resize", () => {
-    if (window.innerWidth === width) return;
-    width = window.innerWidth;
-    show(Number(chooser.value));
-  });
-  if (sections.length) show(0);
-}
-
-start();

@@ -1,0 +1,7 @@
+"""What is drawn on frames: boxes, tags, planes, units, times, in a font of its own."""
+
+from __future__ import annotations
+
+from triaffect.report.drawing.frame import Drawn, draw
+
+__all__ = ["Drawn", "draw"]
