@@ -37,6 +37,8 @@ Work = Callable[[Path], None]
 
 RECIPE = ("default", "teacher.epochs=3", "student.epochs=3", "data.batch_size=32")
 SEED = 4
+COSTS = frozenset({"seconds", "processor_seconds", "peak_mb"})
+"""What a line of a journal has that is another each time."""
 OPERATIONS = frozenset(
     {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.copyfile"}
 )
@@ -211,7 +213,7 @@ def kill_command(command: list[str], after_s: float) -> int | None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Bytes of every file by its path; of the journal, all but the seconds."""
+    """Bytes of every file by its path; of the journal, all but the costs."""
     found = {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
         for path in sorted(folder.rglob("*"))
@@ -220,7 +222,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         found["checkpoint.safetensors"] = _tensors(folder / "checkpoint.safetensors")
     if "journal.jsonl" in found:
         lines = [json.loads(line) for line in found["journal.jsonl"].splitlines()]
-        kept = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+        kept = [{k: v for k, v in line.items() if k not in COSTS} for line in lines]
         found["journal.jsonl"] = json.dumps(kept).encode()
     return found
 

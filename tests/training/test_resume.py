@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.e2e.kills import COSTS
 from tests.training.recipes import small
 from tests.training.stores import crops_store, made_store
 from triaffect.errors import RunError
@@ -75,7 +76,7 @@ def same_end(whole, resumed):
 
 def _lines(folder):
     lines = [json.loads(line) for line in folder.journal.read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+    return [{k: v for k, v in line.items() if k not in COSTS} for line in lines]
 
 
 def test_another_seed_is_another_run(store, tmp_path):

@@ -40,6 +40,7 @@ RESAMPLES = 1000
 COMPARE_RENAMED = {"--out": "--output", "--html": "--report"}
 COMPARE_EXAMPLES = (
     "triaffect compare default supervised --store stores/mine -o runs --report compared.html",
+    "triaffect compare default emma abaw4_mtl --store stores/mine -o runs --updates 3000",
     "triaffect compare finetune default --init default --store stores/mine -o runs --seeds 5",
 )
 _FILE_WIDTH = 120
@@ -65,6 +66,25 @@ Set = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Change all recipes; may be repeated.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Updates = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Steps of the optimizer of every run, in place of its own epochs; its stages share "
+        "them.",
+        show_default="each recipe's own epochs",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        help="Seconds of the processor of every run, likewise.",
+        show_default="no limit",
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -116,6 +136,8 @@ def compare(
     init: Init = None,
     against: Against = None,
     *,
+    updates: Updates = None,
+    seconds: Seconds = None,
     jobs: JobsOption = None,
     engine: EngineOption = EngineName.PROCESSES,
     ray_address: RayAddressOption = None,
@@ -128,6 +150,7 @@ def compare(
     report: ReportOption = None,
 ) -> None:
     """Train what is missing, and tell recipes or runs apart: scores, spread, differences, cost."""
+    from triaffect.evaluation.comparison.budgets import Budget
     from triaffect.evaluation.comparison.common_rows import common_rows
     from triaffect.evaluation.comparison.results import compare_systems, find_baseline
     from triaffect.evaluation.comparison.runs import ComparisonSettings
@@ -145,10 +168,11 @@ def compare(
     if cluster is not None and threads > 1:
         expected, remedy = "one thread for each run on a cluster", "leave --threads out"
         raise RunError(expected, str(threads), remedy, where="--threads")
+    budget = Budget(updates, seconds)
     opened, torch_device = FeatureStore.open(store), TorchDevice.named(device)
     leaks = leak_choice(allow=allow_leak, drop=drop_leak) or LeakChoice.REFUSE
     seed_range = range(first_seed, first_seed + seeds)
-    entries = find_entries(what, opened, output, seed_range, set_ or (), leaks, init)
+    entries = find_entries(what, opened, output, seed_range, set_ or (), leaks, init, budget)
     baseline = find_baseline(entries, against)
     common, errors = common_rows(entries, opened, split.value)
     for name, error in errors.items():

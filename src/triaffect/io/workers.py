@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from triaffect.errors import TriaffectError
@@ -33,6 +35,30 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def peak_memory_mb(*, reset: bool = False) -> float | None:
+    """Return the most main memory that this process has had so far, libraries included.
+
+    Args:
+        reset: Count from now on: the next answer begins with what the process has now. Linux alone
+            can do so.
+
+    Returns:
+        Megabytes of 2^20 bytes; None where the system does not say.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        if reset:
+            with suppress(OSError):  # not everybody may
+                Path("/proc/self/clear_refs").write_text("5")
+        return int(lines["VmHWM"].split()[0]) / 1024
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 - Windows has none
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
 @dataclass(frozen=True)

@@ -278,6 +278,9 @@ class Stage(_Strict):
         teacher_weights: Its best epoch, or as in the authors' program its last.
         updates: The updates of one iteration, in order; names of pools.
         epochs: At most so many.
+        seconds: In place of epochs and patience, the stage ends after so many seconds: of the
+            processor, scoring included, or of the clock where another device computes. Rates fall
+            with that time. The run then depends on the machine. 0 is off.
         steps_per_epoch: Iterations an epoch; None goes once through the largest pool.
         precision: Of the network's forward pass; bfloat16 is faster where the processor has it.
         frozen_statistics: Batch norms keep the statistics that the network starts with; for
@@ -302,6 +305,7 @@ class Stage(_Strict):
     teacher_weights: Literal["best", "last"] = "best"
     updates: tuple[str, ...]
     epochs: int = Field(default=20, ge=1)
+    seconds: float = optional_key(0.0, ge=0)
     steps_per_epoch: int | None = Field(default=None, ge=1)
     optimizer: OptimizerSpec = OptimizerSpec()
     supervised: SupervisedSpec = SupervisedSpec()

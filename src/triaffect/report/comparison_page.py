@@ -98,7 +98,11 @@ def star(gap: ScoreDifference | None) -> str:
     return "*" if gap is not None and gap.is_clear else ""
 
 
-COST_HEADS = ("seconds", "with teachers", "epochs", "parameters", "rows", "labels")
+COST_HEADS = (
+    *("seconds", "with teachers", "CPU s", "epochs", "updates"),
+    *("peak MB", "parameters", "rows", "labels"),
+)
+"""Of processor seconds, updates and memory those with the teachers' stages."""
 
 
 def cost_cells(cost: TrainingCost) -> list[str]:
@@ -110,9 +114,15 @@ def cost_cells(cost: TrainingCost) -> list[str]:
     Returns:
         Texts under `COST_HEADS`; "unknown" for what was counted on another store.
     """
-    seconds = [f"{each:,.1f}" for each in (cost.seconds, cost.seconds_in_all, cost.epochs)]
-    counts = (cost.parameters, cost.rows, cost.labels)
-    return [*seconds, *("unknown" if count is None else f"{count:,}" for count in counts)]
+
+    def cell(number: float | None, decimals: int = 0) -> str:
+        return "unknown" if number is None else f"{number:,.{decimals}f}"
+
+    seconds = [
+        cell(each, 1) for each in (cost.seconds, cost.seconds_in_all, cost.processor_seconds)
+    ]
+    counts = (cost.updates, cost.peak_mb, cost.parameters, cost.rows, cost.labels)
+    return [*seconds, cell(cost.epochs, 1), *map(cell, counts)]
 
 
 _HOW_TO_READ = (

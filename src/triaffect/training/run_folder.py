@@ -89,6 +89,9 @@ class EpochEnded(_Event):
         task_weights: Weights of the tasks in the next epoch.
         best: Whether it is the best epoch so far.
         seconds: How long it took, scoring included.
+        processor_seconds: Of the processor, likewise, of all threads.
+        updates: How often the optimizer moved the network.
+        peak_mb: The most main memory that the process has had in the stage so far.
     """
 
     event: Literal["epoch"] = "epoch"
@@ -100,6 +103,9 @@ class EpochEnded(_Event):
     task_weights: dict[str, float]
     best: bool
     seconds: float
+    processor_seconds: float | None = None
+    updates: int | None = None
+    peak_mb: float | None = None
 
 
 class NoGain(_Event):

@@ -202,6 +202,11 @@ class StageRun:
         targets = self.context.device.targets(swapped)
         return [(2.0, real), (share, virtual), (1 - share, replace(virtual, targets=targets))]
 
+    @property
+    def steps(self) -> int:
+        """Count the optimizer's steps of one iteration."""
+        return len(self.kinds) if self.stage.joint_step == "off" else 1
+
     def set_rate(self, done: int, iterations: int) -> None:
         """Set the learning rate of the next iteration.
 
@@ -328,7 +333,7 @@ class StageRun:
             outputs=outputs,
             teacher=teacher,
             targets=self.context.device.targets(batch.targets),
-            progress=(epoch + 1) / self.stage.epochs,
+            progress=min(1.0, (epoch + 1) / self.stage.epochs),
             task_weights=self.stagnation.weights(),
             fixed_weights=self.stage.task_weights,
         )

@@ -23,6 +23,7 @@ import torch
 from triaffect.errors import RecipeError, StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.io.atomic import write_json
+from triaffect.io.workers import peak_memory_mb
 from triaffect.metrics.abaw import Score
 from triaffect.metrics.thresholds import best_thresholds
 from triaffect.models.base import load_weights
@@ -148,6 +149,7 @@ class TrainingProgress:
     best_epoch: int = -1
     step: int = 0
     journal_bytes: int = 0
+    seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
     stagnation: dict[str, Any] = field(default_factory=dict)
     finished: bool = False
@@ -263,7 +265,10 @@ class _StageTrainer:
     ) -> None:
         self.context, self.at, self.journal, self.report = context, progress, journal, report
         self.every_s, self.saved_s = checkpoint_every_s, time.monotonic()
-        self.started_s = time.monotonic()
+        self.started_s, self.processor_s = time.monotonic(), time.process_time()
+        self.clock = time.process_time if context.device.name == CPU.name else time.monotonic
+        self.used_s = progress.seconds - self.clock()
+        peak_memory_mb(reset=True)
         self.constant_parts: dict[str, set[str]] | None = None
         self.stage = StageRun(context, progress.stage)
         if isinstance(self.stage.optimizer, KerasAdam) and self.stage.stage.optimizer.shared:
@@ -281,7 +286,7 @@ class _StageTrainer:
             self._start()
         if spec.ensemble:
             self.stage.join_members()
-        while not self.at.finished and self.at.epoch < spec.epochs:
+        while not self.at.finished and (spec.seconds or self.at.epoch < spec.epochs):
             if spec.ensemble:
                 self._end_epoch({})
             else:
@@ -374,10 +379,12 @@ class _StageTrainer:
         at, plan = self.at, self.stage.plan(self.at.epoch)
         total = plan.iterations * self.stage.stage.epochs
         sums: defaultdict[str, float] = defaultdict(float, at.sums)
-        remaining = plan.updates(self.stage.kinds, at.iteration)
+        remaining, limit_s = plan.updates(self.stage.kinds, at.iteration), self.stage.stage.seconds
         for iteration, group in groupby(remaining, key=itemgetter(0)):
             updates = list(group)
             done = at.epoch * plan.iterations + iteration
+            if limit_s:
+                done = min(total - 1, int(total * self._seconds() / limit_s))
             self.stage.set_rate(done, plan.iterations)
             loss = 0.0
             for _, kind, rows in updates:
@@ -390,7 +397,13 @@ class _StageTrainer:
                 self.report(self.stage.name, done + 1, total, loss / max(len(updates), 1))
             if time.monotonic() - self.saved_s > self.every_s:
                 self._checkpoint()
-        self._end_epoch({name: value / plan.iterations for name, value in sums.items()})
+            if limit_s and self._seconds() >= limit_s:
+                break
+        self._end_epoch({name: value / max(at.iteration, 1) for name, value in sums.items()})
+
+    def _seconds(self) -> float:
+        """Count what the stage has used of its `Stage.seconds`, before an interruption too."""
+        return self.used_s + self.clock()
 
     def _end_epoch(self, losses: dict[str, float]) -> None:
         at, selection = self.at, self.stage.stage.selection
@@ -417,15 +430,22 @@ class _StageTrainer:
                 task_weights=self.stage.stagnation.weights(),
                 best=better,
                 seconds=round(time.monotonic() - self.started_s, 2),
+                processor_seconds=round(time.process_time() - self.processor_s, 2),
+                updates=at.iteration * self.stage.steps,
+                peak_mb=round(peak_memory_mb() or 0, 1) or None,
             )
         )
-        self.started_s = time.monotonic()
+        self.started_s, self.processor_s = time.monotonic(), time.process_time()
         at.finished = at.epoch - at.best_epoch >= selection.patience
+        if limit_s := self.stage.stage.seconds:
+            at.finished = self._seconds() >= limit_s
         at.epoch, at.iteration, at.sums = at.epoch + 1, 0, {}
         self._checkpoint()
 
     def _checkpoint(self) -> None:
         self.at.journal_bytes = self.journal.size()
+        if self.stage.stage.seconds:  # else a checkpoint holds nothing of clocks
+            self.at.seconds = self._seconds()
         self.at.stagnation = dict(self.stage.stagnation.state_dict())
         self.stage.save(self.context.folder.checkpoint, asdict(self.at))
         self.saved_s = time.monotonic()

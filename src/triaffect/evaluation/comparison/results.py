@@ -72,6 +72,10 @@ class TrainingCost(JsonResult):
         parameters: Trainable numbers of the network.
         rows: Training rows; None if a run was trained on another store.
         labels: Their labels, one for each task of a row; None likewise.
+        processor_seconds: Of the processor, with every stage that it learns from; None if a journal
+            of an older version does not say, likewise the next two.
+        updates: Steps of the optimizer, with those of these stages.
+        peak_mb: The most main memory of a process that trained one of them.
     """
 
     seconds: float
@@ -80,6 +84,9 @@ class TrainingCost(JsonResult):
     parameters: int
     rows: int | None
     labels: int | None
+    processor_seconds: float | None = None
+    updates: int | None = None
+    peak_mb: float | None = None
 
 
 class SeedScores(JsonResult):
@@ -344,10 +351,21 @@ def _cost(entry: ComparedRecipe, stage: str, runs: _Runs) -> TrainingCost:
     outcomes = [each.stages[stage] for each in runs.outcomes.values()]
     in_all = [sum(each.stages[name].seconds for name in stages) for each in runs.outcomes.values()]
 
-    def mean_count(counts: Sequence[int | None]) -> int | None:
+    def mean(counts: Sequence[float | None]) -> float | None:
         numbers = [count for count in counts if count is not None]
-        return round(float(np.mean(numbers))) if len(numbers) == len(counts) else None
+        return round(float(np.mean(numbers)), 2) if len(numbers) == len(counts) else None
 
+    def mean_count(counts: Sequence[int | None]) -> int | None:
+        number = mean(counts)
+        return None if number is None else round(number)
+
+    def total(values: Sequence[float | None]) -> float | None:
+        numbers = [value for value in values if value is not None]
+        return sum(numbers) if len(numbers) == len(values) else None
+
+    needed_of = [[each.stages[name] for name in stages] for each in runs.outcomes.values()]
+    updates = mean([total([each.updates for each in needed]) for needed in needed_of])
+    peaks = [max(each.peak_mb or 0 for each in needed) or None for needed in needed_of]
     return TrainingCost(
         seconds=round(float(np.mean([each.seconds for each in outcomes])), 2),
         seconds_in_all=round(float(np.mean(in_all)), 2),
@@ -355,6 +373,11 @@ def _cost(entry: ComparedRecipe, stage: str, runs: _Runs) -> TrainingCost:
         parameters=outcomes[0].parameters,
         rows=mean_count([each.rows for each in outcomes]),
         labels=mean_count([each.labels for each in outcomes]),
+        processor_seconds=mean(
+            [total([each.processor_seconds for each in needed]) for needed in needed_of]
+        ),
+        updates=None if updates is None else round(updates),
+        peak_mb=mean(peaks),
     )
 
 

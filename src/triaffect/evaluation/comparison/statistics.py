@@ -62,6 +62,9 @@ class StageStatistics:
         seconds: Of its training, scores of its epochs included; of an interrupted run the
             part of an epoch before the interruption is not among them.
         epochs: How many it trained.
+        processor_seconds: Of the processor; None if the journal does not say, likewise the others.
+        updates: How often the optimizer moved the network.
+        peak_mb: The most main memory of its process.
     """
 
     statistics: dict[str, NDArray[np.float64]]
@@ -70,6 +73,9 @@ class StageStatistics:
     labels: int | None
     seconds: float = 0.0
     epochs: int = 0
+    processor_seconds: float | None = None
+    updates: int | None = None
+    peak_mb: float | None = None
 
 
 def run_statistics(
@@ -101,8 +107,18 @@ def run_statistics(
     epochs = [event for event in events if isinstance(event, EpochEnded)]
     timed = {}
     for name, stage in stages.items():
-        own = [each.seconds for each in epochs if each.stage == name]
-        timed[name] = replace(stage, seconds=round(sum(own), 2), epochs=len(own))
+        own = [each for each in epochs if each.stage == name]
+        processor = [each.processor_seconds for each in own if each.processor_seconds is not None]
+        updates = [each.updates for each in own if each.updates is not None]
+        peaks = [each.peak_mb for each in own if each.peak_mb is not None]
+        timed[name] = replace(
+            stage,
+            seconds=round(sum(each.seconds for each in own), 2),
+            epochs=len(own),
+            processor_seconds=round(sum(processor), 2) if len(processor) == len(own) else None,
+            updates=sum(updates) if len(updates) == len(own) else None,
+            peak_mb=max(peaks, default=None),
+        )
     return timed
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from triaffect.errors import RecipeError, RunError, StoreError
+from triaffect.evaluation.comparison.budgets import NO_BUDGET, Budget
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
@@ -80,6 +81,7 @@ def find_entries(
     changes: Sequence[str] = (),
     leaks: LeakChoice = LeakChoice.REFUSE,
     init: str | None = None,
+    budget: Budget = NO_BUDGET,
 ) -> list[ComparedRecipe]:
     """Group recipes and run folders by recipe, in their order on the command line.
 
@@ -92,6 +94,7 @@ def find_entries(
         leaks: What missing runs do about people and videos in several splits.
         init: Model that recipes with such a stage start from; see
             `triaffect.training.run_folder.find_initial_weights`.
+        budget: What each missing run may spend on training.
 
     Returns:
         Each recipe once, with the runs that are there and those to train.
@@ -102,15 +105,16 @@ def find_entries(
         RunError: A folder without a finished run, one seed twice, or a folder below ``out``
             that holds another run than it should.
     """
-    if changes and all(_is_run(each) for each in what):
-        raise RecipeError("a recipe that --set can change", "finished runs alone", where="--set")
+    if (changes or budget != NO_BUDGET) and all(_is_run(each) for each in what):
+        option = "--set" if changes else "--updates or --seconds"
+        raise RecipeError(f"a recipe that {option} can change", "finished runs alone", where=option)
     entries: dict[str, ComparedRecipe] = {}
     trained: dict[str, None] = {}
     for each in what:
         if _is_run(each):
             entry = _entry_of_run(Path(each))
         else:
-            entry = _entry_of_recipe(each, changes, store, leaks, init)
+            entry = _entry_of_recipe(each, changes, store, leaks, init, budget)
             trained[entry.name] = None
         first = entries.setdefault(entry.name, entry)
         _need_same(first, entry)
@@ -147,10 +151,15 @@ def _entry_of_run(folder: Path) -> ComparedRecipe:
 
 
 def _entry_of_recipe(
-    name: str, changes: Sequence[str], store: FeatureStore, leaks: LeakChoice, init: str | None
+    name: str,
+    changes: Sequence[str],
+    store: FeatureStore,
+    leaks: LeakChoice,
+    init: str | None,
+    budget: Budget,
 ) -> ComparedRecipe:
     """Return a recipe without runs."""
-    recipe = load_recipe(name, changes)
+    recipe = budget.apply(load_recipe(name, changes), store)
     if not re.fullmatch(r"\w[\w.+-]*", recipe.name):
         expected = "a recipe's name of letters, digits and . _ + -, as its folder is named so"
         raise RecipeError(expected, repr(recipe.name), where=name)
