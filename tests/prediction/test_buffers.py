@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triaffect.prediction.buffers import FaceMemory, VoiceMemory
+from tests.app.serving import wait_until
+from triaffect.prediction.buffers import FaceMemory, NewestVoice, VoiceMemory, VoiceSequence
 from triaffect.tables.schema import Instants
 from triaffect.types import Window
 from triaffect.voice.stream import VoiceRows
@@ -102,3 +104,46 @@ def test_without_sound_there_is_no_voice():
     assert values.shape == (2, 4)
     assert not present.any()
     memory.forget(1.0)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_sequence_has_the_voice_of_every_instant(causal):
+    """At each instant of a window what a moment at that instant would have, and none outside."""
+    own, looks_at = Window(1.0, 0.2, causal=False), Window(1.2, 0.4, causal)
+    times_s = np.arange(50) * 0.2
+    rows = [
+        VoiceRows(
+            np.arange(s, s + 5, dtype="f2")[:, None], times_s[s : s + 5], times_s[s : s + 5] > 1
+        )
+        for s in range(0, 50, 5)
+    ]
+    sequence, plain = VoiceSequence(VoiceMemory(rows, own, 1), looks_at), VoiceMemory(rows, own, 1)
+    moments = np.arange(0, 9.8, 0.1)
+    for at_s in np.split(moments, 7):
+        voices, present = sequence.at(at_s)
+        assert voices.shape == (len(at_s), 4, 1)
+        sequence.forget(float(at_s[0]))
+        for k, offset_s in enumerate(looks_at.offsets_s()):
+            expected, there = plain.at(at_s + offset_s)
+            assert present[:, k].tolist() == there.tolist()
+            assert voices[:, k].tolist() == expected.tolist()
+    assert len(sequence._voice._timeline) < 30
+
+
+def test_a_live_sequence_takes_what_has_arrived():
+    """Each instant has the newest row that is not after it; before the sound there is none."""
+    times_s = np.arange(30) * 0.2
+    rows = VoiceRows(np.arange(30, dtype="f4")[:, None], times_s, times_s != 2.0)
+    window = Window(1.2, 0.4)
+    newest = NewestVoice([rows], Window(1.0, 0.2, causal=False), 1, window.span_s)
+    wait_until(lambda: newest._recent.times_s[-1] > 5)
+    voices, present = VoiceSequence(newest, window).at(np.array([5.9]))
+    assert voices[0, :, 0].tolist() == [23, 25, 27, 29]
+    assert present.all()
+    assert len(newest._recent.times_s) == 7
+    voices, present = VoiceSequence(newest, window).at(np.array([4.65]))
+    assert present[0].tolist() == [False, False, False, True]
+    plain = NewestVoice([rows], Window(1.0, 0.2, causal=False), 1)
+    wait_until(lambda: plain._recent.times_s[-1] > 5)
+    assert plain.at(np.array([5.9, 6.0]))[0].tolist() == [[29], [29]]
+    assert plain.at(np.array([9.5]))[1].tolist() == [False]

@@ -27,14 +27,16 @@ VOICE = ExtractorSpec("made_voice", "1", 10, "float16", 16_000, Window(1.0, 0.1,
 SETS = ("MTL", "VA", "EXPR", "AU")
 
 
-def made_store(path: Path, videos: int = 8, frames: int = 150, tasks=TASKS) -> FeatureStore:
+def made_store(
+    path: Path, videos: int = 8, frames: int = 150, tasks=TASKS, *, speaks: bool = True
+) -> FeatureStore:
     """A store of videos in every label set; a quarter of them for validation and for test."""
     rng = np.random.default_rng(3)
     mixing = {task.key: rng.normal(size=(task.width, 12)) for task in tasks}
     with StoreWriter.create_or_resume(path, FACE, VOICE, tasks) as writer:
         for video in range(videos):
             split = {2: "validation", 3: "test"}.get(video % 4, "train")
-            _add(writer, f"made/v{video:02}", split, frames, tasks, mixing, rng)
+            _add(writer, f"made/v{video:02}", split, frames, tasks, mixing, rng, speaks)
     return FeatureStore.open(path)
 
 
@@ -60,11 +62,11 @@ def crops_store(path: Path, rows: int = 96) -> FeatureStore:
     return FeatureStore.open(path)
 
 
-def _add(writer, source, split, frames, tasks, mixing, rng):
+def _add(writer, source, split, frames, tasks, mixing, rng, speaks):
     hidden = rng.normal(size=(frames, 12)).cumsum(0) * 0.3
     keys = np.zeros(frames, KEY_DTYPE)
     keys["frame"], keys["time_s"] = np.arange(frames), np.arange(frames) / RATE
-    heard = np.arange(0, frames / RATE, 0.1)
+    heard = np.arange(0, frames / RATE if speaks else 0, 0.1)
     voice = np.abs(rng.normal(size=(len(heard), 10)))
     parts = [labels(source, split, name, hidden, tasks, mixing, rng) for name in SETS]
     writer.add(

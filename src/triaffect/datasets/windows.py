@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,53 @@ def stored_voices(store: FeatureStore, moments: Moments) -> RowNumbers:
         time_s = moments.column("time_s").astype(np.float64)
         for source, here in by_source(store, moments):
             result[here] = store.voice_timeline(source).voices(time_s[here], window)
+    return result
+
+
+def voice_windows(
+    store: FeatureStore, moments: Moments, lookup: WindowLookup, stream: ExternalStream | None
+) -> RowNumbers:
+    """Find the voice row at every window position of moments.
+
+    A window in frames is one in seconds by the source's frame rate: voices know no frames. A
+    picture of a set of stills has the external row of its own frame at the last position.
+
+    Args:
+        store: The store.
+        moments: Moments of sources of the store.
+        lookup: The window, of W positions.
+        stream: Whose rows; None for the store's own voices.
+
+    Returns:
+        Row numbers, -1 where there is no voice, shape (N, W).
+
+    Raises:
+        StoreError: A moment is of a source that the store does not have.
+    """
+    offsets = lookup.window.offsets_s()
+    track = moments.column("track").astype(np.int32, copy=False)
+    time_s = moments.column("time_s").astype(np.float64, copy=False)
+    rows = len(store.voice) if stream is None else len(stream.values)
+    result = absent((len(moments), len(offsets)), rows)
+    own = store.voice_spec.window if store.voice_spec else None
+    for source, here in by_source(store, moments):
+        entry = store.entries[source]
+        rate = entry.frame_rate if lookup.in_frames else 1.0
+        at_s = (time_s[here, None] + offsets / rate).reshape(-1)
+        if stream is not None and entry.stills:
+            frame = moments.column("frame")[here].astype(np.float64)
+            timeline = stream.timeline(entry.source, in_frames=True)
+            result[here, -1] = timeline.nearest(track[here], frame, 0.0)
+        elif stream is not None:
+            faces, period_s = (
+                np.repeat(track[here], len(offsets)),
+                stream.spec.period_s(entry.frame_rate),
+            )
+            voices = stream.timeline(entry.source).nearest(faces, at_s, period_s)
+            result[here] = voices.reshape(len(here), -1)
+        elif own is not None:
+            voices = store.voice_timeline(source).voices(at_s, own)
+            result[here] = voices.reshape(len(here), -1)
     return result
 
 
@@ -354,6 +402,37 @@ def sequence_batch(samples: WindowSamples, kind: str, rows: IntArray) -> tuple[B
     return Batch(kind, samples.inputs(rows), targets, own), counted
 
 
+def check_sequences(samples: WindowSamples, where: Path) -> None:
+    """See that a network over sequences of faces and voices has some to learn from.
+
+    Args:
+        samples: Rows whose windows have a voice at every position.
+        where: The store, for the message.
+
+    Raises:
+        StoreError: No training window has a voice, or a face, or both; or none has more than
+            one position with a face.
+    """
+    faces, voices = samples.presence(np.flatnonzero(samples.rows.split == Split.TRAIN))
+    has_face, has_voice = faces.any(1), voices.any(1)
+    for lacks, what, remedy in (
+        (not has_voice.any(), "with a voice", "extract videos with sound, with --voice"),
+        (not has_face.any(), "with a face", "extract videos of faces, with --face"),
+        (
+            not (has_face & has_voice).any(),
+            "with both a face and a voice",
+            "extract videos of both",
+        ),
+        (
+            faces.sum(1).max(initial=0) <= 1,
+            "of more than one frame",
+            "extract videos, not pictures",
+        ),
+    ):
+        if lacks:
+            raise StoreError(f"training windows {what}", "none", remedy, where=where)
+
+
 class WindowSamples:
     """Rows of a store whose inputs are windows of face vectors and one voice vector.
 
@@ -371,6 +450,7 @@ class WindowSamples:
         drop_minus_one: See `label_rows`.
         moments: Rows to take in place of the store's own labelled ones; they need no labels.
         streams: Where the vectors come from, if not all from the store's own extractors.
+        voice_sequence: A voice vector at every position of the window in place of one.
 
     Raises:
         StoreError: A stream was not joined, or moments are of other sources than the store's.
@@ -391,6 +471,7 @@ class WindowSamples:
         needs_face: bool = False,
         moments: Moments | None = None,
         streams: Streams = OWN,
+        voice_sequence: bool = False,
     ) -> None:
         selected = store.moments if moments is None else moments
         lookup = WindowLookup(window, in_frames, single_task_frame_offset)
@@ -399,7 +480,9 @@ class WindowSamples:
         self._face = store.face if face is None else face.values
         self._voice = store.voice if voice is None else voice.values
         faces = stream_windows(store, selected, lookup, face)
-        if voice is None:
+        if voice_sequence:
+            voices = voice_windows(store, selected, lookup, voice)
+        elif voice is None:
             voices = stored_voices(store, selected)
         else:
             voices = external_rows(store, voice, selected)
@@ -407,9 +490,10 @@ class WindowSamples:
         self._extra = {name: stream.values for name, stream in extra.items()}
         extras = {name: external_rows(store, stream, selected) for name, stream in extra.items()}
         has_face = (faces >= 0).any(1)
-        usable = np.any([has_face, voices >= 0, *(r >= 0 for r in extras.values())], 0)
+        spoken = voices.reshape(len(selected), -1) >= 0
+        usable = np.any([has_face, spoken.any(1), *(r >= 0 for r in extras.values())], 0)
         if complete or needs_face:
-            usable = (faces >= 0).all(1) & (voices >= 0) if complete else has_face
+            usable = (faces >= 0).all(1) & spoken.all(1) if complete else has_face
         self._moments, self._offsets = selected, window.offsets_s()
         self.rows: Rows = label_rows(
             selected, usable, tasks, drop_partial, moments is not None, drop_minus_one
@@ -430,8 +514,9 @@ class WindowSamples:
 
         Returns:
             ``face`` (N, W, Df), ``face_present`` (N, W), ``voice`` (N, Dv), ``voice_present``
-            (N,), and of each further stream ``extra.<name>`` (N, D) and ``extra.<name>.present``
-            (N,). What is absent is zero there; the presence says so.
+            (N,), or with voices at every position (N, W, Dv) and (N, W); and of each further
+            stream ``extra.<name>`` (N, D) and ``extra.<name>.present`` (N,). What is absent is
+            zero there; the presence says so.
         """
         names = ("face", "face_present", "voice", "voice_present")
         arrays: InputArrays = dict(zip(names, self.arrays(rows), strict=True))
@@ -440,6 +525,11 @@ class WindowSamples:
             vectors, presence = extra_inputs(name)
             arrays[vectors], arrays[presence] = gather(values, row), row >= 0
         return arrays
+
+    def presence(self, rows: IntArray) -> tuple[BoolArray, BoolArray]:
+        """Say where rows, by number, have faces, (N, W), and voices, (N, W) or (N, 1)."""
+        voices = self._voice_row[rows].reshape(len(rows), -1)
+        return self._face_rows[rows] >= 0, voices >= 0
 
     def arrays(self, rows: IntArray) -> tuple[FloatArray, BoolArray, FloatArray, BoolArray]:
         """Gather the first four arrays of `inputs`, in the order in which that names them."""

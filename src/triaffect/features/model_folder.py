@@ -12,7 +12,7 @@ that fuses both, or all three::
                           "span_s", "hop_s", "causal", "blocks": [file, …]},
                "fusion": {"file", "sha256", "window": {"span_s", "hop_s", "causal"},
                           "face_dim", "voice_dim", "complete", "needs_face",
-                          "external": [{"slot", "spec": {"name", …}}, …]}},
+                          "voice_sequence", "external": [{"slot", "spec": {"name", …}}, …]}},
      "calibration": {"thresholds": {"AU1": 0.5, …}, "temperatures": {"EXPR": 1.0, …}},
      "recipe": {…}, "versions": {"triaffect": …}, "label_origins": {"VA": "rendered", …},
      "outputs": {"AU23": {"holds": "not shown", "learned_from": …, "evidence": …,
@@ -41,7 +41,10 @@ file           inputs                                               outputs
                ``extra.NAME.present`` bool (N,)
 =============  ===================================================  ======================
 
-With ``external``, which only such models have, features of other programs take the place of the
+With ``voice_sequence``, which only such models have, ``voice`` is (N, W, voice_dim) and
+``voice_present`` (N, W): the voice at every instant of the window.
+
+With ``external``, likewise, features of other programs take the place of the
 folder's own face or voice network, or come on top (slot "extra"); ``spec`` is what
 ``external.json`` of a store says of them.
 
@@ -144,6 +147,7 @@ class FusionPart:
         complete: It predicts only moments with every face of their window, and their voice.
         needs_face: It predicts only moments with a face somewhere in their window.
         external: Features of other programs that it reads.
+        voice_sequence: It takes a voice vector at every instant of the window, not one alone.
     """
 
     file: str
@@ -154,6 +158,7 @@ class FusionPart:
     complete: bool = False
     needs_face: bool = False
     external: tuple[ExternalInput, ...] = ()
+    voice_sequence: bool = False
 
     def external_spec(self, slot: str) -> ExternalSpec | None:
         """Say what fills "face" or "voice" in place of the folder's own network; None for that."""
@@ -253,8 +258,10 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
             content |= content.pop("window")
             if not part.blocks:
                 del content["blocks"]
-        if isinstance(part, FusionPart) and not part.external:
-            del content["external"]
+        if isinstance(part, FusionPart):
+            for key in ("external", "voice_sequence"):
+                if not content[key]:
+                    del content[key]
         parts[name] = content
     calibration: dict[str, Any] = {"thresholds": dict(manifest.thresholds)}
     if manifest.temperatures:
@@ -350,6 +357,7 @@ class _FusionRecord:
     complete: bool = False
     needs_face: bool = False
     external: tuple[ExternalInput, ...] = ()
+    voice_sequence: bool = False
 
 
 @dataclass(eq=False, repr=False)

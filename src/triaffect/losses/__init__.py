@@ -10,8 +10,17 @@ if TYPE_CHECKING:
     from triaffect.losses.adversarial import Adversary
     from triaffect.losses.distillation import Distillation
     from triaffect.losses.objective import Objective, StepContext, Supervised, TorchTargets
+    from triaffect.losses.self_distillation import SelfDistillation
 
-__all__ = ["Adversary", "Distillation", "Objective", "StepContext", "Supervised", "TorchTargets"]
+__all__ = [
+    "Adversary",
+    "Distillation",
+    "Objective",
+    "SelfDistillation",
+    "StepContext",
+    "Supervised",
+    "TorchTargets",
+]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -19,5 +28,6 @@ __getattr__, __dir__ = lazy_exports(
         "adversarial": ["Adversary"],
         "distillation": ["Distillation"],
         "objective": ["Objective", "StepContext", "Supervised", "TorchTargets"],
+        "self_distillation": ["SelfDistillation"],
     },
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import torch
@@ -95,7 +95,8 @@ class Objective(Protocol):
             context: The update.
 
         Returns:
-            By name, ``<objective>`` or ``<objective>.<task key>``; empty where it is silent.
+            By name, ``<objective>`` or ``<objective>.<task key>``, of a branch of the network
+            ``<objective>_<branch>.<task key>``; empty where it is silent.
         """
 
 
@@ -167,6 +168,8 @@ class Supervised:
         positive_weight: Weight of "present" for each column, by the key of a sigmoid task.
         logit_weight: Weight of the squared distance to a sigmoid task's soft labels in logits.
         class_weight: Weight of a row for each of its classes, by the key of a softmax task.
+        branch_weight: Weight of the same losses of a network's further heads, on the rows that
+            they have something to go by; 0 is off.
     """
 
     own_weight: float = 1.0
@@ -177,10 +180,11 @@ class Supervised:
     positive_weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     logit_weight: float = 0.0
     class_weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    branch_weight: float = 0.0
     name: str = "label"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
-        """Compute the terms ``label.<task key>``.
+        """Compute the terms ``label.<task key>``, and ``label_<branch>.<task key>``.
 
         Args:
             context: The update.
@@ -189,6 +193,19 @@ class Supervised:
             Weighted scalars by name, of the tasks that have a valid label; none where labels
             weigh nothing.
         """
+        terms = self._terms(context, self.name, 1.0)
+        for name, branch in context.outputs.branches.items() if self.branch_weight else ():
+            present = branch.present.unsqueeze(1)
+            targets = {
+                key: replace(each, valid=each.valid & present)
+                for key, each in context.targets.items()
+            }
+            outputs = replace(context.outputs, raw=branch.raw)
+            seen = replace(context, outputs=outputs, targets=targets)
+            terms |= self._terms(seen, f"{self.name}_{name}", self.branch_weight)
+        return terms
+
+    def _terms(self, context: StepContext, name: str, share: float) -> dict[str, Tensor]:
         own = [task for task in context.tasks if task.key == context.kind]
         as_coded = self.reading == "as_coded"
         reading = Reading.KERAS_REVERSED if as_coded else Reading.CONVENTIONAL
@@ -197,7 +214,7 @@ class Supervised:
             labels = context.targets.get(task.key)
             if labels is None or not bool(labels.valid.any()):
                 continue
-            weight = self.own_weight if own else self.mtl_weight
+            weight = share * (self.own_weight if own else self.mtl_weight)
             if not weight:
                 continue
             if self.use_task_weights:
@@ -209,5 +226,5 @@ class Supervised:
             if task.key in self.class_weight:
                 rows = rows * (labels.values @ rows.new_tensor(self.class_weight[task.key]))
             loss = task.loss(raw[task.key], labels.values, labels.valid, rows, options)
-            terms[f"{self.name}.{task.key}"] = weight * loss
+            terms[f"{name}.{task.key}"] = weight * loss
         return terms

@@ -11,13 +11,17 @@ A network that a recipe may name, one of this package or of another, is a `torch
   ``"logmel"``    ``logmel``, natural-log mel power (N, T, 64), 100 rows a second
   ``"windows"``   ``face`` (N, W, F) with ``face_present`` (N, W), bool; ``voice`` (N, V) with
                   ``voice_present`` (N,), bool; and of each of ``data.extra``
-                  ``extra.NAME`` (N, D) with ``extra.NAME.present`` (N,), bool
+                  ``extra.NAME`` (N, D) with ``extra.NAME.present`` (N,), bool. With
+                  ``data.voice_sequence``, ``voice`` is (N, W, V) and its presence (N, W)
   ==============  ==========================================================================
 
 - ``has_discriminator``: whether it takes a stage's adversary;
 - ``reads_extra``: whether it takes further streams, ``data.extra``;
 - ``answers_sequence``, if it has it: whether its outputs have a ``sequence``, for
   ``data.sequences``;
+- ``reads_voice_sequence``, if it has it: whether it takes ``data.voice_sequence``, and only that;
+- ``has_branches``, if it has it: whether its outputs have ``branches``, for the terms of a loss
+  that learn from or teach them;
 - ``build(spec, shape)``, a class method that makes a freshly initialized one for a
   `NetworkShape`;
 - ``forward(inputs)``, from a dictionary of these inputs to `Outputs`: raw outputs of every task,
@@ -57,6 +61,7 @@ NETWORKS = {
     "slots": "triaffect.models.siblings.frames:SlotNet",
     "task_branches": "triaffect.models.siblings.sequences:TaskBranches",
     "share_bottom": "triaffect.models.siblings.sequences:ShareBottomNet",
+    "sdt": "triaffect.models.siblings.modalities:ModalityTransformer",
 }
 """The package's own networks by the ``kind`` of a recipe's ``[net]``."""
 
@@ -221,6 +226,21 @@ def find_network(kind: str) -> type[TrainableNetwork]:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """What a further head of a network answers, for the terms of a loss alone.
+
+    Attributes:
+        raw: Raw outputs by task key, as of `Outputs`.
+        present: Which rows the head has something to go by, shape (N,), bool.
+        sequence: As of `Outputs`.
+    """
+
+    raw: dict[str, Tensor]
+    present: Tensor
+    sequence: dict[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
 class Outputs:
     """One forward pass over N rows.
 
@@ -231,12 +251,14 @@ class Outputs:
         features: The shared features that heads and discriminator see, shape (N, D).
         sequence: Raw outputs of every place of the windows, shape (N, W, K) each, of a network
             that answers them all; None of others.
+        branches: Answers of further heads by their names; empty for a network without.
     """
 
     raw: dict[str, Tensor]
     domain: Tensor | None
     features: Tensor
     sequence: dict[str, Tensor] | None = None
+    branches: Mapping[str, Branch] = field(default_factory=dict)
 
 
 DISCRIMINATOR = "discriminator."

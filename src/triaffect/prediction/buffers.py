@@ -100,14 +100,14 @@ class VoiceMemory:
         """Take the voice of moments; as much of the stream is read as they need.
 
         Args:
-            at_s: Times in seconds, ascending, shape (N,), N at least 1.
+            at_s: Times in seconds, shape (N,), N at least 1.
             tracks: The moments' faces; they make no difference.
 
         Returns:
             Rows, zero where no voice is active, shape (N, dim), and presence, shape (N,).
         """
         del tracks
-        until_s = float(at_s[-1]) + self._window.hop_s
+        until_s = float(at_s.max()) + self._window.hop_s
         while not self._is_over and self._timeline.end_s < until_s:
             rows = next(self._rows, None)
             if rows is None:
@@ -139,16 +139,22 @@ class NewestVoice:
         rows: Rows in order of time; taking one waits until its sound has arrived.
         window: How the rows were made.
         dim: Width of a row.
+        span_s: Seconds for which older rows are remembered, for moments that look at them too.
     """
 
     _LATE_S = 2.5
     """A row may be so much older than it is for the network's window alone: spectra come a second
     at a time, and the thread may be behind."""
 
-    def __init__(self, rows: Iterable[VoiceRows], window: Window, dim: int) -> None:
+    def __init__(
+        self, rows: Iterable[VoiceRows], window: Window, dim: int, span_s: float = 0.0
+    ) -> None:
         reach_s = 0.0 if window.causal else window.span_s / 2
-        self._oldest_s = reach_s + self._LATE_S
-        self._newest = -np.inf, np.zeros(dim, np.float32), False
+        self._oldest_s, self._span_s = reach_s + self._LATE_S, span_s
+        never = VoiceRows(
+            np.zeros((1, dim), np.float32), np.array([-np.inf]), np.zeros(1, np.bool_)
+        )
+        self._recent = never
         self._problem: BaseException | None = None
         Thread(target=self._read, args=(rows,), name="triaffect-voice", daemon=True).start()
 
@@ -156,8 +162,13 @@ class NewestVoice:
         try:
             for some in rows:
                 if len(some.times_s):
-                    values = some.values[-1].astype(np.float32)
-                    self._newest = float(some.times_s[-1]), values, bool(some.active[-1])
+                    last = self._recent
+                    both = VoiceRows(
+                        np.concatenate([last.values, some.values.astype(np.float32)]),
+                        np.concatenate([last.times_s, some.times_s]),
+                        np.concatenate([last.active, some.active]),
+                    )
+                    self._recent = both.where(both.times_s >= both.times_s[-1] - self._span_s)
         except BaseException as error:
             self._problem = error
 
@@ -167,7 +178,8 @@ class NewestVoice:
         """Take the newest voice for moments of now.
 
         Args:
-            at_s: Times in seconds, shape (N,).
+            at_s: Times in seconds, shape (N,); with a span, those in it get the newest row that
+                is not after them.
             tracks: The moments' faces; they make no difference.
 
         Returns:
@@ -179,9 +191,15 @@ class NewestVoice:
         del tracks
         if self._problem is not None:
             raise self._problem
-        time_s, values, is_active = self._newest
-        active = (at_s - time_s <= self._oldest_s) & is_active
-        return np.where(active[:, None], values, np.float32(0)), active
+        recent = self._recent
+        row = np.full(len(at_s), len(recent.times_s) - 1)
+        if self._span_s:
+            row = np.maximum(np.searchsorted(recent.times_s, at_s, side="right") - 1, 0)
+        age_s = at_s - recent.times_s[row]
+        active = (age_s <= self._oldest_s) & recent.active[row]
+        if self._span_s:
+            active &= age_s >= 0
+        return np.where(active[:, None], recent.values[row], np.float32(0)), active
 
     def forget(self, before_s: float) -> None:
         """Drop nothing: there is but one row.
@@ -191,6 +209,43 @@ class NewestVoice:
         """
 
 
+class VoiceSequence:
+    """The voice at every instant of the windows of moments.
+
+    Args:
+        voice: Gives the voice at an instant.
+        window: Which instants a moment looks at, W of them.
+    """
+
+    def __init__(self, voice: VoiceMemory | NewestVoice | ClipStream, window: Window) -> None:
+        self._voice, self._offsets_s = voice, window.offsets_s()
+
+    def at(
+        self, at_s: NDArray[np.float64], tracks: IntArray | None = None
+    ) -> tuple[FloatArray, BoolArray]:
+        """Take the voices of moments.
+
+        Args:
+            at_s: Times in seconds, shape (N,), N at least 1.
+            tracks: The moments' faces, shape (N,).
+
+        Returns:
+            Rows, zero where no voice is active, shape (N, W, dim), and presence, shape (N, W).
+        """
+        instants_s = at_s[:, None] + self._offsets_s
+        faces = None if tracks is None else np.repeat(tracks, len(self._offsets_s))
+        rows, present = self._voice.at(instants_s.reshape(-1), faces)
+        return rows.reshape(*instants_s.shape, -1), present.reshape(instants_s.shape)
+
+    def forget(self, before_s: float) -> None:
+        """Drop what no moment from a time on can look at.
+
+        Args:
+            before_s: Time in seconds of the earliest moment that is still to come.
+        """
+        self._voice.forget(before_s + min(0.0, float(self._offsets_s[0])))
+
+
 @dataclass(frozen=True)
 class FusionInputs:
     """What the fusing network takes of N moments.
@@ -198,8 +253,9 @@ class FusionInputs:
     Attributes:
         face: Vectors over the window, shape (N, W, face_dim).
         face_present: Which of them exist, shape (N, W).
-        voice: Voice vectors, shape (N, voice_dim).
-        voice_present: Which of them exist, shape (N,).
+        voice: Voice vectors, shape (N, voice_dim), or (N, W, voice_dim) of a network that takes
+            one at every instant.
+        voice_present: Which of them exist, shape (N,) or (N, W).
         extra: Rows and presence of each further stream, by input of the network.
     """
 
@@ -222,7 +278,7 @@ class InputMemory:
     def __init__(
         self,
         faces: FaceMemory,
-        voice: VoiceMemory | NewestVoice | ClipStream,
+        voice: VoiceMemory | NewestVoice | ClipStream | VoiceSequence,
         extra: Mapping[str, ClipStream],
     ) -> None:
         self.faces, self._voice, self._extra = faces, voice, extra

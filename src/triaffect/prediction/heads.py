@@ -79,8 +79,9 @@ class Fusion:
         Args:
             face: Face vectors over the window, shape (N, W, face_dim).
             face_present: Which of them exist, shape (N, W).
-            voice: Voice vectors, shape (N, voice_dim).
-            voice_present: Which of them exist, shape (N,).
+            voice: Voice vectors, shape (N, voice_dim), or of a network that takes one at every
+                instant (N, W, voice_dim).
+            voice_present: Which of them exist, shape (N,) or (N, W).
             extra: Of each further stream that the network reads ``extra.NAME`` (N, D) and
                 ``extra.NAME.present`` (N,).
 
@@ -94,11 +95,13 @@ class Fusion:
         """
         own: tuple[NDArray[Any], ...] = (face, face_present, voice, voice_present)
         inputs = dict(zip(_INPUTS, own, strict=True)) | dict(extra or {})
-        present = face_present.any(axis=1) | voice_present
+        spoken = voice_present.reshape(len(voice_present), -1)
+        has_voice = spoken.any(axis=1)
+        present = np.asarray(face_present.any(axis=1) | has_voice)
         for name in self._presences:
             present = present | inputs[name].astype(np.bool_)
         if self.part.complete:
-            present = face_present.all(axis=1) & voice_present
+            present = face_present.all(axis=1) & spoken.all(axis=1)
         elif self.part.needs_face:
             present = np.asarray(face_present.any(axis=1))
         every = {
@@ -110,7 +113,7 @@ class Fusion:
                 if values.shape != (present.sum(), task.width):
                     got = f"shape {values.shape}"
                     raise ModelError(f"{task.width} outputs {task.key}", got, where=self._path)
-                every[task.key][present] = self._calibrate(task, values, voice_present[present])
+                every[task.key][present] = self._calibrate(task, values, has_voice[present])
                 if task.facial:
                     every[task.key][~face_present.any(axis=1)] = np.nan
         return every

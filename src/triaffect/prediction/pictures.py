@@ -140,8 +140,9 @@ class PictureBatch:
         if self._vectors:
             windows[np.ix_(has_face, positions)] = np.concatenate(self._vectors)[:, None]
         no_voice = np.zeros(count, np.bool_)
-        silence = np.zeros((count, part.voice_dim), np.float32)
-        predictions = self._fusion(windows, present, silence, no_voice)
+        voices = present.shape if part.voice_sequence else (count,)
+        silence = np.zeros((*voices, part.voice_dim), np.float32)
+        predictions = self._fusion(windows, present, silence, np.zeros(voices, np.bool_))
         clips = [clip for clip, rows in pictures for _ in range(len(rows))]
         self._pictures, self._vectors = [], []
         share = present.mean(axis=1)

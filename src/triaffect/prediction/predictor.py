@@ -21,7 +21,7 @@ from contextlib import closing
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import lru_cache
-from itertools import islice, takewhile
+from itertools import islice, takewhile, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -48,6 +48,7 @@ from triaffect.prediction.buffers import (
     InputMemory,
     NewestVoice,
     VoiceMemory,
+    VoiceSequence,
 )
 from triaffect.prediction.external_features import ClipStream, ExternalFeatures, FeatureFiles
 from triaffect.prediction.heads import Fusion
@@ -424,7 +425,8 @@ class Predictor:
         """Time from which on a file is read, so that rows are as if it were read from time 0."""
         start_s, part = self.options.start_s or 0.0, self._fusion.part
         window = part.window if self._voice is None else self._voice_window
-        lead_s = max(part.window.span_s, window.span_s) + 2 * window.hop_s
+        spans_s = part.window.span_s, window.span_s
+        lead_s = (sum(spans_s) if part.voice_sequence else max(spans_s)) + 2 * window.hop_s
         return max(0.0, start_s - max(_LEAD_S, lead_s))
 
     def _from_frames(
@@ -462,20 +464,26 @@ class Predictor:
         face, voice = part.external_spec("face"), part.external_spec("voice")
         external_face = streams[face.name].timeline if face else None
         faces = FaceMemory(part.window, self._face, part.face_dim, external_face)
-        voices = (
-            (NewestVoice if is_live else VoiceMemory)(
-                voice_rows, self._voice_window, part.voice_dim
-            )
-            if voice is None
-            else streams[voice.name]
-        )
+        voices: VoiceMemory | NewestVoice | ClipStream | VoiceSequence
+        if voice is not None:
+            voices = streams[voice.name]
+        elif is_live:
+            span_s = part.window.span_s if part.voice_sequence else 0.0
+            voices = NewestVoice(voice_rows, self._voice_window, part.voice_dim, span_s)
+        else:
+            voices = VoiceMemory(voice_rows, self._voice_window, part.voice_dim)
+        if part.voice_sequence:
+            voices = VoiceSequence(voices, part.window)
         return InputMemory(faces, voices, {spec.name: streams[spec.name] for spec in part.extra})
 
     def _fuse(self, path: str | Path, instants: Instants, inputs: FusionInputs) -> pa.Table:
-        active = inputs.voice_present
         predictions = self._fusion(
-            inputs.face, inputs.face_present, inputs.voice, active, inputs.extra
+            inputs.face, inputs.face_present, inputs.voice, inputs.voice_present, inputs.extra
         )
+        active = inputs.voice_present
+        if self._fusion.part.voice_sequence:  # of the moment itself
+            offsets_s = self._fusion.part.window.offsets_s()
+            active = active[:, int(np.abs(offsets_s).argmin())]
         share = inputs.face_present.mean(axis=1)
         return build_table(str(path), instants, predictions, active, self.tasks, share)
 
@@ -490,8 +498,12 @@ class Predictor:
             expected = "a video or picture, as sound is left out"
             raise MediaError(expected, "a file of sound alone", where=path)
         window, stride = self._voice_window, RowStride(self.options.stride_s)
-        memory, count = self._memory(streams), 0
-        for rows in self._voice_rows(source):
+        is_sequence = self._fusion.part.voice_sequence
+        every, again = tee(self._voice_rows(source))
+        memory, count = self._memory(streams, again if is_sequence else ()), 0
+        if not is_sequence:
+            del again  # which would remember every row
+        for rows in every:
             count += len(rows.times_s)
             time_s, end_s = rows.times_s, self.options.end_s
             selected = rows.where(stride.select(time_s) & self.options.select_rows(time_s))
@@ -499,8 +511,11 @@ class Predictor:
                 frame = np.round(selected.times_s / window.hop_s).astype(np.int64)
                 instants, active = Instants.faceless(frame, selected.times_s), selected.active
                 voice = np.where(active[:, None], selected.values, 0).astype(np.float32)
-                inputs = replace(memory.at(instants), voice=voice, voice_present=active)
+                inputs = memory.at(instants)
+                if not is_sequence:
+                    inputs = replace(inputs, voice=voice, voice_present=active)
                 yield self._fuse(path, instants, inputs)
+                memory.forget(float(instants.time_s[-1]))
             if end_s is not None and len(time_s) and time_s[-1] >= end_s:
                 break
         if not count:

@@ -100,6 +100,8 @@ class DataSpec(_Strict):
         sequences: A batch is of windows of which every labeled place is learned from, not the
             moment alone; for windows that count frames, and networks that answer every place.
         sequence_stride: One in so many rows of a pool ends a window that is drawn, then.
+        voice_sequence: The voice is a vector at every position of a window, not one alone; for
+            windows, and networks that read it.
         drown: Share of the spectra that noise drowns, each to another degree; the less is left
             of a voice, the nearer its labels move to their mean over the batch. For logmel only.
         face: What fills the windows: "face" is the store's face extractor, any other name a
@@ -134,6 +136,7 @@ class DataSpec(_Strict):
     mix_augment: float = optional_key(0.0, ge=0)
     sequences: bool = optional_key(default=False)
     sequence_stride: int = optional_key(1, ge=1)
+    voice_sequence: bool = optional_key(default=False)
     drown: float = optional_key(0.0, ge=0, le=1)
     balance: tuple[str, ...] = ()
     balance_corpora: bool = optional_key(default=False)
@@ -162,6 +165,8 @@ class DataSpec(_Strict):
             raise ValueError("mix_augment is for windows, and not for sequences")
         if self.sequences and (self.input != "windows" or self.window.unit != "frames"):
             raise ValueError("sequences are for windows that count frames")
+        if self.voice_sequence and (self.input != "windows" or self.stills_as_video):
+            raise ValueError("voice_sequence is for windows, and without stills_as_video")
         if self.refit and self.held_out:
             raise ValueError("refit learns from everybody: set held_out to 0")
         if (self.face, self.voice, *self.extra) != (FACE, VOICE) and self.input != "windows":
@@ -211,7 +216,8 @@ class SupervisedSpec(_Strict):
 
     ``positive_weights`` names sigmoid tasks whose "present" weighs absent / present;
     ``column_weights`` states such weights by task key, of each class for a softmax task;
-    ``logit_weight`` weighs the squared distance to a sigmoid task's soft labels in logits.
+    ``logit_weight`` weighs the squared distance to a sigmoid task's soft labels in logits;
+    ``branch_weight`` the same losses of a network's further heads.
     """
 
     own_weight: float = 1.0
@@ -222,6 +228,7 @@ class SupervisedSpec(_Strict):
     positive_weights: tuple[str, ...] = ()
     logit_weight: float = optional_key(default=0.0, ge=0)
     column_weights: dict[str, tuple[float, ...]] = optional_key({})
+    branch_weight: float = optional_key(0.0, ge=0)
 
 
 class DistillationSpec(_Strict):
@@ -241,6 +248,19 @@ class DistillationSpec(_Strict):
     squared_temperature: bool = optional_key(default=False)
 
 
+class SelfDistillationSpec(_Strict):
+    """Loss of a network's further heads against its own answer.
+
+    ``detached`` lets no gradient flow into that answer; ``squared_temperature`` multiplies what
+    the temperature divides by its square.
+    """
+
+    weight: float = Field(default=1.0, ge=0)
+    temperature: float = Field(default=1.0, gt=0)
+    detached: bool = False
+    squared_temperature: bool = False
+
+
 class AdversarySpec(_Strict):
     """The task discriminator behind the gradient reversal; ``classes`` are update names."""
 
@@ -257,7 +277,8 @@ class SelectionSpec(_Strict):
     the rows in ``pool`` that are held out from training, or of validation where none are.
     ``thresholds`` says whether held-out rows, where there are any, also decide from which
     probability on an action unit counts as present; else it is 0.5. ``fixed_thresholds`` state
-    it by column instead, in probabilities or in logits (``threshold_scale``).
+    it by column instead, in probabilities or in logits (``threshold_scale``). ``split`` "test"
+    chooses on test rows, whose scores then are too good: to see by how much published ones are.
     """
 
     metric: Literal["official", "per_batch"] = "official"
@@ -266,6 +287,7 @@ class SelectionSpec(_Strict):
     thresholds: bool = False
     fixed_thresholds: dict[str, float] = optional_key({})
     threshold_scale: Literal["probability", "logit"] = optional_key("probability")
+    split: Literal["validation", "test"] = optional_key("validation")
 
 
 class Stage(_Strict):
@@ -294,6 +316,7 @@ class Stage(_Strict):
             taught from in place of the weights; see `triaffect.training.optimizers`. 0 is off.
         joint_step: Whether the updates of an iteration move the network by themselves, or once
             together, by the "sum" or the "mean" of their losses.
+        self_distillation: Loss of a network's further heads against its own answer.
         stagnation_rule: How `stagnation` grows: "exponential", or "log2" of the epochs without
             improvement where that is above 1, the weights then brought to a sum of 1.
         ensemble: Earlier stages whose networks are averaged, in place of a training. A file
@@ -321,6 +344,7 @@ class Stage(_Strict):
     joint_step: Literal["off", "sum", "mean"] = optional_key("off")
     stagnation_rule: Literal["exponential", "log2"] = optional_key("exponential")
     ensemble: tuple[str, ...] = optional_key(())
+    self_distillation: SelfDistillationSpec | None = optional_key(None)
 
 
 def _read_net(value: object) -> object:
@@ -389,6 +413,8 @@ class Recipe(_Strict):
                     raise ValueError(f"stage {name} names pool {pool}, not in data.pools")
             if self.data.refit and (stage.stagnation or stage.selection.thresholds):
                 raise ValueError(f"stage {name} needs scores, which data.refit does without")
+            if stage.selection.split == "test" and (self.data.refit or self.data.held_out):
+                raise ValueError(f"stage {name} chooses on test: set data.held_out to 0, refit off")
             seen.append(name)
         return self
 

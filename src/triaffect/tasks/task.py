@@ -221,12 +221,14 @@ class LossOptions:
         temperature: Divides the logits of a softmax task, the teacher's too.
         positive_weight: Weight of "present" for each column of a sigmoid task; None is 1.
         logit_weight: Weight of the squared distance to a sigmoid task's soft labels in logits.
+        detached: No gradient flows into a teacher's outputs.
     """
 
     reading: Reading = Reading.CONVENTIONAL
     temperature: float = 1.0
     positive_weight: tuple[float, ...] | None = None
     logit_weight: float = 0.0
+    detached: bool = True
 
 
 PLAIN_LOSS = LossOptions()
@@ -404,15 +406,39 @@ class Task(ABC):
 
         Args:
             raw: Raw outputs of the network that learns, shape (N, K).
-            teacher_raw: Those of the teacher, shape (N, K); no gradient flows into them.
-            options: Reading and temperature.
+            teacher_raw: Those of the teacher, shape (N, K).
+            options: Reading and temperature, and whether a gradient flows into the teacher.
 
         Returns:
             A scalar.
         """
-        target = self.soften(teacher_raw.detach(), options)
+        teacher_raw = teacher_raw.detach() if options.detached else teacher_raw
+        target = self.soften(teacher_raw, options)
         every = target.new_ones(target.shape).bool()
         return self.loss(raw, target, every, target.new_ones(len(target)), options)
+
+    def divergence(
+        self,
+        raw: Tensor,
+        teacher_raw: Tensor,
+        options: LossOptions = PLAIN_LOSS,
+    ) -> Tensor:
+        """Compute how far answers are from a teacher's: 0 where they are the same.
+
+        It is `soft_loss` less what the teacher itself has of it: the Kullback-Leibler divergence
+        for a task of probabilities, 1 - concordance or the squared error for one of values.
+
+        Args:
+            raw: Raw outputs of the network that learns, shape (N, K).
+            teacher_raw: Those of the teacher, shape (N, K).
+            options: As of `soft_loss`.
+
+        Returns:
+            A scalar.
+        """
+        teacher_raw = teacher_raw.detach() if options.detached else teacher_raw
+        own = self.soft_loss(teacher_raw, teacher_raw, options)
+        return self.soft_loss(raw, teacher_raw, options) - own
 
     def score(
         self,

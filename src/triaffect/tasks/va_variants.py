@@ -140,7 +140,7 @@ class BinnedValenceArousal(ValenceArousal):
     ) -> Tensor:
         from triaffect.tasks import losses  # noqa: PLC0415  # torch only where needed
 
-        teacher_raw = teacher_raw.detach()
+        teacher_raw = teacher_raw.detach() if options.detached else teacher_raw
         if self.soft == "ccc":
             target = self.activate(teacher_raw)
             every = target.new_ones(target.shape).bool()

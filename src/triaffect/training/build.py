@@ -20,6 +20,7 @@ from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.losses.adversarial import Adversary
 from triaffect.losses.distillation import Distillation
 from triaffect.losses.objective import Objective, Supervised
+from triaffect.losses.self_distillation import SelfDistillation
 from triaffect.models.base import Ensemble, NetworkShape, Standardise, find_network
 from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe, Stage
 from triaffect.tasks.registry import task as task_by_key
@@ -54,9 +55,10 @@ class TrainingContext:
     seed: int
     device: TorchDevice = CPU
 
-    @property
-    def selection_split(self) -> Split:
-        """Return the split that epochs are chosen on."""
+    def selection_split(self, stage: Stage) -> Split:
+        """Return the split that a stage's epochs are chosen on."""
+        if stage.selection.split == "test":
+            return Split.TEST
         return Split.HELD_OUT if self.recipe.data.held_out else Split.VALIDATION
 
     @cached_property
@@ -158,6 +160,7 @@ def _windows(
         drop_minus_one=spec.drop_minus_one,
         moments=moments,
         streams=Streams(spec.face, spec.voice, spec.extra),
+        voice_sequence=spec.voice_sequence,
     )
 
 
@@ -188,6 +191,13 @@ def build_net(
         raise RecipeError(f"data.input '{network.input}' for the net {kind}", f"'{data.input}'")
     if data.sequences and not getattr(network, "answers_sequence", False):
         raise RecipeError("data.sequences for a net that answers every place", f"the net {kind}")
+    if data.voice_sequence is not getattr(network, "reads_voice_sequence", False):
+        expected = f"data.voice_sequence={'false' if data.voice_sequence else 'true'}"
+        raise RecipeError(f"{expected} for the net {kind}", str(data.voice_sequence).lower())
+    reads_branches = stage.self_distillation is not None or stage.supervised.branch_weight > 0
+    if reads_branches and not getattr(network, "has_branches", False):
+        expected = "no self_distillation and no branch_weight for a net without branches"
+        raise RecipeError(expected, kind)
     if stage.adversary is not None and not network.has_discriminator:
         raise RecipeError("no adversary for a net without discriminator", kind)
     if network.input != "windows":
@@ -268,7 +278,8 @@ def build_objectives(
         tasks: What is predicted.
 
     Returns:
-        The supervised term, then those of distillation and of an adversary if the stage has them.
+        The supervised term, then those of distillation, of self-distillation and of an adversary
+        if the stage has them.
     """
     label, weights = stage.supervised, dict[str, tuple[float, ...]]()
     for key in label.positive_weights:  # absent by present labels of each column
@@ -290,6 +301,8 @@ def build_objectives(
     ]
     if stage.distillation is not None:
         objectives.append(Distillation(**stage.distillation.model_dump()))
+    if stage.self_distillation is not None:
+        objectives.append(SelfDistillation(**stage.self_distillation.model_dump()))
     if stage.adversary is not None:
         objectives.append(Adversary(**stage.adversary.model_dump()))
     return objectives

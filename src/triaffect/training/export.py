@@ -258,11 +258,13 @@ def _with_fusion(
                 files[f"{part}.safetensors"] = extractor.file(f"{part}.safetensors")
     window = recipe.data.window.in_seconds()
     dims = face_dim, voice_dim = vector_lengths(recipe, store)
+    length = len(window.offsets_s())
+    voices = (2, length) if recipe.data.voice_sequence else (2,)
     example = {
-        "face": torch.zeros((2, len(window.offsets_s()), face_dim)),
-        "face_present": torch.ones((2, len(window.offsets_s())), dtype=torch.bool),
-        "voice": torch.zeros((2, voice_dim)),
-        "voice_present": torch.ones(2, dtype=torch.bool),
+        "face": torch.zeros((2, length, face_dim)),
+        "face_present": torch.ones((2, length), dtype=torch.bool),
+        "voice": torch.zeros((*voices, voice_dim)),
+        "voice_present": torch.ones(voices, dtype=torch.bool),
     }
     fusion = FusionPart(
         "fusion.onnx",
@@ -271,6 +273,7 @@ def _with_fusion(
         complete=recipe.data.window.complete,
         needs_face=recipe.data.window.needs_face,
         external=external,
+        voice_sequence=recipe.data.voice_sequence,
     )
     extra: dict[str, Tensor] = {}
     for spec in fusion.extra:

@@ -20,7 +20,7 @@ from triaffect.datasets.windows import WindowSamples, sequence_batch
 from triaffect.errors import RecipeError
 from triaffect.losses.objective import StagnationWeights, StepContext
 from triaffect.metrics.abaw import Score
-from triaffect.models.base import Outputs, load_weights
+from triaffect.models.base import Branch, Outputs, load_weights
 from triaffect.models.keras_layers import KerasBatchNorm
 from triaffect.recipes.config import EXTERNAL, INITIAL, Stage
 from triaffect.training.build import TrainingContext, build_objectives
@@ -315,10 +315,7 @@ class StageRun:
             outputs: Outputs = self.net(inputs)
         outputs = in_float32(outputs)
         if counted is not None:
-            assert outputs.sequence is not None  # noqa: S101 - build_net has seen to it
-            mask = self.context.device.tensor(counted)
-            raw = {key: value[mask].float() for key, value in outputs.sequence.items()}
-            outputs = replace(outputs, raw=raw)
+            outputs = at_counted(outputs, self.context.device.tensor(counted))
         teacher: RawOutputs | None = None
         if self.teacher is not None and batch.kind in self.distilled_kinds:
             if self.stored is not None:
@@ -407,6 +404,30 @@ def freeze(net: nn.Module, parts: Sequence[str]) -> None:
             value.requires_grad = False
 
 
+def at_counted(outputs: Outputs, counted: Tensor) -> Outputs:
+    """Take the answers of the positions of windows that count in place of the moments'.
+
+    Args:
+        outputs: Of a network that answers every position, of N windows.
+        counted: Which positions count, shape (N, W), bool.
+
+    Returns:
+        Outputs and branches whose raw outputs are of the M positions, in their order, in float32.
+    """
+
+    def take_counted(sequence: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+        assert sequence is not None  # noqa: S101 - `build_net` has seen to it
+        return {key: value[counted].float() for key, value in sequence.items()}
+
+    branches = {
+        name: Branch(
+            take_counted(each.sequence), each.present.unsqueeze(1).expand_as(counted)[counted]
+        )
+        for name, each in outputs.branches.items()
+    }
+    return replace(outputs, raw=take_counted(outputs.sequence), branches=branches)
+
+
 def in_float32(outputs: Outputs) -> Outputs:
     """Convert outputs to float32 for the losses, which need the precision.
 
@@ -418,4 +439,8 @@ def in_float32(outputs: Outputs) -> Outputs:
     """
     domain = None if outputs.domain is None else outputs.domain.float()
     raw = {key: value.float() for key, value in outputs.raw.items()}
-    return replace(outputs, raw=raw, domain=domain)
+    branches = {
+        name: replace(each, raw={key: value.float() for key, value in each.raw.items()})
+        for name, each in outputs.branches.items()
+    }
+    return replace(outputs, raw=raw, domain=domain, branches=branches)

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from triaffect.datasets.windows import WindowSamples, check_sequences
 from triaffect.errors import RecipeError, StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.io.atomic import write_json
@@ -94,6 +95,8 @@ def check_stages(
                 f"teachers for the stage {name}", "none", "add --teacher RUN, once for each"
             )
         net = build_net(context.recipe, stage, context.store, context.tasks)
+        if context.recipe.data.voice_sequence and isinstance(context.samples, WindowSamples):
+            check_sequences(context.samples, context.store.path)
         if initial is not None:
             load_weights(
                 net,
@@ -116,15 +119,16 @@ def _check_rows(context: TrainingContext, name: str, stage: Stage) -> None:
             "each as the recipe's windows want",
             where=context.store.path,
         )
-    others = list(context.pools(context.selection_split))
+    split = context.selection_split(stage)
+    others = list(context.pools(split))
     if stage.selection.pool not in others and not context.recipe.data.refit:
         remedy = "give some people the split 'validation', and extract into a new store"
-        if context.selection_split == Split.HELD_OUT:
+        if split == Split.HELD_OUT:
             remedy = "extract more people, or --set data.held_out=0 to choose on validation"
         if others:
             remedy += f", or --set {name}.selection.pool={others[0]}"
         raise StoreError(
-            f"{context.selection_split} rows in the pool {stage.selection.pool}",
+            f"{split} rows in the pool {stage.selection.pool}",
             "none",
             remedy,
             where=context.store.path,
@@ -271,6 +275,7 @@ class _StageTrainer:
         peak_memory_mb(reset=True)
         self.constant_parts: dict[str, set[str]] | None = None
         self.stage = StageRun(context, progress.stage)
+        self.split = context.selection_split(self.stage.stage)
         if isinstance(self.stage.optimizer, KerasAdam) and self.stage.stage.optimizer.shared:
             self.stage.optimizer.carry_step(progress.step)
         checkpoint = context.folder.checkpoint  # else of the end of the stage before
@@ -303,7 +308,7 @@ class _StageTrainer:
 
     def _start(self) -> None:
         """Score the initial weights: an epoch must beat them to count as best."""
-        scores = self.stage.score(self.context.selection_split)
+        scores = self.stage.score(self.split)
         self.at.best = self._selection_value(scores)
         self._save_weights("best")
         held_out, validation = self._journal_scores(scores)
@@ -319,9 +324,7 @@ class _StageTrainer:
         """
         pool = self.stage.stage.selection.pool
         if self.constant_parts is None:
-            truth = truth_of(
-                self.context.samples, self.context.pools(self.context.selection_split)[pool]
-            )
+            truth = truth_of(self.context.samples, self.context.pools(self.split)[pool])
             self.constant_parts = {
                 task.key: constant_parts(task, truth[task.key])
                 for task in self.context.tasks
@@ -339,9 +342,10 @@ class _StageTrainer:
 
     def _journal_scores(self, chosen: Mapping[str, Score]) -> tuple[PoolScores | None, PoolScores]:
         """Give official scores on held-out people, if epochs are chosen on them; on validation."""
-        if self.context.selection_split == Split.VALIDATION:
+        if self.split == Split.VALIDATION:
             return None, _official(chosen)
-        return _official(chosen), _official(self.stage.score(Split.VALIDATION))
+        validation = _official(self.stage.score(Split.VALIDATION))
+        return _official(chosen) if self.split == Split.HELD_OUT else None, validation
 
     def _set_thresholds(self) -> None:
         """Set the thresholds of the stage's best weights on the rows that chose them.
@@ -353,7 +357,7 @@ class _StageTrainer:
         for column, value in selection.fixed_thresholds.items():
             is_logit = selection.threshold_scale == "logit"
             thresholds[column] = 1 / (1 + math.exp(-value)) if is_logit else value
-        if self.stage.stage.selection.thresholds and self.context.selection_split == Split.HELD_OUT:
+        if self.stage.stage.selection.thresholds and self.split == Split.HELD_OUT:
             net = self.context.build_net(self.stage.stage)
             self.context.folder.load_weights(net, self.stage.name, "best")
             rows = self.context.pools(Split.HELD_OUT)[self.stage.stage.selection.pool]
@@ -411,7 +415,7 @@ class _StageTrainer:
         if self.context.recipe.data.refit:
             value = float(at.epoch)  # so that the last one is the best
         else:
-            scores = self.stage.score(self.context.selection_split)
+            scores = self.stage.score(self.split)
             value = self._selection_value(scores)
             self.stage.stagnation.update(self.stage.task_values(scores))
         better = at.best is None or value > at.best
