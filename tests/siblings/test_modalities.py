@@ -77,6 +77,9 @@ def test_it_has_the_published_size():
     assert count(net) + 3 * 1024 == 79_669_272
     assert count(net.encoders["text_voice"]) == 6 * 1024**2 + 8 * 1024
     with torch.device("meta"):
+        here = FusedModalities({"face": 128, "voice": 128}, {"VA": 2, "EXPR": 8, "AU": 12}, spec)
+    assert count(here) == 34_967_618
+    with torch.device("meta"):
         plain = FusedModalities(IEMOCAP, {"EXPR": 7}, spec.model_copy(update={"gate": "identity"}))
     assert count(net) - count(plain) == 9 * 1024**2 - 4 * 1025
 
