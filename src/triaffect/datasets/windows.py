@@ -137,6 +137,33 @@ def stored_voices(store: FeatureStore, moments: Moments) -> RowNumbers:
     return result
 
 
+def find_voices(
+    store: FeatureStore,
+    moments: Moments,
+    stream: ExternalStream | None,
+    lookup: WindowLookup | None = None,
+) -> RowNumbers:
+    """Find the voice row of each moment, or at every position of its window.
+
+    Args:
+        store: The store.
+        moments: Moments of sources of the store.
+        stream: Whose rows; None for the store's own voices.
+        lookup: The window, of W positions; None for the moments themselves.
+
+    Returns:
+        Row numbers, -1 where there is no voice, shape (N,) or (N, W).
+
+    Raises:
+        StoreError: A moment is of a source that the store does not have.
+    """
+    if lookup is not None:
+        return voice_windows(store, moments, lookup, stream)
+    if stream is None:
+        return stored_voices(store, moments)
+    return external_rows(store, stream, moments)
+
+
 def voice_windows(
     store: FeatureStore, moments: Moments, lookup: WindowLookup, stream: ExternalStream | None
 ) -> RowNumbers:
@@ -480,17 +507,12 @@ class WindowSamples:
         self._face = store.face if face is None else face.values
         self._voice = store.voice if voice is None else voice.values
         faces = stream_windows(store, selected, lookup, face)
-        if voice_sequence:
-            voices = voice_windows(store, selected, lookup, voice)
-        elif voice is None:
-            voices = stored_voices(store, selected)
-        else:
-            voices = external_rows(store, voice, selected)
+        voices = find_voices(store, selected, voice, lookup if voice_sequence else None)
         extra = {name: store.external(name) for name in streams.extra}
         self._extra = {name: stream.values for name, stream in extra.items()}
         extras = {name: external_rows(store, stream, selected) for name, stream in extra.items()}
         has_face = (faces >= 0).any(1)
-        spoken = voices.reshape(len(selected), -1) >= 0
+        spoken = np.atleast_2d(voices.T >= 0).T  # (N, 1), or (N, W) of a sequence
         usable = np.any([has_face, spoken.any(1), *(r >= 0 for r in extras.values())], 0)
         if complete or needs_face:
             usable = (faces >= 0).all(1) & spoken.all(1) if complete else has_face
@@ -528,8 +550,7 @@ class WindowSamples:
 
     def presence(self, rows: IntArray) -> tuple[BoolArray, BoolArray]:
         """Say where rows, by number, have faces, (N, W), and voices, (N, W) or (N, 1)."""
-        voices = self._voice_row[rows].reshape(len(rows), -1)
-        return self._face_rows[rows] >= 0, voices >= 0
+        return self._face_rows[rows] >= 0, np.atleast_2d(self._voice_row[rows].T >= 0).T
 
     def arrays(self, rows: IntArray) -> tuple[FloatArray, BoolArray, FloatArray, BoolArray]:
         """Gather the first four arrays of `inputs`, in the order in which that names them."""

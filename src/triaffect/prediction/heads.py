@@ -95,7 +95,7 @@ class Fusion:
         """
         own: tuple[NDArray[Any], ...] = (face, face_present, voice, voice_present)
         inputs = dict(zip(_INPUTS, own, strict=True)) | dict(extra or {})
-        spoken = voice_present.reshape(len(voice_present), -1)
+        spoken = np.atleast_2d(voice_present.T).T  # (N, 1), or (N, W) of a sequence
         has_voice = spoken.any(axis=1)
         present = np.asarray(face_present.any(axis=1) | has_voice)
         for name in self._presences:

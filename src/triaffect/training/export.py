@@ -278,8 +278,7 @@ def _with_fusion(
     extra: dict[str, Tensor] = {}
     for spec in fusion.extra:
         vectors, presence = extra_inputs(spec.name)
-        extra[vectors] = torch.zeros((2, spec.dim))
-        extra[presence] = torch.ones(2, dtype=torch.bool)
+        extra |= {vectors: torch.zeros((2, spec.dim)), presence: torch.ones(2, dtype=torch.bool)}
     wrapped = _Fusion(net, tasks, tuple(extra))
     files["fusion.onnx"] = to_onnx(wrapped, example | extra, [task.key for task in tasks])
     files["fusion.safetensors"] = _half_weights(net)
