@@ -96,12 +96,12 @@ class Fusion:
         own: tuple[NDArray[Any], ...] = (face, face_present, voice, voice_present)
         inputs = dict(zip(_INPUTS, own, strict=True)) | dict(extra or {})
         spoken = np.atleast_2d(voice_present.T).T  # (N, 1), or (N, W) of a sequence
-        has_voice = spoken.any(axis=1)
+        has_voice = np.asarray(spoken.any(axis=1))
         present = np.asarray(face_present.any(axis=1) | has_voice)
         for name in self._presences:
             present = present | inputs[name].astype(np.bool_)
         if self.part.complete:
-            present = face_present.all(axis=1) & spoken.all(axis=1)
+            present = np.asarray(face_present.all(axis=1) & spoken.all(axis=1))
         elif self.part.needs_face:
             present = np.asarray(face_present.any(axis=1))
         every = {
