@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from triaffect.report.drawing import Drawn, draw
+from triaffect.report.drawing import Drawn, Places, draw
+from triaffect.report.drawing.lettering import font, write_line
 from triaffect.tasks.expression import Expression
 from triaffect.tasks.registry import TASKS
 
@@ -106,3 +107,70 @@ def test_a_panel_does_not_cover_the_label_of_its_own_face(box):
     assert label.any()
     covered = drawn((360, 360), face(box))[label] != without[label]
     assert covered.any(axis=1).mean() < 0.3
+
+
+def test_what_is_written_stays_while_a_face_jitters_and_follows_when_it_moves():
+    """The tag is where the color of the box fills more than its outline."""
+
+    def top_of_tag(box, places, time_s):
+        rgb = np.full((360, 640, 3), 128, np.uint8)
+        draw(rgb, [face(box, units=())], time_s, places)
+        x, y = round(box[0]) + 2, round(box[1] + box[3] / 2)
+        color = (rgb == rgb[y, round(box[0])]).all(axis=2)
+        return int(np.flatnonzero(color[:, x : x + 8].all(axis=1))[0])
+
+    places = Places()
+    first = top_of_tag((200, 100, 120, 160), places, 0.0)
+    jitter = [top_of_tag((200, 100 + k % 4, 120, 160), places, k / 25) for k in range(1, 20)]
+    assert set(jitter) == {first}
+    moved = [top_of_tag((200, 130, 120, 160), places, 1 + k / 25) for k in range(30)]
+    assert moved == sorted(moved)
+    assert abs(moved[-1] - first - 30) <= 2
+    assert top_of_tag((200, 250, 120, 160), places, 3.0) - first > 100  # somewhere else
+
+
+def test_a_panel_keeps_its_side_and_room_when_a_unit_goes():
+    places, tops = Places(), []
+    for k, units in enumerate((UNITS, UNITS[1:], UNITS)):
+        rgb = np.full((360, 640, 3), 128, np.uint8)
+        draw(rgb, [face((250, 60, 150, 200), units=units)], k / 25, places)
+        marks = changed(rgb)[:, 405:]
+        tops.append((int(np.argmax(marks.any(axis=1))), int(np.argmax(marks.any(axis=0)))))
+    assert len(set(tops)) == 1
+
+
+def test_a_class_is_written_calmly():
+    places, words = Places(), []
+    for k in range(100):
+        happy = 0.5 + 0.04 * (-1) ** k if k < 50 else 0.9
+        scores = [{"neutral": 1 - happy, "happiness": happy}]
+        words.append(places.steady_words(0, scores, k / 25))
+    assert {text.split()[0] for text in words[:50]} == {words[0].split()[0]}
+    assert len(set(words[:50])) <= 5  # once in half a second
+    assert words[-1] == "happiness 90%"
+
+
+def test_a_name_stands_in_place_of_the_number_and_the_time_in_the_corner():
+    row = {"face_id": 3, "box_x": 1.0, "box_y": 2.0, "box_w": 3.0, "box_h": 4.0}
+    assert Drawn.of_row(row, TASKS, {}).who == "#3"
+    assert Drawn.of_row(row | {"participant": "Ann"}, TASKS, {}).who == "Ann"
+    rgb = np.full((360, 640, 3), 128, np.uint8)
+    draw(rgb, [], 61.26, Places())
+    assert changed(rgb)[340:, :60].any()
+    assert not changed(rgb)[:330].any()
+    other = np.full((360, 640, 3), 128, np.uint8)
+    draw(other, [], 61.36, Places())
+    assert (rgb != other).any()
+
+
+def test_letters_of_many_languages_are_written_and_others_are_boxes():
+    assert {*"Björn Łukasz Žižek Ελένη Ольга"} <= font().letters.keys()
+    lines = []
+    for text in ("B\u00f6", "Bo", "B\u732b", "B\u25a1"):
+        lines.append(np.zeros((40, 80, 3), np.uint8))
+        write_line(lines[-1], text, (4, 4), 30, (255, 255, 255))
+    assert (lines[0] != lines[1]).any()
+    assert np.array_equal(lines[2], lines[3])
+    edge = np.zeros((20, 20, 3), np.uint8)
+    write_line(edge, "wide words", (-5, -5), 30, (255, 255, 255))
+    assert edge.any()

@@ -36,7 +36,7 @@ from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import DEFAULT_RATE, Frame
 from triaffect.media.writer import Add, timed_video
 from triaffect.prediction.options import Options
-from triaffect.report.drawing import Drawn, draw
+from triaffect.report.drawing import Drawn, Places, draw
 from triaffect.tables.presence import PresenceFilter
 from triaffect.tables.schema import tasks_in
 from triaffect.tasks.registry import TASKS
@@ -223,7 +223,8 @@ class Annotator:
             add = self._video(
                 path.stem, source.video.info.frame_rate if source.video else DEFAULT_RATE, sound
             )
-        return _Copy(next_frame, add, self._read, self._tasks)
+        is_video = suffix == VIDEO
+        return _Copy(next_frame, add, self._read, self._tasks, is_video=is_video)
 
     def _video(self, stem: str, rate: float, sound: Iterator[NDArray[np.float32]] | None) -> Add:
         self._check_suffix(VIDEO)
@@ -251,6 +252,8 @@ class _Copy:
         add: Add,
         read: Callable[[Mapping[str, object]], Drawn],
         tasks: Sequence[Task],
+        *,
+        is_video: bool = True,
     ) -> None:
         self._next_frame, self._add, self._read = next_frame, add, read
         self._waiting: Frame | None = None
@@ -258,6 +261,7 @@ class _Copy:
         self._faces: list[Drawn] = []
         self._tasks = tasks
         self._presence: PresenceFilter | None = None
+        self._places: Places | None = Places() if is_video else None
 
     def add(self, table: pa.Table) -> None:
         """Draw the next rows as soon as it is clear what is present in them."""
@@ -283,18 +287,21 @@ class _Copy:
         """Write the frames before one, with the latest rows; all that are left if it is None."""
         frame = self._waiting or self._next_frame()
         while frame is not None and (before is None or frame.index < before):
-            self._add(frame.time_s, _drawn_on(frame.rgb, self._faces))
+            self._add(frame.time_s, _drawn_on(frame, self._faces, self._places))
             frame = self._next_frame()
         self._waiting = frame
 
 
-def _drawn_on(rgb: NDArray[np.uint8], faces: Sequence[Drawn]) -> NDArray[np.uint8]:
+def _drawn_on(frame: Frame, faces: Sequence[Drawn], places: Places | None) -> NDArray[np.uint8]:
+    """The frame with its faces drawn; of a video, with its time, and words that stay put."""
+    rgb = frame.rgb
     times = max(1, math.ceil(_READABLE / min(rgb.shape[:2])))
     if times > 1:
         size = (rgb.shape[1] * times, rgb.shape[0] * times)
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     picture = rgb.copy()
-    draw(picture, [face.enlarged(times) for face in faces])
+    time_s = None if places is None else frame.time_s
+    draw(picture, [face.enlarged(times) for face in faces], time_s, places)
     return picture
 
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from triaffect.report.drawing.frame import Drawn, draw
+from triaffect.report.drawing.places import Places
 
-__all__ = ["Drawn", "draw"]
+__all__ = ["Drawn", "Places", "draw"]
