@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import skimage.io
 
@@ -48,7 +49,7 @@ def test_boxes_lie_on_the_faces_of_their_frames(predictor, tmp_path):
     for frame, copy in zip(frames, copies, strict=True):
         enlarged = cv2.resize(frame.rgb, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         marks = differs(enlarged, copy.rgb)
-        rows = table.filter(pa.compute.equal(table["frame"], frame.index)).to_pylist()
+        rows = table.filter(pc.equal(table["frame"], frame.index)).to_pylist()
         assert len(rows) == (1 if frame.index == 5 else 2)
         for row in rows:
             if row["face_seen"]:
@@ -74,13 +75,13 @@ def test_a_turned_video_at_an_uneven_pace_stays_as_it_is_shown(predictor, tmp_pa
 def test_rows_of_some_frames_are_shown_until_the_next(predictor, tmp_path):
     path = write_clip(tmp_path / "clip.mp4", 10, sound=False)
     table = pa.concat_tables(predictor.tables(path))
-    few = table.filter(pa.compute.equal(pa.compute.bit_wise_and(table["frame"], 3), 0))
+    few = table.filter(pc.equal(pc.bit_wise_and(table["frame"], 3), 0))
     draw_parts([few], path, tmp_path / "out.mp4")
     frames, copies = list(VideoFrames(path)), list(VideoFrames(tmp_path / "out.mp4"))
     assert len(copies) == 10
     for frame, copy in zip(frames, copies, strict=True):
         enlarged = cv2.resize(frame.rgb, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-        row = few.filter(pa.compute.equal(few["frame"], frame.index // 4 * 4)).to_pylist()[0]
+        row = few.filter(pc.equal(few["frame"], frame.index // 4 * 4)).to_pylist()[0]
         y, x, w = (round(2 * row[name]) for name in ("box_y", "box_x", "box_w"))
         marks = differs(enlarged, copy.rgb)
         assert marks[y - 3 : y + 4, x + 8 : x + w - 8].any(axis=0).mean() > 0.8
