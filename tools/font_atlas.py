@@ -35,15 +35,15 @@ def main() -> None:
     columns, places, at = [], {}, 0
     for letter in map(chr, LETTERS):
         left, _, right, _ = font.getbbox(letter)
-        width = max(0, right - min(0, left))
+        width = round(max(0, right - min(0, left)))
         picture = Image.new("L", (width + 1, ascent + descent))
         ImageDraw.Draw(picture).text((-min(0, left), 0), letter, 255, font)
         columns.append(np.asarray(picture)[:, :width])
-        places[letter] = [at, width, min(0, left), round(font.getlength(letter), 2)]
+        places[letter] = [at, width, round(min(0, left)), round(font.getlength(letter), 2)]
         at += width
     FOLDER.mkdir(exist_ok=True)
     Image.fromarray(np.hstack(columns)).save(FOLDER / "letters.png", optimize=True)
-    content = {"name": " ".join(font.getname()), "ascent": ascent, "letters": places}
+    content = {"name": " ".join(map(str, font.getname())), "ascent": ascent, "letters": places}
     text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
     (FOLDER / "letters.json").write_text(text + "\n", "utf-8")
 
