@@ -12,7 +12,7 @@ predictor as a user's would; where several faces are found, the largest counts.
   No one has coded these pictures: it is agreement with programs, not with people. How far the two
   agree with each other stands beside it: with programs that do not agree no one can.
 - *Neutral faces*: the share of those of the same people whom a student labeled neutral in which
-  a unit is present.
+  a unit is present, and the quartiles of their valence: where zero lies.
 - *Valence, arousal*: on OMI's rated faces the correlation and concordance of valence with the mean
   rating of happiness, and of arousal with that of alertness, as such and with happiness partialled
   out of both. A model that learned from these faces must be scored on folds: give several models
@@ -96,13 +96,17 @@ def concordance(x: Values, y: Values) -> float:
     """Lin's concordance correlation of what both have."""
     there = ~(np.isnan(x) | np.isnan(y))
     x, y = x[there], y[there]
+    if not len(x):
+        return float("nan")
     covariance = ((x - x.mean()) * (y - y.mean())).mean()
     return float(2 * covariance / (x.var() + y.var() + (x.mean() - y.mean()) ** 2))
 
 
 def partial(x: Values, y: Values, z: Values) -> float:
-    """Correlation of x and y with z partialled out of both."""
+    """Correlation of x and y with z partialled out of both; NaN of an output that is blank."""
     there = ~(np.isnan(x) | np.isnan(y) | np.isnan(z))
+    if not there.any():
+        return float("nan")
     x, y, z = x[there], y[there], z[there]
     left = [values - np.polyval(np.polyfit(z, values, 1), z) for values in (x, y)]
     return correlation(*left)
@@ -150,7 +154,13 @@ def score_units(model: triaffect.Predictor, data: Path) -> dict[str, Any]:
     print(
         f"mean of {len(NINE)} units {mean:.3f}; {len(clips)} pictures of {len(set(people))} people"
     )
-    return {"units": units, "mean": mean, "pictures": len(clips)}
+    quartiles = np.nanpercentile(table["valence"].to_numpy(float)[neutral], [25, 50, 75]).tolist()
+    low, middle, high = quartiles
+    print(
+        f"valence of {neutral.sum()} neutral faces: median {middle:.3f} ({low:.3f} to {high:.3f})"
+    )
+    found = {"units": units, "mean": mean, "pictures": len(clips)}
+    return found | {"valence_of_neutral": quartiles}
 
 
 def score_groups(model: triaffect.Predictor, data: Path) -> dict[str, dict[str, float]]:

@@ -100,3 +100,10 @@ def test_units_show_whom_the_model_and_the_programs_read_most_differently(tmp_pa
     assert len(sections) == 24
     first = sections["AU1: the model says more than the programs"][0]
     assert first.lines[0] == f"model {np.sqrt(len(clips) - 1):+.1f}"  # all but one are alike
+
+
+def test_an_output_that_is_blank_has_no_score():
+    faces, blank, rated = load("score_real_faces"), np.full(5, np.nan), np.arange(5.0)
+    assert np.isnan(faces.partial(blank, rated, rated[::-1].copy()))
+    assert np.isnan(faces.concordance(blank, rated))
+    assert faces.concordance(rated, rated) == 1.0
