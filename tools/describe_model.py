@@ -7,13 +7,13 @@ The first argument is a model folder, the second the file that ``benchmarks/vali
 table for each column of the predictions, with ``holds`` ("shown", "partly", "not shown"),
 ``learned_from``, ``evidence`` and ``blank`` ("never", "without voice", "always"). ``model.json``
 gets them; the networks stay as they are. A card (CARD.md) in the folder gets the same as a table,
-between the lines that begin and end it, or else at its end.
+between the lines that begin and end it, or else at its end, and its head; the program example.py
+and the answers that it is checked by are written anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,17 +21,17 @@ from pathlib import Path
 
 from triaffect.errors import ModelError, TriaffectError
 from triaffect.features.model_folder import (
-    DESCRIPTION,
     Manifest,
+    ModelFolder,
     OutputValidity,
     load_model_folder,
-    to_json,
 )
 from triaffect.io.atomic import replace_file
 from triaffect.io.records import parse_record
 from triaffect.tasks.registry import available_tasks
+from triaffect.training.export.companions import CARD, add_companions
 
-CARD, BEGIN, END = "CARD.md", "<!-- outputs: begin -->", "<!-- outputs: end -->"
+BEGIN, END = "<!-- outputs: begin -->", "<!-- outputs: end -->"
 HEAD = """## How far each output holds on people
 
 Written by `tools/describe_model.py` from measurements; the rule stands in `benchmarks/validity.py`.
@@ -123,14 +123,12 @@ def main() -> None:
         if arguments.validity is not None:
             outputs = read_outputs(arguments.validity, manifest)
             manifest = replace(manifest, outputs=outputs)
-        text = json.dumps(to_json(manifest), indent=1, ensure_ascii=False) + "\n"
-        with replace_file(arguments.model / DESCRIPTION) as temporary:
-            temporary.write_text(text, "utf-8")
         card = arguments.model / CARD
         if manifest.outputs and card.is_file():
             content = with_section(card.read_text("utf-8"), card_table(manifest.outputs))
             with replace_file(card) as temporary:
                 temporary.write_text(content, "utf-8")
+        add_companions(ModelFolder(arguments.model, manifest))
     except TriaffectError as error:
         raise SystemExit(str(error)) from error
     for name, each in manifest.outputs.items():

@@ -194,7 +194,8 @@ def load(
     """Load a model to predict with, any number of times.
 
     Args:
-        path: A model folder or a run that has one; None for the shipped weights.
+        path: A model folder or a run that has one; ``"hf:OWNER/NAME"`` for one on the hub of
+            Hugging Face, if ``huggingface_hub`` is installed; None for the shipped weights.
         device: "cpu" or "cuda".
         options: Deprecated; give the options by keyword to ``predict`` and ``stream``.
         features: As for `predict`.

@@ -20,7 +20,7 @@ def built(tmp_path_factory):
 
 
 def test_wheel_holds_everything_the_package_reads(built):
-    kinds = ("*.py", "*.toml", "*.onnx", "*.json", "*.md", "*.js", "*.css", "*.html")
+    kinds = ("*.py", "*.toml", "*.onnx", "*.json", "*.md", "*.js", "*.css", "*.html", "*.npz")
     kinds += ("LICENSE", "py.typed")
     wanted = {
         path.relative_to(PACKAGE.parent).as_posix() for k in kinds for path in PACKAGE.rglob(k)

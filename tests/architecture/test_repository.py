@@ -81,7 +81,7 @@ def test_pins_satisfy_the_project():
 def test_pins_are_all_that_is_needed_and_no_more():
     extras = project()["optional-dependencies"]
     todo = project()["dependencies"] + extras["train"] + extras["ray"] + extras["dev"]
-    todo += extras["app"] + list(BUILD)
+    todo += extras["app"] + extras["tensorboard"] + list(BUILD)
     needed = set()
     while todo:
         requirement = Requirement(todo.pop())

@@ -11,8 +11,10 @@ from triaffect.tasks.registry import TASKS
 MOST_LINES = 700
 
 SPELL_TASK_KEYS = ("tasks/", "corpora/", "recipes/", "losses/", "synthetic/")
+SPELL_TASK_KEYS += ("weights/default/example.py",)
 """Who may name single tasks: the tasks; label files, which have them in their names; recipes
-and the published system's terms, which are about them."""
+and the published system's terms, which are about them; and the program that goes with a model,
+which imports nothing of the package."""
 
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 

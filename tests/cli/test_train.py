@@ -31,7 +31,8 @@ def triaffect(*arguments):
 
 @pytest.fixture(scope="module")
 def run(place):
-    done = triaffect("train", "default", "--store", place / "store", "-o", place / "run", *FAST)
+    words = ["--store", place / "store", "-o", place / "run", *FAST, "--log", "csv,tensorboard"]
+    done = triaffect("train", "default", *words)
     assert done.returncode == 0, done.stderr
     return place / "run"
 
@@ -43,9 +44,19 @@ def test_a_run_folder_has_everything(run):
     assert {"teacher", "student"} == set(json.loads((run / "scores.json").read_text()))
     for stage in ("teacher", "student"):
         assert (run / "stages" / stage / "best.safetensors").is_file()
-    assert {"model.json", "fusion.onnx", "fusion.safetensors"} <= {
+    assert {"model.json", "fusion.onnx", "fusion.safetensors", "CARD.md"} <= {
         path.name for path in (run / "model").iterdir()
     }
+    card = (run / "model" / "CARD.md").read_text()
+    assert card.startswith("---\nlicense: other\n")
+    assert "| test | ALL | " in card
+    rows = (run / "log" / "epochs.csv").read_text().splitlines()
+    assert [row.split(",")[:3] for row in rows[1:]] == [
+        ["1", "teacher", "1"],
+        ["2", "student", "1"],
+    ]
+    (events,) = (run / "log" / "tensorboard").iterdir()
+    assert events.stat().st_size > 500
 
 
 @pytest.mark.parametrize("precision", [(), ("--precision", "bf16")])

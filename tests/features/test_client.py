@@ -1,6 +1,7 @@
 """The client in docs/reference/model-folder.md, run as it stands there: its answers are ours."""
 
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from triaffect.media.audio import sound_chunks
 from triaffect.media.video import VideoFrames
 from triaffect.prediction.options import Options
 from triaffect.prediction.predictor import Predictor
+from triaffect.weights.default import example
 
 MOST = 1e-4
 
@@ -25,7 +27,8 @@ def page():
     text = (ROOT / "docs" / "reference" / "model-folder.md").read_text("utf-8")
     (program,) = re.findall(r'```python title="example.py"\n(.*?)```', text, re.DOTALL)
     (use,) = re.findall(r"```python\n(client = .*?)```", text, re.DOTALL)
-    names = {}
+    assert program == Path(example.__file__).read_text("utf-8"), "copy the file into the page"
+    names = {"__name__": "example"}
     exec(compile(program, "example.py", "exec"), names)
     return names, use
 
@@ -59,7 +62,7 @@ def test_stills(page, shipped, change):
         rgb = cv2.resize(rgb, (400, 400))
     faces = FaceStream().read_picture(rgb)
     assert len(faces.tracks) == 1
-    (landmarks,) = faces.detections.landmarks.astype(np.float64)
+    (landmarks,) = faces.detections.landmarks
     names = {**page[0], "rgb": rgb, "landmarks": landmarks}
     exec(page[1].replace('"MODEL"', repr(str(SHIPPED))), names)
     (row,) = [row for _, row in shipped.predict(rgb).iterrows()]
@@ -68,25 +71,30 @@ def test_stills(page, shipped, change):
     assert max(told.values()) <= MOST
 
 
-def test_a_moment_of_a_video_with_a_voice(client, shipped, tmp_path):
-    path = write_clip(tmp_path / "clip.mp4", 110, sound=tone(4.4))
-    table = shipped.predict(path)
-    at_s = 3.0  # where the voice network runs
-    (row,) = [row for _, row in table[table["time_s"] == at_s].iterrows()]
+@pytest.fixture(scope="module")
+def clip(shipped, tmp_path_factory):
+    """A video with a voice, its table, its frames, what was seen in each, and its sound."""
+    path = write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", 110, sound=tone(4.4))
+    seen = list(FaceStream(detection_interval_s=0).follow(VideoFrames(path)))
+    pictures = [frame.rgb for frame in VideoFrames(path)]
+    sound = np.concatenate(list(sound_chunks(path, 16_000, [], [])))
+    return shipped.predict(path), pictures, seen, sound
+
+
+@pytest.mark.parametrize("at_s", [3.0, 2.48])
+def test_a_moment_of_a_video_with_a_voice(client, clip, at_s):
+    """At one the voice network runs; at the other, the nearest row lies between two runs."""
+    table, pictures, seen, sound = clip
+    (row,) = [row for _, row in table[np.isclose(table["time_s"], at_s)].iterrows()]
     assert row["voice_heard"]
-    stream = FaceStream(detection_interval_s=0)
-    seen = list(stream.follow(VideoFrames(path)))
     times_s = np.array([each.time_s for each in seen])
     hop_s = client.offsets_s[1] - client.offsets_s[0]
     numbers = nearest_rows(times_s, at_s + client.offsets_s, hop_s / 2)
-    pictures = [frame.rgb for frame in VideoFrames(path)]
-    vectors = [
-        client.face(pictures[k], seen[k].detections.landmarks[0].astype(np.float64))
-        for k in numbers
-    ]
-    sound = np.concatenate(list(sound_chunks(path, 16_000, [], [])))
-    told = differences(client.answer(vectors, client.voice(sound, at_s)), row)
-    assert len(told) == 22
-    assert max(told.values()) <= MOST
-    early = client.answer([None, *vectors[1:]], client.voice(sound, at_s))
-    assert early != client.answer(vectors, client.voice(sound, at_s))
+    vectors = [client.face(pictures[k], seen[k].detections.landmarks[0]) for k in numbers]
+    voice = client.voices(sound)[round(at_s / client.parts["voice"]["hop_s"])]
+    answer = client.answer(vectors, voice)
+    apart = differences(answer, row)
+    assert len(apart) == 22
+    assert max(apart.values()) <= MOST
+    assert client.answer([None, *vectors[1:]], voice) != answer
+    assert client.answer(vectors, client.voices(sound)[0]) != answer

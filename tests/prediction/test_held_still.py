@@ -19,7 +19,7 @@ from triaffect.tables.baseline import SUFFIX
 from triaffect.tables.postprocess import Postprocessing, postprocess_frame
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.registry import TASKS
-from triaffect.training.export import _Fusion, to_onnx
+from triaffect.training.export.run import _Fusion, to_onnx
 
 VALUES, UNITS = ["valence", "arousal"], list(ACTION_UNITS.columns)
 RATE, SECONDS = 5, 10

@@ -69,7 +69,9 @@ def test_the_networks_and_what_was_said_before_stay(described, tmp_path):
 def test_the_card_gets_one_table_however_often_it_is_written(described):
     run(described, described.parent / "validity.toml")
     card = (described / "CARD.md").read_text()
-    assert card.startswith("# Card\n\nText.\n")
+    assert card.startswith("---\nlicense: other\n")
+    assert card.count("\n---\n\n# Card\n\nText.\n") == card.count("library_name") == 1
+    assert {"example.py", "golden.npz"} <= set(load_model_folder(described).manifest.files)
     assert card.count(describe_model.BEGIN) == card.count(describe_model.END) == 1
     assert card.count("| valence | shown | CCC 0.90 | ratings |") == 1
     assert "| AU23 lip tightener | not learned: blank |" in card

@@ -28,7 +28,7 @@ from triaffect.cli.studies.commands import (
 )
 from triaffect.cli.submit import CHECK_EXAMPLES, SUBMIT_EXAMPLES, submit, submit_check
 from triaffect.cli.train import EXAMPLES as TRAIN_EXAMPLES
-from triaffect.cli.train import OLD_VALUES, train
+from triaffect.cli.train import EXPORT_MODEL_EXAMPLES, OLD_VALUES, export, train
 from triaffect.cli.train import RENAMED as TRAIN_RENAMED
 from triaffect.cli.web_app import APP_EXAMPLES, web_app
 from triaffect.errors import TriaffectError, explain_missing_library, explain_old_processor
@@ -79,6 +79,7 @@ add_command(app, export_events, "export-events", examples=EXPORT_EXAMPLES)
 add_command(app, extract, examples=EXTRACT_EXAMPLES, renamed=EXTRACT_RENAMED)
 add_command(app, join, examples=JOIN_EXAMPLES)
 add_command(app, train, examples=TRAIN_EXAMPLES, renamed=TRAIN_RENAMED, old_values=OLD_VALUES)
+add_command(app, export, examples=EXPORT_MODEL_EXAMPLES)
 add_command(app, evaluate, examples=EVALUATE_EXAMPLES)
 add_command(app, compare, examples=COMPARE_EXAMPLES, renamed=COMPARE_RENAMED)
 add_command(app, submit, examples=SUBMIT_EXAMPLES)

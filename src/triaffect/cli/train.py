@@ -1,8 +1,9 @@
-"""``triaffect train``: a recipe and a store into a run folder."""
+"""``triaffect train`` and ``export``: a store into a run folder, and a model into one file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from triaffect.cli._shared import (
     PrecisionOption,
     SeedOption,
     leak_choice,
+    name_outputs,
     output_option,
     progress_bar,
     training_word,
@@ -33,6 +35,10 @@ THREADS = min(2, count_cores())
 EXAMPLES = (
     "triaffect train default --store STORE -o RUN --seed 1",
     "triaffect train finetune --store STORE -o RUN --init default --set student.epochs=4",
+)
+EXPORT_MODEL_EXAMPLES = (
+    "triaffect export RUN --format onnx -o model.onnx",
+    "triaffect export default -o triaffect.onnx",
 )
 RENAMED = {"--out": "--output"}
 OLD_VALUES = {"--precision": {"bf16": "bfloat16"}}
@@ -69,26 +75,40 @@ def train(
     drop_leak: DropLeak = False,
     precision: PrecisionOption = None,
     device: DeviceOption = Device.CPU,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Also log every epoch to csv, tensorboard, wandb; several with commas.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Train every stage of a recipe, score it, and export the model folder."""
     from triaffect.features.store import FeatureStore
     from triaffect.training.device import TorchDevice
     from triaffect.training.distillation import find_teachers
     from triaffect.training.export import export_run
-    from triaffect.training.run_folder import find_initial_weights
+    from triaffect.training.loggers import open_loggers, parse_loggers
+    from triaffect.training.run_folder import RunFolder, find_initial_weights
     from triaffect.training.trainer import set_threads
     from triaffect.training.trainer import train as run
 
     compute_device = TorchDevice.named(device)
+    loggers = parse_loggers(log) if log else ()
     leaks = leak_choice(allow=allow_leak, drop=drop_leak)
     set_threads(threads)
     resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)
     initial = find_initial_weights(init, resolved, opened) if init else None
     teachers = find_teachers(teacher or (), resolved)
-    with progress_bar() as progress:
+    with progress_bar() as progress, open_loggers(loggers, RunFolder(output)) as log_event:
 
         def report(stage: str, done: int, total: int, loss: float) -> None:
             progress(done, total, training_word(stage, loss))
+
+        def listen(event: JournalEvent) -> None:
+            _report_event(event)
+            log_event(event)
 
         folder = run(
             resolved,
@@ -97,7 +117,7 @@ def train(
             seed,
             resume,
             report,
-            _report_event,
+            listen,
             initial=initial,
             leaks=leaks,
             device=compute_device,
@@ -105,6 +125,37 @@ def train(
         )
     export_run(folder, opened)
     typer.echo(f"scores: {folder.scores}\nmodel:  {folder.model}")
+
+
+class ExportFormat(StrEnum):
+    """What a model can be exported as."""
+
+    ONNX = "onnx"
+
+
+def export(
+    model: Annotated[
+        Path, typer.Argument(help="Model folder or finished run; default for the shipped model.")
+    ],
+    output: Annotated[Path, output_option("The file, .onnx; replaced.")],
+    format_: Annotated[
+        ExportFormat, typer.Option("--format", help="What to write.")
+    ] = ExportFormat.ONNX,
+) -> None:
+    """Write a model as one file for other programs, from aligned faces and spectrum to answers.
+
+    The file is run beside the model's networks before it is written, and takes the same answers
+    to 1e-4.
+    """
+    from triaffect.features.extractors.registry import DEFAULT
+    from triaffect.io.atomic import check_output
+    from triaffect.prediction.predictor import model_folder
+    from triaffect.training.export.end_to_end import export_graph
+
+    del format_  # there is but one
+    check_output(output)
+    export_graph(model_folder(None if str(model) == DEFAULT else model), output)
+    name_outputs(output)
 
 
 def _resolve(recipe: str, changes: Sequence[str], precision: Precision | None) -> Recipe:

@@ -36,6 +36,7 @@ from triaffect.faces.tracking import period
 from triaffect.features.external.format import streams_of_run
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
+from triaffect.features.hub import PREFIX, fetch_model
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
 from triaffect.io.engines import Engine
 from triaffect.io.onnx_session import CPU
@@ -595,20 +596,22 @@ def model_folder(path: str | Path | None) -> Path:
     """Find the model folder that a path stands for.
 
     Args:
-        path: A model folder, or a run that has one; None for the weights that come with the
-            package.
+        path: A model folder, or a run that has one; ``hf:OWNER/NAME`` for one on the hub of
+            Hugging Face, which is fetched; None for the weights that come with the package.
 
     Returns:
         The model folder; that it is complete is checked when it is loaded.
 
     Raises:
         ModelError: None was given, and the package came without; or it is of a run of 0.1.0
-            whose network reads external features.
+            whose network reads external features; or the hub does not give it.
     """
     if path is None and not SHIPPED.is_dir():
         expected, remedy = "the weights that come with the package", "give a model folder"
         raise ModelError(expected, "none in this installation", remedy, where=SHIPPED)
     folder = SHIPPED if path is None else Path(path)
+    if folder.as_posix().startswith(PREFIX):  # a command's arguments are paths already
+        folder = fetch_model(folder.as_posix())
     if (folder / "model" / DESCRIPTION).is_file():
         folder = folder / "model"
     if not (folder / DESCRIPTION).is_file() and (streams := streams_of_run(folder)):
@@ -630,8 +633,8 @@ def load(
     """Load a model.
 
     Args:
-        path: A model folder, or a run that has one; None for the weights that come with the
-            package.
+        path: A model folder, or a run that has one; ``hf:OWNER/NAME`` for one on the hub of
+            Hugging Face; None for the weights that come with the package.
         device: "cpu" or "cuda".
         options: Options of its predictions, where a call names no others.
         features: Files of the features of other programs that the model reads, by name.

@@ -1,4 +1,4 @@
-"""Export a finished run to a model folder that predicts without torch.
+"""Write the networks of a finished run as a model folder, which predicts without torch.
 
 Large weights are stored in half precision. onnxruntime widens them once, when it opens the file, so
 the network is as fast and computes in single precision as before. Each weight is off by at most
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,7 @@ from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe
 from triaffect.tasks.registry import resolve_tasks, task_plugins
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, vector_lengths
+from triaffect.training.export.companions import companion_files
 from triaffect.training.run_folder import (
     RunFolder,
     exclusive_lock,
@@ -149,7 +151,8 @@ def export_run(folder: RunFolder, store: FeatureStore) -> None:
 
     A face or voice network makes a folder with that part alone. A network over windows makes
     a whole one: the face and voice networks that the store was made with go along, or what the
-    external features are that it reads in their place.
+    external features are that it reads in their place. A card goes with each, and a program that
+    predicts with a whole one, with inputs and answers to check it by.
 
     Args:
         folder: A finished run.
@@ -187,8 +190,20 @@ def export_run(folder: RunFolder, store: FeatureStore) -> None:
         outputs={name: OutputValidity(blank="always") for name in description.unlearned},
     )
     manifest, files = _parts(manifest, recipe, net, store, tasks)
+    files |= companion_files(manifest, files, _official_scores(folder, stage))
     with exclusive_lock(folder.root):
         write_model_folder(folder.model, manifest, files)
+
+
+def _official_scores(folder: RunFolder, stage: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Read a stage's scores, by split, pool and name; none of a run that has not written them."""
+    if not folder.scores.is_file():
+        return {}
+    splits = json.loads(folder.scores.read_text("utf-8"))[stage]
+    return {
+        split: {pool: score["official"] for pool, score in pools.items()}
+        for split, pools in splits.items()
+    }
 
 
 def label_origins(moments: Moments, tasks: Sequence[Task]) -> dict[str, str]:
@@ -310,7 +325,7 @@ def to_onnx(
         example: An input by each name.
         outputs: Names of what it gives.
         free_length: Whether an input's last axis is free too.
-        half: Keep the weights in half precision; see `triaffect.training.export`.
+        half: Keep the weights in half precision; see `triaffect.training.export.run`.
 
     Returns:
         An ONNX model.
