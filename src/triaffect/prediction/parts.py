@@ -352,8 +352,8 @@ class Parts:
         if self._group is None or self._group[0] != entry.file:
             import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
 
-            table = pq.read_table(entry.file, pre_buffer=False)
-            self._group = entry.file, table.replace_schema_metadata()
+            with pq.ParquetFile(entry.file, pre_buffer=False) as file:  # `read_table` loads pandas
+                self._group = entry.file, file.read().replace_schema_metadata()
         yield self._group[1].slice(entry.start, entry.result.rows)
 
 
