@@ -34,7 +34,7 @@ from triaffect.metrics.bootstrap import bootstrap
 from triaffect.prediction.heads import Fusion
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.training.run_folder import RunFolder
+from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.training.scoring import Predictions, open_run, predict_rows, truth_of
 from triaffect.training.view import video_of
 from triaffect.types import IntArray, SourceKind, Split, Targets
@@ -148,8 +148,11 @@ def rows_of_split(
 def check_run(root: Path, store: FeatureStore) -> None:
     """Check that a store holds vectors of the networks that a run's exported model has.
 
+    A run that made a network, and did not use one, reads what that network reads.
+
     Args:
-        root: The run folder; nothing is checked if it has no exported model.
+        root: The run folder; nothing is checked if it has no exported model, or one whose
+            network reads crops or sounds.
         store: The store.
 
     Raises:
@@ -159,7 +162,7 @@ def check_run(root: Path, store: FeatureStore) -> None:
     exported = RunFolder(root).model
     if (exported / DESCRIPTION).is_file():
         model = load_model_folder(exported)
-        if model.manifest.fusion is not None:  # else the run made a network, not used one
+        if read_recipe(root).data.input == "windows":
             check_networks(model, store)
 
 

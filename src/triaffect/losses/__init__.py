@@ -8,24 +8,28 @@ from triaffect.io.exports import lazy_exports
 
 if TYPE_CHECKING:
     from triaffect.losses.adversarial import Adversary
+    from triaffect.losses.agreement import Agreement, jensen_shannon
     from triaffect.losses.distillation import Distillation
     from triaffect.losses.objective import Objective, StepContext, Supervised, TorchTargets
     from triaffect.losses.self_distillation import SelfDistillation
 
 __all__ = [
     "Adversary",
+    "Agreement",
     "Distillation",
     "Objective",
     "SelfDistillation",
     "StepContext",
     "Supervised",
     "TorchTargets",
+    "jensen_shannon",
 ]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "adversarial": ["Adversary"],
+        "agreement": ["Agreement", "jensen_shannon"],
         "distillation": ["Distillation"],
         "objective": ["Objective", "StepContext", "Supervised", "TorchTargets"],
         "self_distillation": ["SelfDistillation"],

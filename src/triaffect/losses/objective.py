@@ -159,6 +159,8 @@ class StagnationWeights:
 class Supervised:
     """Label losses: of a task's own batch that task's, of any other batch all that have labels.
 
+    Where a network in training has several views of the rows, a task's loss is the mean of theirs.
+
     Attributes:
         own_weight: Weight on a task's own batch (the paper's α for the student).
         mtl_weight: Weight of each task on other batches.
@@ -222,9 +224,13 @@ class Supervised:
             weight *= context.fixed_weights.get(task.key, 1.0)
             positive = self.positive_weight.get(task.key)
             options = LossOptions(reading, self.temperature, positive, self.logit_weight)
-            raw, rows = context.outputs.raw, labels.weight
+            views, rows = context.outputs.views or (context.outputs.raw,), labels.weight
             if task.key in self.class_weight:
                 rows = rows * (labels.values @ rows.new_tensor(self.class_weight[task.key]))
-            loss = task.loss(raw[task.key], labels.values, labels.valid, rows, options)
+            losses = [
+                task.loss(raw[task.key], labels.values, labels.valid, rows, options)
+                for raw in views
+            ]
+            loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
             terms[f"{name}.{task.key}"] = weight * loss
         return terms

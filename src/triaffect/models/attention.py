@@ -95,8 +95,8 @@ def sinusoidal_positions(length: int, width: int) -> Tensor:
 class EncoderLayer(nn.Module):
     """Attention among the places of a sequence, then two dense layers, each added and normalized.
 
-    It has the parameters of torch's layer of this kind, and norms after the sums as that has; it
-    takes the same path in training, evaluation and export.
+    It has the parameters of torch's layer of this kind, and norms after the sums as that has,
+    unless they come first; it takes the same path in training, evaluation and export.
 
     Args:
         width: Length D of a vector.
@@ -104,6 +104,10 @@ class EncoderLayer(nn.Module):
         inner: Width between the two dense layers.
         dropout: Share of activations dropped while training.
         activation: Between the dense layers, "relu" or "gelu".
+        norm_first: Normalize what goes into the attention and into the dense layers, as vision
+            transformers do (Dosovitskiy et al. 2021), not the sums.
+        drop_path: Share of rows whose attention, and by itself whose dense part, is left out
+            while training; the others' is scaled up (Huang et al. 2016).
     """
 
     def __init__(
@@ -113,9 +117,13 @@ class EncoderLayer(nn.Module):
         inner: int,
         dropout: float,
         activation: Literal["relu", "gelu"] = "relu",
+        *,
+        norm_first: bool = False,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
+        self.norm_first, self.drop_path = norm_first, drop_path
         self.project_in, self.project_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
         self.dense = nn.Sequential(
@@ -128,10 +136,23 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode sequences (N, L, D), to the same shape."""
+        if self.norm_first:
+            x = x + self._drop_rows(self._attend(self.norms[0](x)))
+            return x + self._drop_rows(self.dense(self.norms[1](x)))
+        x = self.norms[0](x + self._drop_rows(self._attend(x)))
+        y: Tensor = self.norms[1](x + self._drop_rows(self.dense(x)))
+        return y
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """Mix the places of sequences (N, L, D) by attention."""
         rows = self.project_in(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         rate = self.dropout if self.training else 0.0
         attended = F.scaled_dot_product_attention(rows[0], rows[1], rows[2], dropout_p=rate)
         attended = self.project_out(attended.transpose(1, 2).flatten(2))
-        x = self.norms[0](x + F.dropout(attended, self.dropout, self.training))
-        y: Tensor = self.norms[1](x + self.dense(x))
-        return y
+        return F.dropout(attended, self.dropout, self.training)
+
+    def _drop_rows(self, x: Tensor) -> Tensor:
+        """Leave out a share of the rows (N, L, D) while training; scale the others up."""
+        if not (self.training and self.drop_path):
+            return x
+        return x * F.dropout(x.new_ones(len(x), 1, 1), self.drop_path)

@@ -22,12 +22,19 @@ A network that a recipe may name, one of this package or of another, is a `torch
 - ``reads_voice_sequence``, if it has it: whether it takes ``data.voice_sequence``, and only that;
 - ``has_branches``, if it has it: whether its outputs have ``branches``, for the terms of a loss
   that learn from or teach them;
+- ``answers_views``, if it has it: whether its outputs have ``views`` while it is trained, for a
+  stage's agreement;
 - ``build(spec, shape)``, a class method that makes a freshly initialized one for a
   `NetworkShape`;
 - ``forward(inputs)``, from a dictionary of these inputs to `Outputs`: raw outputs of every task,
   before the task's own activation;
 - for crops and logmel, ``encode(x)``, from the input to features (N, D): what is exported, and
-  what a store is made with. ``spec.features`` is D.
+  what a store is made with;
+- for crops, if it has it, ``answer(features)``: from features (N, D) to raw outputs by task key,
+  as `forward` computes them in evaluation mode. It is exported beside ``encode``, so that the
+  model predicts by itself;
+- ``layers()``, if it has it: names of its parts in the order in which an input goes through them,
+  parts of one depth together, for ``optimizer.layer_decay``.
 
 Everything that `forward` does must be exportable with `torch.onnx.export`, with a free number of
 rows. In evaluation mode each row's outputs must depend on that row alone.
@@ -62,6 +69,7 @@ NETWORKS = {
     "task_branches": "triaffect.models.siblings.sequences:TaskBranches",
     "share_bottom": "triaffect.models.siblings.sequences:ShareBottomNet",
     "sdt": "triaffect.models.siblings.modalities:ModalityTransformer",
+    "masked_views": "triaffect.models.siblings.crops:MaskedViews",
 }
 """The package's own networks by the ``kind`` of a recipe's ``[net]``."""
 
@@ -252,6 +260,8 @@ class Outputs:
         sequence: Raw outputs of every place of the windows, shape (N, W, K) each, of a network
             that answers them all; None of others.
         branches: Answers of further heads by their names; empty for a network without.
+        views: Raw outputs by task key, shape (N, K) each, of every view that a network in
+            training has of the rows and learns from in place of ``raw``; empty of others.
     """
 
     raw: dict[str, Tensor]
@@ -259,6 +269,7 @@ class Outputs:
     features: Tensor
     sequence: dict[str, Tensor] | None = None
     branches: Mapping[str, Branch] = field(default_factory=dict)
+    views: tuple[dict[str, Tensor], ...] = ()
 
 
 DISCRIMINATOR = "discriminator."

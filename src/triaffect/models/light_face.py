@@ -74,9 +74,24 @@ def residual_stages(
     return nn.Sequential(*layers)
 
 
+def standardize_crops(crops: Tensor) -> Tensor:
+    """Bring each crop to mean 0 and a spread near 1, so that exposure does not matter.
+
+    Args:
+        crops: Gray levels in [0, 255] of any dtype, shape (N, H, H).
+
+    Returns:
+        Shape (N, 1, H, H), float32.
+    """
+    x = crops.float().unsqueeze(1)
+    mean = x.mean((2, 3), keepdim=True)
+    deviation = (x - mean).square().mean((2, 3), keepdim=True).sqrt()
+    return (x - mean) / (deviation + 8.0)
+
+
 def linear_heads(features: int, tasks: Sequence[Task]) -> nn.ModuleDict:
     """Make a linear layer for each task, (N, features) to (N, K), by the task's key."""
-    return nn.ModuleDict({task.key: nn.Linear(features, task.width) for task in tasks})
+    return nn.ModuleDict({task.key: nn.Linear(features, task.raw_width) for task in tasks})
 
 
 class LightFaceSpec(NetworkSpec):
@@ -153,10 +168,7 @@ class LightFace(nn.Module):
         Returns:
             Shape (N, D), never negative.
         """
-        x = crops.float().unsqueeze(1)
-        mean = x.mean((2, 3), keepdim=True)
-        deviation = (x - mean).square().mean((2, 3), keepdim=True).sqrt()
-        x = (x - mean) / (deviation + 8.0)
+        x = standardize_crops(crops)
         if self.training or not self.mirror:
             return self._look(x)
         return (self._look(x) + self._look(x.flip(3))) / 2

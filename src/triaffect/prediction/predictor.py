@@ -110,7 +110,8 @@ class Predictor:
     It keeps nothing from one file to the next; several threads may share it.
 
     Args:
-        folder: The model folder; it needs a face, a voice and a fusing network.
+        folder: The model folder; it needs a face and a fusing network, and a voice network if
+            that reads voices.
         device: Where the networks run, "cpu" or "cuda". Faces are found on the CPU.
         tasks: The tasks that a model may predict.
         options: Options of its predictions, where a call names no others.
@@ -145,7 +146,8 @@ class Predictor:
         self._fusion = Fusion(model, tasks, device)
         part = self._fusion.part
         self._face = None if part.external_spec("face") else OnnxFace(model, device)
-        self._voice = None if part.external_spec("voice") else OnnxVoice(model, device)
+        has_voice = part.voice_dim and not part.external_spec("voice")
+        self._voice = OnnxVoice(model, device) if has_voice else None
         self.features = ExternalFeatures(part, features, model.path)
         self._detector, self.folder, self.device = CenterFace(), model.path, device
         self.tasks = self._fusion.tasks
@@ -495,9 +497,11 @@ class Predictor:
         if voice_spec is not None:
             yield from self._from_external_voice(path, streams, streams[voice_spec.name])
             return
-        if not self.options.sound:
-            expected = "a video or picture, as sound is left out"
-            raise MediaError(expected, "a file of sound alone", where=path)
+        if not self.options.sound or self._voice is None:
+            reason = "the model reads faces alone" if self._voice is None else "sound is left out"
+            raise MediaError(
+                f"a video or picture, as {reason}", "a file of sound alone", where=path
+            )
         window, stride = self._voice_window, RowStride(self.options.stride_s)
         is_sequence = self._fusion.part.voice_sequence
         every, again = tee(self._voice_rows(source))
@@ -538,7 +542,8 @@ class Predictor:
 
     @property
     def _voice_window(self) -> Window:
-        assert self._voice is not None  # noqa: S101 - or nobody asks for it
+        if self._voice is None:  # of no rows, of a model that reads none
+            return self._fusion.part.window
         window = self._voice.spec.window
         assert window is not None  # noqa: S101 - every voice extractor has one
         return window

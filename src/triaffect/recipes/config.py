@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from triaffect.losses.agreement import AgreementMean
 from triaffect.losses.objective import LossReading
 from triaffect.models.base import NetworkSpec, find_network, optional_key
 from triaffect.types import Window
@@ -92,6 +93,8 @@ class DataSpec(_Strict):
         stills_as_video: Hold some training pictures for their whole window, and let some
             speak, see `triaffect.datasets.windows`; for windows only.
         augment: Vary crops and spectra while training.
+        variation: How crops are varied: as "faces" that a camera sees, or as a sibling system
+            has it, by a "shift"; see `triaffect.datasets.augmentation.augment`.
         mix: Share of the batches in which every crop or spectrum is mixed with another one, and
             its labels likewise; see `triaffect.datasets.augmentation.mixup`. Not for windows.
         mix_augment: Both parameters of the beta distribution from which the share of a blend of
@@ -132,6 +135,7 @@ class DataSpec(_Strict):
     single_task_frame_offset: int = 0
     stills_as_video: bool = False
     augment: bool = False
+    variation: Literal["faces", "shift"] = optional_key("faces")
     mix: float = optional_key(0.0, ge=0, le=1)
     mix_augment: float = optional_key(0.0, ge=0)
     sequences: bool = optional_key(default=False)
@@ -157,6 +161,8 @@ class DataSpec(_Strict):
 
     @model_validator(mode="after")
     def _keys_fit_each_other(self) -> DataSpec:
+        if self.variation != "faces" and (self.input != "crops" or not self.augment):
+            raise ValueError("variation is for crops that augment varies")
         if self.mix and self.input == "windows":
             raise ValueError("mix is for crops and logmel")
         if self.drown and self.input != "logmel":
@@ -190,8 +196,9 @@ class OptimizerSpec(_Strict):
     ``schedule`` "linear" falls to 0 after the warmup, "step" multiplies the rate by
     ``step_factor`` every ``step_epochs``. ``beta1`` is of ``adam``, ``momentum`` of ``sgd``.
     ``rates`` multiply the rate of parts of the network, by the beginning of their parameters'
-    names. ``clip`` holds the norm of the gradients, of each part of the network by itself where
-    ``clip_parts`` says so; 0 is off.
+    names; ``layer_decay`` that of every layer, once for each layer that comes after it and once
+    for the heads, of a network that names its ``layers``. ``clip`` holds the norm of the gradients,
+    of each part of the network by itself where ``clip_parts`` says so; 0 is off.
     """
 
     kind: Literal["adam", "keras_adam", "sgd"] = "adam"
@@ -202,6 +209,7 @@ class OptimizerSpec(_Strict):
     beta1: float = optional_key(0.9, ge=0, lt=1)
     momentum: float = optional_key(0.0, ge=0, lt=1)
     rates: dict[str, float] = optional_key({})
+    layer_decay: float = optional_key(1.0, gt=0, le=1)
     clip: float = optional_key(0.0, ge=0)
     clip_parts: bool = optional_key(default=False)
     warmup: float = optional_key(0.0, ge=0)
@@ -270,6 +278,18 @@ class AdversarySpec(_Strict):
     reading: LossReading = "conventional"
 
 
+class AgreementSpec(_Strict):
+    """Loss against views of the same row that differ: their Jensen-Shannon divergence.
+
+    ``average`` is over "rows", or as coded over "elements", rows and classes; ``epsilon`` is
+    added to probabilities before their logarithm.
+    """
+
+    weight: float = Field(default=100.0, gt=0)
+    epsilon: float = Field(default=1e-4, gt=0)
+    average: AgreementMean = "elements"
+
+
 class SelectionSpec(_Strict):
     """Which epoch counts as best, and when to stop.
 
@@ -319,6 +339,7 @@ class Stage(_Strict):
         self_distillation: Loss of a network's further heads against its own answer.
         stagnation_rule: How `stagnation` grows: "exponential", or "log2" of the epochs without
             improvement where that is above 1, the weights then brought to a sum of 1.
+        agreement: For a network with several views of a row: what they say is brought together.
         ensemble: Earlier stages whose networks are averaged, in place of a training. A file
             writes ``members = 5`` in a stage instead: so many stages of it, NAME_1 and so on, each
             with random numbers of its own, and the stage itself as their ensemble.
@@ -343,6 +364,7 @@ class Stage(_Strict):
     task_weights: dict[str, float] = optional_key({})
     joint_step: Literal["off", "sum", "mean"] = optional_key("off")
     stagnation_rule: Literal["exponential", "log2"] = optional_key("exponential")
+    agreement: AgreementSpec | None = optional_key(None)
     ensemble: tuple[str, ...] = optional_key(())
     self_distillation: SelfDistillationSpec | None = optional_key(None)
 

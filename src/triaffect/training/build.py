@@ -18,6 +18,7 @@ from triaffect.datasets.windows import Streams, WindowSamples
 from triaffect.errors import RecipeError, StoreError
 from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.losses.adversarial import Adversary
+from triaffect.losses.agreement import Agreement
 from triaffect.losses.distillation import Distillation
 from triaffect.losses.objective import Objective, Supervised
 from triaffect.losses.self_distillation import SelfDistillation
@@ -180,8 +181,8 @@ def build_net(
 
     Raises:
         StoreError: The store lacks a stream that the network reads.
-        RecipeError: The network does not take the recipe's input, or has no discriminator
-            for the stage's adversary.
+        RecipeError: The network does not take the recipe's input, or lacks what a term of the
+            stage's loss needs: a discriminator, several views, a task of classes.
     """
     kind, data, network = recipe.net.kind, recipe.data, find_network(recipe.net.kind)
     if stage.ensemble:
@@ -200,6 +201,10 @@ def build_net(
         raise RecipeError(expected, kind)
     if stage.adversary is not None and not network.has_discriminator:
         raise RecipeError("no adversary for a net without discriminator", kind)
+    if stage.agreement is not None and not getattr(network, "answers_views", False):
+        raise RecipeError("no agreement for a net with a single view", kind)
+    if stage.agreement is not None and not any(task.exclusive for task in tasks):
+        raise RecipeError("agreement on a task of classes", ", ".join(each.key for each in tasks))
     if network.input != "windows":
         net = network.build(recipe.net, NetworkShape(tasks))
         return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -278,8 +283,8 @@ def build_objectives(
         tasks: What is predicted.
 
     Returns:
-        The supervised term, then those of distillation, of self-distillation and of an adversary
-        if the stage has them.
+        The supervised term, then those of distillation, of self-distillation, of an adversary and
+        of agreement if the stage has them.
     """
     label, weights = stage.supervised, dict[str, tuple[float, ...]]()
     for key in label.positive_weights:  # absent by present labels of each column
@@ -305,4 +310,6 @@ def build_objectives(
         objectives.append(SelfDistillation(**stage.self_distillation.model_dump()))
     if stage.adversary is not None:
         objectives.append(Adversary(**stage.adversary.model_dump()))
+    if stage.agreement is not None:
+        objectives.append(Agreement(**stage.agreement.model_dump()))
     return objectives

@@ -109,13 +109,15 @@ def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimize
         gradient descent with momentum. The key ``factor`` of a group multiplies its rate.
 
     Raises:
-        RecipeError: The network has no part that the spec gives a rate of its own.
+        RecipeError: The network has no part that the spec gives a rate of its own, or no layers
+            for its rates to decay with.
     """
     if spec.kind == "keras_adam":
         return KerasAdam(net.parameters(), lr=spec.lr)
+    rates = {**spec.rates, **_layer_rates(spec, net)}
     groups: list[dict[str, Any]] = []
     rest = dict(net.named_parameters())
-    for part, factor in {**spec.rates, "": 1.0}.items():
+    for part, factor in {**rates, "": 1.0}.items():
         own = {n: p for n, p in rest.items() if not part or f"{n}.".startswith(f"{part}.")}
         rest = {name: value for name, value in rest.items() if name not in own}
         if part and not own:
@@ -130,6 +132,17 @@ def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimize
     if spec.kind == "sgd":
         return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum)
     return torch.optim.AdamW(groups, lr=spec.lr, betas=(spec.beta1, 0.999), fused=True)
+
+
+def _layer_rates(spec: OptimizerSpec, net: nn.Module) -> dict[str, float]:
+    """Compute factors of the rate of layers, by name; what comes after the last has factor 1."""
+    if spec.layer_decay == 1:
+        return {}
+    layers = getattr(net, "layers", None)
+    if layers is None:
+        raise RecipeError("optimizer.layer_decay for a net that names its layers", "another")
+    depths = list(reversed(layers()))
+    return {name: spec.layer_decay ** (n + 1) for n, part in enumerate(depths) for name in part}
 
 
 def clip_gradients(spec: OptimizerSpec, net: nn.Module) -> None:

@@ -12,7 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from triaffect.datasets.augmentation.augment import Variation, vary_crops, vary_logmel
+from triaffect.datasets.augmentation.augment import (
+    CROP_VARIATIONS,
+    Variation,
+    vary_crops,
+    vary_logmel,
+)
 from triaffect.datasets.augmentation.mixup import fade_labels, mix_rows, paste, splice
 from triaffect.datasets.augmentation.spectra import drown
 from triaffect.datasets.batches import EpochPlan, make_batch, plan_epoch, take
@@ -356,8 +361,9 @@ class StageRun:
         rng = np.random.default_rng((self.context.seed, self.index, *turn))
         varied = CPU.tensors(batch.inputs)
         if data.augment:
-            for name in [each for each in varied if each in VARIATIONS]:
-                varied[name] = VARIATIONS[name](varied[name], rng)
+            variations = {**VARIATIONS, CROP: CROP_VARIATIONS[data.variation]}
+            for name in [each for each in varied if each in variations]:
+                varied[name] = variations[name](varied[name], rng)
         if data.drown:
             varied[LOGMEL], left = drown(varied[LOGMEL].float(), rng, share=data.drown)
             batch = replace(batch, targets=fade_labels(batch.targets, left))
@@ -435,12 +441,15 @@ def in_float32(outputs: Outputs) -> Outputs:
         outputs: Of any precision.
 
     Returns:
-        Raw outputs and domains in float32; features as they are.
+        Raw outputs, of views too, and domains in float32; features as they are.
     """
     domain = None if outputs.domain is None else outputs.domain.float()
-    raw = {key: value.float() for key, value in outputs.raw.items()}
     branches = {
         name: replace(each, raw={key: value.float() for key, value in each.raw.items()})
         for name, each in outputs.branches.items()
     }
-    return replace(outputs, raw=raw, domain=domain, branches=branches)
+    raw, *views = [
+        {key: value.float() for key, value in each.items()}
+        for each in (outputs.raw, *outputs.views)
+    ]
+    return replace(outputs, raw=raw, domain=domain, branches=branches, views=tuple(views))

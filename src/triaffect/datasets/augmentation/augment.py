@@ -22,6 +22,8 @@ HIDDEN = 0.25
 """Share of the crops that have a hidden block."""
 ROTATION_DEG, SCALE, SHIFT = 12.0, 0.12, 0.08
 """Largest rotation, relative scale and relative shift of a crop."""
+ENLARGED = 1.02
+"""By how much `shift_crops` enlarges a crop before a part of its old size is cut out."""
 GAIN_LOG = 1.5
 """Largest change of log power of a spectrum: about 6.5 dB."""
 MASK_SHARE = 0.15
@@ -65,6 +67,50 @@ def vary_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
     )
     hidden = hidden_rows[:, :, None] & hidden_columns[:, None, :] & drawn
     return torch.where(hidden, moved.mean((1, 2), keepdim=True), moved)
+
+
+def shift_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
+    """Enlarge crops a little, cut them out again somewhere, and mirror half of them.
+
+    Args:
+        crops: Gray levels in [0, 255], shape (N, H, H), any dtype.
+        rng: Where the random numbers come from.
+
+    Returns:
+        Gray levels, shape (N, H, H), float32.
+    """
+    count, shown = len(crops), torch.full((len(crops),), 1 / ENLARGED)
+    mirror = torch.where(torch.from_numpy(rng.random(count) < 0.5), -1.0, 1.0)  # noqa: PLR2004
+    margin = 1 - 1 / ENLARGED
+    right, down = (uniform(rng, count, -margin, margin) for _ in range(2))
+    return _cut_out(crops.float(), mirror * shown, shown, right, down)
+
+
+CROP_VARIATIONS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {
+    "faces": vary_crops,
+    "shift": shift_crops,
+}
+"""By their names in recipes."""
+
+
+def _cut_out(crops: Tensor, wide: Tensor, high: Tensor, right: Tensor, down: Tensor) -> Tensor:
+    """Resample a part of each crop bilinearly to the whole.
+
+    Args:
+        crops: Shape (N, H, H), float32.
+        wide: Width of the part as a share of the crop's, negative to mirror it, shape (N,).
+        high: Its height likewise.
+        right: Where its middle is, from the crop's, in halves of its side, shape (N,).
+        down: Likewise.
+
+    Returns:
+        Shape (N, H, H); edges are continued.
+    """
+    none = torch.zeros_like(wide)
+    rows = [torch.stack([wide, none, right], 1), torch.stack([none, high, down], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), [len(crops), 1, *crops.shape[1:]], False)
+    parts = F.grid_sample(crops.unsqueeze(1), grid, padding_mode="border", align_corners=False)
+    return parts.squeeze(1)
 
 
 def vary_speaker(logmel: Tensor, rng: np.random.Generator) -> Tensor:

@@ -42,7 +42,7 @@ from triaffect.features.model_folder import (
 from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.metrics.thresholds import read_thresholds
 from triaffect.models.base import find_network
-from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe
+from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe, WindowSpec
 from triaffect.tasks.registry import resolve_tasks, task_plugins
 from triaffect.tasks.task import Task
 from triaffect.training.build import build_net, vector_lengths
@@ -98,6 +98,8 @@ TOLERANCE, HALF_TOLERANCE = 1e-3, 1e-2
 half precision."""
 LICENCE = "research use; see LICENSE"
 VOICE_HOP_S = 0.25
+ANSWERS, SINGLE = "fusion.onnx", WindowSpec(unit="frames", span=0, hop=1).in_seconds()
+"""Of a network over crops that answers by itself: the file that does, and what it sees of time."""
 
 
 class FeatureEncoder(nn.Module):
@@ -118,6 +120,31 @@ class FeatureEncoder(nn.Module):
         """
         features: Tensor = self.net.encode(x)  # type: ignore[operator]
         return features
+
+
+class FeatureAnswers(nn.Module):
+    """The rest of a network over crops: features to activated values, without window or voice."""
+
+    def __init__(self, net: nn.Module, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.net, self.tasks = net, tasks
+
+    def forward(
+        self, face: Tensor, face_present: Tensor, voice: Tensor, voice_present: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Predict from features.
+
+        Args:
+            face: Features, shape (N, 1, D).
+            face_present: Whether there is a face, shape (N, 1); nobody reads it.
+            voice: Nothing, shape (N, 0).
+            voice_present: Whether there is a voice, shape (N,); nobody reads it.
+
+        Returns:
+            Values or probabilities of each task, shape (N, K).
+        """
+        raw = self.net.answer(face[:, 0])  # type: ignore[operator]
+        return tuple(task.activate(raw[task.key]) for task in self.tasks)
 
 
 class _Fusion(nn.Module):
@@ -149,10 +176,11 @@ class _Fusion(nn.Module):
 def export_run(folder: RunFolder, store: FeatureStore) -> None:
     """Write the model folder of a run's last stage, from its best weights.
 
-    A face or voice network makes a folder with that part alone. A network over windows makes
-    a whole one: the face and voice networks that the store was made with go along, or what the
-    external features are that it reads in their place. A card goes with each, and a program that
-    predicts with a whole one, with inputs and answers to check it by.
+    A face or voice network makes a folder with that part alone, unless it also answers: then the
+    folder predicts faces, without voice. A network over windows makes a whole one: the face and
+    voice networks that the store was made with go along, or what the external features are that
+    it reads in their place. A card goes with each, and a program that predicts with a model over
+    windows, with inputs and answers to check it by.
 
     Args:
         folder: A finished run.
@@ -236,20 +264,35 @@ def _parts(
     network = find_network(recipe.net.kind)
     if network.input == "windows":
         return _with_fusion(manifest, recipe, net, store, tasks)
-    name, features = recipe.net.kind, recipe.net.sizes()["features"]
-    if network.input == "crops":
+    name, encoder, span_s = recipe.net.kind, FeatureEncoder(net), recipe.data.stretch_s
+    part = "face" if network.input == "crops" else "voice"
+    example = {"crops": torch.zeros((2, 64, 64), dtype=torch.uint8)}
+    if part == "voice":
+        example = {"logmel": torch.zeros((2, round(100 * span_s), 64))}
+    with torch.no_grad():
+        features = encoder(*example.values()).shape[1]
+    if part == "face":
         assert store.face_spec is not None  # noqa: S101 - for mypy
         face = FacePart("face.onnx", name, store.face_spec.name, features)
-        example = {"crops": torch.zeros((2, 64, 64), dtype=torch.uint8)}
-        manifest, part = replace(manifest, face=face), "face"
+        manifest = replace(manifest, face=face)
     else:
-        span_s = recipe.data.stretch_s
         window = Window(span_s, VOICE_HOP_S, causal=False)
         voice = VoicePart("voice.onnx", name, "logmel64", features, window)
-        example = {"logmel": torch.zeros((2, round(100 * span_s), 64))}
-        manifest, part = replace(manifest, voice=voice), "voice"
-    files[f"{part}.onnx"] = to_onnx(FeatureEncoder(net), example, ["features"], half=True)
+        manifest = replace(manifest, voice=voice)
+    files[f"{part}.onnx"] = to_onnx(encoder, example, ["features"], half=True)
     files[f"{part}.safetensors"] = _half_weights(net)
+    if part == "face" and hasattr(network, "answer"):
+        manifest = replace(
+            manifest, fusion=FusionPart(ANSWERS, SINGLE, features, 0, needs_face=True)
+        )
+        rows = {
+            "face": torch.zeros((2, 1, features)),
+            "face_present": torch.ones((2, 1), dtype=torch.bool),
+            "voice": torch.zeros((2, 0)),
+            "voice_present": torch.ones(2, dtype=torch.bool),
+        }
+        keys = [task.key for task in tasks]
+        files[ANSWERS] = to_onnx(FeatureAnswers(net, tasks), rows, keys)
     return manifest, files
 
 

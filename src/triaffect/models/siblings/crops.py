@@ -1,0 +1,212 @@
+"""Networks of published systems that look at single gray crops.
+
+The systems are those of docs/siblings.md. Their colored crops of 128 or 224 pixels are the store's
+gray ones of 64 here, enlarged where a recipe says so; each is standardized by its own mean and
+deviation.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from triaffect.errors import RecipeError
+from triaffect.models.attention import EncoderLayer
+from triaffect.models.base import NetworkShape, NetworkSpec, Outputs
+from triaffect.models.light_face import linear_heads, standardize_crops
+
+INNER = 4
+"""How much wider a transformer is between its two dense layers."""
+
+
+def enlarge(crops: Tensor, side: int) -> Tensor:
+    """Standardize crops, and bring them to the side that a network takes.
+
+    Args:
+        crops: Gray levels in [0, 255] of any dtype, shape (N, H, H).
+        side: Pixels S of a side; interpolated bilinearly where it is not H.
+
+    Returns:
+        Shape (N, 1, S, S), float32.
+    """
+    x = standardize_crops(crops)
+    if x.shape[-1] != side:
+        x = F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
+    return x
+
+
+class PatchTransformer(nn.Module):
+    """A vision transformer from a crop to a vector (Dosovitskiy et al. 2021, arXiv:2010.11929).
+
+    Args:
+        side: Pixels of a side of the crops.
+        patch: Pixels of a side of a patch.
+        width: Length D of a vector.
+        depth: Layers.
+        heads: Heads of each layer's attention.
+        drop_path: Share of rows whose last layer is left out while training; less, in steps, of
+            the layers before it.
+
+    Raises:
+        RecipeError: Sides are no whole number of patches, or widths no whole number of heads.
+    """
+
+    def __init__(
+        self, side: int, patch: int, width: int, depth: int, heads: int, drop_path: float
+    ) -> None:
+        super().__init__()
+        if side % patch or width % heads:
+            got = f"{side} by {patch}, {width} by {heads}"
+            raise RecipeError("net.side in whole patches, net.width in whole heads", got)
+        self.patches = nn.Conv2d(1, width, patch, patch)
+        self.token = nn.Parameter(torch.empty(1, 1, width))
+        self.positions = nn.Parameter(torch.empty(1, (side // patch) ** 2 + 1, width))
+        rates = [drop_path * layer / max(depth - 1, 1) for layer in range(depth)]
+        self.blocks = nn.ModuleList(
+            EncoderLayer(width, heads, INNER * width, 0.0, "gelu", norm_first=True, drop_path=rate)
+            for rate in rates
+        )
+        self.norm = nn.LayerNorm(width)
+        for parameter in (self.token, self.positions):
+            nn.init.trunc_normal_(parameter, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, crops: Tensor, mask: float = 0.0) -> Tensor:
+        """Compute the vector of the token that stands before the patches.
+
+        Args:
+            crops: Shape (N, 1, S, S).
+            mask: Share of the patches that are left out, other ones of each crop; one remains.
+
+        Returns:
+            Shape (N, D).
+        """
+        x = self.patches(crops).flatten(2).transpose(1, 2) + self.positions[:, 1:]
+        if mask:
+            count = max(1, round((1 - mask) * x.shape[1]))
+            remaining = torch.rand(x.shape[:2], device=x.device).argsort(1)[:, :count, None]
+            x = x.gather(1, remaining.expand(-1, -1, x.shape[2]))
+        first = (self.token + self.positions[:, :1]).expand(x.shape[0], -1, -1)
+        x = torch.cat([first, x], 1)
+        for block in self.blocks:
+            x = block(x)
+        vectors: Tensor = self.norm(x)[:, 0]
+        return vectors
+
+
+class MaskedViewsSpec(NetworkSpec):
+    """Sizes of a vision transformer that trains on two cores; ViT-B/16 is 224, 16, 768, 12, 12.
+
+    Attributes:
+        side: Pixels of a side that a crop is brought to.
+        patch: Pixels of a side of a patch.
+        width: Length of a vector.
+        depth: Layers.
+        heads: Heads of the attention.
+        views: How many networks look at a crop, each at patches of its own.
+        mask: Share of the patches that each leaves out while training.
+        drop_path: Share of rows whose last layer is left out while training.
+    """
+
+    kind: Literal["masked_views"]
+    side: int = Field(default=64, ge=1)
+    patch: int = Field(default=8, ge=1)
+    width: int = Field(default=128, ge=1)
+    depth: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1)
+    views: int = Field(default=2, ge=2)
+    mask: float = Field(default=0.75, ge=0, lt=1)
+    drop_path: float = Field(default=0.1, ge=0, lt=1)
+
+
+class MaskedViews(nn.Module):
+    """CoTEX: transformers without shared parameters that see other patches of the same crop.
+
+    While training each answers by itself, from the patches that it sees; afterwards each sees
+    all of them, and the answers are added.
+
+    Args:
+        spec: Its sizes.
+        shape: What it is built for; only its tasks count.
+    """
+
+    spec: ClassVar = MaskedViewsSpec
+    input: ClassVar = "crops"
+    has_discriminator: ClassVar = False
+    reads_extra: ClassVar = False
+    answers_views: ClassVar = True
+
+    def __init__(self, spec: MaskedViewsSpec, shape: NetworkShape) -> None:
+        super().__init__()
+        self.side, self.mask = spec.side, spec.mask
+        sizes = spec.side, spec.patch, spec.width, spec.depth, spec.heads, spec.drop_path
+        self.views = nn.ModuleList(PatchTransformer(*sizes) for _ in range(spec.views))
+        self.heads = nn.ModuleList(linear_heads(spec.width, shape.tasks) for _ in self.views)
+
+    @classmethod
+    def build(cls, spec: MaskedViewsSpec, shape: NetworkShape) -> Self:
+        """Make a freshly initialized network.
+
+        Args:
+            spec: Its sizes, from a recipe.
+            shape: What it is built for.
+        """
+        return cls(spec, shape)
+
+    def layers(self) -> list[list[str]]:
+        """List the names of its parts by depth, the nearest to the crop first."""
+        views = [f"views.{number}" for number in range(len(self.views))]
+        start = ("patches", "token", "positions")
+        depth = len(self.views[0].blocks)  # type: ignore[arg-type]
+        blocks = [[f"{view}.blocks.{layer}" for view in views] for layer in range(depth)]
+        return [[f"{view}.{part}" for view in views for part in start], *blocks]
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """Compute the vectors of all views, of masked crops while training.
+
+        Args:
+            crops: Gray levels in [0, 255] of any dtype, shape (N, 64, 64).
+
+        Returns:
+            The views' vectors side by side, shape (N, views * width).
+        """
+        x, mask = enlarge(crops, self.side), self.mask if self.training else 0.0
+        return torch.cat([view(x, mask) for view in self.views], 1)
+
+    def answer(self, features: Tensor) -> dict[str, Tensor]:
+        """Add the views' answers.
+
+        Args:
+            features: As `encode` gives them.
+
+        Returns:
+            Raw outputs by task key, shape (N, K) each.
+        """
+        views = self._view_answers(features)
+        return {key: torch.stack([view[key] for view in views]).sum(0) for key in views[0]}
+
+    def _view_answers(self, features: Tensor) -> list[dict[str, Tensor]]:
+        """Compute each view's raw outputs (N, K) by task key."""
+        parts = zip(features.chunk(len(self.heads), 1), self.heads, strict=True)
+        return [{key: head(part) for key, head in heads.items()} for part, heads in parts]  # type: ignore[operator]
+
+    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
+        """Compute raw outputs.
+
+        Args:
+            inputs: ``crop`` (N, 64, 64).
+
+        Returns:
+            Raw outputs of every task, the sum of the views', and the vectors of all views; while
+            training also the views' own raw outputs.
+        """
+        features = self.encode(inputs["crop"])
+        views = tuple(self._view_answers(features)) if self.training else ()
+        return Outputs(self.answer(features), None, features, views=views)
