@@ -175,6 +175,10 @@ class DataSpec(_Strict):
             raise ValueError("voice_sequence is for windows, and without stills_as_video")
         if self.refit and self.held_out:
             raise ValueError("refit learns from everybody: set held_out to 0")
+        return self
+
+    @model_validator(mode="after")
+    def _streams_fit_each_other(self) -> DataSpec:
         if (self.face, self.voice, *self.extra) != (FACE, VOICE) and self.input != "windows":
             raise ValueError("other streams than the store's own are for windows")
         if self.face == VOICE or self.voice == FACE:
