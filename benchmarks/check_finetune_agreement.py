@@ -3,7 +3,7 @@
     python benchmarks/check_finetune_agreement.py STORE MODEL...
 
 Prints for each model folder the agreement (CCC) of valence and of arousal with the shipped
-model's, and the mean distance of the action units' probabilities.
+model's, and the mean distance of the action units' probabilities, which sound alone does not have.
 """
 
 import sys
@@ -39,8 +39,10 @@ def main(store_path: Path, folders: list[Path]) -> None:
         now = answers(folder, store)
         agreement = score_targets(truth, now).tasks["VA"].parts
         told = ", ".join(f"{name} {value:.3f}" for name, value in agreement.items())
-        units = np.abs(now["AU"] - start["AU"]).mean()
-        print(f"{folder}: CCC with the start: {told}; units {units:.3f} apart")
+        apart = np.abs(now["AU"] - start["AU"])
+        apart = apart[~np.isnan(apart)]
+        units = f"units {apart.mean():.3f} apart" if len(apart) else "no units of sound alone"
+        print(f"{folder}: CCC with the start: {told}; {units}")
 
 
 if __name__ == "__main__":
