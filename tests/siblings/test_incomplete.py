@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -22,6 +23,7 @@ from triaffect.models.base import Ensemble, NetworkShape, Outputs
 from triaffect.models.siblings.sequences import TaskBranches, TaskBranchesSpec
 from triaffect.recipes.load import load_recipe, recipe_hash
 from triaffect.tasks.registry import resolve_tasks, task
+from triaffect.training.export import to_onnx
 
 VA20, VA20_CCC = task("VA20"), task("VA20_CCC")
 PUBLISHED = ("VA20", "EXPR", "AU")
@@ -30,6 +32,24 @@ PUBLISHED = ("VA20", "EXPR", "AU")
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return expert_store(tmp_path_factory.mktemp("incomplete"))
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_recurrence_is_exported_as_one_operation(both):
+    """Step by step it takes the exporter long; `to_onnx` itself compares the answers."""
+
+    class Recurrence(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = torch.nn.GRU(6, 4, batch_first=True, bidirectional=both)
+
+        def forward(self, x):
+            return self.gru(x)[0]
+
+    graph = onnx.load_from_string(to_onnx(Recurrence(), {"x": torch.zeros(2, 16, 6)}, ["y"])).graph
+    operations = [node.op_type for node in graph.node]
+    assert operations.count("GRU") == 1
+    assert len(operations) < 10
 
 
 def every(values):
