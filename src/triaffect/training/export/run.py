@@ -355,7 +355,7 @@ def _external_inputs(data: DataSpec, store: FeatureStore) -> tuple[ExternalInput
     return tuple(ExternalInput(slot, own[name]) for slot, name in slots)
 
 
-@torch.library.custom_op("triaffect::gru", mutates_args=())  # type: ignore[untyped-decorator]
+@torch.library.custom_op("triaffect::gru", mutates_args=())
 def _gru(
     x: Tensor, inputs: Tensor, states: Tensor, biases: Tensor, width: int, both: bool
 ) -> Tensor:
@@ -367,7 +367,7 @@ def _gru(
     raise NotImplementedError
 
 
-@_gru.register_fake  # type: ignore[untyped-decorator]
+@_gru.register_fake
 def _gru_shape(
     x: Tensor, inputs: Tensor, states: Tensor, biases: Tensor, width: int, both: bool
 ) -> Tensor:
