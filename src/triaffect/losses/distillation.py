@@ -8,7 +8,7 @@ from torch import Tensor
 
 from triaffect.errors import TriaffectError
 from triaffect.losses.objective import LossReading, StepContext
-from triaffect.tasks.task import LossOptions, Reading
+from triaffect.tasks.task import LossOptions, Reading, Task
 
 REVERSED_ELSEWHERE = frozenset({("AU", "EXPR")})
 """(batch, task) of another task's soft loss that the authors' program calls (student, teacher).
@@ -28,6 +28,12 @@ class Distillation:
         missing_only: Of each task only the rows that have no label of it, so that the teacher
             never speaks against a label.
         squared_temperature: Multiply the terms that the temperature divides by its square.
+        decoupled: Set the labeled class of a softmax task apart from the others; see
+            `Task.decoupled_divergence`. By ``target_weight`` and ``others_weight``.
+        target_weight: Of the labeled class against all others together.
+        others_weight: Of the others among each other.
+        warmup: For how many epochs the terms grow to what they then are; 0 is off.
+        branches: The teacher teaches a network's further heads likewise.
     """
 
     own_weight: float = 1.0
@@ -37,6 +43,11 @@ class Distillation:
     on: tuple[str, ...] = ("VA", "EXPR", "AU")
     missing_only: bool = False
     squared_temperature: bool = False
+    decoupled: bool = False
+    target_weight: float = 1.0
+    others_weight: float = 8.0
+    warmup: float = 0.0
+    branches: bool = False
     name: str = "teacher"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
@@ -46,8 +57,9 @@ class Distillation:
             context: The update.
 
         Returns:
-            Weighted scalars by name; none on a batch that is not distilled, and none of a task
-            that fewer than two rows learn from the teacher.
+            Weighted scalars by name, of branches ``teacher_<branch>.<task key>``; none on a
+            batch that is not distilled, and none of a task that fewer than two rows learn from
+            the teacher.
 
         Raises:
             TriaffectError: There is no teacher.
@@ -60,23 +72,46 @@ class Distillation:
         for task in context.tasks:
             if task.key not in context.teacher:
                 continue
-            raw, teacher_raw = context.outputs.raw[task.key], context.teacher[task.key]
-            labels = context.targets.get(task.key)
-            if self.missing_only and labels is not None:
-                rows = (~labels.valid.any(1)).nonzero()[:, 0]
-                raw, teacher_raw = raw[rows], teacher_raw[rows]
-            if len(raw) <= 1:
-                continue  # a CCC needs two
-            weight = self.own_weight if task.key == context.kind else self.other_weight
-            weight *= context.task_weights.get(task.key, 1.0)
-            weight *= context.fixed_weights.get(task.key, 1.0)
-            if self.squared_temperature and task.tempered:
-                weight *= self.temperature**2
-            reading = Reading.CONVENTIONAL
-            if self.reading == "as_coded":
-                own_or_swapped = {(context.kind, context.kind)} | REVERSED_ELSEWHERE
-                is_reversed = (context.kind, task.key) in own_or_swapped
-                reading = Reading.KERAS_REVERSED if is_reversed else Reading.KERAS
-            options = LossOptions(reading, self.temperature)
-            terms[f"{self.name}.{task.key}"] = weight * task.soft_loss(raw, teacher_raw, options)
+            heads: dict[str, tuple[Tensor, Tensor | None]] = {}
+            heads[self.name] = context.outputs.raw[task.key], None
+            for name, branch in context.outputs.branches.items() if self.branches else ():
+                heads[f"{self.name}_{name}"] = branch.raw[task.key], branch.present
+            for name, (raw, present) in heads.items():
+                rows = self._rows(context, task, present)
+                if (len(raw) if isinstance(rows, slice) else len(rows)) > 1:  # a CCC needs two
+                    loss = self._loss(context, task, raw, rows)
+                    terms[f"{name}.{task.key}"] = self._weight(context, task) * loss
         return terms
+
+    def _rows(self, context: StepContext, task: Task, present: Tensor | None) -> Tensor | slice:
+        """Number the rows of a task that learn from the teacher, of those that are present."""
+        labels = context.targets.get(task.key)
+        if self.missing_only and labels is not None:
+            missing = ~labels.valid.any(1)
+            present = missing if present is None else present & missing
+        return slice(None) if present is None else present.nonzero()[:, 0]
+
+    def _weight(self, context: StepContext, task: Task) -> float:
+        weight = self.own_weight if task.key == context.kind else self.other_weight
+        weight *= context.task_weights.get(task.key, 1.0)
+        weight *= context.fixed_weights.get(task.key, 1.0)
+        if self.squared_temperature and task.tempered:
+            weight *= self.temperature**2
+        return weight * min((context.epoch + 1) / self.warmup, 1.0) if self.warmup else weight
+
+    def _loss(self, context: StepContext, task: Task, raw: Tensor, rows: Tensor | slice) -> Tensor:
+        assert context.teacher is not None  # noqa: S101 - for mypy
+        raw, teacher_raw = raw[rows], context.teacher[task.key][rows]
+        reading = Reading.CONVENTIONAL
+        if self.reading == "as_coded":
+            own_or_swapped = {(context.kind, context.kind)} | REVERSED_ELSEWHERE
+            is_reversed = (context.kind, task.key) in own_or_swapped
+            reading = Reading.KERAS_REVERSED if is_reversed else Reading.KERAS
+        options = LossOptions(reading, self.temperature)
+        labels = context.targets.get(task.key)
+        if not self.decoupled or labels is None:
+            return task.soft_loss(raw, teacher_raw, options)
+        weights = self.target_weight, self.others_weight
+        return task.decoupled_divergence(
+            raw, teacher_raw, labels.values[rows], labels.valid[rows], weights, options
+        )

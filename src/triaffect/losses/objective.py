@@ -66,6 +66,7 @@ class StepContext:
         progress: Share of the training that this epoch completes, (epoch + 1) / epochs.
         task_weights: Weight of each task's terms by key, as training goes; 1 for one not named.
         fixed_weights: Weight of each task's terms by key, as the recipe says; 1 likewise.
+        epoch: Number of the epoch, from 0.
     """
 
     kind: str
@@ -76,6 +77,7 @@ class StepContext:
     progress: float
     task_weights: Mapping[str, float]
     fixed_weights: Mapping[str, float] = field(default_factory=dict)
+    epoch: int = 0
 
 
 class Objective(Protocol):

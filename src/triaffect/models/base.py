@@ -68,6 +68,7 @@ NETWORKS = {
     "slots": "triaffect.models.siblings.frames:SlotNet",
     "task_branches": "triaffect.models.siblings.sequences:TaskBranches",
     "share_bottom": "triaffect.models.siblings.sequences:ShareBottomNet",
+    "head_fusion": "triaffect.models.siblings.voices:HeadFusion",
     "sdt": "triaffect.models.siblings.modalities:ModalityTransformer",
     "masked_views": "triaffect.models.siblings.crops:MaskedViews",
 }

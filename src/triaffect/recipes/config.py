@@ -248,7 +248,10 @@ class DistillationSpec(_Strict):
 
     ``missing_only`` leaves out, for each task, the rows that have a label of it;
     ``squared_temperature`` multiplies what a temperature divides by its square, so that the
-    gradient does not shrink with it.
+    gradient does not shrink with it. ``decoupled`` sets the labeled class of a softmax task
+    apart: it weighs ``target_weight`` against all others together, and these
+    ``others_weight`` among each other. ``warmup`` is for how many epochs the terms grow;
+    with ``branches`` a network's further heads are taught too.
     """
 
     own_weight: float = 1.0
@@ -258,6 +261,11 @@ class DistillationSpec(_Strict):
     on: tuple[str, ...] = ("VA", "EXPR", "AU")
     missing_only: bool = False
     squared_temperature: bool = optional_key(default=False)
+    decoupled: bool = optional_key(default=False)
+    target_weight: float = optional_key(1.0, ge=0)
+    others_weight: float = optional_key(8.0, ge=0)
+    warmup: float = optional_key(0.0, ge=0)
+    branches: bool = optional_key(default=False)
 
 
 class SelfDistillationSpec(_Strict):

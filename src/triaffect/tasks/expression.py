@@ -95,6 +95,24 @@ class Expression(Task):
         return (raw / options.temperature).softmax(1)
 
     @override
+    def decoupled_divergence(
+        self,
+        raw: Tensor,
+        teacher_raw: Tensor,
+        target: Tensor,
+        valid: Tensor,
+        weights: tuple[float, float],
+        options: LossOptions = PLAIN_LOSS,
+    ) -> Tensor:
+        from triaffect.tasks import losses  # noqa: PLC0415  # torch only where needed
+
+        teacher_raw = teacher_raw.detach() if options.detached else teacher_raw
+        logits, teacher_logits = raw / options.temperature, teacher_raw / options.temperature
+        ordinals = target.new_tensor(list(range(self.width)))
+        labeled = (target.argmax(1, keepdim=True) == ordinals) & valid.all(1, keepdim=True)
+        return losses.decoupled_divergence(logits, teacher_logits, labeled, weights).mean()
+
+    @override
     def statistics(
         self,
         truth: NDArray[np.floating],

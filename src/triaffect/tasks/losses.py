@@ -162,6 +162,41 @@ def categorical_loss(
     return weighted_mean(categorical(torch.where(counts, logits, 0), held, reading), w)
 
 
+def decoupled_divergence(
+    logits: Tensor, teacher_logits: Tensor, labeled: Tensor, weights: tuple[float, float]
+) -> Tensor:
+    """Compute the two parts of a divergence from a teacher, each by its own weight.
+
+    The first is that of the labeled class against all others together, the second that among
+    the others (Zhao and others 2022, arXiv:2203.08679). With weights of 1 and of what the
+    teacher leaves to the other classes, it is the Kullback-Leibler divergence.
+
+    Args:
+        logits: Shape (N, K), divided by a temperature perhaps.
+        teacher_logits: Shape (N, K), likewise.
+        labeled: The class of each row, shape (N, K), bool; a row without any has the plain
+            divergence.
+        weights: Of the labeled class, and of the others.
+
+    Returns:
+        Of each row, shape (N,).
+
+    Examples:
+        >>> labeled = torch.tensor([[True, False, False]])
+        >>> decoupled_divergence(torch.zeros(1, 3), torch.ones(1, 3), labeled, (1.0, 8.0))
+        tensor([0.])
+    """
+    far = 1000.0 * labeled  # as far as the authors push it; its share is then exactly 0
+    parts = []
+    for each in (teacher_logits, logits):
+        whole = each.log_softmax(1)
+        own = torch.where(labeled, whole, 0).sum(1)
+        rest = (whole - far).logsumexp(1)
+        parts.append((whole, torch.stack([own, rest], 1), (each - far).log_softmax(1)))
+    plain, target, others = ((p.exp() * (p - q)).sum(1) for p, q in zip(*parts, strict=True))
+    return torch.where(labeled.any(1), weights[0] * target + weights[1] * others, plain)
+
+
 def binary_loss(
     logits: Tensor,
     target: Tensor,

@@ -440,6 +440,33 @@ class Task(ABC):
         own = self.soft_loss(teacher_raw, teacher_raw, options)
         return self.soft_loss(raw, teacher_raw, options) - own
 
+    def decoupled_divergence(
+        self,
+        raw: Tensor,
+        teacher_raw: Tensor,
+        target: Tensor,
+        valid: Tensor,
+        weights: tuple[float, float],
+        options: LossOptions = PLAIN_LOSS,
+    ) -> Tensor:
+        """Compute the divergence from a teacher with the labeled class set apart.
+
+        Here it is `divergence` by the first weight: of independent columns, and of values, there
+        are no other classes.
+
+        Args:
+            raw: Raw outputs of the network that learns, shape (N, K).
+            teacher_raw: Those of the teacher, shape (N, K).
+            target: Labels, shape (N, K).
+            valid: Which of them exist, shape (N, K), bool. Rows without have the plain divergence.
+            weights: Of the labeled class, and of the others among each other.
+            options: As of `soft_loss`.
+
+        Returns:
+            A scalar.
+        """
+        return weights[0] * self.divergence(raw, teacher_raw, options)
+
     def score(
         self,
         truth: NDArray[np.floating],

@@ -128,8 +128,7 @@ class BinnedValenceArousal(ValenceArousal):
         if not self.cross_entropy:
             return loss
         logits = raw.reshape(-1, self.width, self.bins).log_softmax(2)
-        number = ((target.where(w > 0, 0) + 1) / 2 * self.bins).long().clamp(0, self.bins - 1)
-        surprise = -logits.gather(2, number.unsqueeze(2)).squeeze(2)
+        surprise = -logits.gather(2, self._bin_numbers(target, w > 0)).squeeze(2)
         for column in range(self.width):
             loss = loss + losses.weighted_mean(surprise[:, column], w[:, column])
         return loss
@@ -148,6 +147,34 @@ class BinnedValenceArousal(ValenceArousal):
             return self.width * mean
         own = raw.reshape(-1, self.width, self.bins) / options.temperature
         return -(self.soften(teacher_raw, options) * own.log_softmax(2)).sum((1, 2)).mean()
+
+    def _bin_numbers(self, target: Tensor, valid: Tensor) -> Tensor:
+        """Number the bins of values (N, 2), any where none is valid, to (N, 2, 1), int64."""
+        position = (target.where(valid, 0) + 1) / 2 * self.bins
+        return position.long().clamp(0, self.bins - 1).unsqueeze(2)
+
+    @override
+    def decoupled_divergence(
+        self,
+        raw: Tensor,
+        teacher_raw: Tensor,
+        target: Tensor,
+        valid: Tensor,
+        weights: tuple[float, float],
+        options: LossOptions = PLAIN_LOSS,
+    ) -> Tensor:
+        from triaffect.tasks import losses  # noqa: PLC0415  # torch only where needed
+
+        if self.soft == "ccc":
+            return super().decoupled_divergence(raw, teacher_raw, target, valid, weights, options)
+        teacher_raw = teacher_raw.detach() if options.detached else teacher_raw
+        logits, teacher_logits = (
+            each.reshape(-1, self.bins) / options.temperature for each in (raw, teacher_raw)
+        )
+        ordinals = target.new_tensor(list(range(self.bins)))
+        labeled = (self._bin_numbers(target, valid) == ordinals) & valid.unsqueeze(2)
+        every = losses.decoupled_divergence(logits, teacher_logits, labeled.flatten(0, 1), weights)
+        return self.width * every.mean()
 
     @override
     def average(self, raws: Tensor) -> Tensor:

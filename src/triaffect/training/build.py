@@ -196,8 +196,9 @@ def build_net(
         expected = f"data.voice_sequence={'false' if data.voice_sequence else 'true'}"
         raise RecipeError(f"{expected} for the net {kind}", str(data.voice_sequence).lower())
     reads_branches = stage.self_distillation is not None or stage.supervised.branch_weight > 0
+    reads_branches |= stage.distillation is not None and stage.distillation.branches
     if reads_branches and not getattr(network, "has_branches", False):
-        expected = "no self_distillation and no branch_weight for a net without branches"
+        expected = "no self_distillation, branches and branch_weight for a net without branches"
         raise RecipeError(expected, kind)
     if stage.adversary is not None and not network.has_discriminator:
         raise RecipeError("no adversary for a net without discriminator", kind)

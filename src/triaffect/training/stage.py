@@ -338,6 +338,7 @@ class StageRun:
             progress=min(1.0, (epoch + 1) / self.stage.epochs),
             task_weights=self.stagnation.weights(),
             fixed_weights=self.stage.task_weights,
+            epoch=epoch,
         )
 
     def _store_teacher(self) -> StoredTeacher | None:
