@@ -68,8 +68,9 @@ class FusedHeads(nn.Module):
 
 def convolve(inputs: int, outputs: int, size: tuple[int, int]) -> nn.Sequential:
     """Make a convolution that keeps the map's size, with its norm and activation."""
-    layer = nn.Conv2d(inputs, outputs, size, padding="same", bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU())
+    (rows, bands), layer = size, nn.Conv2d(inputs, outputs, size, bias=False)
+    pad = nn.ZeroPad2d(((bands - 1) // 2, bands // 2, (rows - 1) // 2, rows // 2))
+    return nn.Sequential(pad, layer, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 class HeadFusion(nn.Module):
