@@ -113,7 +113,9 @@ def test_units_have_the_first_part_alone_and_bins_have_both():
     present, every = (teacher > 0).float(), torch.ones(5, 12).bool()
     plain = units.divergence(raw, teacher)
     for weights in ((3.0, 8.0), (3.0, 0.0)):
-        own = units.decoupled_divergence(raw, teacher, present, every, weights)
+        own = units.decoupled_divergence(
+            raw, teacher, present, every, LossOptions(decoupled=weights)
+        )
         assert own.item() == pytest.approx(3 * plain.item())
     raw, teacher = (torch.randn(5, 40, generator=made) for _ in range(2))
     values, valid = torch.linspace(-1, 1, 10).reshape(5, 2), torch.ones(5, 2).bool()
@@ -122,12 +124,11 @@ def test_units_have_the_first_part_alone_and_bins_have_both():
     expected = decoupled_divergence(
         raw.reshape(10, 20) / 2, teacher.reshape(10, 20) / 2, labeled, (1.0, 8.0)
     )
-    own = bins.decoupled_divergence(
-        raw, teacher, values, valid, (1.0, 8.0), LossOptions(temperature=2.0)
-    )
+    options = LossOptions(temperature=2.0, decoupled=(1.0, 8.0))
+    own = bins.decoupled_divergence(raw, teacher, values, valid, options)
     assert own.item() == pytest.approx(2 * expected.mean().item(), rel=1e-5)
-    nobody = bins.decoupled_divergence(raw, teacher, values, ~valid, (1.0, 8.0))
-    assert nobody.item() == pytest.approx(bins.divergence(raw, teacher).item(), rel=1e-4)
+    nobody = bins.decoupled_divergence(raw, teacher, values, ~valid, options)
+    assert nobody.item() == pytest.approx(bins.divergence(raw, teacher, options).item(), rel=1e-4)
 
 
 def context(epoch=0, present=(True,) * 6):

@@ -107,11 +107,11 @@ class Distillation:
             own_or_swapped = {(context.kind, context.kind)} | REVERSED_ELSEWHERE
             is_reversed = (context.kind, task.key) in own_or_swapped
             reading = Reading.KERAS_REVERSED if is_reversed else Reading.KERAS
-        options = LossOptions(reading, self.temperature)
+        weights = self.target_weight, self.others_weight
+        options = LossOptions(reading, self.temperature, decoupled=weights)
         labels = context.targets.get(task.key)
         if not self.decoupled or labels is None:
             return task.soft_loss(raw, teacher_raw, options)
-        weights = self.target_weight, self.others_weight
         return task.decoupled_divergence(
-            raw, teacher_raw, labels.values[rows], labels.valid[rows], weights, options
+            raw, teacher_raw, labels.values[rows], labels.valid[rows], options
         )

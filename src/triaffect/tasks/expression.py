@@ -96,13 +96,7 @@ class Expression(Task):
 
     @override
     def decoupled_divergence(
-        self,
-        raw: Tensor,
-        teacher_raw: Tensor,
-        target: Tensor,
-        valid: Tensor,
-        weights: tuple[float, float],
-        options: LossOptions = PLAIN_LOSS,
+        self, raw: Tensor, teacher_raw: Tensor, target: Tensor, valid: Tensor, options: LossOptions
     ) -> Tensor:
         from triaffect.tasks import losses  # noqa: PLC0415  # torch only where needed
 
@@ -110,7 +104,9 @@ class Expression(Task):
         logits, teacher_logits = raw / options.temperature, teacher_raw / options.temperature
         ordinals = target.new_tensor(list(range(self.width)))
         labeled = (target.argmax(1, keepdim=True) == ordinals) & valid.all(1, keepdim=True)
-        return losses.decoupled_divergence(logits, teacher_logits, labeled, weights).mean()
+        return losses.decoupled_divergence(
+            logits, teacher_logits, labeled, options.decoupled
+        ).mean()
 
     @override
     def statistics(

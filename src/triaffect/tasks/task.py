@@ -222,6 +222,7 @@ class LossOptions:
         positive_weight: Weight of "present" for each column of a sigmoid task; None is 1.
         logit_weight: Weight of the squared distance to a sigmoid task's soft labels in logits.
         detached: No gradient flows into a teacher's outputs.
+        decoupled: Weights of the labeled class, and of the others, in `decoupled_divergence`.
     """
 
     reading: Reading = Reading.CONVENTIONAL
@@ -229,6 +230,7 @@ class LossOptions:
     positive_weight: tuple[float, ...] | None = None
     logit_weight: float = 0.0
     detached: bool = True
+    decoupled: tuple[float, float] = (1.0, 1.0)
 
 
 PLAIN_LOSS = LossOptions()
@@ -397,10 +399,7 @@ class Task(ABC):
         return self.activate(raw)
 
     def soft_loss(
-        self,
-        raw: Tensor,
-        teacher_raw: Tensor,
-        options: LossOptions = PLAIN_LOSS,
+        self, raw: Tensor, teacher_raw: Tensor, options: LossOptions = PLAIN_LOSS
     ) -> Tensor:
         """Compute the loss against a teacher; every row counts, with weight 1.
 
@@ -418,10 +417,7 @@ class Task(ABC):
         return self.loss(raw, target, every, target.new_ones(len(target)), options)
 
     def divergence(
-        self,
-        raw: Tensor,
-        teacher_raw: Tensor,
-        options: LossOptions = PLAIN_LOSS,
+        self, raw: Tensor, teacher_raw: Tensor, options: LossOptions = PLAIN_LOSS
     ) -> Tensor:
         """Compute how far answers are from a teacher's: 0 where they are the same.
 
@@ -441,13 +437,7 @@ class Task(ABC):
         return self.soft_loss(raw, teacher_raw, options) - own
 
     def decoupled_divergence(
-        self,
-        raw: Tensor,
-        teacher_raw: Tensor,
-        target: Tensor,
-        valid: Tensor,
-        weights: tuple[float, float],
-        options: LossOptions = PLAIN_LOSS,
+        self, raw: Tensor, teacher_raw: Tensor, target: Tensor, valid: Tensor, options: LossOptions
     ) -> Tensor:
         """Compute the divergence from a teacher with the labeled class set apart.
 
@@ -459,13 +449,12 @@ class Task(ABC):
             teacher_raw: Those of the teacher, shape (N, K).
             target: Labels, shape (N, K).
             valid: Which of them exist, shape (N, K), bool. Rows without have the plain divergence.
-            weights: Of the labeled class, and of the others among each other.
-            options: As of `soft_loss`.
+            options: As of `soft_loss`, and the weights of the parts.
 
         Returns:
             A scalar.
         """
-        return weights[0] * self.divergence(raw, teacher_raw, options)
+        return options.decoupled[0] * self.divergence(raw, teacher_raw, options)
 
     def score(
         self,

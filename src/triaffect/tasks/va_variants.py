@@ -155,25 +155,21 @@ class BinnedValenceArousal(ValenceArousal):
 
     @override
     def decoupled_divergence(
-        self,
-        raw: Tensor,
-        teacher_raw: Tensor,
-        target: Tensor,
-        valid: Tensor,
-        weights: tuple[float, float],
-        options: LossOptions = PLAIN_LOSS,
+        self, raw: Tensor, teacher_raw: Tensor, target: Tensor, valid: Tensor, options: LossOptions
     ) -> Tensor:
         from triaffect.tasks import losses  # noqa: PLC0415  # torch only where needed
 
         if self.soft == "ccc":
-            return super().decoupled_divergence(raw, teacher_raw, target, valid, weights, options)
+            return super().decoupled_divergence(raw, teacher_raw, target, valid, options)
         teacher_raw = teacher_raw.detach() if options.detached else teacher_raw
         logits, teacher_logits = (
             each.reshape(-1, self.bins) / options.temperature for each in (raw, teacher_raw)
         )
         ordinals = target.new_tensor(list(range(self.bins)))
         labeled = (self._bin_numbers(target, valid) == ordinals) & valid.unsqueeze(2)
-        every = losses.decoupled_divergence(logits, teacher_logits, labeled.flatten(0, 1), weights)
+        every = losses.decoupled_divergence(
+            logits, teacher_logits, labeled.flatten(0, 1), options.decoupled
+        )
         return self.width * every.mean()
 
     @override
