@@ -256,5 +256,5 @@ def test_it_makes_a_voice_network_that_extracts(store, tmp_path):
     voice = OnnxVoice(model)
     assert (voice.spec.name, voice.spec.dim) == ("head_fusion", 6)
     rows = list(voice.stream(iter([tone(2.0)])))
-    assert np.concatenate([each.values for each in rows]).shape == (8, 6)
+    assert np.concatenate([each.values for each in rows]).shape == (9, 6)  # every 0.25 s
     assert json.loads(folder.scores.read_text())["student"]["test"]["ALL"]
