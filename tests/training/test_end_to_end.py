@@ -177,6 +177,44 @@ def test_a_voice_at_every_position(tmp_path, complete):
     assert list(companion_files(manifest, files)) == ["CARD.md"]
 
 
+def test_a_model_without_a_voice_has_no_input_for_one(tmp_path):
+    """As of a face network that answers by itself: one position, voices of no width."""
+    folder = load_model_folder(write_tiny_model(tmp_path / "model"))
+    kinds = {"face": [1, FACE_DIM], "face_present": [1], "voice": [0], "voice_present": []}
+    bool_, float_ = TensorProto.BOOL, TensorProto.FLOAT
+    weights = np.random.default_rng(0).normal(size=(FACE_DIM, 2)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["face"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "w"], ["VA"]),
+        ],
+        "answers",
+        [
+            helper.make_tensor_value_info(
+                name, bool_ if "present" in name else float_, ["N", *dims]
+            )
+            for name, dims in kinds.items()
+        ],
+        [helper.make_tensor_value_info("VA", float_, ["N", 2])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    network = helper.make_model(graph, opset_imports=opset, ir_version=10)
+    part = FusionPart("fusion.onnx", Window(0.0, 0.2), FACE_DIM, 0, needs_face=True)
+    tasks = folder.manifest.tasks[:1]
+    manifest = replace(folder.manifest, voice=None, fusion=part, tasks=tasks)
+    files = {"face.onnx": folder.network("face"), "fusion.onnx": network.SerializeToString()}
+    model = write_model_folder(tmp_path / "faces", manifest, files)
+    export_graph(model.path, tmp_path / "whole.onnx")
+    shapes, session = inputs_of(tmp_path / "whole.onnx")
+    assert shapes == {"crops": [1, 64, 64], "face_present": [1]}
+    crops = np.full((2, 1, 64, 64), 90, np.uint8)
+    (values,) = session.run(["VA"], {"crops": crops, "face_present": np.array([[True], [False]])})
+    assert np.isfinite(values[0]).all()
+    assert np.isnan(values[1]).all()
+    assert list(companion_files(manifest, files)) == ["CARD.md"]
+
+
 def test_a_graph_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
     model = write_tiny_model(tmp_path / "model", temperatures={"EXPR": 2.0})
     monkeypatch.setattr(end_to_end._Graph, "_divide_by_sum", lambda _self, value, _name: value)

@@ -190,9 +190,21 @@ class _Graph:
     def _add_voice(self) -> None:
         """Add what leads to the fusing network's voice: a spectrum or sound, or a vector.
 
-        A network that takes a sequence of voices has one at each position of the window.
+        A network that takes a sequence of voices has one at each position of the window; one that
+        takes none gets vectors of no width, and has no input for them.
         """
         voice, dim = self.folder.manifest.voice, self.part.voice_dim
+        if not dim:
+            zero, one = self._constant([0], np.int64), self._constant([1], np.int64)
+            column = self._add("Slice", ["face_present", zero, one, one], "column")
+            either = self._add("Not", [column], "not.column")
+            never = self._add("And", [column, either], "never")
+            flat = self._constant([-1], np.int64)
+            self._add("Reshape", [never, flat], "voice_present")
+            self._add("Identity", ["voice_present"], "fusion/voice_present")
+            numbers = self._add("Cast", [never], "never.numbers", to=TensorProto.FLOAT)
+            self._add("Slice", [numbers, zero, zero, one], "fusion/voice")
+            return
         positions = (self.width,) if self.part.voice_sequence else ()
         if voice is None or self.part.external_spec("voice"):
             vectors = self._add_input("voice", TensorProto.FLOAT, *positions, dim)
@@ -302,13 +314,16 @@ def _check(graph: bytes, folder: ModelFolder, fusion: Fusion) -> None:
             dim = getattr(fusion.part, f"{part}_dim")
             rows = OnnxNetwork(folder.network(part))(values, dim)
             own[part] = rows.astype(np.float16).reshape(*present.shape, dim)
+    if not fusion.part.voice_dim:
+        inputs |= {"voice": np.zeros((4, 0), np.float32), "voice_present": np.zeros(4, np.bool_)}
     for part in ("face", "voice"):
         present = inputs[f"{part}_present"]
         own[part] = np.where(present[..., None], own[part] if part in own else inputs[part], 0)
     others = {k: v for k, v in inputs.items() if k not in ("crops", "logmel", "wave")}
     expected = fusion.of_inputs(others | {k: v.astype(np.float32) for k, v in own.items()})
     keys = [task.key for task in fusion.tasks]
-    for key, values in zip(keys, session.run(keys, inputs), strict=True):
+    taken = {node.name: inputs[node.name] for node in session.get_inputs()}
+    for key, values in zip(keys, session.run(keys, taken), strict=True):
         if not np.allclose(values, expected[key], rtol=0, atol=TOLERANCE, equal_nan=True):
             got = f"{np.nanmax(np.abs(values - expected[key])):.2g} apart in {key}"
             raise ModelError("a graph that answers as its parts", got, where=folder.path)
