@@ -9,6 +9,7 @@ from triaffect.io.exports import lazy_exports
 if TYPE_CHECKING:
     from triaffect.losses.adversarial import Adversary
     from triaffect.losses.agreement import Agreement, jensen_shannon
+    from triaffect.losses.bootstrap import Bootstrap
     from triaffect.losses.distillation import Distillation
     from triaffect.losses.objective import Objective, StepContext, Supervised, TorchTargets
     from triaffect.losses.self_distillation import SelfDistillation
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Adversary",
     "Agreement",
+    "Bootstrap",
     "Distillation",
     "Objective",
     "SelfDistillation",
@@ -30,6 +32,7 @@ __getattr__, __dir__ = lazy_exports(
     {
         "adversarial": ["Adversary"],
         "agreement": ["Agreement", "jensen_shannon"],
+        "bootstrap": ["Bootstrap"],
         "distillation": ["Distillation"],
         "objective": ["Objective", "StepContext", "Supervised", "TorchTargets"],
         "self_distillation": ["SelfDistillation"],

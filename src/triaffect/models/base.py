@@ -33,6 +33,10 @@ A network that a recipe may name, one of this package or of another, is a `torch
 - for crops, if it has it, ``answer(features)``: from features (N, D) to raw outputs by task key,
   as `forward` computes them in evaluation mode. It is exported beside ``encode``, so that the
   model predicts by itself;
+- ``answers_latents``, if it has it: whether it is built with latents for a stage with
+  ``bootstrap``; its crops then come in two variations while it is trained, ``crop`` and ``crop_2``,
+  and its outputs have ``latents``;
+- ``after_step()``, if it has it, is called whenever an optimizer has changed it;
 - ``layers()``, if it has it: names of its parts in the order in which an input goes through them,
   parts of one depth together, for ``optimizer.layer_decay``.
 
@@ -43,6 +47,7 @@ rows. In evaluation mode each row's outputs must depend on that row alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -71,6 +76,7 @@ NETWORKS = {
     "head_fusion": "triaffect.models.siblings.voices:HeadFusion",
     "sdt": "triaffect.models.siblings.modalities:ModalityTransformer",
     "masked_views": "triaffect.models.siblings.crops:MaskedViews",
+    "latent_face": "triaffect.models.siblings.crops:LatentFace",
 }
 """The package's own networks by the ``kind`` of a recipe's ``[net]``."""
 
@@ -161,6 +167,7 @@ class NetworkShape:
             vectors, such as ``EXPR.weight`` (K, face_dim) and ``EXPR.bias`` (K,); empty where
             it came without.
         voice_heads: Likewise of the voice network.
+        latent: Whether it is for a stage that learns latents.
     """
 
     tasks: Sequence[Task]
@@ -171,6 +178,7 @@ class NetworkShape:
     scales: Mapping[str, Standardise] = field(default_factory=dict)
     face_heads: Mapping[str, Tensor] = field(default_factory=dict)
     voice_heads: Mapping[str, Tensor] = field(default_factory=dict)
+    latent: bool = False
 
 
 class TrainableNetwork(Protocol):
@@ -250,6 +258,57 @@ class Branch:
 
 
 @dataclass(frozen=True)
+class Latents:
+    """What a network in training predicts of its own slow copy's view of two variations of a row.
+
+    Attributes:
+        task: Key of the task whose classes have the vectors.
+        predicted: Of each variation, shape (N, D).
+        targets: What the copy says of it, without gradient, shape (N, D).
+        vectors: A vector for each class, shape (D, K).
+    """
+
+    task: str
+    predicted: tuple[Tensor, Tensor]
+    targets: tuple[Tensor, Tensor]
+    vectors: Tensor
+
+
+class EmaTarget(nn.Module):
+    """A copy of modules whose parameters follow theirs as a moving average, without gradient.
+
+    It stays in training mode with the network that it is part of: its batch norms use their batch,
+    and their statistics are its own.
+
+    Args:
+        source: What is copied and followed.
+        decay: Share of the copy that a step leaves, in [0, 1).
+    """
+
+    def __init__(self, source: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.copy = deepcopy(source).requires_grad_(requires_grad=False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute what the copy says, of any shape that the source takes; no gradient flows."""
+        answer: Tensor = self.copy(x)
+        return answer
+
+    @torch.no_grad()
+    def follow(self, source: nn.Module) -> None:
+        """Move each parameter of the copy towards the source's by 1 - decay.
+
+        Args:
+            source: Modules of the same build, after an update.
+        """
+        own: list[Tensor] = [*self.copy.parameters()]
+        theirs: list[Tensor] = [*source.parameters()]
+        torch._foreach_lerp_(own, theirs, 1 - self.decay)
+
+
+@dataclass(frozen=True)
 class Outputs:
     """One forward pass over N rows.
 
@@ -263,6 +322,7 @@ class Outputs:
         branches: Answers of further heads by their names; empty for a network without.
         views: Raw outputs by task key, shape (N, K) each, of every view that a network in
             training has of the rows and learns from in place of ``raw``; empty of others.
+        latents: Of a network in training that learns them; None of others.
     """
 
     raw: dict[str, Tensor]
@@ -271,10 +331,11 @@ class Outputs:
     sequence: dict[str, Tensor] | None = None
     branches: Mapping[str, Branch] = field(default_factory=dict)
     views: tuple[dict[str, Tensor], ...] = ()
+    latents: Latents | None = None
 
 
-DISCRIMINATOR = "discriminator."
-"""Of a training, not of a model: weights may come without it, and a network may lack it."""
+TRAINING_PARTS = ("discriminator.", "latent.")
+"""Of a training, not of a model: weights may come without them, and a network may lack them."""
 
 HEADS = ("heads.", "direct.", "direct_voice.")
 """Of the tasks that a network predicts."""
@@ -301,8 +362,8 @@ def load_weights(
     Args:
         network: The network; it stays on its device and keeps its precision.
         path: The file.
-        discriminator_optional: Whether the file or the network may lack a discriminator; one
-            that the file lacks stays freshly initialized.
+        discriminator_optional: Whether the file or the network may lack a discriminator, or the
+            parts of latents; what the file lacks stays freshly initialized.
         heads_optional: Whether the file or the network may likewise lack heads, of tasks that
             the other has not, and the layer from earlier stages.
 
@@ -319,7 +380,7 @@ def load_weights(
     def is_optional(name: str) -> bool:
         return (
             name.endswith(_COUNTER)
-            or (discriminator_optional and name.startswith(DISCRIMINATOR))
+            or (discriminator_optional and name.startswith(TRAINING_PARTS))
             or (heads_optional and name.startswith((*HEADS, EARLIER)))
         )
 

@@ -6,7 +6,7 @@ its own mean and deviation, so that exposure and contrast do not matter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -51,7 +51,11 @@ class ResidualBlock(nn.Module):
 
 
 def residual_stages(
-    stem: int, widths: Sequence[int], blocks: Sequence[int], attending: AttentionKind = "none"
+    stem: int,
+    widths: Sequence[int],
+    blocks: Sequence[int],
+    attending: AttentionKind = "none",
+    block: Callable[[int, int, int], nn.Module] | None = None,
 ) -> nn.Sequential:
     """Make stages of residual blocks; every stage but the first halves the map.
 
@@ -60,6 +64,7 @@ def residual_stages(
         widths: Channels of each stage.
         blocks: Blocks of each stage.
         attending: Attention of every block.
+        block: Makes another block than `ResidualBlock`, of channels in and out, and a stride.
 
     Returns:
         A module from maps (N, stem, H, W) to (N, widths[-1], h, w).
@@ -67,9 +72,13 @@ def residual_stages(
     layers: list[nn.Module] = []
     channels = stem
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
-        for block in range(count):
-            stride = 2 if stage > 0 and block == 0 else 1
-            layers.append(ResidualBlock(channels, width, stride, attending))
+        for number in range(count):
+            stride = 2 if stage > 0 and number == 0 else 1
+            layers.append(
+                ResidualBlock(channels, width, stride, attending)
+                if block is None
+                else block(channels, width, stride)
+            )
             channels = width
     return nn.Sequential(*layers)
 

@@ -94,7 +94,8 @@ class DataSpec(_Strict):
             speak, see `triaffect.datasets.windows`; for windows only.
         augment: Vary crops and spectra while training.
         variation: How crops are varied: as "faces" that a camera sees, or as a sibling system
-            has it, by a "shift"; see `triaffect.datasets.augmentation.augment`.
+            has it, by a "shift", or "resize"d, each crop or a batch together; see
+            `triaffect.datasets.augmentation.augment`.
         mix: Share of the batches in which every crop or spectrum is mixed with another one, and
             its labels likewise; see `triaffect.datasets.augmentation.mixup`. Not for windows.
         mix_augment: Both parameters of the beta distribution from which the share of a blend of
@@ -135,7 +136,7 @@ class DataSpec(_Strict):
     single_task_frame_offset: int = 0
     stills_as_video: bool = False
     augment: bool = False
-    variation: Literal["faces", "shift"] = optional_key("faces")
+    variation: Literal["faces", "shift", "resize", "resize_together"] = optional_key("faces")
     mix: float = optional_key(0.0, ge=0, le=1)
     mix_augment: float = optional_key(0.0, ge=0)
     sequences: bool = optional_key(default=False)
@@ -198,14 +199,15 @@ class OptimizerSpec(_Strict):
     ``matrices`` alone: not of biases, nor of the scales and shifts of batch norms. ``warmup``
     is for how many epochs, from the first on, the rate rises linearly to what it then is.
     ``schedule`` "linear" falls to 0 after the warmup, "step" multiplies the rate by
-    ``step_factor`` every ``step_epochs``. ``beta1`` is of ``adam``, ``momentum`` of ``sgd``.
+    ``step_factor`` every ``step_epochs``. ``beta1`` is of ``adam``, ``momentum`` of ``sgd`` and
+    ``lars``, descent whose steps are in proportion to the parameters.
     ``rates`` multiply the rate of parts of the network, by the beginning of their parameters'
     names; ``layer_decay`` that of every layer, once for each layer that comes after it and once
     for the heads, of a network that names its ``layers``. ``clip`` holds the norm of the gradients,
     of each part of the network by itself where ``clip_parts`` says so; 0 is off.
     """
 
-    kind: Literal["adam", "keras_adam", "sgd"] = "adam"
+    kind: Literal["adam", "keras_adam", "sgd", "lars"] = "adam"
     lr: float = Field(default=1e-4, gt=0)
     schedule: Literal["constant", "cosine", "linear", "step"] = "constant"
     step_epochs: int = optional_key(1, ge=1)
@@ -302,6 +304,18 @@ class AgreementSpec(_Strict):
     average: AgreementMean = "elements"
 
 
+class BootstrapSpec(_Strict):
+    """Loss of latents against a slow copy's of another variation of the same crop.
+
+    ``orthogonality`` weighs what the classes' vectors lack to be orthonormal; ``remove_emotion``
+    takes the vector of a row's class out of what is predicted first.
+    """
+
+    weight: float = Field(default=1.0, gt=0)
+    orthogonality: float = Field(default=1.0, ge=0)
+    remove_emotion: bool = True
+
+
 class SelectionSpec(_Strict):
     """Which epoch counts as best, and when to stop.
 
@@ -351,6 +365,8 @@ class Stage(_Strict):
         self_distillation: Loss of a network's further heads against its own answer.
         stagnation_rule: How `stagnation` grows: "exponential", or "log2" of the epochs without
             improvement where that is above 1, the weights then brought to a sum of 1.
+        bootstrap: For a network that learns latents: from two variations of each crop.
+        start: Earlier stage with whose last weights it begins, as far as it has the same parts.
         agreement: For a network with several views of a row: what they say is brought together.
         ensemble: Earlier stages whose networks are averaged, in place of a training. A file
             writes ``members = 5`` in a stage instead: so many stages of it, NAME_1 and so on, each
@@ -377,6 +393,8 @@ class Stage(_Strict):
     joint_step: Literal["off", "sum", "mean"] = optional_key("off")
     stagnation_rule: Literal["exponential", "log2"] = optional_key("exponential")
     agreement: AgreementSpec | None = optional_key(None)
+    bootstrap: BootstrapSpec | None = optional_key(None)
+    start: str | None = optional_key(None)
     ensemble: tuple[str, ...] = optional_key(())
     self_distillation: SelfDistillationSpec | None = optional_key(None)
 
@@ -458,6 +476,13 @@ class Recipe(_Strict):
         for number, (name, stage) in enumerate(self.stages.items()):
             if stage.teacher is not None and self.data.mix_augment:
                 raise ValueError(f"stage {name} has a teacher, which data.mix_augment has not")
+            if stage.start is not None and stage.start not in names[:number]:
+                raise ValueError(f"stage {name} starts with {stage.start}, no earlier stage")
+            data = self.data
+            if stage.bootstrap and (data.input != "crops" or not data.augment or data.mix):
+                raise ValueError(
+                    f"stage {name} learns from varied crops: augment them, without mix"
+                )
             for member in stage.ensemble:
                 if member not in names[:number]:
                     raise ValueError(f"stage {name} averages {member}, no earlier stage")

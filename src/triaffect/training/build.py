@@ -19,6 +19,7 @@ from triaffect.errors import RecipeError, StoreError
 from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.losses.adversarial import Adversary
 from triaffect.losses.agreement import Agreement
+from triaffect.losses.bootstrap import Bootstrap
 from triaffect.losses.distillation import Distillation
 from triaffect.losses.objective import Objective, Supervised
 from triaffect.losses.self_distillation import SelfDistillation
@@ -182,7 +183,7 @@ def build_net(
     Raises:
         StoreError: The store lacks a stream that the network reads.
         RecipeError: The network does not take the recipe's input, or lacks what a term of the
-            stage's loss needs: a discriminator, several views, a task of classes.
+            stage's loss needs: a discriminator, several views, latents, a task of classes.
     """
     kind, data, network = recipe.net.kind, recipe.data, find_network(recipe.net.kind)
     if stage.ensemble:
@@ -206,8 +207,10 @@ def build_net(
         raise RecipeError("no agreement for a net with a single view", kind)
     if stage.agreement is not None and not any(task.exclusive for task in tasks):
         raise RecipeError("agreement on a task of classes", ", ".join(each.key for each in tasks))
+    if stage.bootstrap is not None and not getattr(network, "answers_latents", False):
+        raise RecipeError("no bootstrap for a net without latents", kind)
     if network.input != "windows":
-        net = network.build(recipe.net, NetworkShape(tasks))
+        net = network.build(recipe.net, NetworkShape(tasks, latent=stage.bootstrap is not None))
         return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
     shape = NetworkShape(
         tasks,
@@ -284,8 +287,8 @@ def build_objectives(
         tasks: What is predicted.
 
     Returns:
-        The supervised term, then those of distillation, of self-distillation, of an adversary and
-        of agreement if the stage has them.
+        The supervised term, then those of distillation, of self-distillation, of an adversary, of
+        agreement and of bootstrap if the stage has them.
     """
     label, weights = stage.supervised, dict[str, tuple[float, ...]]()
     for key in label.positive_weights:  # absent by present labels of each column
@@ -313,4 +316,6 @@ def build_objectives(
         objectives.append(Adversary(**stage.adversary.model_dump()))
     if stage.agreement is not None:
         objectives.append(Agreement(**stage.agreement.model_dump()))
+    if stage.bootstrap is not None:
+        objectives.append(Bootstrap(**stage.bootstrap.model_dump()))
     return objectives

@@ -71,6 +71,54 @@ class KerasAdam(torch.optim.Optimizer):
             _update([p for p in group["params"] if p.grad is not None], self.state, group)
 
 
+class Lars(torch.optim.Optimizer):
+    """Gradient descent whose steps are in proportion to each parameter (You et al. 2017).
+
+    A tensor's step is its gradient, with weight decay, times
+    trust · |p| / (|g| + decay · |p| + eps), arXiv:1708.03888; one that is all zeros, or whose
+    gradient is, moves by its gradient.
+
+    Args:
+        params: What to optimize, or groups of it with a ``weight_decay`` each.
+        lr: Learning rate.
+        momentum: Share of the step before that is added.
+        trust: Length of a step at a rate of 1 as a share of the parameter's.
+        eps: Added to the gradient's length.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.0,
+        trust: float = 1e-3,
+        eps: float = 1e-8,
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "trust": trust, "eps": eps, "weight_decay": 0.0}
+        super().__init__(params, defaults)
+
+    @override
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update once.
+
+        Args:
+            closure: Must be None; the interface of `torch.optim.Optimizer` has it.
+        """
+        if closure is not None:
+            raise ValueError("Lars takes gradients, not a closure")
+        for group in self.param_groups:
+            decay = group["weight_decay"]
+            for p in (each for each in group["params"] if each.grad is not None):
+                size, slope = p.norm(), p.grad.norm()
+                share = group["trust"] * size / (slope + decay * size + group["eps"])
+                move = (p.grad + decay * p) * torch.where((size > 0) & (slope > 0), share, 1.0)
+                if group["momentum"]:
+                    before = self.state[p].get("momentum_buffer", torch.zeros_like(p))
+                    self.state[p]["momentum_buffer"] = move = group["momentum"] * before + move
+                p.sub_(group["lr"] * move)
+
+
 def _update(params: list[Tensor], state: Any, group: dict[str, Any]) -> None:  # noqa: ANN401
     if not params:
         return
@@ -106,7 +154,8 @@ def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimize
 
     Returns:
         Adam as Keras has it, AdamW, which decays all parameters or matrices and kernels alone, or
-        gradient descent with momentum. The key ``factor`` of a group multiplies its rate.
+        gradient descent with momentum, plain or with rates by length. The key ``factor`` of a
+        group multiplies its rate.
 
     Raises:
         RecipeError: The network has no part that the spec gives a rate of its own, or no layers
@@ -131,6 +180,8 @@ def build_optimizer(spec: OptimizerSpec, net: nn.Module) -> torch.optim.Optimize
             groups.append({"params": others, "weight_decay": 0.0, **rate})
     if spec.kind == "sgd":
         return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum)
+    if spec.kind == "lars":
+        return Lars(groups, spec.lr, spec.momentum)
     return torch.optim.AdamW(groups, lr=spec.lr, betas=(spec.beta1, 0.999), fused=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from triaffect.training.optimizers import (
 from triaffect.training.scoring import score_pools
 from triaffect.types import Batch, BoolArray, IntArray, Split
 
-CROP, LOGMEL = "crop", "logmel"
+CROP, SECOND_CROP, LOGMEL = "crop", "crop_2", "logmel"
 VARIATIONS: dict[str, Variation] = {CROP: vary_crops, LOGMEL: vary_logmel}
 
 
@@ -68,6 +68,9 @@ class StageRun:
         if self.starts_trained:
             initial = context.folder.initial
             load_weights(self.net, initial, discriminator_optional=True, heads_optional=True)
+        if self.stage.start:
+            weights = context.folder.weights(self.stage.start, "last")
+            load_weights(self.net, weights, discriminator_optional=True, heads_optional=True)
         freeze(self.net, self.stage.frozen)
         self.ema: ExponentialMovingAverage | None = None
         if self.stage.average:
@@ -173,6 +176,9 @@ class StageRun:
         if terms if joint == "off" else number == last:
             clip_gradients(self.stage.optimizer, self.net)
             self.optimizer.step()
+            after_step: Callable[[], None] | None = getattr(self.net, "after_step", None)
+            if after_step is not None:
+                after_step()
             if self.ema is not None:
                 self.ema.update(self.net)
         return {**values, "loss": sum(values.values())}
@@ -362,7 +368,10 @@ class StageRun:
         rng = np.random.default_rng((self.context.seed, self.index, *turn))
         varied = CPU.tensors(batch.inputs)
         if data.augment:
-            variations = {**VARIATIONS, CROP: CROP_VARIATIONS[data.variation]}
+            vary = CROP_VARIATIONS[data.variation]
+            variations = {**VARIATIONS, CROP: vary, SECOND_CROP: vary}
+            if self.stage.bootstrap is not None:
+                varied[SECOND_CROP] = varied[CROP]
             for name in [each for each in varied if each in variations]:
                 varied[name] = variations[name](varied[name], rng)
         if data.drown:
@@ -442,8 +451,16 @@ def in_float32(outputs: Outputs) -> Outputs:
         outputs: Of any precision.
 
     Returns:
-        Raw outputs, of views too, and domains in float32; features as they are.
+        Raw outputs, of views too, domains and latents in float32; features as they are.
     """
+    latents = outputs.latents
+    if latents is not None:
+        (one, other), targets = latents.predicted, latents.targets
+        latents = replace(
+            latents,
+            predicted=(one.float(), other.float()),
+            targets=(targets[0].float(), targets[1].float()),
+        )
     domain = None if outputs.domain is None else outputs.domain.float()
     branches = {
         name: replace(each, raw={key: value.float() for key, value in each.raw.items()})
@@ -453,4 +470,6 @@ def in_float32(outputs: Outputs) -> Outputs:
         {key: value.float() for key, value in each.items()}
         for each in (outputs.raw, *outputs.views)
     ]
-    return replace(outputs, raw=raw, domain=domain, branches=branches, views=tuple(views))
+    return replace(
+        outputs, raw=raw, domain=domain, branches=branches, views=tuple(views), latents=latents
+    )

@@ -5,7 +5,9 @@ Every function draws from the generator it is given, so a resumed run sees the s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,6 +26,10 @@ ROTATION_DEG, SCALE, SHIFT = 12.0, 0.12, 0.08
 """Largest rotation, relative scale and relative shift of a crop."""
 ENLARGED = 1.02
 """By how much `shift_crops` enlarges a crop before a part of its old size is cut out."""
+JITTERED, SOFTENED = 0.3, 0.2
+"""Shares of the crops whose light `resize_crops` changes, and that it blurs."""
+PART_AREA, PART_ASPECT = (0.08, 1.0), math.log(4 / 3)
+"""Range of the area of the part that it enlarges; largest logarithm of width over height."""
 GAIN_LOG = 1.5
 """Largest change of log power of a spectrum: about 6.5 dB."""
 MASK_SHARE = 0.15
@@ -86,9 +92,57 @@ def shift_crops(crops: Tensor, rng: np.random.Generator) -> Tensor:
     return _cut_out(crops.float(), mirror * shown, shown, right, down)
 
 
+def resize_crops(crops: Tensor, rng: np.random.Generator, *, together: bool = False) -> Tensor:
+    """Cut parts of any size out of crops, and vary light and focus, as BYOL does of gray pictures.
+
+    Of three in ten brightness and contrast change by up to 80 %, half are mirrored, one in five is
+    blurred, and of all a part of 8 to 100 % of the area, somewhat wide or high, is enlarged.
+
+    Args:
+        crops: Gray levels in [0, 255], shape (N, H, H), any dtype.
+        rng: Where the random numbers come from.
+        together: Draw once for all crops of the batch.
+
+    Returns:
+        Gray levels in [0, 255], shape (N, H, H), float32.
+    """
+    count = 1 if together else len(crops)
+
+    def draw(low: float, high: float, share: float = 1.0, otherwise: float = 1.0) -> Tensor:
+        drawn = torch.from_numpy(rng.random(count) < share)
+        values = torch.where(drawn, uniform(rng, count, low, high), otherwise)
+        return values.expand(len(crops))
+
+    def each(values: Tensor) -> Tensor:
+        return values[:, None, None]
+
+    levels = crops.float()
+    jittered = torch.from_numpy(rng.random(count) < JITTERED).expand(len(crops))
+    gain, contrast = (torch.where(jittered, draw(0.2, 1.8), 1.0) for _ in range(2))
+    levels = (levels * each(gain)).clamp(0, 255)
+    mean = levels.mean((1, 2), keepdim=True)
+    levels = ((levels - mean) * each(contrast) + mean).clamp(0, 255)
+    mirror = draw(-1.0, -1.0, share=0.5)
+    side = torch.exp(-0.5 / draw(1.0, 2.0).square())  # beside 1 for the pixel itself
+    side = each(draw(1.0, 1.0, share=SOFTENED, otherwise=0.0) * side)
+    for axis in (1, 2):
+        edged = F.pad(levels, (0, 0, 1, 1) if axis == 1 else (1, 1), mode="replicate")
+        before, after = (
+            edged.narrow(axis, 0, levels.shape[1]),
+            edged.narrow(axis, 2, levels.shape[1]),
+        )
+        levels = (levels + side * (before + after)) / (1 + 2 * side)
+    area, aspect = draw(*PART_AREA), draw(-PART_ASPECT, PART_ASPECT).exp()
+    wide, high = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    right, down = draw(-1.0, 1.0) * (1 - wide), draw(-1.0, 1.0) * (1 - high)
+    return _cut_out(levels, mirror * wide, high, right, down)
+
+
 CROP_VARIATIONS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {
     "faces": vary_crops,
     "shift": shift_crops,
+    "resize": resize_crops,
+    "resize_together": partial(resize_crops, together=True),
 }
 """By their names in recipes."""
 

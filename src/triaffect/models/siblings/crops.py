@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from triaffect.errors import RecipeError
 from triaffect.models.attention import EncoderLayer
-from triaffect.models.base import NetworkShape, NetworkSpec, Outputs
-from triaffect.models.light_face import linear_heads, standardize_crops
+from triaffect.models.base import EmaTarget, Latents, NetworkShape, NetworkSpec, Outputs
+from triaffect.models.light_face import linear_heads, residual_stages, standardize_crops
 
 INNER = 4
 """How much wider a transformer is between its two dense layers."""
@@ -210,3 +210,218 @@ class MaskedViews(nn.Module):
         features = self.encode(inputs["crop"])
         views = tuple(self._view_answers(features)) if self.training else ()
         return Outputs(self.answer(features), None, features, views=views)
+
+
+class Bottleneck(nn.Module):
+    """Convolutions of 1x1, 3x3 and 1x1, narrow in between, beside a shortcut (He et al. 2016).
+
+    Args:
+        inputs: Channels of the maps that come in.
+        outputs: Channels of those that come out, four times those in between.
+        stride: Of the middle convolution and of the shortcut.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        inner = outputs // 4
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, inner, 1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(),
+            nn.Conv2d(inner, inner, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(),
+            nn.Conv2d(inner, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn maps (N, inputs, H, W) into maps (N, outputs, H / stride, W / stride)."""
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+class LatentFaceSpec(NetworkSpec):
+    """A residual network of a size that trains on two cores; the published one is a ResNet-50.
+
+    Attributes:
+        side: Pixels of a side that a crop is brought to.
+        stem: Channels of the first convolution.
+        widths: Channels of each stage.
+        blocks: Residual blocks of each stage.
+        bottleneck: Blocks of three convolutions, narrow in between, as ResNet-50 has them.
+        hidden: Width between the dense layers of projector and predictor.
+        latent: Length of a latent.
+        target_decay: Share of the target that an update leaves.
+        dropout: On the features, before the heads.
+    """
+
+    kind: Literal["latent_face"]
+    side: int = Field(default=64, ge=8)
+    stem: int = Field(default=32, ge=1)
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    blocks: tuple[int, ...] = (1, 1, 1, 1)
+    bottleneck: bool = False
+    hidden: int = Field(default=512, ge=1)
+    latent: int = Field(default=64, ge=1)
+    target_decay: float = Field(default=0.99, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+
+
+class LatentParts(nn.Module):
+    """What a stage that learns latents has beside the encoder, and a model has not.
+
+    Args:
+        encoder: From crops to features.
+        features: Length of them.
+        classes: Classes K whose vectors are learned.
+        spec: Widths.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, features: int, classes: int, spec: LatentFaceSpec
+    ) -> None:
+        super().__init__()
+
+        def dense(inputs: int) -> nn.Sequential:
+            return nn.Sequential(
+                nn.Linear(inputs, spec.hidden),
+                nn.BatchNorm1d(spec.hidden),
+                nn.ReLU(),
+                nn.Linear(spec.hidden, spec.latent),
+            )
+
+        self.projector, self.predictor = dense(features), dense(spec.latent)
+        self.target = EmaTarget(nn.Sequential(encoder, self.projector), spec.target_decay)
+        self.vectors = nn.Parameter(torch.empty(spec.latent, classes))
+        nn.init.orthogonal_(self.vectors)
+        self.norm = nn.BatchNorm1d(classes)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the target's latents, and compute logits of the classes from that.
+
+        Args:
+            features: Shape (N, F).
+
+        Returns:
+            Predicted latents (N, D), and logits (N, K): how far they go along each vector.
+        """
+        predicted = self.predictor(self.projector(features))
+        return predicted, self.norm(predicted @ self.vectors)
+
+
+class LatentFace(nn.Module):
+    """BYEL: features of two variations of a crop that predict each other, without the emotion.
+
+    In a stage with `bootstrap` each predicts what a slowly following copy of the network says of
+    the other, and classes are read from the predictions. A stage without has heads on the
+    features, which is what is left in the model.
+
+    Args:
+        spec: Its sizes.
+        shape: What it is built for.
+
+    Raises:
+        RecipeError: Latents are to be learned of other tasks than a single one of classes.
+    """
+
+    spec: ClassVar = LatentFaceSpec
+    input: ClassVar = "crops"
+    has_discriminator: ClassVar = False
+    reads_extra: ClassVar = False
+    answers_latents: ClassVar = True
+
+    def __init__(self, spec: LatentFaceSpec, shape: NetworkShape) -> None:
+        super().__init__()
+        self.side = spec.side
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, spec.stem, 7, 2, 3, bias=False),
+            nn.BatchNorm2d(spec.stem),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, 1),
+            residual_stages(
+                spec.stem, spec.widths, spec.blocks, block=Bottleneck if spec.bottleneck else None
+            ),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        for module in self.encoder.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.dropout = nn.Dropout(spec.dropout)
+        self.latent: LatentParts | None = None
+        self.task = shape.tasks[0]
+        if not shape.latent:
+            self.heads = linear_heads(spec.widths[-1], shape.tasks)
+            return
+        if len(shape.tasks) > 1 or not self.task.exclusive:
+            got = ", ".join(task.key for task in shape.tasks)
+            raise RecipeError("one task of classes for a stage with bootstrap", got)
+        self.latent = LatentParts(self.encoder, spec.widths[-1], self.task.width, spec)
+
+    @classmethod
+    def build(cls, spec: LatentFaceSpec, shape: NetworkShape) -> Self:
+        """Make a freshly initialized network.
+
+        Args:
+            spec: Its sizes, from a recipe.
+            shape: What it is built for; its tasks, and whether latents are learned.
+        """
+        return cls(spec, shape)
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """Compute the features of crops.
+
+        Args:
+            crops: Gray levels in [0, 255] of any dtype, shape (N, 64, 64).
+
+        Returns:
+            Shape (N, F), never negative.
+        """
+        features: Tensor = self.encoder(enlarge(crops, self.side))
+        return features
+
+    def answer(self, features: Tensor) -> dict[str, Tensor]:
+        """Compute raw outputs of features.
+
+        Args:
+            features: As `encode` gives them.
+
+        Returns:
+            Raw outputs by task key, shape (N, K) each.
+        """
+        if self.latent is not None:
+            return {self.task.key: self.latent(features)[1]}
+        return {key: head(features) for key, head in self.heads.items()}
+
+    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
+        """Compute raw outputs, and latents where those are learned.
+
+        Args:
+            inputs: ``crop`` (N, 64, 64), and to learn latents another variation of it, ``crop_2``.
+
+        Returns:
+            Raw outputs of every task and the features, of ``crop``; of both variations, where
+            latents are learned, their raw outputs as views, and their latents.
+        """
+        features = self.encode(inputs["crop"])
+        if self.latent is None or not self.training:
+            return Outputs(self.answer(self.dropout(features)), None, features)
+        predicted, logits = self.latent(features)
+        other, other_logits = self.latent(self.encode(inputs["crop_2"]))
+        targets = [
+            self.latent.target(enlarge(inputs[name], self.side)) for name in ("crop", "crop_2")
+        ]
+        key, pair = self.task.key, (predicted, other)
+        latents = Latents(key, pair, (targets[0], targets[1]), self.latent.vectors)
+        views = tuple({key: each} for each in (logits, other_logits))
+        return Outputs(views[0], None, features, views=views, latents=latents)
+
+    def after_step(self) -> None:
+        """Let the target follow what the optimizer has changed."""
+        if self.latent is not None:
+            self.latent.target.follow(nn.Sequential(self.encoder, self.latent.projector))
