@@ -61,7 +61,6 @@ def run(store, tmp_path_factory):
     folder = trained(
         small("net.mask=0.5", "net.depth=1"), store, tmp_path_factory.mktemp("cotex") / "run"
     )
-    export_run(folder, store)
     return folder
 
 
@@ -191,7 +190,9 @@ def test_a_killed_run_ends_as_one_that_was_not(store, tmp_path):
     ends_the_same(small(), store, tmp_path, (2, 4))
 
 
+@pytest.mark.slow
 def test_it_trains_scores_and_predicts_pictures_and_films(run, store, clip, tmp_path):
+    export_run(run, store)
     scores = json.loads(run.scores.read_text())
     assert 0 <= scores["cotex"]["test"]["ALL"]["official"]["P_EXPR"] <= 1
     assert evaluate_folder(run.root, store).stages.keys() == {"cotex"}

@@ -23,7 +23,13 @@ from triaffect.losses.bootstrap import Bootstrap
 from triaffect.losses.distillation import Distillation
 from triaffect.losses.objective import Objective, Supervised
 from triaffect.losses.self_distillation import SelfDistillation
-from triaffect.models.base import Ensemble, NetworkShape, Standardise, find_network
+from triaffect.models.base import (
+    Ensemble,
+    NetworkShape,
+    Standardise,
+    TrainableNetwork,
+    find_network,
+)
 from triaffect.recipes.config import FACE, VOICE, DataSpec, Recipe, Stage
 from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
@@ -196,19 +202,7 @@ def build_net(
     if data.voice_sequence is not getattr(network, "reads_voice_sequence", False):
         expected = f"data.voice_sequence={'false' if data.voice_sequence else 'true'}"
         raise RecipeError(f"{expected} for the net {kind}", str(data.voice_sequence).lower())
-    reads_branches = stage.self_distillation is not None or stage.supervised.branch_weight > 0
-    reads_branches |= stage.distillation is not None and stage.distillation.branches
-    if reads_branches and not getattr(network, "has_branches", False):
-        expected = "no self_distillation, branches and branch_weight for a net without branches"
-        raise RecipeError(expected, kind)
-    if stage.adversary is not None and not network.has_discriminator:
-        raise RecipeError("no adversary for a net without discriminator", kind)
-    if stage.agreement is not None and not getattr(network, "answers_views", False):
-        raise RecipeError("no agreement for a net with a single view", kind)
-    if stage.agreement is not None and not any(task.exclusive for task in tasks):
-        raise RecipeError("agreement on a task of classes", ", ".join(each.key for each in tasks))
-    if stage.bootstrap is not None and not getattr(network, "answers_latents", False):
-        raise RecipeError("no bootstrap for a net without latents", kind)
+    _check_terms(stage, network, kind, tasks)
     if network.input != "windows":
         net = network.build(recipe.net, NetworkShape(tasks, latent=stage.bootstrap is not None))
         return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -222,6 +216,25 @@ def build_net(
         _heads(store, VOICE) if data.voice == VOICE else {},
     )
     return network.build(recipe.net, shape)
+
+
+def _check_terms(
+    stage: Stage, network: type[TrainableNetwork], kind: str, tasks: Sequence[Task]
+) -> None:
+    """See that a network answers what the terms of a stage's loss are computed from."""
+    reads_branches = stage.self_distillation is not None or stage.supervised.branch_weight > 0
+    reads_branches |= stage.distillation is not None and stage.distillation.branches
+    if reads_branches and not getattr(network, "has_branches", False):
+        expected = "no self_distillation, branches and branch_weight for a net without branches"
+        raise RecipeError(expected, kind)
+    if stage.adversary is not None and not network.has_discriminator:
+        raise RecipeError("no adversary for a net without discriminator", kind)
+    if stage.agreement is not None and not getattr(network, "answers_views", False):
+        raise RecipeError("no agreement for a net with a single view", kind)
+    if stage.agreement is not None and not any(task.exclusive for task in tasks):
+        raise RecipeError("agreement on a task of classes", ", ".join(each.key for each in tasks))
+    if stage.bootstrap is not None and not getattr(network, "answers_latents", False):
+        raise RecipeError("no bootstrap for a net without latents", kind)
 
 
 def _heads(store: FeatureStore, own: str) -> dict[str, Tensor]:

@@ -135,7 +135,7 @@ def resize_crops(crops: Tensor, rng: np.random.Generator, *, together: bool = Fa
     area, aspect = draw(*PART_AREA), draw(-PART_ASPECT, PART_ASPECT).exp()
     wide, high = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
     right, down = draw(-1.0, 1.0) * (1 - wide), draw(-1.0, 1.0) * (1 - high)
-    return _cut_out(levels, mirror * wide, high, right, down)
+    return _cut_out(levels, mirror * wide, high, right, down).clamp(0, 255)
 
 
 CROP_VARIATIONS: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {
