@@ -60,8 +60,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
-    folder = trained(small(), store, tmp_path_factory.mktemp("byel") / "run")
-    return folder
+    return trained(small(), store, tmp_path_factory.mktemp("byel") / "run")
 
 
 def count(module):

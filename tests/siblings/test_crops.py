@@ -58,10 +58,9 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
-    folder = trained(
+    return trained(
         small("net.mask=0.5", "net.depth=1"), store, tmp_path_factory.mktemp("cotex") / "run"
     )
-    return folder
 
 
 def test_at_full_size_it_is_two_vision_transformers_of_the_published_size():
