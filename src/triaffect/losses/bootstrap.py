@@ -29,7 +29,7 @@ def remove_directions(latents: Tensor, vectors: Tensor, classes: Tensor) -> Tens
         >>> remove_directions(latent, torch.eye(2), torch.tensor([[0.0, 1.0]])).tolist()
         [[3.0, -1.0]]
     """
-    lengths = torch.linalg.vector_norm(latents, dim=1, keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(latents, dim=1, keepdim=True)
     return latents - lengths * (classes @ vectors.T)
 
 
