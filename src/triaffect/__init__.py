@@ -104,6 +104,9 @@ def predict(
     end: str | float | None = None,
     smooth: str = "off",
     baseline: str | float | None = None,
+    people: str | Path | pd.DataFrame | None = None,
+    events: str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame] | None = None,
+    event_length: str | float | None = None,
     jobs: int = 1,
     progress: ProgressCallback | None = None,
     features: FeatureFiles | None = None,
@@ -133,7 +136,12 @@ def predict(
             are those of the whole file; face numbers begin at 0.
         end: Rows end before this time.
         smooth: Also add smoothed columns, as `smooth` does; "off" adds none.
-        baseline: Also add columns relative to each face's beginning, as `subtract_baseline` does.
+        baseline: Also add columns relative to each face's beginning, as `subtract_baseline` does,
+            or relative to its median in the events of that name.
+        people: Who is who, as for `summarize`: columns ``participant`` and any others are added,
+            and the faces of one participant in a clip become one.
+        events: What happened when, as for `summarize`: a column ``event`` is added.
+        event_length: How long events last that are points, such as "5s".
         jobs: Processes that share the files; with 1 all is done in this one.
         progress: Called with the number of inputs done, their total, and a message.
         features: For a model that reads features of other programs, their files, as `triaffect
@@ -161,8 +169,6 @@ def predict(
         >>> table.attrs["model"]["name"]
         'default'
     """
-    parse = _load("triaffect.tables.postprocess")
-    steps = parse.Postprocessing.parse(smooth, baseline)
     keywords: dict[str, Any] = {
         "stride_s": stride_s,
         "max_faces": max_faces,
@@ -179,8 +185,9 @@ def predict(
         keywords |= {name: keywords.pop(f"{name}_s") for name in ("start", "end")}
     keywords |= {"jobs": jobs, "progress": progress, "features": features, "engine": engine}
     predictor = _load("triaffect.prediction.predictor").load_cached(model, device)
-    table: pd.DataFrame = predictor.predict(media, **keywords)
-    result: pd.DataFrame = parse.postprocess_frame(table, steps)
+    study = people, _as_list(events), event_length
+    module = _load("triaffect.prediction.collect")
+    result: pd.DataFrame = module.predict_frame(predictor, media, keywords, study, smooth, baseline)
     return result
 
 
@@ -325,9 +332,7 @@ def summarize(
         [['joke', 0.75]]
     """
     levels = _of(table, thresholds)
-    listed = (
-        [] if events is None else list(events) if isinstance(events, (list, tuple)) else [events]
-    )
+    listed = _as_list(events)
     if people is None and not listed and not by and not baseline:
         summary: pd.DataFrame = _load("triaffect.tables.postprocess").summarize_frame(table, levels)
         return summary
@@ -464,6 +469,12 @@ def write_report(table: pd.DataFrame, output: str | Path, *, thumbnails: bool = 
         >>> triaffect.write_report(triaffect.predict("a.mp4"), "a.html")  # doctest: +SKIP
     """
     _load("triaffect.report.prediction_page").write_table_page(table, output, thumbnails)
+
+
+def _as_list(events: object) -> list[Any]:
+    if events is None:
+        return []
+    return list(events) if isinstance(events, (list, tuple)) else [events]
 
 
 def _of(table: pd.DataFrame, thresholds: Mapping[str, float] | None) -> Mapping[str, float] | None:

@@ -10,9 +10,11 @@ import pyreadstat
 import pytest
 import skimage.io
 
+import triaffect
 from tests.prediction.tiny_model import write_clip, write_tiny_model
 from tests.studies.made_study import write_study
 from triaffect.cli.app import main
+from triaffect.studies.study import StudyWarning
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +219,38 @@ def test_faces_become_aligned_pictures_and_a_sheet_a_person(run, clips, model):
     # the same eyes at the same spots: two pictures of a still person are alike
     other = skimage.io.imread(pictures[1])
     assert np.abs(face.astype(int) - other.astype(int)).mean() < 12
+
+
+def test_python_predicts_with_people_and_events_as_the_command_does(run, clips, model):
+    arguments = ("--people", "p.csv", "--events", "e.csv", "--baseline", "rest")
+    arguments += ("--smooth", "centred")
+    assert run("predict", "clips", "-o", "t.csv", "--model", model, *arguments)[0] == 0
+    expected = pd.read_csv("t.csv")
+    options = {"people": "p.csv", "events": ["e.csv"], "baseline": "rest", "smooth": "centred"}
+    with pytest.warns(StudyWarning, match="clips without the baseline rest: clips/b.mp4"):
+        table = triaffect.predict("clips", model=model, **options)
+    assert table.columns.tolist() == expected.columns.tolist()
+    assert table["participant"].tolist() == expected["participant"].tolist()
+    assert table["event"].fillna("").tolist() == expected["event"].fillna("").tolist()
+    for name in ("valence", "valence_smooth", "valence_above_own"):
+        np.testing.assert_allclose(table[name], expected[name], atol=2e-6)
+    assert table.attrs["model"]["name"]
+    with pytest.raises(triaffect.TableError, match="a clip of the table, got none: x"):
+        triaffect.predict("clips", model=model, people=pd.DataFrame({"clip": ["x"], "name": ["y"]}))
+
+
+def test_a_workbook_of_predictions_has_the_studys_columns(run, clips, model):
+    arguments = ("--people", "p.csv", "--events", "e.csv", "--model", model)
+    assert run("predict", "clips", "-o", "t.xlsx", *arguments)[0] == 0
+    assert run("predict", "clips", "-o", "t.csv", *arguments)[0] == 0
+    excel, expected = pd.read_excel("t.xlsx"), pd.read_csv("t.csv")
+    assert excel.columns.tolist() == expected.columns.tolist()
+    for name in ("participant", "group", "event"):
+        assert excel[name].fillna("").tolist() == expected[name].fillna("").tolist()
+    assert set(excel["event"].dropna()) == {"rest", "joke"}
+    np.testing.assert_allclose(excel["valence"], expected["valence"], atol=1e-9)
+    sheet = openpyxl.load_workbook("t.xlsx")["columns"]
+    meanings = {row[0].value: row[1].value for row in sheet.iter_rows(min_row=2)}
+    assert meanings["participant"].startswith("who it is, from the people's file")
+    assert meanings["group"] == "group of the person, from the people's file"
+    assert meanings["event"].startswith("names of the events of the moment")

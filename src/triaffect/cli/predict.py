@@ -45,9 +45,10 @@ if TYPE_CHECKING:
 
     from triaffect.io.engines import Engine
     from triaffect.prediction.batch import Listener
-    from triaffect.prediction.parts import PredictionJob
+    from triaffect.prediction.parts import FrameListener, PredictionJob
     from triaffect.prediction.predictor import Predictor
     from triaffect.report.annotate import Annotator
+    from triaffect.report.drawing.screen import LiveView
     from triaffect.report.face_pictures import FacePictures
     from triaffect.report.prediction_page import PredictionPage
     from triaffect.studies.study import Study
@@ -57,6 +58,7 @@ EXAMPLES = (
     "triaffect predict interview.mp4 -o interview.csv --report interview.html",
     "triaffect predict recordings/ -o all.parquet --stride 0.2s --max-faces 1 --summary faces.csv",
     "triaffect predict recordings/ -o study.csv --people people.csv --events events.csv",
+    "triaffect predict webcam:0 -o me.csv --show",
 )
 RENAMED = {
     "--every": "--stride",
@@ -136,6 +138,15 @@ def predict(
             rich_help_panel=_INPUT,
         ),
     ] = None,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show",
+            help="Show a webcam with what is predicted, in a window where OpenCV has them, else on "
+            "a page of this machine.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = False,
     start: Annotated[
         str | None,
         typer.Option(
@@ -284,6 +295,8 @@ def predict(
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
     files, passed_over = _list_files(inputs, images_as_video is not None)
+    if show:
+        _check_show(files)
     study = _open_study(files, people, events, event_length, split_names(by), baseline)
     own_baseline = None if study.baseline else baseline
     steps = Postprocessing.parse(smooth, own_baseline, columns, summary)
@@ -299,7 +312,8 @@ def predict(
     pictures = _open_pictures(faces)
     listeners = [each.add for each in (page, pictures) if each is not None]
     annotator = _open_annotator(annotate, files, job, predictor) if annotate else None
-    with annotator or nullcontext() as frame_listener:
+    live_view = _open_live_view(predictor) if show else None
+    with annotator or live_view or nullcontext() as frame_listener:
         results = _predict_with_progress(
             files, job, predictor, jobs or count_cores(), cluster, listeners, frame_listener
         )
@@ -405,6 +419,33 @@ def _open_annotator(
     return Annotator(output_path, files, predictor.thresholds, rate, sound_track=track)
 
 
+def _check_show(files: Sequence[Path]) -> None:
+    """See that it is a camera that is to be shown."""
+    from triaffect.media.find import webcam_number
+
+    if webcam_number(files[0]) is None:
+        got, remedy = "a file", "for files, write --annotate copies, or a --report"
+        raise MediaError("a camera, such as webcam:0", got, remedy, where="--show")
+
+
+def _open_live_view(predictor: Predictor) -> LiveView:
+    """Begin to show what a camera sees; its libraries are loaded for it alone."""
+    from triaffect.report.drawing.screen import (
+        LiveView,
+        PageScreen,
+        Screen,
+        WindowScreen,
+        has_windows,
+    )
+
+    def open_screen() -> Screen:
+        if has_windows():
+            return WindowScreen()
+        return PageScreen(lambda address: note(f"the camera is shown at {address}; Ctrl-C ends it"))
+
+    return LiveView(open_screen, predictor.thresholds)
+
+
 def _step_s(text: str | None, option: str) -> float | None:
     return None if text is None else parse_duration(text, option, what="a step", most_s=_LONGEST_S)
 
@@ -416,7 +457,7 @@ def _predict_with_progress(
     jobs: int,
     cluster: Engine | None,
     listeners: Sequence[Listener],
-    frame_listener: Annotator | None,
+    frame_listener: FrameListener | None,
 ) -> list[FileResult]:
     """Predict with a bar; an interruption says where the rows so far are."""
     from triaffect.media.images import one_opencv_thread

@@ -157,6 +157,7 @@ class FrameSource:
         duration_s: As given.
         is_live: As given.
         frame_rate: Frames per second; None if that is not clear.
+        on_frame: Called with each frame before it is predicted; None for nothing.
     """
 
     def __init__(
@@ -172,6 +173,13 @@ class FrameSource:
         self.kind, self.has_sound = SourceKind.VIDEO, read_sound is not None
         self.is_live, self._read_sound = is_live, read_sound
         self.frame_rate = reader.rate if isinstance(reader, ImageFrames) else None
+        self.on_frame: Callable[[Frame], object] | None = None
+
+    def stop(self) -> None:
+        """End a live source after the frame that is being looked at; others go on."""
+        stop = getattr(self._reader, "stop", None)
+        if stop is not None:
+            stop()
 
     def frames(self, from_s: float = 0.0) -> Iterator[Frame]:
         """Yield the frames from a time on, in order.
@@ -181,6 +189,8 @@ class FrameSource:
         """
         for frame in self._reader:
             if frame.time_s >= from_s or from_s <= 0:
+                if self.on_frame is not None:
+                    self.on_frame(frame)
                 yield frame
 
     @property

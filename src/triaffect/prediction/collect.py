@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
+from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError, printable
 from triaffect.io.engines import Engine
 from triaffect.media.find import PICTURES
 from triaffect.prediction.batch import predict_files
@@ -22,7 +23,22 @@ from triaffect.prediction.predictor import (
     PartialMediaWarning,
     Predictor,
 )
-from triaffect.prediction.python_inputs import ByteInput, FrameInput, Item, ProgressCallback
+from triaffect.prediction.python_inputs import (
+    ByteInput,
+    FrameInput,
+    Item,
+    MediaInput,
+    ProgressCallback,
+    list_items,
+)
+from triaffect.studies.run import annotate_frame
+from triaffect.studies.study import Study, StudyWarning, is_duration
+from triaffect.tables.postprocess import Postprocessing, postprocess_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from triaffect.studies.study import StudyFile
 
 _Report = Callable[[int, str], None]
 
@@ -64,6 +80,52 @@ def collect_table(
     report(len(items), "done")
     _warn_of_failures(failures, len(items))
     return pa.concat_tables(tables)
+
+
+def predict_frame(
+    predictor: Predictor,
+    media: MediaInput | Iterable[MediaInput],
+    keywords: Mapping[str, Any],
+    study_files: tuple[StudyFile | None, Sequence[StudyFile], str | float | None],
+    smooth: str = "off",
+    baseline: str | float | None = None,
+) -> pd.DataFrame:
+    """Predict inputs, and add who is in them and what happened when.
+
+    Args:
+        predictor: The model.
+        media: As `triaffect.predict` takes it.
+        keywords: Of `Predictor.predict`.
+        study_files: Who is who, what happened when, and how long events last that are points.
+        smooth: How to smooth values.
+        baseline: How long the beginning of a face is whose median is subtracted, or the name of
+            an event.
+
+    Returns:
+        The prediction table; a `StudyWarning` says what is doubtful in the study's files.
+
+    Raises:
+        TableError: A file of the study cannot be read or fits none of the inputs; that is found
+            before anything is predicted.
+        TriaffectError: As `Predictor.predict`.
+    """
+    people, events, event_length = study_files
+    items = list_items(media)
+    clips = [
+        printable(item if isinstance(item, Path) else item.name)
+        for item in items
+        if not isinstance(item, TriaffectError)
+    ]
+    event = "" if baseline is None or is_duration(str(baseline)) else str(baseline)
+    steps = Postprocessing.parse(smooth, None if event else baseline)
+    names = predictor.schema.names
+    study = Study.open(clips, people, events, event, event_length, names)
+    for line in study.remarks:
+        warnings.warn(line, StudyWarning, stacklevel=3)
+    table = predictor.predict(items, **keywords)
+    return (
+        postprocess_frame(table, steps) if study.is_empty else annotate_frame(table, study, steps)
+    )
 
 
 def _collect_here(

@@ -120,7 +120,7 @@ def list_items(media: Any) -> list[Item]:  # noqa: ANN401 - anything a user may 
 
     Args:
         media: One input, or a list, tuple or iterator of inputs. A folder or a pattern such as
-            ``"clips/*.mp4"`` stands for the media files in it.
+            ``"clips/*.mp4"`` stands for the media files in it; what is listed already, for itself.
 
     Returns:
         The inputs in order; in place of one that cannot be, the error, if there are others.
@@ -139,6 +139,9 @@ def list_items(media: Any) -> list[Item]:  # noqa: ANN401 - anything a user may 
         return _read_item(media, "")
     items: list[Item] = []
     for number, each in enumerate(media):
+        if isinstance(each, (FrameInput, ByteInput, TriaffectError)):  # listed before
+            items.append(each)
+            continue
         try:
             items += _read_item(each, f"[{number}]")
         except MediaError as error:

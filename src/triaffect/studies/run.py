@@ -16,8 +16,13 @@ from triaffect.studies.people import PARTICIPANT, People
 from triaffect.studies.signals import Episode, Signals, clip_series, episodes
 from triaffect.studies.study import Study, StudyWarning, events_in
 from triaffect.studies.table_file import StoredTable
-from triaffect.tables.postprocess import arrow_of, tasks_of_frame
-from triaffect.tables.schema import faces_of, split_segments
+from triaffect.tables.postprocess import (
+    Postprocessing,
+    arrow_of,
+    postprocess_frame,
+    tasks_of_frame,
+)
+from triaffect.tables.schema import faces_of, split_segments, to_pandas
 from triaffect.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -170,6 +175,26 @@ def summarize_study(
         frame["face_id"] = frame["face_id"].astype("Int64")
     frame.attrs.update(table.attrs)
     return frame
+
+
+def annotate_frame(table: pd.DataFrame, study: Study, steps: Postprocessing) -> pd.DataFrame:
+    """Add to a prediction table in memory what a study says of it, in the order of `predict`.
+
+    Args:
+        table: The table, clip by clip and rising in time.
+        study: Who is who and what happened when.
+        steps: How it is post-processed, once faces of one participant have become one.
+
+    Returns:
+        A table with further columns and the same ``attrs``.
+    """
+    tasks = tasks_of_frame(table, ("clip", "time_s", "face_id"), table.attrs.get("thresholds"))
+    named = to_pandas(pa.concat_tables(study.annotate([arrow_of(table)])))
+    smoothed = postprocess_frame(named, steps)
+    tables = study.subtract_baseline([arrow_of(smoothed)], tasks)
+    result = to_pandas(pa.concat_tables(tables))
+    result.attrs.update(table.attrs)
+    return result
 
 
 def _people_of(rows: pa.Table, columns: Sequence[str]) -> People | None:
