@@ -235,6 +235,9 @@ def test_python_predicts_with_people_and_events_as_the_command_does(run, clips, 
     for name in ("valence", "valence_smooth", "valence_above_own"):
         np.testing.assert_allclose(table[name], expected[name], atol=2e-6)
     assert table.attrs["model"]["name"]
+    groups = triaffect.summarize(table, by="group")
+    assert set(groups["group"]) == {"x", "y"}
+    assert set(groups["event"]) == {"rest", "joke"}
     with pytest.raises(triaffect.TableError, match="a clip of the table, got none: x"):
         triaffect.predict("clips", model=model, people=pd.DataFrame({"clip": ["x"], "name": ["y"]}))
 

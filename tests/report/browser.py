@@ -124,9 +124,9 @@ class Browser:
         """The page as PDF."""
         return base64.b64decode(self._post("/print", {"background": True}))
 
-    def picture(self):
-        """All of the page as PNG."""
-        shot = self.devtools("Page.captureScreenshot", {"captureBeyondViewport": True})
+    def picture(self, *, whole=True):
+        """All of the page as PNG, or what is in the window."""
+        shot = self.devtools("Page.captureScreenshot", {"captureBeyondViewport": whole})
         return base64.b64decode(shot["data"])
 
     def close(self):

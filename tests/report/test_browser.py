@@ -8,8 +8,13 @@ import pytest
 from tests.prediction.tiny_model import write_clip
 from tests.report.browser import BROWSER, DRIVER, browser
 from tests.report.pages import SUMMARY, made_journal, made_table
+from tests.studies.made_study import write_study
+from triaffect.report.groups_page import groups_page
 from triaffect.report.prediction_page import PredictionPage
 from triaffect.report.training_page import training_page
+from triaffect.studies.groups import Groups
+from triaffect.studies.run import measure_stored
+from triaffect.studies.table_file import read_prediction_table
 from triaffect.tasks.registry import TASKS
 
 pytestmark = pytest.mark.skipif(
@@ -305,3 +310,44 @@ def test_the_training_page_is_drawn_and_a_broken_one_would_be_noticed(window, tm
     window.load(tmp_path / "harmed.html")
     assert any("Content Security Policy" in line for line in window.complaints())
     assert window.run("document.documentElement.dataset.clip") is None
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    """The page of three people in two conditions."""
+    folder = write_study(tmp_path_factory.mktemp("groups"))
+    stored = read_prediction_table(folder / "study.csv")
+    study, measures = measure_stored(stored, folder / "people.csv", by=["condition"])
+    made = groups_page(Groups.of(measures, study.by), measures, {})
+    made.write(folder / "groups.html")
+    return folder / "groups.html"
+
+
+@pytest.mark.parametrize("width", [1280, 800, 420])
+def test_groups_are_compared_within_the_screen(window, groups, width):
+    window.resize(width, 900)
+    window.load(groups)
+    assert window.run("document.documentElement.scrollWidth") == width
+    drawings = "[...document.querySelectorAll('.measure svg')]"
+    boxes = f"{drawings}.map(svg => svg.getBoundingClientRect())"
+    assert window.run(f"{boxes}.every(box => box.width > 110 && box.right <= innerWidth)")
+    assert window.run(f"{drawings}.length") == 6  # valence, arousal, smile: people and difference
+    smallest = "Math.min(...[...document.querySelectorAll('.measure text')].map(text =>"
+    letters = f"{smallest} text.getBoundingClientRect().height))"
+    assert window.run(letters) > 8
+    assert window.complaints() == []
+
+
+def test_groups_are_printed_without_a_torn_card(window, groups):
+    window.resize(1280, 900)
+    window.load(groups)
+    printed = window.printed()
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 2
+    window.devtools("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        how = "getComputedStyle(document.querySelector('.measure'))"
+        assert window.run(f"{how}.breakInside") == "avoid"
+        columns = "getComputedStyle(document.querySelector('.measures')).gridTemplateColumns"
+        assert len(window.run(columns).split()) == 2
+    finally:
+        window.devtools("Emulation.setEmulatedMedia", {"media": ""})

@@ -9,7 +9,7 @@ import pytest
 
 from tests.report.pages import SUMMARY, made_journal, made_table
 from triaffect.report.prediction_page import PredictionPage
-from triaffect.report.training_page import learning_curves, score_rows, training_page
+from triaffect.report.training_page import learning_curves, line_plot, score_rows, training_page
 
 
 @pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<img src=x onerror=a()>"])
@@ -71,3 +71,13 @@ def test_the_training_page_has_its_parts():
         assert words in text
     assert text.count("<polyline") == 2 * 6
     assert "A score below it means" in text
+
+
+def test_a_loss_that_hardly_moves_is_not_drawn_from_end_to_end():
+    plot = ET.fromstring(line_plot("loss", [1, 2, 3], {"MTL": [7.0, 7.01, 6.99]}, ["#000"]))
+    (line,) = plot.iter("polyline")
+    heights = [float(point.split(",")[1]) for point in line.get("points").split()]
+    assert 0 < max(heights) - min(heights) < 20
+    moving = ET.fromstring(line_plot("loss", [1, 2, 3], {"MTL": [7.0, 3.0, 1.0]}, ["#000"]))
+    heights = [float(p.split(",")[1]) for p in next(moving.iter("polyline")).get("points").split()]
+    assert max(heights) - min(heights) > 150

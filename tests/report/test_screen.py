@@ -28,13 +28,29 @@ def model(tmp_path_factory):
     return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
+class LoopingCapture:
+    """A video in place of a camera, read by OpenCV, again and again."""
+
+    def __init__(self, path):
+        self._device = cv2.VideoCapture(path)
+
+    def read(self):
+        is_read, bgr = self._device.read()
+        if not is_read:
+            self._device.set(cv2.CAP_PROP_POS_FRAMES, 0)
+            return self._device.read()
+        return is_read, bgr
+
+    def release(self):
+        self._device.release()
+
+
 @pytest.fixture
 def camera(tmp_path, monkeypatch):
-    """A video in place of the camera, read as OpenCV reads one, as often as is asked for."""
     path = str(write_clip(tmp_path / "camera.mp4", 30, sound=False))
 
     def made(number, seconds):
-        return WebcamFrames(number, seconds, lambda number: cv2.VideoCapture(path))
+        return WebcamFrames(number, seconds, lambda number: LoopingCapture(path))
 
     monkeypatch.setattr(inputs_module, "WebcamFrames", made)
     return Path("webcam:0")

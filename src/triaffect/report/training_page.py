@@ -18,6 +18,8 @@ from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 
 _LOSS = ".loss"
+_NARROWEST = 0.1
+"""Least height of an axis, of the highest value in it: differences far below it are noise."""
 _WIDTH, _HEIGHT = 420, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 410.0, 10.0, 206.0
 """Of a plot, and where its lines are drawn in it; wide enough for small screens."""
@@ -162,7 +164,10 @@ def line_plot(
     numbers = [v for values in series.values() for v in values if v is not None]
     lowest = min([*numbers, *(() if low is None else (low,))], default=0.0)
     highest = max(numbers, default=1.0)
-    room = 0.04 * (highest - lowest) or 0.01
+    # less than a tenth of the values is not worth an axis: it would be drawn from end to end
+    room = max(
+        0.04 * (highest - lowest), (_NARROWEST * abs(highest) - (highest - lowest)) / 2, 0.01
+    )
     vertical = Axis(_BOTTOM, _TOP, lowest if lowest == low else lowest - room, highest + room)
     horizontal = Axis(_LEFT, _RIGHT, x[0] - 0.5, x[-1] + 0.5)
     parts = [*_grid(x, horizontal, vertical)]
