@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.report.browser import browser
 
-WIDTH, HEIGHT = 1160, 1420
+WIDTH, HEIGHT = 1160, 1690
 _SYNTH = ("corpus", "synth", "corpus", "--people", "3", "--seconds", "8", "--seed", "7")
 _PREDICT = ("predict", "corpus/videos", "-o", "table.csv", "--report", "page.html")
 
@@ -32,8 +32,8 @@ def main() -> None:
             window.open(Path(folder, "page.html"))
             window.wait("document.querySelector('.player.ready video').readyState > 1")
             window.run("(([clip]) => clip.move(Math.round(0.45 * clip.clip.times.length)))(views)")
-            window.wait("!document.querySelector('video').seeking")
-            window.resize(WIDTH, HEIGHT)
+            # the browser's own sign of waiting goes some time after the seek
+            window.wait("!document.querySelector('video').seeking && performance.now() > 9000")
             output.write_bytes(window.picture(whole=False))
     print(output)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from triaffect.report.drawing import Drawn, Places, draw
+from triaffect.report.drawing import Drawn, WordPositions, draw
 from triaffect.report.drawing.lettering import font, write_line
 from triaffect.tasks.expression import Expression
 from triaffect.tasks.registry import TASKS
@@ -112,39 +112,39 @@ def test_a_panel_does_not_cover_the_label_of_its_own_face(box):
 def test_what_is_written_stays_while_a_face_jitters_and_follows_when_it_moves():
     """The tag is where the color of the box fills more than its outline."""
 
-    def top_of_tag(box, places, time_s):
+    def top_of_tag(box, positions, time_s):
         rgb = np.full((360, 640, 3), 128, np.uint8)
-        draw(rgb, [face(box, units=())], time_s, places)
+        draw(rgb, [face(box, units=())], time_s, positions)
         x, y = round(box[0]) + 2, round(box[1] + box[3] / 2)
         color = (rgb == rgb[y, round(box[0])]).all(axis=2)
         return int(np.flatnonzero(color[:, x : x + 8].all(axis=1))[0])
 
-    places = Places()
-    first = top_of_tag((200, 100, 120, 160), places, 0.0)
-    jitter = [top_of_tag((200, 100 + k % 4, 120, 160), places, k / 25) for k in range(1, 20)]
+    positions = WordPositions()
+    first = top_of_tag((200, 100, 120, 160), positions, 0.0)
+    jitter = [top_of_tag((200, 100 + k % 4, 120, 160), positions, k / 25) for k in range(1, 20)]
     assert set(jitter) == {first}
-    moved = [top_of_tag((200, 130, 120, 160), places, 1 + k / 25) for k in range(30)]
+    moved = [top_of_tag((200, 130, 120, 160), positions, 1 + k / 25) for k in range(30)]
     assert moved == sorted(moved)
     assert abs(moved[-1] - first - 30) <= 2
-    assert top_of_tag((200, 250, 120, 160), places, 3.0) - first > 100  # somewhere else
+    assert top_of_tag((200, 250, 120, 160), positions, 3.0) - first > 100  # somewhere else
 
 
 def test_a_panel_keeps_its_side_and_room_when_a_unit_goes():
-    places, tops = Places(), []
+    positions, tops = WordPositions(), []
     for k, units in enumerate((UNITS, UNITS[1:], UNITS)):
         rgb = np.full((360, 640, 3), 128, np.uint8)
-        draw(rgb, [face((250, 60, 150, 200), units=units)], k / 25, places)
+        draw(rgb, [face((250, 60, 150, 200), units=units)], k / 25, positions)
         marks = changed(rgb)[:, 405:]
         tops.append((int(np.argmax(marks.any(axis=1))), int(np.argmax(marks.any(axis=0)))))
     assert len(set(tops)) == 1
 
 
 def test_a_class_is_written_calmly():
-    places, words = Places(), []
+    positions, words = WordPositions(), []
     for k in range(100):
         happy = 0.5 + 0.04 * (-1) ** k if k < 50 else 0.9
         scores = [{"neutral": 1 - happy, "happiness": happy}]
-        words.append(places.steady_words(0, scores, k / 25))
+        words.append(positions.steady_words(0, scores, k / 25))
     assert {text.split()[0] for text in words[:50]} == {words[0].split()[0]}
     assert len(set(words[:50])) <= 5  # once in half a second
     assert words[-1] == "happiness 90%"
@@ -155,11 +155,11 @@ def test_a_name_stands_in_place_of_the_number_and_the_time_in_the_corner():
     assert Drawn.of_row(row, TASKS, {}).who == "#3"
     assert Drawn.of_row(row | {"participant": "Ann"}, TASKS, {}).who == "Ann"
     rgb = np.full((360, 640, 3), 128, np.uint8)
-    draw(rgb, [], 61.26, Places())
+    draw(rgb, [], 61.26, WordPositions())
     assert changed(rgb)[340:, :60].any()
     assert not changed(rgb)[:330].any()
     other = np.full((360, 640, 3), 128, np.uint8)
-    draw(other, [], 61.36, Places())
+    draw(other, [], 61.36, WordPositions())
     assert (rgb != other).any()
 
 

@@ -294,9 +294,7 @@ def predict(
     if annotate and (start or end):
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
-    files, passed_over = _list_files(inputs, images_as_video is not None)
-    if show:
-        _check_show(files)
+    files, passed_over = _list_files(inputs, images_as_video is not None, show)
     study = _open_study(files, people, events, event_length, split_names(by), baseline)
     own_baseline = None if study.baseline else baseline
     steps = Postprocessing.parse(smooth, own_baseline, columns, summary)
@@ -312,8 +310,7 @@ def predict(
     pictures = _open_pictures(faces)
     listeners = [each.add for each in (page, pictures) if each is not None]
     annotator = _open_annotator(annotate, files, job, predictor) if annotate else None
-    live_view = _open_live_view(predictor) if show else None
-    with annotator or live_view or nullcontext() as frame_listener:
+    with annotator or (_open_live_view(predictor) if show else nullcontext()) as frame_listener:
         results = _predict_with_progress(
             files, job, predictor, jobs or count_cores(), cluster, listeners, frame_listener
         )
@@ -329,10 +326,10 @@ def predict(
 
 
 def _list_files(
-    inputs: Sequence[Path], images_as_video: bool
+    inputs: Sequence[Path], images_as_video: bool, show: bool
 ) -> tuple[list[Path], tuple[Path, ...]]:
     """List the files of the inputs, and those that are passed over, of which it warns."""
-    from triaffect.media.find import describe_passed_over, find_media
+    from triaffect.media.find import describe_passed_over, find_media, webcam_number
     from triaffect.prediction.inputs import check_only_webcam
 
     passed_over: list[Path] = []
@@ -340,6 +337,9 @@ def _list_files(
     if passed_over:
         warn(describe_passed_over(passed_over))
     check_only_webcam(files)
+    if show and webcam_number(files[0]) is None:
+        got, remedy = "a file", "for files, write --annotate copies, or a --report"
+        raise MediaError("a camera, such as webcam:0", got, remedy, where="--show")
     return files, tuple(passed_over)
 
 
@@ -417,15 +417,6 @@ def _open_annotator(
 
     rate, track = job.inputs.images_rate, job.options.sound_track
     return Annotator(output_path, files, predictor.thresholds, rate, sound_track=track)
-
-
-def _check_show(files: Sequence[Path]) -> None:
-    """See that it is a camera that is to be shown."""
-    from triaffect.media.find import webcam_number
-
-    if webcam_number(files[0]) is None:
-        got, remedy = "a file", "for files, write --annotate copies, or a --report"
-        raise MediaError("a camera, such as webcam:0", got, remedy, where="--show")
 
 
 def _open_live_view(predictor: Predictor) -> LiveView:

@@ -36,7 +36,7 @@ from triaffect.media.probe import MediaFile, probe
 from triaffect.media.video import DEFAULT_RATE, Frame
 from triaffect.media.writer import Add, timed_video
 from triaffect.prediction.options import Options
-from triaffect.report.drawing import Drawn, Places, draw
+from triaffect.report.drawing import Drawn, WordPositions, draw
 from triaffect.tables.presence import PresenceFilter
 from triaffect.tables.schema import tasks_in
 from triaffect.tasks.registry import TASKS
@@ -261,7 +261,7 @@ class _Copy:
         self._faces: list[Drawn] = []
         self._tasks = tasks
         self._presence: PresenceFilter | None = None
-        self._places: Places | None = Places() if is_video else None
+        self._positions: WordPositions | None = WordPositions() if is_video else None
 
     def add(self, table: pa.Table) -> None:
         """Draw the next rows as soon as it is clear what is present in them."""
@@ -287,12 +287,14 @@ class _Copy:
         """Write the frames before one, with the latest rows; all that are left if it is None."""
         frame = self._waiting or self._next_frame()
         while frame is not None and (before is None or frame.index < before):
-            self._add(frame.time_s, _drawn_on(frame, self._faces, self._places))
+            self._add(frame.time_s, _drawn_on(frame, self._faces, self._positions))
             frame = self._next_frame()
         self._waiting = frame
 
 
-def _drawn_on(frame: Frame, faces: Sequence[Drawn], places: Places | None) -> NDArray[np.uint8]:
+def _drawn_on(
+    frame: Frame, faces: Sequence[Drawn], positions: WordPositions | None
+) -> NDArray[np.uint8]:
     """The frame with its faces drawn; of a video, with its time, and words that stay put."""
     rgb = frame.rgb
     times = max(1, math.ceil(_READABLE / min(rgb.shape[:2])))
@@ -300,8 +302,8 @@ def _drawn_on(frame: Frame, faces: Sequence[Drawn], places: Places | None) -> ND
         size = (rgb.shape[1] * times, rgb.shape[0] * times)
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     picture = rgb.copy()
-    time_s = None if places is None else frame.time_s
-    draw(picture, [face.enlarged(times) for face in faces], time_s, places)
+    time_s = None if positions is None else frame.time_s
+    draw(picture, [face.enlarged(times) for face in faces], time_s, positions)
     return picture
 
 

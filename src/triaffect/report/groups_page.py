@@ -46,7 +46,11 @@ _STYLE = """
 .doubtful { opacity: 0.55; }
 table.people th, table.people td { padding: 4px 10px; }
 @media (max-width: 460px) { .pair svg.gap { flex: 0 1 180px; margin: 0 auto; } }
-@media print { .measures { grid-template-columns: 1fr 1fr; } .measure { break-inside: avoid; } }
+@media print {
+  main { padding: 0; } .measures { grid-template-columns: 1fr; } .measure { break-inside: avoid; }
+  .pair { flex-wrap: nowrap; } .pair svg, .pair svg.gap { flex: none; }
+  details:not([open]) { display: none; }
+}
 """
 _HOW_TO_READ = (
     "Left: a dot is a person, gray lines join what is the same person; beside the dots is the mean "

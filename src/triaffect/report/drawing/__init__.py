@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from triaffect.report.drawing.frame import Drawn, draw
-from triaffect.report.drawing.places import Places
+from triaffect.report.drawing.positions import WordPositions
 
-__all__ = ["Drawn", "Places", "draw"]
+__all__ = ["Drawn", "WordPositions", "draw"]

@@ -4,7 +4,7 @@ All sizes follow the shorter side of the frame, so that words are as readable in
 pixels. What belongs to a face is put where it covers no other face and nothing that was put
 before, the largest faces first; where there is no room, less is told. The colors of faces are
 those of Okabe and Ito, told apart by color-blind people too; a face has the same all along. In a
-video what is written stays where it is (`triaffect.report.drawing.places`).
+video what is written stays where it is (`triaffect.report.drawing.positions`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.report.drawing.lettering import font, write_line
-from triaffect.report.drawing.places import PanelPlace, Places
+from triaffect.report.drawing.positions import PanelPosition, WordPositions
 from triaffect.studies.people import PARTICIPANT
 from triaffect.tables.presence import SUFFIX
 from triaffect.tasks.presence import PRESENT
@@ -144,7 +144,7 @@ def draw(
     rgb: _Picture,
     faces: list[Drawn],
     time_s: float | None = None,
-    places: Places | None = None,
+    positions: WordPositions | None = None,
 ) -> None:
     """Draw on a frame, in place.
 
@@ -152,9 +152,9 @@ def draw(
         rgb: RGB pixels, uint8, shape (height, width, 3).
         faces: What was found in it, in pixels of this frame.
         time_s: Its time in seconds, written into a corner; None for a picture.
-        places: Where things were put on the frames before; None for a single frame.
+        positions: Where things were put on the frames before; None for a single frame.
     """
-    page = _Page(rgb, places or Places())
+    page = _Page(rgb, positions or WordPositions())
     if time_s is not None:
         page.time(time_s)
         faces = [page.steady(face, time_s) for face in faces]
@@ -210,8 +210,8 @@ class _Rect:
 class _Page:
     """A frame, and where something is on it."""
 
-    def __init__(self, rgb: _Picture, places: Places) -> None:
-        self._rgb, self._places = rgb, places
+    def __init__(self, rgb: _Picture, positions: WordPositions) -> None:
+        self._rgb, self._positions = rgb, positions
         side = min(rgb.shape[:2])
         self._large = _Pen(rgb, max(6, round(side * _TEXT_OF_SIDE)))
         self._little = _Pen(rgb, max(6, round(0.75 * side * _TEXT_OF_SIDE)))
@@ -232,15 +232,15 @@ class _Page:
         """The same face, its class and probability as calm as they can be read."""
         if not face.scores:
             return face
-        words = self._places.steady_words(face.face_id, face.scores, time_s)
+        words = self._positions.steady_words(face.face_id, face.scores, time_s)
         return replace(face, tag=words)
 
     def hold(self, face: Drawn, edges: _Rect) -> _Rect:
         """Where the words of a face are put: by its box of before while that hardly moved."""
         if face.face_id is None:
             return edges
-        place = (edges.x, edges.y, edges.wide, edges.high)
-        return _Rect(*self._places.hold_box(face.face_id, place))
+        pixels = (edges.x, edges.y, edges.wide, edges.high)
+        return _Rect(*self._positions.hold_box(face.face_id, pixels))
 
     def box(self, face: Drawn, edges: _Rect) -> None:
         """The outline of a face."""
@@ -273,7 +273,7 @@ class _Page:
             return
         pen = self._large
         radius = int(np.clip(edges.high / 5, 1.5 * pen.line, 3.5 * pen.line))
-        before = self._places.panel_of(face.face_id)
+        before = self._positions.panel_of(face.face_id)
         has_plane = face.placed or before.has_plane
         top = 2 * radius + pen.pad if has_plane else 0
         lists = (face.units, [name.split()[0] for name in face.units], ())
@@ -291,7 +291,9 @@ class _Page:
                 continue
             sides = [each.inside(self._rgb) for each in candidates]
             side = before.side if again else sides.index(rectangle)
-            self._places.keep_panel(face.face_id, PanelPlace(side, length, wide, high, has_plane))
+            self._positions.keep_panel(
+                face.face_id, PanelPosition(side, length, wide, high, has_plane)
+            )
             self._taken.append(rectangle)
             middle = (rectangle.x + radius, rectangle.y + radius)
             pen.plane(face, middle, radius, _colour(face))
@@ -299,7 +301,7 @@ class _Page:
             return
 
     def _beside(self, edges: _Rect, wide: int, high: int) -> list[_Rect]:
-        """Places for a panel: right of a box, left of it, below it and above it."""
+        """WordPositions for a panel: right of a box, left of it, below it and above it."""
         gap = 2 * self._large.pad
         return [
             _Rect(edges.x + edges.wide + gap, edges.y, wide, high),

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_Picture = NDArray[np.uint8]
+_Cover = NDArray[np.uint8]
 _OTHER = "\N{WHITE SQUARE}"
 """Stands for a letter that the font does not have."""
 
@@ -46,7 +46,7 @@ class Font:
         letters: By the character.
     """
 
-    strip: _Picture
+    strip: _Cover
     letters: dict[str, Letter]
 
     def width(self, text: str, height: int) -> int:
@@ -62,7 +62,7 @@ class Font:
         advance = sum(self._of(character).advance for character in text)
         return int(np.ceil(advance * height / len(self.strip)))
 
-    def cover(self, text: str, height: int) -> _Picture:
+    def cover(self, text: str, height: int) -> _Cover:
         """Put a line together.
 
         Args:
@@ -102,11 +102,11 @@ def font() -> Font:
     content = np.frombuffer((folder / "letters.png").read_bytes(), np.uint8)
     strip = np.asarray(cv2.imdecode(content, cv2.IMREAD_GRAYSCALE), np.uint8)
     stored = json.loads((folder / "letters.json").read_text("utf-8"))
-    return Font(strip, {name: Letter(*place) for name, place in stored["letters"].items()})
+    return Font(strip, {name: Letter(*columns) for name, columns in stored["letters"].items()})
 
 
 def write_line(
-    rgb: _Picture, text: str, position: tuple[int, int], height: int, color: tuple[int, int, int]
+    rgb: _Cover, text: str, position: tuple[int, int], height: int, color: tuple[int, int, int]
 ) -> None:
     """Write a line on a frame, in place; what lies outside the frame is left out.
 

@@ -30,7 +30,7 @@ from triaffect.media.probe import MediaFile
 from triaffect.media.video import Frame
 from triaffect.prediction.options import Options
 from triaffect.report.drawing.frame import Drawn, draw
-from triaffect.report.drawing.places import Places
+from triaffect.report.drawing.positions import WordPositions
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
 
@@ -206,7 +206,7 @@ class LiveView:
         self._frames: deque[Frame] = deque(maxlen=_WAITING)
         self._screen: Screen | None = None
         self._source: FrameSource | None = None
-        self._places = Places()
+        self._positions = WordPositions()
 
     def __enter__(self) -> LiveView:
         """Begin."""
@@ -252,6 +252,6 @@ class LiveView:
             frame = self._frames.popleft()
             picture = frame.rgb.copy()
             faces = [Drawn.of_row(row, self._tasks, self._thresholds) for row in rows]
-            draw(picture, faces, frame.time_s, self._places)
+            draw(picture, faces, frame.time_s, self._positions)
             if not self._screen.show(picture):
                 self._source.stop()

@@ -26,11 +26,11 @@ _REFRESH_S = 0.5
 _AWAY_S = 1.0
 """Of a face that was away for longer nothing is remembered."""
 
-_Place = tuple[int, int, int, int]
+_Pixels = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class PanelPlace:
+class PanelPosition:
     """How a face's panel was put.
 
     Attributes:
@@ -65,17 +65,17 @@ class _Held:
 
     box: tuple[float, float, float, float] | None = None
     is_gliding: bool = False
-    panel: PanelPlace = PanelPlace()
+    panel: PanelPosition = PanelPosition()
     words: list[_Words] = field(default_factory=list)
 
 
-class Places:
+class WordPositions:
     """What was put where on the frames of one video, by number of the face; None is the voice."""
 
     def __init__(self) -> None:
         self._held: dict[int | None, _Held] = {}
 
-    def hold_box(self, face: int, box: _Place) -> _Place:
+    def hold_box(self, face: int, box: _Pixels) -> _Pixels:
         """Return the box by which words are put.
 
         Args:
@@ -96,7 +96,7 @@ class Places:
         held.box = (x, y, wide, high)
         return round(x), round(y), round(wide), round(high)
 
-    def panel_of(self, face: int | None) -> PanelPlace:
+    def panel_of(self, face: int | None) -> PanelPosition:
         """Return how a face's panel was put before.
 
         Args:
@@ -104,24 +104,24 @@ class Places:
         """
         return self._held.get(face, _Held()).panel
 
-    def keep_panel(self, face: int | None, place: PanelPlace) -> None:
+    def keep_panel(self, face: int | None, position: PanelPosition) -> None:
         """Remember how a face's panel was put.
 
         Args:
             face: Number of the face.
-            place: How.
+            position: How.
         """
-        self._held.setdefault(face, _Held()).panel = place
+        self._held.setdefault(face, _Held()).panel = position
 
     def steady_words(
         self, face: int | None, scores: Sequence[Mapping[str, float]], time_s: float
     ) -> str:
         """Write the likeliest classes, so that they can be read.
 
-        >>> places = Places()
-        >>> places.steady_words(0, [{"neutral": 0.6, "happiness": 0.4}], 0.0)
+        >>> positions = WordPositions()
+        >>> positions.steady_words(0, [{"neutral": 0.6, "happiness": 0.4}], 0.0)
         'neutral 60%'
-        >>> places.steady_words(0, [{"neutral": 0.48, "happiness": 0.52}], 0.04)
+        >>> positions.steady_words(0, [{"neutral": 0.48, "happiness": 0.52}], 0.04)
         'neutral 60%'
 
         Args:
@@ -137,7 +137,7 @@ class Places:
         if len(held.words) != len(scores) or time_s - held.words[0].time_s > _AWAY_S:
             held.words = [_begin(own, time_s) for own in scores]
             if held.box is not None and face is not None:
-                held.panel = PanelPlace()
+                held.panel = PanelPosition()
         for words, own in zip(held.words, scores, strict=True):
             _follow(words, own, time_s)
         return ", ".join(f"{words.title} {words.share:.0%}" for words in held.words)
