@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -122,7 +122,7 @@ def predict_frame(
     study = Study.open(clips, people, events, event, event_length, names)
     for line in study.remarks:
         warnings.warn(line, StudyWarning, stacklevel=3)
-    table = predictor.predict(items, **keywords)
+    table = predictor.predict(cast("list[MediaInput]", items), **keywords)
     return (
         postprocess_frame(table, steps) if study.is_empty else annotate_frame(table, study, steps)
     )
