@@ -68,6 +68,20 @@ def train_work(store: Path, folder: Path) -> None:
     export_run(run, opened)
 
 
+def generations_work(name: str, store: Path, folder: Path) -> None:
+    """A sibling system's generations of students, and their scores."""
+    import torch  # noqa: PLC0415 - only the process that works needs it
+
+    from tests.siblings.made import small as small_sibling  # noqa: PLC0415
+    from triaffect.features.store import FeatureStore  # noqa: PLC0415
+    from triaffect.training.trainer import train  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    recipe = small_sibling(name)
+    opened = FeatureStore.open(store)
+    train(recipe, opened, folder, SEED, resume=True, checkpoint_every_s=0.02)
+
+
 def export_work(store: Path, folder: Path) -> None:
     """The model folder of a run that has been trained."""
     from triaffect.features.store import FeatureStore  # noqa: PLC0415
@@ -245,6 +259,12 @@ def made_train(root: Path) -> Work:
     """Training on a small store."""
     made_store(root / "store")
     return partial(train_work, root / "store")
+
+
+def made_generations(name: str, root: Path) -> Work:
+    """Training of a sibling system on a small store."""
+    made_store(root / "store", videos=8, frames=40)
+    return partial(generations_work, name, root / "store")
 
 
 def made_extract(root: Path, sources: int = 12, workers: int = 1) -> Work:

@@ -18,6 +18,7 @@ from tests.e2e.kills import (
     do_whole,
     export_work,
     made_extract,
+    made_generations,
     made_train,
     warm_up,
 )
@@ -32,6 +33,7 @@ MAKE = {
     "extraction": (made_extract, 10, "face.bin"),
     "training": (made_train, 6, "stages/teacher/best.safetensors"),
 }
+GENERATIONS = ("emenet", "deng2020_incomplete")
 
 
 @pytest.fixture(scope="module", params=MAKE)
@@ -50,6 +52,20 @@ def test_killed_work_ends_as_work_that_was_not(done, tmp_path):
     assert tally.wrong == []
     assert tally.kills >= kills
     assert [name for name in whole.content if name.endswith(".part") or "/." in name] == []
+
+
+@pytest.mark.parametrize("name", GENERATIONS)
+def test_killed_generations_of_students_end_as_those_that_were_not(name, tmp_path):
+    """Kills fall into members, into ensembles of them, and between; all is the same to the bit."""
+    work = made_generations(name, tmp_path)
+    warm_up()
+    whole = do_whole(work, tmp_path / "whole")
+    assert "scores.json" in whole.content
+    stages = {file.split("/")[1] for file in whole.content if file.startswith("stages/")}
+    assert sum(f"{stage}_1" in stages for stage in stages) >= 1, "ensembles are among them"
+    tally = do_killed(work, tmp_path, whole, 4, seed=2)
+    assert tally.wrong == []
+    assert tally.kills >= 4
 
 
 def test_work_without_room_says_so_and_goes_on_later(done, tmp_path):
