@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from triaffect.errors import TriaffectError
 from triaffect.losses.objective import LossReading, StepContext
 from triaffect.tasks.task import LossOptions, Reading, Task
+from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
+
+VaDistillation = Literal["task", "mse", "softmax"]
+"""How valence and arousal are learned from a teacher: as the task's own loss has it; by the squared
+error of raw outputs; or, as Music2Emo is coded, by a softmax over the two of them, which says
+something of their difference alone."""
 
 REVERSED_ELSEWHERE = frozenset({("AU", "EXPR")})
 """(batch, task) of another task's soft loss that the authors' program calls (student, teacher).
@@ -34,6 +42,9 @@ class Distillation:
         others_weight: Of the others among each other.
         warmup: For how many epochs the terms grow to what they then are; 0 is off.
         branches: The teacher teaches a network's further heads likewise.
+        va_kd: How valence and arousal are compared with the teacher's; see `VaDistillation`.
+        softmax_kd: Tasks of separate labels whose logits are compared as if one label excluded the
+            others: by the divergence of the softmax over all of them.
     """
 
     own_weight: float = 1.0
@@ -48,6 +59,8 @@ class Distillation:
     others_weight: float = 8.0
     warmup: float = 0.0
     branches: bool = False
+    va_kd: VaDistillation = "task"
+    softmax_kd: tuple[str, ...] = ()
     name: str = "teacher"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
@@ -111,7 +124,39 @@ class Distillation:
         options = LossOptions(reading, self.temperature, decoupled=weights)
         labels = context.targets.get(task.key)
         if not self.decoupled or labels is None:
-            return task.soft_loss(raw, teacher_raw, options)
+            return self._compare(task, raw, teacher_raw, options)
         return task.decoupled_divergence(
             raw, teacher_raw, labels.values[rows], labels.valid[rows], options
         )
+
+    def _compare(
+        self, task: Task, raw: Tensor, teacher_raw: Tensor, options: LossOptions
+    ) -> Tensor:
+        """Compute the unweighted loss of one task against its teacher, raw outputs (N, K) each."""
+        kind = self.va_kd if task.key == VALENCE_AROUSAL.key else "task"
+        if kind == "softmax" or task.key in self.softmax_kd:
+            return softmax_divergence(raw, teacher_raw, self.temperature)
+        if kind == "mse":
+            return F.mse_loss(raw, teacher_raw.detach())
+        return task.soft_loss(raw, teacher_raw, options)
+
+
+def softmax_divergence(raw: Tensor, teacher_raw: Tensor, temperature: float) -> Tensor:
+    """Compute the Kullback-Leibler divergence of a teacher's softmax from a network's.
+
+    Args:
+        raw: Raw outputs of the network that learns, shape (N, K).
+        teacher_raw: Those of the teacher, shape (N, K); no gradient flows into them.
+        temperature: Divides both.
+
+    Returns:
+        A scalar, the mean over the rows. Adding a number to all K outputs of a row changes nothing.
+
+    Examples:
+        >>> import torch
+        >>> softmax_divergence(torch.tensor([[5.0, 5.0]]), torch.tensor([[1.0, 1.0]]), 1.0)
+        tensor(0.)
+    """
+    own = F.log_softmax(raw / temperature, dim=1)
+    theirs = F.log_softmax(teacher_raw.detach() / temperature, dim=1)
+    return F.kl_div(own, theirs, reduction="batchmean", log_target=True)

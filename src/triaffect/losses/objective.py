@@ -174,6 +174,7 @@ class Supervised:
         class_weight: Weight of a row for each of its classes, by the key of a softmax task.
         branch_weight: Weight of the same losses of a network's further heads, on the rows that
             they have something to go by; 0 is off.
+        column_weight: Weight of each column, present or not, by the key of a sigmoid task.
     """
 
     own_weight: float = 1.0
@@ -185,6 +186,7 @@ class Supervised:
     logit_weight: float = 0.0
     class_weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     branch_weight: float = 0.0
+    column_weight: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     name: str = "label"
 
     def __call__(self, context: StepContext) -> dict[str, Tensor]:
@@ -225,7 +227,10 @@ class Supervised:
                 weight *= context.task_weights.get(task.key, 1.0)
             weight *= context.fixed_weights.get(task.key, 1.0)
             positive = self.positive_weight.get(task.key)
-            options = LossOptions(reading, self.temperature, positive, self.logit_weight)
+            column = self.column_weight.get(task.key)
+            options = LossOptions(
+                reading, self.temperature, positive, self.logit_weight, column_weight=column
+            )
             views, rows = context.outputs.views or (context.outputs.raw,), labels.weight
             if task.key in self.class_weight:
                 rows = rows * (labels.values @ rows.new_tensor(self.class_weight[task.key]))

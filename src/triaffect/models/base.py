@@ -72,6 +72,7 @@ NETWORKS = {
     "emma": "triaffect.models.siblings.frames:EmmaNet",
     "slots": "triaffect.models.siblings.frames:SlotNet",
     "task_branches": "triaffect.models.siblings.sequences:TaskBranches",
+    "shared_trunk": "triaffect.models.siblings.music:SharedTrunk",
     "share_bottom": "triaffect.models.siblings.sequences:ShareBottomNet",
     "head_fusion": "triaffect.models.siblings.voices:HeadFusion",
     "sdt": "triaffect.models.siblings.modalities:ModalityTransformer",

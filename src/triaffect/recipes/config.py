@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
 )
 
 from triaffect.losses.agreement import AgreementMean
+from triaffect.losses.distillation import VaDistillation
 from triaffect.losses.objective import LossReading
 from triaffect.models.base import NetworkSpec, find_network, optional_key
 from triaffect.types import Window
@@ -231,7 +233,9 @@ class SupervisedSpec(_Strict):
     ``positive_weights`` names sigmoid tasks whose "present" weighs absent / present;
     ``column_weights`` states such weights by task key, of each class for a softmax task;
     ``logit_weight`` weighs the squared distance to a sigmoid task's soft labels in logits;
-    ``branch_weight`` the same losses of a network's further heads.
+    ``branch_weight`` the same losses of a network's further heads;
+    ``frequency_weights`` names sigmoid tasks of which a column that is present in a share p of the
+    training rows weighs 2 / (1 + p) where present and 2p / (1 + p) where absent.
     """
 
     own_weight: float = 1.0
@@ -243,6 +247,7 @@ class SupervisedSpec(_Strict):
     logit_weight: float = optional_key(default=0.0, ge=0)
     column_weights: dict[str, tuple[float, ...]] = optional_key({})
     branch_weight: float = optional_key(0.0, ge=0)
+    frequency_weights: tuple[str, ...] = optional_key(())
 
 
 class DistillationSpec(_Strict):
@@ -254,6 +259,8 @@ class DistillationSpec(_Strict):
     apart: it weighs ``target_weight`` against all others together, and these
     ``others_weight`` among each other. ``warmup`` is for how many epochs the terms grow;
     with ``branches`` a network's further heads are taught too.
+    ``va_kd`` and ``softmax_kd`` are of
+    `triaffect.losses.distillation.Distillation`.
     """
 
     own_weight: float = 1.0
@@ -268,6 +275,8 @@ class DistillationSpec(_Strict):
     others_weight: float = optional_key(8.0, ge=0)
     warmup: float = optional_key(0.0, ge=0)
     branches: bool = optional_key(default=False)
+    va_kd: VaDistillation = optional_key("task")
+    softmax_kd: tuple[str, ...] = optional_key(())
 
 
 class SelfDistillationSpec(_Strict):
@@ -371,6 +380,11 @@ class Stage(_Strict):
         ensemble: Earlier stages whose networks are averaged, in place of a training. A file
             writes ``members = 5`` in a stage instead: so many stages of it, NAME_1 and so on, each
             with random numbers of its own, and the stage itself as their ensemble.
+        teachers: By update, the earlier stage that teaches it, of the tasks alone that this stage
+            has training labels of; in place of one teacher of all updates.
+        per_corpus: "stages" stands for one such stage for each corpus of the store, "updates" for
+            one update for each of them, taught by the corpus's own stage; see
+            `triaffect.recipes.corpora`.
     """
 
     teacher: str | None = None
@@ -397,6 +411,8 @@ class Stage(_Strict):
     start: str | None = optional_key(None)
     ensemble: tuple[str, ...] = optional_key(())
     self_distillation: SelfDistillationSpec | None = optional_key(None)
+    teachers: dict[str, str] = optional_key({})
+    per_corpus: Literal["off", "stages", "updates"] = optional_key("off")
 
 
 def _read_net(value: object) -> object:
@@ -428,6 +444,21 @@ def _expand_members(tree: Any) -> Any:  # noqa: ANN401 - whatever a file holds
     return {**tree, "stages": expanded}
 
 
+def _check_teachers(name: str, stage: Stage, earlier: Sequence[str]) -> None:
+    """See that a stage's teachers by update are earlier stages, and that each update has one."""
+    if stage.teachers and (stage.teacher is not None or stage.distillation is None):
+        raise ValueError(f"stage {name} has teachers by update: it needs distillation, no teacher")
+    for update, teacher in stage.teachers.items():
+        if teacher not in earlier:
+            raise ValueError(f"stage {name} learns from {teacher}, no earlier stage")
+        if update not in stage.updates:
+            raise ValueError(f"stage {name} names a teacher of {update}, none of its updates")
+    if stage.teachers and stage.distillation is not None:
+        for update in stage.updates:
+            if update in stage.distillation.on and update not in stage.teachers:
+                raise ValueError(f"stage {name} distils {update} but names no teacher of it")
+
+
 class Recipe(_Strict):
     """A published system, or one of ours: data, network and stages in order.
 
@@ -456,7 +487,7 @@ class Recipe(_Strict):
         for name, stage in self.stages.items():
             if stage.teacher is not None and stage.teacher not in seen:
                 raise ValueError(f"stage {name} learns from {stage.teacher}, no earlier stage")
-            if stage.distillation is not None and stage.teacher is None:
+            if stage.distillation is not None and stage.teacher is None and not stage.teachers:
                 raise ValueError(f"stage {name} distils but names no teacher")
             if stage.distillation is None and stage.teacher == EXTERNAL:
                 raise ValueError(f"stage {name} has given teachers but no distillation")
@@ -474,7 +505,7 @@ class Recipe(_Strict):
     def _ensembles_and_blends_fit(self) -> Recipe:
         names = list(self.stages)
         for number, (name, stage) in enumerate(self.stages.items()):
-            if stage.teacher is not None and self.data.mix_augment:
+            if (stage.teacher is not None or stage.teachers) and self.data.mix_augment:
                 raise ValueError(f"stage {name} has a teacher, which data.mix_augment has not")
             if stage.start is not None and stage.start not in names[:number]:
                 raise ValueError(f"stage {name} starts with {stage.start}, no earlier stage")
@@ -483,6 +514,7 @@ class Recipe(_Strict):
                 raise ValueError(
                     f"stage {name} learns from varied crops: augment them, without mix"
                 )
+            _check_teachers(name, stage, names[:number])
             for member in stage.ensemble:
                 if member not in names[:number]:
                     raise ValueError(f"stage {name} averages {member}, no earlier stage")

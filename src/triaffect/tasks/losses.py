@@ -205,6 +205,7 @@ def binary_loss(
     reading: Reading,
     positive_weight: tuple[float, ...] | None = None,
     logit_weight: float = 0.0,
+    column_weight: tuple[float, ...] | None = None,
 ) -> Tensor:
     """Compute the weighted mean of `binary` over the entries that exist.
 
@@ -219,6 +220,8 @@ def binary_loss(
         logit_weight: Weight of the squared distance between logits and those of soft targets,
             held within `MOST_LOGITS`: how strong an action is also where all agree on its
             presence. Targets of 0 and 1 have no such distance.
+        column_weight: Factor of each column; the sum is divided by the number of entries all the
+            same. None is 1.
 
     Returns:
         A scalar; exactly 0, still attached to the graph, where no entry counts.
@@ -233,4 +236,6 @@ def binary_loss(
         soft_logits = torch.where(soft, target, 0.5).logit().clamp(-MOST_LOGITS, MOST_LOGITS)
         distance = torch.where(soft, logits, 0) - soft_logits
         losses = losses + logit_weight * distance * distance
+    if column_weight is not None:
+        losses = losses * logits.new_tensor(column_weight)
     return weighted_mean(losses, w)

@@ -72,6 +72,7 @@ class PresenceTask(Task):
             options.reading,
             options.positive_weight,
             options.logit_weight,
+            options.column_weight,
         )
 
     @override

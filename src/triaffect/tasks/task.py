@@ -223,6 +223,7 @@ class LossOptions:
         logit_weight: Weight of the squared distance to a sigmoid task's soft labels in logits.
         detached: No gradient flows into a teacher's outputs.
         decoupled: Weights of the labeled class, and of the others, in `decoupled_divergence`.
+        column_weight: Weight of each column of a sigmoid task, present or not; None is 1.
     """
 
     reading: Reading = Reading.CONVENTIONAL
@@ -231,6 +232,7 @@ class LossOptions:
     logit_weight: float = 0.0
     detached: bool = True
     decoupled: tuple[float, float] = (1.0, 1.0)
+    column_weight: tuple[float, ...] | None = None
 
 
 PLAIN_LOSS = LossOptions()

@@ -8,6 +8,8 @@ models know no difference. A recipe names one in place of ``"VA"``:
 ``VA_MSE``     likewise, learned by the squared error of the labeled rows
 ``VA_MSE_ALL`` likewise, but the sum is divided by all rows, as ABAW4's winner coded it: the fewer
                rows of a batch have a label, the smaller the loss
+``VA_RATING``  raw outputs are ratings from 1 to 9, 5 being neutral, as people rate music, learned
+               by the mean squared error on that scale (Kang and Herremans 2025)
 ``VA20``       each in 20 bins, learned by the bin's cross-entropy and the concordance of the
                expectation; from a teacher, by its distributions (Deng and others 2020)
 ``VA20_CCC``   each in 20 bins, learned by the concordance of the expectation alone, with labels
@@ -27,6 +29,9 @@ from triaffect.tasks.valence_arousal import ValenceArousal
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+NEUTRAL, STEPS = 5.0, 4.0
+"""Of a scale from 1 to 9: its middle, and from there to either end."""
 
 NEVER = -1e4
 """Logit of a bin that nobody voted for; far enough for a probability of exactly 0."""
@@ -68,6 +73,29 @@ class LinearValenceArousal(ValenceArousal):
         error = (raw.where(w > 0, 0) - target.where(w > 0, 0)) ** 2 * w
         counted = w.sum(0) if self.measure == "mse" else weight.sum()
         return (error.sum(0) / counted.where(counted > 0, 1)).sum()
+
+
+class RatedValenceArousal(LinearValenceArousal):
+    """Two raw outputs that are ratings from 1 to 9, learned by their mean squared error."""
+
+    @override
+    def activate(self, raw: Tensor) -> Tensor:
+        return ((raw - NEUTRAL) / STEPS).clamp(-1, 1)
+
+    @override
+    def loss(
+        self,
+        raw: Tensor,
+        target: Tensor,
+        valid: Tensor,
+        weight: Tensor,
+        options: LossOptions = PLAIN_LOSS,
+    ) -> Tensor:
+        from triaffect.tasks import losses  # noqa: PLC0415  # torch only where needed
+
+        w = weight.unsqueeze(1) * valid
+        error = raw.where(w > 0, 0) - (NEUTRAL + STEPS * target).where(w > 0, 0)
+        return losses.weighted_mean(error**2, w)
 
 
 class BinnedValenceArousal(ValenceArousal):
@@ -189,6 +217,7 @@ VARIANTS = {
     "VA_LINEAR": LinearValenceArousal(),
     "VA_MSE": LinearValenceArousal("mse"),
     "VA_MSE_ALL": LinearValenceArousal("mse_all"),
+    "VA_RATING": RatedValenceArousal("mse"),
     "VA20": BinnedValenceArousal(vote=True),
     "VA20_CCC": BinnedValenceArousal(cross_entropy=False, soft="ccc"),
 }

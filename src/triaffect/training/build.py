@@ -35,7 +35,7 @@ from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.device import CPU, TorchDevice
 from triaffect.training.run_folder import RunFolder
-from triaffect.types import IntArray, Moments, Split, Window
+from triaffect.types import IntArray, Moments, Split, Targets, Window
 
 POSITIVE_WEIGHT_RANGE = (0.2, 8.0)
 """Weights of rare and common units stay within this."""
@@ -88,6 +88,23 @@ class TrainingContext:
             for name, sets in self.recipe.data.pools.items()
         }
         return {name: rows for name, rows in pools.items() if len(rows)}
+
+    def learned_tasks(self, name: str) -> list[Task]:
+        """List the tasks that a stage has training labels of, and so can teach.
+
+        Args:
+            name: Of a stage of the recipe.
+        """
+        keys, pools = {task.key for task in self.tasks}, self.pools(Split.TRAIN)
+        rows = [(kind, pools[kind]) for kind in self.recipe.stages[name].updates if kind in pools]
+        valid = {key: targets.valid for key, targets in self.samples.rows.targets.items()}
+        return [
+            task
+            for task in self.tasks
+            if any(
+                valid[task.key][own].any() for kind, own in rows if kind not in keys - {task.key}
+            )
+        ]
 
     def build_net(self, stage: Stage) -> nn.Module:
         """Build a stage's network, freshly initialized, on the run's device.
@@ -315,12 +332,15 @@ def build_objectives(
         if len(own) != rows.targets[key].values.shape[1]:
             width = rows.targets[key].values.shape[1]
             raise RecipeError(f"column_weights of {key} for its {width} columns", str(len(own)))
+    columns = dict[str, tuple[float, ...]]()
+    for key in label.frequency_weights:
+        if key in rows.targets:
+            weights[key], columns[key] = _frequency_weights(rows.targets[key], training)
     classes = {key: own for key, own in label.column_weights.items() if key in exclusive}
     weights |= {key: own for key, own in label.column_weights.items() if key not in exclusive}
-    fields = label.model_dump(exclude={"positive_weights", "column_weights"})
-    objectives: list[Objective] = [
-        Supervised(**fields, positive_weight=weights, class_weight=classes)
-    ]
+    fields = label.model_dump(exclude={"positive_weights", "column_weights", "frequency_weights"})
+    more = {"class_weight": classes, "column_weight": columns}
+    objectives: list[Objective] = [Supervised(**fields, positive_weight=weights, **more)]
     if stage.distillation is not None:
         objectives.append(Distillation(**stage.distillation.model_dump()))
     if stage.self_distillation is not None:
@@ -332,3 +352,18 @@ def build_objectives(
     if stage.bootstrap is not None:
         objectives.append(Bootstrap(**stage.bootstrap.model_dump()))
     return objectives
+
+
+def _frequency_weights(
+    targets: Targets, training: IntArray
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Weigh a sigmoid task's columns by how many of the labeled training rows have each.
+
+    Returns:
+        Of each column with a share p, what "present" costs against "absent", 1 / p, and what the
+        column weighs, 2p / (1 + p). A column that no row has counts as if one had.
+    """
+    valid = targets.valid[training]
+    labeled = np.maximum(valid.sum(0), 1)
+    share = np.maximum((targets.values[training] * valid).sum(0), 1) / labeled
+    return tuple((1 / share).tolist()), tuple((2 * share / (1 + share)).tolist())

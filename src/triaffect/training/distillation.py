@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -251,3 +252,18 @@ class StoredTeacher:
         raw: RawOutputs = self.net(self._device.tensors(self._samples.inputs(rows))).raw
         outputs = torch.cat([raw[task.key] for task in self._tasks], 1)
         return outputs.numpy(force=True).astype("<f4").tobytes()
+
+
+@dataclass(frozen=True)
+class PoolTeacher:
+    """An earlier stage that teaches one update of a stage.
+
+    Attributes:
+        net: Its network, frozen and in evaluation mode.
+        tasks: What it has learned, and so teaches.
+        stored: Its outputs for the update's rows; None where rows are augmented.
+    """
+
+    net: nn.Module
+    tasks: Sequence[Task]
+    stored: StoredTeacher | None

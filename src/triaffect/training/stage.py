@@ -32,6 +32,7 @@ from triaffect.training.build import TrainingContext, build_objectives
 from triaffect.training.checkpoint import load_checkpoint, save_checkpoint
 from triaffect.training.device import CPU
 from triaffect.training.distillation import (
+    PoolTeacher,
     RawOutputs,
     StoredTeacher,
     distilled_tasks,
@@ -85,6 +86,7 @@ class StageRun:
         )
         self.teacher = self._load_teacher()
         self.stored = self._store_teacher()
+        self.pool_teachers = self._load_pool_teachers()
 
     @property
     def scored_net(self) -> nn.Module:
@@ -327,19 +329,11 @@ class StageRun:
         outputs = in_float32(outputs)
         if counted is not None:
             outputs = at_counted(outputs, self.context.device.tensor(counted))
-        teacher: RawOutputs | None = None
-        if self.teacher is not None and batch.kind in self.distilled_kinds:
-            if self.stored is not None:
-                teacher = self.stored.raw(batch.rows)
-            else:
-                with torch.no_grad(), self.context.device.autocast(self.stage.precision):
-                    answers: Outputs = self.teacher(inputs)
-                teacher = in_float32(answers).raw
         return StepContext(
             kind=batch.kind,
             tasks=self.context.tasks,
             outputs=outputs,
-            teacher=teacher,
+            teacher=self._teacher_outputs(batch, inputs),
             targets=self.context.device.targets(batch.targets),
             progress=min(1.0, (epoch + 1) / self.stage.epochs),
             task_weights=self.stagnation.weights(),
@@ -347,11 +341,53 @@ class StageRun:
             epoch=epoch,
         )
 
+    def _teacher_outputs(self, batch: Batch, inputs: dict[str, Tensor]) -> RawOutputs | None:
+        """Return raw outputs of the teacher of a batch's rows; None where nobody teaches."""
+        own = self.pool_teachers.get(batch.kind)
+        net, stored = (self.teacher, self.stored) if own is None else (own.net, own.stored)
+        if net is None or batch.kind not in self.distilled_kinds:
+            return None
+        if stored is not None:
+            return stored.raw(batch.rows)
+        with torch.no_grad(), self.context.device.autocast(self.stage.precision):
+            answers: Outputs = net(inputs)
+        raw = in_float32(answers).raw
+        return raw if own is None else {task.key: raw[task.key] for task in own.tasks}
+
+    def _is_varied(self) -> bool:
+        """Tell whether a row's inputs differ from epoch to epoch."""
+        data = self.context.recipe.data
+        return bool(data.augment or data.mix or data.drown)
+
+    def _load_pool_teachers(self) -> dict[str, PoolTeacher]:
+        """Load the earlier stages that teach one update each, by update."""
+        teachers = {}
+        for kind in self.distilled_kinds:
+            if kind in self.stage.teachers:
+                name = self.stage.teachers[kind]
+                net, tasks = self._load_stage(name), self.context.learned_tasks(name)
+                stored = None
+                if not self._is_varied():
+                    path = self.context.folder.weights(self.name, "last")
+                    path = path.with_name(f"teacher.{kind}.float32")
+                    rows = self.training[kind]
+                    stored = StoredTeacher(net, self.context.samples, rows, tasks, path)
+                teachers[kind] = PoolTeacher(net, tasks, stored)
+        return teachers
+
+    def stored_teachers(self) -> dict[str, StoredTeacher]:
+        """List the files of teachers' outputs by the teacher's name."""
+        own = {} if self.stored is None else {str(self.stage.teacher): self.stored}
+        others = {
+            self.stage.teachers[kind]: each.stored
+            for kind, each in self.pool_teachers.items()
+            if each.stored is not None
+        }
+        return own | others
+
     def _store_teacher(self) -> StoredTeacher | None:
         """Prepare the file of the teacher's outputs; none if rows are augmented."""
-        data = self.context.recipe.data
-        is_varied = data.augment or data.mix or data.drown
-        if self.teacher is None or not self.distilled_kinds or is_varied:
+        if self.teacher is None or not self.distilled_kinds or self._is_varied():
             return None
         rows = np.unique(np.concatenate([self.training[kind] for kind in self.distilled_kinds]))
         path = self.context.folder.weights(self.name, "last").with_name("teacher.float32")
@@ -395,9 +431,12 @@ class StageRun:
             teacher = self.context.build_net(self.stage)
             load_weights(teacher, self.context.folder.initial, discriminator_optional=True)
             return teacher.eval().requires_grad_(requires_grad=False)
-        stage = self.context.recipe.stages[self.stage.teacher]
-        teacher = self.context.build_net(stage)
-        self.context.folder.load_weights(teacher, self.stage.teacher, self.stage.teacher_weights)
+        return self._load_stage(self.stage.teacher)
+
+    def _load_stage(self, name: str) -> nn.Module:
+        """An earlier stage's network, frozen and in evaluation mode."""
+        teacher = self.context.build_net(self.context.recipe.stages[name])
+        self.context.folder.load_weights(teacher, name, self.stage.teacher_weights)
         return teacher.eval().requires_grad_(requires_grad=False)
 
 

@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -29,6 +30,7 @@ from triaffect.metrics.abaw import Score
 from triaffect.metrics.thresholds import best_thresholds
 from triaffect.models.base import load_weights
 from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe, Stage
+from triaffect.recipes.corpora import fit_to_store
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.training.build import TrainingContext, build_net, build_samples
 from triaffect.training.checkpoint import read_progress, write_tensors
@@ -203,6 +205,7 @@ def train(
         DiskError: The folder cannot be written to; the run can go on later.
     """
     leaks = leaks or stored_leak_choice(out, resume)
+    recipe = fit_to_store(recipe, store)
     view = TrainingView.of(recipe, store, seed, leaks)
     tasks = resolve_tasks(recipe.tasks)
     samples = build_samples(recipe.data, view.store, tasks)
@@ -301,8 +304,8 @@ class _StageTrainer:
             self.journal.write(NoGain(stage=self.stage.name))
         self._set_thresholds()
         self._save_weights("last")
-        if self.stage.stored is not None:
-            self.stage.stored.remove()
+        for stored in self.stage.stored_teachers().values():
+            stored.remove()
         if isinstance(self.stage.optimizer, KerasAdam):
             self.at.step = self.stage.optimizer.t
 
@@ -370,14 +373,17 @@ class _StageTrainer:
             write_json(self.context.folder.thresholds(self.stage.name), thresholds)
 
     def _store_teacher_outputs(self) -> None:
-        """Compute all of the teacher's outputs before the first update needs one."""
-        report, title = self.report, f"{self.stage.name}: answers of {self.stage.stage.teacher}"
-        if self.stage.stored is None:
-            return
-        if report is None:
-            self.stage.stored.fill()
-        else:
-            self.stage.stored.fill(lambda done, total: report(title, done, total, math.nan))
+        """Compute all of the teachers' outputs before the first update needs one."""
+        for teacher, stored in self.stage.stored_teachers().items():
+            title = f"{self.stage.name}: answers of {teacher}"
+            if self.report is None:
+                stored.fill()
+            else:
+                stored.fill(partial(self._report_teacher, title))
+
+    def _report_teacher(self, title: str, done: int, total: int) -> None:
+        if self.report is not None:
+            self.report(title, done, total, math.nan)
 
     def _epoch(self) -> None:
         at, plan = self.at, self.stage.plan(self.at.epoch)

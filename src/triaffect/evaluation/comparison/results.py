@@ -346,7 +346,8 @@ def _cost(entry: ComparedRecipe, stage: str, runs: _Runs) -> TrainingCost:
     stages = [stage]
     for name in stages:  # it grows by what each has learned from
         own = entry.recipe.stages[name]
-        needed = [*own.ensemble, *([own.teacher] if own.teacher in entry.recipe.stages else [])]
+        needed = [*own.ensemble, *own.teachers.values()]
+        needed += [own.teacher] if own.teacher in entry.recipe.stages else []
         stages += [each for each in needed if each is not None and each not in stages]
     outcomes = [each.stages[stage] for each in runs.outcomes.values()]
     in_all = [sum(each.stages[name].seconds for name in stages) for each in runs.outcomes.values()]

@@ -11,6 +11,7 @@ from triaffect.errors import RecipeError, RunError, StoreError
 from triaffect.evaluation.comparison.budgets import NO_BUDGET, Budget
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe
+from triaffect.recipes.corpora import fit_to_store
 from triaffect.recipes.load import load_recipe, recipe_hash, shipped_recipes
 from triaffect.training.run_folder import (
     InitialWeights,
@@ -159,7 +160,7 @@ def _entry_of_recipe(
     budget: Budget,
 ) -> ComparedRecipe:
     """Return a recipe without runs."""
-    recipe = budget.apply(load_recipe(name, changes), store)
+    recipe = budget.apply(fit_to_store(load_recipe(name, changes), store), store)
     if not re.fullmatch(r"\w[\w.+-]*", recipe.name):
         expected = "a recipe's name of letters, digits and . _ + -, as its folder is named so"
         raise RecipeError(expected, repr(recipe.name), where=name)
