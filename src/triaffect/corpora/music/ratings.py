@@ -47,7 +47,7 @@ _UP = 5
 
 
 @dataclass(frozen=True)
-class PublishedForm:
+class CorpusFiles:
     """The published form of one corpus.
 
     Attributes:
@@ -68,7 +68,7 @@ class PublishedForm:
 
 
 LAYOUTS = {
-    "deam": PublishedForm(
+    "deam": CorpusFiles(
         RatingColumns("song_id", "valence_mean", "arousal_mean", 1.0, 9.0),
         (
             ".",
@@ -82,7 +82,7 @@ LAYOUTS = {
         ("valence.csv", "arousal.csv"),
         "mediaeval",
     ),
-    "emomusic": PublishedForm(
+    "emomusic": CorpusFiles(
         RatingColumns("song_id", "mean_valence", "mean_arousal", 1.0, 9.0),
         (".", "annotations"),
         STATIC,
@@ -90,7 +90,7 @@ LAYOUTS = {
         ("valence_cont_average.csv", "arousal_cont_average.csv"),
         "mediaeval",
     ),
-    "pmemo": PublishedForm(
+    "pmemo": CorpusFiles(
         RatingColumns("musicId", "Valence(mean)", "Arousal(mean)", 0.0, 1.0),
         (".", "annotations"),
         STATIC,
@@ -234,7 +234,7 @@ def _read_moments(root: Path, name: str) -> dict[str, Ratings]:
     return read_sampled_songs(valence, arousal)
 
 
-def _folder_of_corpus(path: Path, layout: PublishedForm) -> Path:
+def _folder_of_corpus(path: Path, layout: CorpusFiles) -> Path:
     """Find the corpus's folder, above a file of its ratings, by its sounds or splits."""
     above = [path, *path.resolve().parents][: _UP + 1]
     for folder in above:
