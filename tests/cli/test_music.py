@@ -66,9 +66,9 @@ def test_the_page_runs_as_written(folder, monkeypatch, capsys):
         if words[0] == "join":
             make_features(FeatureStore.open(folder / "STORE"))
         assert run(monkeypatch, *quick(words)) == 0, words
-    said = capsys.readouterr()
-    assert "100.0 % of 78 labelled moments have a row" in said.out
-    assert "PR-AUC" in said.out
+    output = capsys.readouterr().out
+    assert "100.0 % of 78 labelled moments have a row" in output
+    assert "pr_auc" in output
     description = json.loads((folder / "RUN" / "run.json").read_text())
     assert set(description["recipe"]["stages"]) == {
         *(f"teacher_{corpus}" for corpus in ("deam", "pmemo", "mtg_jamendo")),
