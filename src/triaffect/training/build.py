@@ -339,8 +339,9 @@ def build_objectives(
     classes = {key: own for key, own in label.column_weights.items() if key in exclusive}
     weights |= {key: own for key, own in label.column_weights.items() if key not in exclusive}
     fields = label.model_dump(exclude={"positive_weights", "column_weights", "frequency_weights"})
-    more = {"class_weight": classes, "column_weight": columns}
-    objectives: list[Objective] = [Supervised(**fields, positive_weight=weights, **more)]
+    objectives: list[Objective] = [
+        Supervised(**fields, positive_weight=weights, class_weight=classes, column_weight=columns)
+    ]
     if stage.distillation is not None:
         objectives.append(Distillation(**stage.distillation.model_dump()))
     if stage.self_distillation is not None:
