@@ -35,7 +35,7 @@ from triaffect.tasks.registry import task as task_by_key
 from triaffect.tasks.task import Task
 from triaffect.training.device import CPU, TorchDevice
 from triaffect.training.run_folder import RunFolder
-from triaffect.types import IntArray, Moments, Split, Targets, Window
+from triaffect.types import IntArray, Moments, Split, Window
 
 POSITIVE_WEIGHT_RANGE = (0.2, 8.0)
 """Weights of rare and common units stay within this."""
@@ -332,10 +332,8 @@ def build_objectives(
         if len(own) != rows.targets[key].values.shape[1]:
             width = rows.targets[key].values.shape[1]
             raise RecipeError(f"column_weights of {key} for its {width} columns", str(len(own)))
-    columns = dict[str, tuple[float, ...]]()
-    for key in label.frequency_weights:
-        if key in rows.targets:
-            weights[key], columns[key] = _frequency_weights(rows.targets[key], training)
+    own_weights, columns = _frequency_weights(label.frequency_weights, rows, training)
+    weights |= own_weights
     classes = {key: own for key, own in label.column_weights.items() if key in exclusive}
     weights |= {key: own for key, own in label.column_weights.items() if key not in exclusive}
     fields = label.model_dump(exclude={"positive_weights", "column_weights", "frequency_weights"})
@@ -356,15 +354,22 @@ def build_objectives(
 
 
 def _frequency_weights(
-    targets: Targets, training: IntArray
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Weigh a sigmoid task's columns by how many of the labeled training rows have each.
+    keys: Sequence[str], rows: Rows, training: IntArray
+) -> tuple[dict[str, tuple[float, ...]], dict[str, tuple[float, ...]]]:
+    """Weigh columns of sigmoid tasks by how many of the labeled training rows have each.
 
     Returns:
-        Of each column with a share p, what "present" costs against "absent", 1 / p, and what the
-        column weighs, 2p / (1 + p). A column that no row has counts as if one had.
+        By key of a task that the rows have labels of, for each column with a share p what "present"
+        costs against "absent", 1 / p, and what the column weighs, 2p / (1 + p). A column that no
+        row has counts as if one had.
     """
-    valid = targets.valid[training]
-    labeled = np.maximum(valid.sum(0), 1)
-    share = np.maximum((targets.values[training] * valid).sum(0), 1) / labeled
-    return tuple((1 / share).tolist()), tuple((2 * share / (1 + share)).tolist())
+    present, columns = dict[str, tuple[float, ...]](), dict[str, tuple[float, ...]]()
+    for key in keys:
+        if key in rows.targets:
+            targets = rows.targets[key]
+            valid = targets.valid[training]
+            labeled = np.maximum(valid.sum(0), 1)
+            share = np.maximum((targets.values[training] * valid).sum(0), 1) / labeled
+            present[key] = tuple((1 / share).tolist())
+            columns[key] = tuple((2 * share / (1 + share)).tolist())
+    return present, columns
