@@ -79,7 +79,7 @@ Updates = Annotated[
         rich_help_panel=_TRAINING,
     ),
 ]
-Seconds = Annotated[
+ProcessorSeconds = Annotated[
     float | None,
     typer.Option(
         min=0.1,
@@ -137,7 +137,7 @@ def compare(
     against: Against = None,
     *,
     updates: Updates = None,
-    seconds: Seconds = None,
+    seconds: ProcessorSeconds = None,
     jobs: JobsOption = None,
     engine: EngineOption = EngineName.PROCESSES,
     ray_address: RayAddressOption = None,
