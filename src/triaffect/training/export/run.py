@@ -362,7 +362,7 @@ def _gru(
     """A recurrence that the exporter takes as one operation, as ONNX does; it never computes.
 
     The exporter follows `nn.GRU` step by step, several times, only to learn the shape of the
-    result: 16 steps took it twenty seconds of the processor.
+    result: over 4 steps that took 1.4 s of the processor, over 16 it took 4.2.
     """
     raise RuntimeError("expected the exporter, got values to compute with")
 
