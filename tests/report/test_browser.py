@@ -233,6 +233,8 @@ def test_the_video_is_played_from_where_it_lies(window, tmp_path):
     video.unlink()
     window.open_again()
     window.wait("document.querySelector('.player') === null")
+    # the browser notes itself that the file is gone, and nothing else
+    assert all("ERR_FILE_NOT_FOUND" in line for line in window.complaints())
 
 
 def test_five_hundred_clips_are_drawn_when_looked_at(window, tmp_path):
