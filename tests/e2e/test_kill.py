@@ -92,7 +92,7 @@ def test_an_export_without_room_keeps_the_model_that_was_there(tmp_path):
     write_tiny_model(model)
     before = contents(run)
     sizes = {len(content) for name, content in whole.items() if name.startswith("model/")}
-    assert len(sizes) == 3
+    assert len(sizes) == 4
     for size in sizes:
         told = do_limited(export, run, size - 1)
         assert told.startswith(f"2 {model}: expected a file that can be written, got File too")

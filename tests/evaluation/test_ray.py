@@ -130,8 +130,7 @@ def test_runs_and_scores_are_those_of_one_process_and_finished_ones_stay(
     folder, files, one = place
     jobs, settings = work(folder, files, tmp_path / "runs")
     shutil.copytree(folder / "one" / "plain" / "seed-1", jobs[1].folder)
-    monkeypatch.chdir(folder)
-    settings = replace(settings, store=Path("store"))
+    settings = replace(settings, store=Path(os.path.relpath(folder / "store")))
     log = logged(monkeypatch, tmp_path)
     done = list(run_jobs(jobs, settings, engine=RayCluster(nodes.address)))
     assert said(done) == said(one)

@@ -369,7 +369,7 @@ class FaceFollower:
         self._detector, self._interval_s = detector, detection_interval_s
         self._min_face_px, self._max_faces = min_face_px, max_faces
         self._tracker, self._cuts = Tracker(), CutFinder()
-        self._period, self._small_period, self._swept = -1, -1, -1
+        self._period, self._small_period = -1, -1
         self._before: tuple[NDArray[np.uint8], Detections, IntArray] | None = None
         self._registered: dict[bytes, FaceRegistration] = {}
         self._current = self._lost = np.empty((0, 4), np.float32)
@@ -417,10 +417,11 @@ class FaceFollower:
         self._small_period = int(period(at_s, _SMALL_FACES_S))
         self._period = int(period(at_s, self._interval_s)) if self._interval_s else 0
         if not self._interval_s or self._small_period > before[1]:
-            self._lost, self._swept = self._lost[:0], self._period
+            self._lost = self._lost[:0]
             return alignable(self._detector(rgb))
         is_due = self._period != before[0]
-        if len(self._current) and (not is_due or self._period - self._swept < _SWEEP_PERIODS):
+        is_rough = self._period // _SWEEP_PERIODS == before[0] // _SWEEP_PERIODS
+        if len(self._current) and (not is_due or is_rough):
             detections, near = self._register(rgb)
             if not len(near) and not (is_due and self._sees_others(rgb, detections)):
                 return detections
@@ -432,7 +433,7 @@ class FaceFollower:
                     return detections
         if is_due or not len(self._current):
             self._lost = self._lost[:0]
-        near, self._swept = np.concatenate([self._current, self._lost]), self._period
+        near = np.concatenate([self._current, self._lost])
         return alignable(self._detector.around(rgb, near, sweep=True))
 
     def _sees_others(self, rgb: NDArray[np.uint8], detections: Detections) -> bool:
