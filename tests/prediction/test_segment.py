@@ -50,6 +50,16 @@ def test_rows_are_those_of_the_whole_file(tmp_path, long_clip, window, stride_s)
         check_same(part, rows_between(whole, options.start_s or 0, options.end_s or 99))
 
 
+def test_rows_do_not_depend_on_where_between_searches_a_part_begins(tmp_path, long_clip):
+    """The window reaches back two seconds, and the picture is searched every 1.2 s at least."""
+    model = write_tiny_model(tmp_path / "model", window=Window(2.0, 0.4))
+    predictor = Predictor(model)
+    whole = predictor.predict(long_clip)
+    for start in np.arange(4.2, 5.8, 0.2).tolist():
+        part = predictor.predict(long_clip, start=start, end=start + 0.1)
+        check_same(part, rows_between(whole, start, start + 0.1))
+
+
 def test_a_start_in_the_middle_is_not_decoded_from_the_beginning(predictor, tmp_path, monkeypatch):
     path, decoded = write_clip(tmp_path / "clip.mp4", 700, sound=False, faceless=range(700)), []
     original = video_module.Decoder.upright

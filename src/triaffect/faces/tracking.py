@@ -312,7 +312,7 @@ def least_assignment(cost: _Floats) -> list[tuple[int, int]]:
     return sorted((int(owner[j]), j) for j in range(columns) if owner[j] >= 0)
 
 
-_SWEEP_PERIODS = 3
+SWEEP_PERIODS = 3
 """While every face is followed by its gray levels and a rough look at the whole picture shows no
 other, it is searched in every third of the periods alone."""
 
@@ -420,7 +420,7 @@ class FaceFollower:
             self._lost = self._lost[:0]
             return alignable(self._detector(rgb))
         is_due = self._period != before[0]
-        is_rough = self._period // _SWEEP_PERIODS == before[0] // _SWEEP_PERIODS
+        is_rough = self._period // SWEEP_PERIODS == before[0] // SWEEP_PERIODS
         if len(self._current) and (not is_due or is_rough):
             detections, near = self._register(rgb)
             if not len(near) and not (is_due and self._sees_others(rgb, detections)):

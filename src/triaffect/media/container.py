@@ -134,7 +134,7 @@ _WAV_PACKET = "65536"
 
 _WAV_PROBE = "262144"
 """Bytes of a WAV file that are searched for sound of another form, such as DTS: FFmpeg's own 5 MB
-take as long as the whole package takes to be imported."""
+take 0.17 s, these 0.02."""
 
 
 def _better_demuxer(container: InputContainer) -> tuple[str | None, Fraction | None]:

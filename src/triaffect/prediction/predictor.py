@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from triaffect.errors import MediaError, ModelError, TriaffectError, printable
 from triaffect.faces.detection import CenterFace
 from triaffect.faces.stream import FaceStream
-from triaffect.faces.tracking import period
+from triaffect.faces.tracking import SWEEP_PERIODS, period
 from triaffect.features.external.format import streams_of_run
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
@@ -430,6 +430,8 @@ class Predictor:
         window = part.window if self._voice is None else self._voice_window
         spans_s = part.window.span_s, window.span_s
         lead_s = (sum(spans_s) if part.voice_sequence else max(spans_s)) + 2 * window.hop_s
+        # what a window holds is followed from the same search of the whole picture on
+        lead_s += SWEEP_PERIODS * self.options.detection_interval_s
         return max(0.0, start_s - max(_LEAD_S, lead_s))
 
     def _from_frames(

@@ -217,7 +217,7 @@ VARIANTS = {
     "VA_LINEAR": LinearValenceArousal(),
     "VA_MSE": LinearValenceArousal("mse"),
     "VA_MSE_ALL": LinearValenceArousal("mse_all"),
-    "VA_RATING": RatedValenceArousal("mse"),
+    "VA_RATING": RatedValenceArousal(),
     "VA20": BinnedValenceArousal(vote=True),
     "VA20_CCC": BinnedValenceArousal(cross_entropy=False, soft="ccc"),
 }
