@@ -51,7 +51,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -198,6 +198,20 @@ class TrainableNetwork(Protocol):
             spec: Its sizes, an instance of its own ``spec``.
             shape: What it is built for.
         """
+
+
+class SpecNetwork(nn.Module):
+    """A network that is made of its spec and its shape alone: ``cls(spec, shape)``."""
+
+    @classmethod
+    def build(cls, spec: Any, shape: NetworkShape) -> Self:  # noqa: ANN401 - its own spec
+        """Make a freshly initialized network.
+
+        Args:
+            spec: Its sizes, from a recipe.
+            shape: What it is built for.
+        """
+        return cls(spec, shape)
 
 
 def network_plugin(kind: str) -> Plugin | None:

@@ -7,7 +7,7 @@ deviation.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,7 +16,14 @@ from torch.nn import functional as F
 
 from triaffect.errors import RecipeError
 from triaffect.models.attention import EncoderLayer
-from triaffect.models.base import EmaTarget, Latents, NetworkShape, NetworkSpec, Outputs
+from triaffect.models.base import (
+    EmaTarget,
+    Latents,
+    NetworkShape,
+    NetworkSpec,
+    Outputs,
+    SpecNetwork,
+)
 from triaffect.models.light_face import linear_heads, residual_stages, standardize_crops
 
 INNER = 4
@@ -126,7 +133,7 @@ class MaskedViewsSpec(NetworkSpec):
     drop_path: float = Field(default=0.1, ge=0, lt=1)
 
 
-class MaskedViews(nn.Module):
+class MaskedViews(SpecNetwork):
     """CoTEX: transformers without shared parameters that see other patches of the same crop.
 
     While training each answers by itself, from the patches that it sees; afterwards each sees
@@ -149,16 +156,6 @@ class MaskedViews(nn.Module):
         sizes = spec.side, spec.patch, spec.width, spec.depth, spec.heads, spec.drop_path
         self.views = nn.ModuleList(PatchTransformer(*sizes) for _ in range(spec.views))
         self.heads = nn.ModuleList(linear_heads(spec.width, shape.tasks) for _ in self.views)
-
-    @classmethod
-    def build(cls, spec: MaskedViewsSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network.
-
-        Args:
-            spec: Its sizes, from a recipe.
-            shape: What it is built for.
-        """
-        return cls(spec, shape)
 
     def layers(self) -> list[list[str]]:
         """List the names of its parts by depth, the nearest to the crop first."""
@@ -314,7 +311,7 @@ class LatentParts(nn.Module):
         return predicted, self.norm(predicted @ self.vectors)
 
 
-class LatentFace(nn.Module):
+class LatentFace(SpecNetwork):
     """BYEL: features of two variations of a crop that predict each other, without the emotion.
 
     In a stage with `bootstrap` each predicts what a slowly following copy of the network says of
@@ -362,16 +359,6 @@ class LatentFace(nn.Module):
             got = ", ".join(task.key for task in shape.tasks)
             raise RecipeError("one task of classes for a stage with bootstrap", got)
         self.latent = LatentParts(self.encoder, spec.widths[-1], self.task.width, spec)
-
-    @classmethod
-    def build(cls, spec: LatentFaceSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network.
-
-        Args:
-            spec: Its sizes, from a recipe.
-            shape: What it is built for; its tasks, and whether latents are learned.
-        """
-        return cls(spec, shape)
 
     def encode(self, crops: Tensor) -> Tensor:
         """Compute the features of crops.

@@ -8,7 +8,7 @@ head of each modality learns from the fused one besides the labels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from triaffect.errors import RecipeError
 from triaffect.models.attention import sinusoidal_positions
-from triaffect.models.base import Branch, NetworkShape, NetworkSpec, Outputs, Standardise
+from triaffect.models.base import (
+    Branch,
+    NetworkShape,
+    NetworkSpec,
+    Outputs,
+    SpecNetwork,
+    Standardise,
+)
 from triaffect.models.siblings.frames import FaceVectors
 
 FACE, VOICE, FUSED = "face", "voice", "fused"
@@ -188,7 +195,7 @@ class FusedModalities(nn.Module):
         return {key: head(features) for key, head in heads.named_children()}
 
 
-class ModalityTransformer(nn.Module):
+class ModalityTransformer(SpecNetwork):
     """SDT on sequences of faces and voices.
 
     Where a window has no face, or no voice, nothing looks at that modality, the gate leaves it
@@ -217,16 +224,6 @@ class ModalityTransformer(nn.Module):
             {task.key: task.raw_width for task in shape.tasks},
             spec,
         )
-
-    @classmethod
-    def build(cls, spec: ModalityTransformerSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network.
-
-        Args:
-            spec: Its sizes, from a recipe.
-            shape: What it is built for.
-        """
-        return cls(spec, shape)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Compute raw outputs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from triaffect.errors import RecipeError
 from triaffect.features.external.format import extra_inputs
 from triaffect.models.attention import EncoderLayer, sinusoidal_positions
-from triaffect.models.base import NetworkShape, NetworkSpec, Outputs, Standardise
+from triaffect.models.base import NetworkShape, NetworkSpec, Outputs, SpecNetwork, Standardise
 from triaffect.models.siblings.frames import FaceVectors
 
 ROOTS = QUALITIES = 14
@@ -67,7 +67,7 @@ class ChordSequence(nn.Module):
         return attended
 
 
-class SharedTrunk(nn.Module):
+class SharedTrunk(SpecNetwork):
     """Vectors of a moment side by side, one layer for all tasks, one more and an output for each.
 
     A vector that is absent is zero. Streams of other programs are brought to one scale.
@@ -117,16 +117,6 @@ class SharedTrunk(nn.Module):
                 for task in shape.tasks
             }
         )
-
-    @classmethod
-    def build(cls, spec: SharedTrunkSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network.
-
-        Args:
-            spec: Its sizes, from a recipe.
-            shape: What it is built for.
-        """
-        return cls(spec, shape)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Compute raw outputs.

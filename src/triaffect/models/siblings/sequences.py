@@ -7,7 +7,7 @@ They answer every place of their windows, so that whole sequences can be learned
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from triaffect.errors import RecipeError
 from triaffect.models.attention import EncoderLayer, sinusoidal_positions
-from triaffect.models.base import NetworkShape, NetworkSpec, Outputs, optional_key
+from triaffect.models.base import NetworkShape, NetworkSpec, Outputs, SpecNetwork, optional_key
 from triaffect.models.siblings.frames import FaceVectors
 from triaffect.tasks.task import Task
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
@@ -89,7 +89,7 @@ class TaskBranch(nn.Module):
         return y
 
 
-class TaskBranches(nn.Module):
+class TaskBranches(SpecNetwork):
     """The networks of Deng and others after their convolutional layers: a branch for each task.
 
     Args:
@@ -109,16 +109,6 @@ class TaskBranches(nn.Module):
         self.branches = nn.ModuleDict(
             {task.key: TaskBranch(shape.face_dim, task.raw_width, spec) for task in shape.tasks}
         )
-
-    @classmethod
-    def build(cls, spec: TaskBranchesSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network.
-
-        Args:
-            spec: Its sizes, from a recipe.
-            shape: What it is built for.
-        """
-        return cls(spec, shape)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Compute raw outputs.
@@ -192,7 +182,7 @@ class PrivateLayers(nn.Module):
         return self.output(hidden), hidden
 
 
-class ShareBottomNet(nn.Module):
+class ShareBottomNet(SpecNetwork):
     """A transformer over a segment of face vectors whose first layer is shared by all outputs.
 
     Args:
@@ -228,16 +218,6 @@ class ShareBottomNet(nn.Module):
         for name in sorted(outputs, key=lambda each: each in self.feedback):
             extra = len(self.feedback.get(name, ())) * (spec.head[-1] if spec.head else 0)
             self.private[name] = PrivateLayers(spec.width + extra, outputs[name], spec)
-
-    @classmethod
-    def build(cls, spec: ShareBottomSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network.
-
-        Args:
-            spec: Its sizes, from a recipe.
-            shape: What it is built for.
-        """
-        return cls(spec, shape)
 
     @staticmethod
     def _outputs(tasks: Sequence[Task]) -> dict[str, int]:

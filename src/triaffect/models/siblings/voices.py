@@ -7,14 +7,14 @@ it most likely builds on, as it published none.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triaffect.models.base import Branch, NetworkShape, NetworkSpec, Outputs
+from triaffect.models.base import Branch, NetworkShape, NetworkSpec, Outputs, SpecNetwork
 from triaffect.voice.log_mel import SILENCE
 
 ALONG_BANDS, ALONG_TIME = (2, 10), (8, 2)
@@ -73,7 +73,7 @@ def convolve(inputs: int, outputs: int, size: tuple[int, int]) -> nn.Sequential:
     return nn.Sequential(pad, layer, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-class HeadFusion(nn.Module):
+class HeadFusion(SpecNetwork):
     """Log-mel segments to a feature vector, with heads at several depths while it learns.
 
     Args:
@@ -108,16 +108,6 @@ class HeadFusion(nn.Module):
 
         self.heads = make_heads()
         self.early_heads = nn.ModuleList(make_heads() for _ in attended[:-1])
-
-    @classmethod
-    def build(cls, spec: HeadFusionSpec, shape: NetworkShape) -> Self:
-        """Make a freshly initialized network.
-
-        Args:
-            spec: Its sizes, from a recipe.
-            shape: What it is built for; only its tasks count.
-        """
-        return cls(spec, shape)
 
     def encode(self, logmel: Tensor) -> Tensor:
         """Compute the features of log-mel segments.
