@@ -183,11 +183,10 @@ def predict(
         _warn_of_options("predict(media, stride_s=0.2)")
         keywords = dict(vars(options))
         keywords |= {name: keywords.pop(f"{name}_s") for name in ("start", "end")}
-    keywords |= {"jobs": jobs, "progress": progress, "features": features, "engine": engine}
+    keywords |= {"smooth": smooth, "baseline": baseline, "jobs": jobs, "progress": progress}
+    keywords |= {"people": people, "events": events, "event_length": event_length}
     predictor = _load("triaffect.prediction.predictor").load_cached(model, device)
-    study = people, _as_list(events), event_length
-    module = _load("triaffect.prediction.collect")
-    result: pd.DataFrame = module.predict_frame(predictor, media, keywords, study, smooth, baseline)
+    result: pd.DataFrame = predictor.predict(media, features=features, engine=engine, **keywords)
     return result
 
 

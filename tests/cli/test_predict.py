@@ -108,11 +108,13 @@ def test_patterns_and_folders_of_pictures(run, tmp_path):
     assert table["time_s"][:2].tolist() == [0.0, 0.25]
     for pattern, words in (
         ("*.mp4", "matches media"),
-        ("webcam:99", "a camera that can be opened"),
+        ("webcam:99", "webcam:99: expected a camera that can be opened"),
+        ("webcam", "webcam:0: expected a camera that can be opened"),
     ):
         code, _, err = run(pattern, "-o", "u.csv", "--seconds", "1")
         assert code == 2
         assert words in err
+        assert len(err.splitlines()) == 1
 
 
 def test_copies_are_drawn(run, tmp_path):

@@ -240,6 +240,10 @@ def test_python_predicts_with_people_and_events_as_the_command_does(run, clips, 
     assert set(groups["event"]) == {"rest", "joke"}
     with pytest.raises(triaffect.TableError, match="a clip of the table, got none: x"):
         triaffect.predict("clips", model=model, people=pd.DataFrame({"clip": ["x"], "name": ["y"]}))
+    with pytest.warns(StudyWarning, match="clips without the baseline rest"):
+        same = triaffect.load(model).predict("clips", **options)
+    pd.testing.assert_frame_equal(same, table)
+    assert same.attrs == table.attrs
 
 
 def test_a_workbook_of_predictions_has_the_studys_columns(run, clips, model):

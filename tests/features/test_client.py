@@ -1,6 +1,7 @@
 """The client in docs/reference/model-folder.md, run as it stands there: its answers are ours."""
 
 import re
+import runpy
 from pathlib import Path
 
 import cv2
@@ -23,14 +24,22 @@ MOST = 1e-4
 
 @pytest.fixture(scope="module")
 def page():
-    """The names that the page's program defines, and its two lines of use."""
+    """The names that the page's program and its function define, and its lines of use."""
     text = (ROOT / "docs" / "reference" / "model-folder.md").read_text("utf-8")
     (program,) = re.findall(r'```python title="example.py"\n(.*?)```', text, re.DOTALL)
+    (function,) = re.findall(r'```python title="voices.py"\n(.*?)```', text, re.DOTALL)
     (use,) = re.findall(r"```python\n(client = .*?)```", text, re.DOTALL)
     assert program == Path(example.__file__).read_text("utf-8"), "copy the file into the page"
     names = {"__name__": "example"}
     exec(compile(program, "example.py", "exec"), names)
+    exec(compile(function, "voices.py", "exec"), names)
     return names, use
+
+
+def test_the_program_is_short_and_is_silent_where_it_agrees(capsys):
+    assert len(Path(example.__file__).read_text("utf-8").splitlines()) <= 65
+    runpy.run_path(example.__file__, run_name="__main__")
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +91,23 @@ def clip(shipped, tmp_path_factory):
 
 
 @pytest.mark.parametrize("at_s", [3.0, 2.48])
-def test_a_moment_of_a_video_with_a_voice(client, clip, at_s):
+def test_a_moment_of_a_video_with_a_voice(page, client, clip, at_s):
     """At one the voice network runs; at the other, the nearest row lies between two runs."""
     table, pictures, seen, sound = clip
     (row,) = [row for _, row in table[np.isclose(table["time_s"], at_s)].iterrows()]
     assert row["voice_heard"]
     times_s = np.array([each.time_s for each in seen])
-    hop_s = client.offsets_s[1] - client.offsets_s[0]
-    numbers = nearest_rows(times_s, at_s + client.offsets_s, hop_s / 2)
+    window = client.parts["fusion"]["window"]
+    hop_s, positions = window["hop_s"], round(window["span_s"] / window["hop_s"]) + 1
+    assert window["causal"]
+    offsets_s = hop_s * np.arange(1 - positions, 1)
+    numbers = nearest_rows(times_s, at_s + offsets_s, hop_s / 2)
     vectors = [client.face(pictures[k], seen[k].detections.landmarks[0]) for k in numbers]
-    voice = client.voices(sound)[round(at_s / client.parts["voice"]["hop_s"])]
+    voices = page[0]["voices"](client, sound)
+    voice = voices[round(at_s / client.parts["voice"]["hop_s"])]
     answer = client.answer(vectors, voice)
     apart = differences(answer, row)
     assert len(apart) == 22
     assert max(apart.values()) <= MOST
     assert client.answer([None, *vectors[1:]], voice) != answer
-    assert client.answer(vectors, client.voices(sound)[0]) != answer
+    assert client.answer(vectors, voices[0]) != answer

@@ -86,8 +86,11 @@ def test_a_folder_of_pictures_can_be_one_video(here):
 
 def test_a_camera_is_named_by_its_number(here):
     assert webcam_number(Path("webcam:12")) == 12
+    assert webcam_number(Path("webcam")) == 0
     assert webcam_number(Path("webcam:")) is None
     assert webcam_number(Path("a/webcam:0")) is None
     assert found("webcam:0") == ["webcam:0"]
     touch("webcam:0")
     assert webcam_number(Path("webcam:0")) is None
+    touch("webcam")
+    assert webcam_number(Path("webcam")) is None

@@ -62,7 +62,7 @@ def kind_by_name(suffix: str) -> SourceKind:
 _MOST_NAMED = 20
 """Files named in one line."""
 
-_WEBCAM = re.compile(r"webcam:([0-9]{1,3})")
+_WEBCAM = re.compile(r"webcam(?::([0-9]{1,3}))?")
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -100,17 +100,20 @@ def find_media(
 
 
 def webcam_number(path: Path) -> int | None:
-    """Return the number of the webcam named ``webcam:0``; None if this is something else.
+    """Return the number of the webcam named ``webcam:0``, which ``webcam`` alone is too.
 
     Args:
         path: What a user gave as input; a file of such a name, if there is one, is meant itself.
 
+    Returns:
+        The number; None if the path is something else.
+
     Examples:
-        >>> webcam_number(Path("webcam:1")), webcam_number(Path("clip.mp4"))
-        (1, None)
+        >>> [webcam_number(Path(name)) for name in ("webcam:1", "webcam", "clip.mp4")]
+        [1, 0, None]
     """
     match = _WEBCAM.fullmatch(str(path))
-    return int(match[1]) if match and not path.exists() else None
+    return int(match[1] or 0) if match and not path.exists() else None
 
 
 def natural(path: Path) -> list[list[tuple[str, int]]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
@@ -34,6 +35,7 @@ from triaffect.prediction.python_inputs import (
 from triaffect.studies.run import annotate_frame
 from triaffect.studies.study import Study, StudyWarning, is_duration
 from triaffect.tables.postprocess import Postprocessing, postprocess_frame
+from triaffect.tables.schema import to_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,24 +87,27 @@ def collect_table(
 def predict_frame(
     predictor: Predictor,
     media: MediaInput | Iterable[MediaInput],
-    keywords: Mapping[str, Any],
-    study_files: tuple[StudyFile | None, Sequence[StudyFile], str | float | None],
+    study_files: tuple[
+        StudyFile | None, StudyFile | Sequence[StudyFile] | None, str | float | None
+    ] = (None, None, None),
     smooth: str = "off",
     baseline: str | float | None = None,
+    work: tuple[int, ProgressCallback | None, Engine | None] = (1, None, None),
 ) -> pd.DataFrame:
     """Predict inputs, and add who is in them and what happened when.
 
     Args:
-        predictor: The model.
+        predictor: The model and its options.
         media: As `triaffect.predict` takes it.
-        keywords: Of `Predictor.predict`.
         study_files: Who is who, what happened when, and how long events last that are points.
         smooth: How to smooth values.
         baseline: How long the beginning of a face is whose median is subtracted, or the name of
             an event.
+        work: Processes, listener to the progress, and engine, as `collect_table` takes them.
 
     Returns:
-        The prediction table; a `StudyWarning` says what is doubtful in the study's files.
+        The prediction table, with the predictor's metadata as ``attrs``; a `StudyWarning` says what
+        is doubtful in the study's files.
 
     Raises:
         TableError: A file of the study cannot be read or fits none of the inputs; that is found
@@ -110,6 +115,8 @@ def predict_frame(
         TriaffectError: As `Predictor.predict`.
     """
     people, events, event_length = study_files
+    listed = cast("Sequence[StudyFile]", events if isinstance(events, (list, tuple)) else [events])
+    listed = [] if events is None else listed
     items = list_items(media)
     clips = [
         printable(item if isinstance(item, Path) else item.name)
@@ -119,10 +126,11 @@ def predict_frame(
     event = "" if baseline is None or is_duration(str(baseline)) else str(baseline)
     steps = Postprocessing.parse(smooth, None if event else baseline)
     names = predictor.schema.names
-    study = Study.open(clips, people, events, event, event_length, names)
+    study = Study.open(clips, people, listed, event, event_length, names)
     for line in study.remarks:
-        warnings.warn(line, StudyWarning, stacklevel=3)
-    table = predictor.predict(cast("list[MediaInput]", items), **keywords)
+        warnings.warn(line, StudyWarning, stacklevel=4)
+    table = to_pandas(collect_table(predictor, items, *work))
+    table.attrs.update(deepcopy(predictor.metadata))
     return (
         postprocess_frame(table, steps) if study.is_empty else annotate_frame(table, study, steps)
     )

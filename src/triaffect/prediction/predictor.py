@@ -83,6 +83,8 @@ from triaffect.voice.stream import VoiceRows, VoiceStream
 if TYPE_CHECKING:
     import pandas as pd
 
+    from triaffect.studies.study import StudyFile
+
 _LEAD_S = 2.0
 """Seconds that are read before the start at least: until then faces are detected, followed, and
 searched in the whole frame as often as if it were read from its beginning."""
@@ -224,6 +226,11 @@ class Predictor:
         self,
         media: MediaInput | Iterable[MediaInput],
         *,
+        smooth: str = "off",
+        baseline: str | float | None = None,
+        people: StudyFile | None = None,
+        events: StudyFile | Sequence[StudyFile] | None = None,
+        event_length: str | float | None = None,
         jobs: int = 1,
         progress: ProgressCallback | None = None,
         features: FeatureFiles | None = None,
@@ -234,6 +241,12 @@ class Predictor:
 
         Args:
             media: One input or many, as `triaffect.predict` takes them.
+            smooth: Also add smoothed columns, as `triaffect.smooth` does; "off" adds none.
+            baseline: Also add columns relative to each face's beginning, or to its median in the
+                events of that name, as `triaffect.predict` does.
+            people: Who is who; columns are added, and faces of one participant become one.
+            events: What happened when; a column ``event`` is added.
+            event_length: How long events last that are points, such as "5s".
             jobs: Processes that share the files; with 1 all is done in this one.
             progress: Called with the number of inputs done, their total, and a message.
             features: As `triaffect.predict` takes them, in place of the predictor's own.
@@ -247,16 +260,19 @@ class Predictor:
 
         Raises:
             MediaError: No input can be read. If others can, a `PartialMediaWarning` names it.
+            TableError: There is no such smoothing or baseline, or a file of people or events
+                cannot be read or fits none of the inputs.
             TriaffectError: An option is out of its range.
         """
-        from triaffect.prediction.collect import collect_table  # noqa: PLC0415 - it imports this
+        from triaffect.prediction.collect import predict_frame  # noqa: PLC0415 - it imports this
 
         predictor = self._with_keywords(options)
         if features is not None:
             predictor = predictor.with_features(features)
-        table = to_pandas(collect_table(predictor, list_items(media), jobs, progress, engine))
-        table.attrs.update(deepcopy(self.metadata))
-        return table
+        work = jobs, progress, engine
+        return predict_frame(
+            predictor, media, (people, events, event_length), smooth, baseline, work
+        )
 
     def stream(
         self, media: MediaInput, **options: Unpack[OptionKeywords]
