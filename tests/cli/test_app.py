@@ -133,6 +133,32 @@ def test_short_help_option_works_in_every_command(monkeypatch, capfd, path):
     assert (code, "--help" in out) == (0, True)
 
 
+@pytest.mark.parametrize("width", ["50", "79", "80", "120"])
+@pytest.mark.parametrize("path", ["predict", "extract", "train", "compare", "corpus synth"])
+def test_no_name_of_an_option_is_cut_short_however_narrow(monkeypatch, capfd, path, width):
+    monkeypatch.setenv("COLUMNS", width)
+    words = path.split()
+    command = typer.main.get_command(cli.app)
+    for word in words:
+        command = command.commands[word]
+    _, out, _ = run(monkeypatch, capfd, *words, "-h")
+    names = [name for each in command.params for name in each.opts if name.startswith("--")]
+    assert [name for name in names if name not in out] == []
+    assert "…" not in out
+
+
+def test_lines_of_help_are_as_long_as_they_can_be(monkeypatch, capfd):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run(monkeypatch, capfd, "predict", "-h")
+    assert " One row a frame and face; a frame without a face has one row, from the voice " in out
+
+
+def test_commands_are_grouped(monkeypatch, capfd):
+    _, out, _ = run(monkeypatch, capfd, "-h")
+    panels = [line.split("─ ")[1].split(" ─")[0] for line in out.splitlines() if "╭─ " in line]
+    assert panels == ["Options", "Predict", "Studies", "Train", "Challenge"]
+
+
 def test_shell_completion_can_be_installed(monkeypatch, capfd):
     _, out, _ = run(monkeypatch, capfd, "--help")
     assert "--install-completion" in out

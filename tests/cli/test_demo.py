@@ -7,6 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
+from triaffect.cli.demo import demo as run_demo
 from triaffect.features.extractors.registry import SHIPPED
 
 pytestmark = pytest.mark.skipif(
@@ -61,3 +62,13 @@ def test_an_earlier_demo_is_replaced_but_nothing_else(made, tmp_path):
     assert done.returncode == 2
     assert "other files" in done.stderr
     assert (tmp_path / "thesis.txt").is_file()
+
+
+def test_without_torch_nothing_is_made(monkeypatch, tmp_path):
+    """Rendering takes minutes: what is missing is said before."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("triaffect.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ModuleNotFoundError, match="torch"):
+        run_demo(tmp_path / "demo", people=6, jobs=1)
+    assert not (tmp_path / "demo").exists()

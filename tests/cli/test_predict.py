@@ -82,7 +82,7 @@ def test_a_broken_file_among_others_is_told_at_the_end(run, tmp_path):
     (tmp_path / "bad.mp4").write_bytes(b"")
     code, out, err = run("bad.mp4", "missing.mp4", "good.wav", "-o", "t.csv")
     assert code == 1
-    assert "1 files; 2 left out" in out
+    assert "1 file; 2 left out" in out
     assert [line.split(":")[:3] for line in err.splitlines()] == [
         ["triaffect", " warning", " bad.mp4"],
         ["triaffect", " warning", " missing.mp4"],
@@ -310,7 +310,7 @@ def test_missing_folders_of_all_outputs_are_made_and_all_are_named(run, tmp_path
     code, out, err = run("clip.mp4", *outputs, "--annotate", "e/f/copies")
     assert (code, err) == (0, "")
     assert out.splitlines() == [
-        "a/b/t.csv: 5 rows from 1 files",
+        "a/b/t.csv: 5 rows from 1 file",
         *("a/b/t.csv.meta.json", "d/s.csv", "c/p.html", "e/f/copies"),
     ]
     for name in ("a/b/t.csv.meta.json", "d/s.csv", "c/p.html", "e/f/copies/clip.annotated.mp4"):

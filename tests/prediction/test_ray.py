@@ -118,7 +118,7 @@ def test_the_command_names_files_as_they_were_named_here(
     engine = ["--engine", "ray", "--ray-address", nodes.address]
     app.app([*command, *engine], standalone_mode=False)
     assert output.read_bytes() == expected.read_bytes()
-    assert "from 1 files" in capsys.readouterr().out
+    assert "from 1 file" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {
         *("one.csv", "one.csv.meta.json", "t.csv", "t.csv.meta.json"),
     }

@@ -12,6 +12,7 @@ import inspect
 import math
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -147,6 +148,9 @@ QuietOption = Annotated[
 ]
 """`add_command` gives it to every command."""
 
+_NARROW = 80
+"""Letters of a line from which on the help of a command has columns."""
+
 _quiet = False
 """Whether progress and notes are off, by ``--quiet``."""
 
@@ -180,9 +184,18 @@ def add_command(
             words: list[str] = super().parse_args(ctx, _modernize(args, renamed, old_values))
             return words
 
+        def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's
+            # Columns side by side would cut the names of options short.
+            if shutil.get_terminal_size().columns < _NARROW:
+                self.rich_markup_mode = None
+            super().format_help(ctx, formatter)
+
     lines = "\n\n".join(f"  {line}" for line in examples)
     epilog = f"Examples:\n\n{lines}" if examples else None
-    app.command(name, cls=Command, epilog=epilog, rich_help_panel=panel)(_with_quiet(command))
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    settings: dict[str, Any] = {"help": text, "epilog": epilog, "rich_help_panel": panel}
+    app.command(name, cls=Command, **settings)(_with_quiet(command))
 
 
 class CommandGroup(TyperGroup):
@@ -320,6 +333,19 @@ def name_outputs(*lines: str | Path | None) -> None:
     for line in lines:
         if line is not None and not _quiet:
             typer.echo(str(line))
+
+
+def count_of(number: int, noun: str) -> str:
+    """Write a number with its noun.
+
+    >>> count_of(1, "file"), count_of(1200, "row")
+    ('1 file', '1200 rows')
+
+    Args:
+        number: How many.
+        noun: For one of them; an s makes it several.
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 Progress = Callable[[float, int, str], None]

@@ -46,6 +46,9 @@ _EXTRAS = {
 }
 """By package that predicting does without: what it is for, and the extra that brings it."""
 
+_PREDICT, _STUDIES, _TRAINING, _CHALLENGE = "Predict", "Studies", "Train", "Challenge"
+"""Panels of the help."""
+
 app = typer.Typer(
     cls=CommandGroup,
     no_args_is_help=True,
@@ -71,22 +74,29 @@ def _options(
     """Hold the options of the program itself."""
 
 
-add_command(app, predict, examples=EXAMPLES, renamed=RENAMED)
-add_command(app, web_app, "app", examples=APP_EXAMPLES)
-add_command(app, summarize, examples=SUMMARIZE_EXAMPLES)
-add_command(app, groups, examples=GROUPS_EXAMPLES)
-add_command(app, export_events, "export-events", examples=EXPORT_EXAMPLES)
-add_command(app, extract, examples=EXTRACT_EXAMPLES, renamed=EXTRACT_RENAMED)
-add_command(app, join, examples=JOIN_EXAMPLES)
-add_command(app, train, examples=TRAIN_EXAMPLES, renamed=TRAIN_RENAMED, old_values=OLD_VALUES)
-add_command(app, export, examples=EXPORT_MODEL_EXAMPLES)
-add_command(app, evaluate, examples=EVALUATE_EXAMPLES)
-add_command(app, compare, examples=COMPARE_EXAMPLES, renamed=COMPARE_RENAMED)
-add_command(app, submit, examples=SUBMIT_EXAMPLES)
-add_command(app, submit_check, "submit-check", examples=CHECK_EXAMPLES)
-add_command(app, demo, examples=DEMO_EXAMPLES, renamed=DEMO_RENAMED)
-app.add_typer(corpus_app, name="corpus")
-app.add_typer(scores_app, name="scores")
+add_command(app, predict, examples=EXAMPLES, renamed=RENAMED, panel=_PREDICT)
+add_command(app, web_app, "app", examples=APP_EXAMPLES, panel=_PREDICT)
+add_command(app, summarize, examples=SUMMARIZE_EXAMPLES, panel=_STUDIES)
+add_command(app, groups, examples=GROUPS_EXAMPLES, panel=_STUDIES)
+add_command(app, export_events, "export-events", examples=EXPORT_EXAMPLES, panel=_STUDIES)
+add_command(app, extract, examples=EXTRACT_EXAMPLES, renamed=EXTRACT_RENAMED, panel=_TRAINING)
+add_command(app, join, examples=JOIN_EXAMPLES, panel=_TRAINING)
+add_command(
+    app,
+    train,
+    examples=TRAIN_EXAMPLES,
+    renamed=TRAIN_RENAMED,
+    old_values=OLD_VALUES,
+    panel=_TRAINING,
+)
+add_command(app, export, examples=EXPORT_MODEL_EXAMPLES, panel=_TRAINING)
+add_command(app, evaluate, examples=EVALUATE_EXAMPLES, panel=_TRAINING)
+add_command(app, compare, examples=COMPARE_EXAMPLES, renamed=COMPARE_RENAMED, panel=_TRAINING)
+add_command(app, submit, examples=SUBMIT_EXAMPLES, panel=_CHALLENGE)
+add_command(app, submit_check, "submit-check", examples=CHECK_EXAMPLES, panel=_CHALLENGE)
+add_command(app, demo, examples=DEMO_EXAMPLES, renamed=DEMO_RENAMED, panel=_TRAINING)
+app.add_typer(corpus_app, name="corpus", rich_help_panel=_TRAINING)
+app.add_typer(scores_app, name="scores", rich_help_panel=_CHALLENGE)
 
 
 def _add_moved(name: str, replacement: str) -> None:

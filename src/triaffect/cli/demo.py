@@ -48,6 +48,7 @@ def demo(
     from triaffect.io.workers import count_cores
     from triaffect.synthetic.generate import generate
     from triaffect.synthetic.plan import Plan
+    from triaffect.training import trainer  # noqa: F401 - missing, it is to be said at once
 
     out, processes = output, jobs or count_cores()
     _clear(out)

@@ -18,6 +18,7 @@ from triaffect.cli._shared import (
     JobsOption,
     RayAddressOption,
     ReportOption,
+    count_of,
     make_cluster,
     name_outputs,
     note,
@@ -509,7 +510,8 @@ def _describe_table(results: list[FileResult], output: Path) -> list[str]:
     left_out = f"; {len(results) - len(read)} left out" if len(read) < len(results) else ""
     broken = sum(bool(result.problem) for result in read)
     partial = f"; {broken} only in part" if broken else ""
-    lines = [f"{output}: {rows} rows from {len(read)} files{left_out}{partial}"]
+    counted = f"{count_of(rows, 'row')} from {count_of(len(read), 'file')}"
+    lines = [f"{output}: {counted}{left_out}{partial}"]
     if output.suffix != ".parquet":
         lines.append(str(meta_name(output)))
     return lines

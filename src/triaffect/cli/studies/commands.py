@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from triaffect.cli._shared import name_outputs, output_option
+from triaffect.cli._shared import count_of, name_outputs, output_option
 from triaffect.cli.studies.options import (
     STUDY,
     ByOption,
@@ -78,7 +78,7 @@ def summarize(
     warn_of(remarks)
     notes = summary_notes(study, result.schema)
     write_table(output, result, notes, decimal_comma=decimal_comma)
-    name_outputs(f"{output}: {len(result)} rows")
+    name_outputs(f"{output}: {count_of(len(result), 'row')}")
 
 
 def groups(
@@ -142,4 +142,6 @@ def export_events(
     listed, titles, remarks = list_episodes(stored, people, split_names([signs]))
     warn_of([*stored.remarks, *remarks])
     written = write_episodes(paths, listed, titles)
-    name_outputs(f"{len(listed)} episodes in", *written)
+    first, *others = written
+    of_all = " in all" if others else ""
+    name_outputs(f"{first}: {count_of(len(listed), 'episode')}{of_all}", *others)
