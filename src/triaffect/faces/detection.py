@@ -411,7 +411,7 @@ class CenterFace:
             blob, zoom = fitted(rgb, size)
             parts = [Region.whole(blob.shape)]
             if near is not None and not is_whole:
-                parts = regions(near * np.tile(zoom, 2), blob.shape)
+                parts = regions(near * np.concatenate([zoom, zoom]), blob.shape)
             faces = self._detect(blob, zoom, parts, self.threshold if is_whole else self.again)
             is_clear = faces.boxes[:, 3] >= clear_px
             (large if is_first else small).append(faces.take(np.flatnonzero(is_clear == is_first)))
@@ -438,12 +438,11 @@ class CenterFace:
             boxes = faces.boxes + np.pad(corner, (0, 2))
             moved = Detections(boxes, faces.landmarks + corner, faces.confidence)
             shown.append(moved.take(np.flatnonzero(part.shows(boxes, blob.shape))))
-        every = Detections.concat(shown)
+        every = shown[0] if len(shown) == 1 else Detections.concat(shown)
         selected = every.take(suppressed(every.boxes, self.overlap))
         xy = np.float32(1) / zoom
-        return Detections(
-            selected.boxes * np.tile(xy, 2), selected.landmarks * xy, selected.confidence
-        )
+        boxes = selected.boxes * np.concatenate([xy, xy])
+        return Detections(boxes, selected.landmarks * xy, selected.confidence)
 
 
 _CLEAR_PX = 24
@@ -514,7 +513,8 @@ def fitted(rgb: NDArray[np.uint8], size: int) -> tuple[FloatArray, FloatArray]:
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     small = cv2.resize(rgb, (w, h), interpolation=how)
     blob = np.zeros((1, 3, -(-h // MULTIPLE) * MULTIPLE, -(-w // MULTIPLE) * MULTIPLE), "f4")
-    blob[0, :, :h, :w] = small.transpose(2, 0, 1)
+    for plane, channel in zip(blob[0], cv2.split(small), strict=True):
+        plane[:h, :w] = channel
     return blob, np.array([w / width, h / height], np.float32)
 
 
@@ -537,16 +537,20 @@ def decoded(
     Returns:
         A face for each cell of at least that confidence, so that several may be of one person.
     """
-    rows, columns = np.nonzero(heat >= threshold)
-    confidence = heat[rows, columns]
-    order = np.argsort(-confidence, kind="stable")
-    rows, columns, confidence = rows[order], columns[order], confidence[order]
-    cells = np.stack([columns, rows], axis=1).astype(np.float32)
+    (cells,) = (heat >= threshold).ravel().nonzero()
+    if not len(cells):
+        return NO_FACES
+    cells = cells[(-heat.ravel()[cells]).argsort(kind="stable")]
+    confidence, positions = heat.ravel()[cells], np.empty((len(cells), 2), np.float32)
+    positions[:, 1], positions[:, 0] = np.divmod(cells, heat.shape[1])
+    scale, offset, landmarks = (
+        each.reshape(len(each), -1).take(cells, axis=1).T for each in (scale, offset, landmarks)
+    )
     # the maps hold (y, x); reversed, they are (x, y) like everything here
-    size = _STRIDE * np.exp(scale[::-1, rows, columns].T)
-    centre = _STRIDE * (cells + offset[::-1, rows, columns].T + np.float32(0.5))
+    size = _STRIDE * np.exp(scale[:, ::-1])
+    centre = _STRIDE * (positions + offset[:, ::-1] + np.float32(0.5))
     corner = centre - size / 2
-    fractions = landmarks[:, rows, columns].T.reshape(-1, 5, 2)[:, :, ::-1]
+    fractions = landmarks.reshape(-1, 5, 2)[:, :, ::-1]
     points = corner[:, None] + fractions * size[:, None]
     return Detections(np.concatenate([corner, size], axis=1), points, confidence)
 
@@ -554,7 +558,8 @@ def decoded(
 def alignable(faces: Detections) -> Detections:
     """Select the detections whose landmarks are distinct points; noise can give others."""
     spread = np.ptp(faces.landmarks, axis=1).max(axis=1) if len(faces) else np.empty(0)
-    return faces.take(np.flatnonzero(spread > _LEAST_SPREAD_PX))  # False for NaN as well
+    distinct = spread > _LEAST_SPREAD_PX  # False for NaN as well
+    return faces if distinct.all() else faces.take(np.flatnonzero(distinct))
 
 
 def suppressed(boxes: FloatArray, overlap: float) -> NDArray[np.intp]:
@@ -575,8 +580,10 @@ def suppressed(boxes: FloatArray, overlap: float) -> NDArray[np.intp]:
     selected: list[int] = []
     rest = np.arange(len(boxes))
     while len(rest):
-        selected.append(int(rest[0]))
-        rest = rest[1:][iou(boxes[rest[:1]], boxes[rest[1:]])[0] <= overlap]
+        best, rest = rest[:1], rest[1:]
+        selected.append(int(best[0]))
+        if len(rest):
+            rest = rest[iou(boxes[best], boxes[rest])[0] <= overlap]
     return np.asarray(selected, np.intp)
 
 

@@ -60,6 +60,8 @@ class FrameFaces:
         Returns:
             The faces of a picture in that order; those of a corpus stand with the surest first.
         """
+        if len(self.tracks) < 2:  # noqa: PLR2004 - nothing to order
+            return self
         boxes = self.detections.boxes
         order = np.argsort(boxes[:, 0] + boxes[:, 2] / 2, kind="stable")
         return replace(self, detections=self.detections.take(order), crops=self.crops[order])

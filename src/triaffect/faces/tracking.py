@@ -499,8 +499,9 @@ def select_faces(
     Returns:
         Those faces, in their order.
     """
-    sides = detections.boxes[:, 2:]
-    detections = detections.take(np.flatnonzero(sides.min(axis=1) >= min_face_px))
+    is_large = detections.boxes[:, 2:].min(axis=1) >= min_face_px
+    if not is_large.all():
+        detections = detections.take(np.flatnonzero(is_large))
     if max_faces is None or len(detections) <= max_faces:
         return detections
     area = detections.boxes[:, 2:].prod(axis=1)

@@ -87,15 +87,20 @@ def find_media(
     Raises:
         MediaError: A folder or pattern gives none, or a folder cannot be read.
     """
-    files: dict[Path, Path] = {}
+    files: dict[tuple[str, str], Path] = {}
+    real: dict[Path, str] = {}
     others: list[Path] = []
     for each in inputs:
         for match in _matches(each, others):
             for path in _inside(match, images_as_video, others):
                 # One file however links of folders lead to it; a link to the file is another.
-                files.setdefault(Path(os.path.realpath(path.parent), path.name), path)
+                folder = path.parent
+                if folder not in real:
+                    real[folder] = os.path.realpath(folder)
+                files.setdefault((real[folder], path.name), path)
     if passed_over is not None:
-        passed_over += dict.fromkeys(path for path in others if path not in files.values())
+        listed = set(files.values())
+        passed_over += dict.fromkeys(path for path in others if path not in listed)
     return list(files.values())
 
 
@@ -141,8 +146,9 @@ def pictures_in(folder: Path) -> list[Path]:
     Args:
         folder: The folder; those in it are not looked into.
     """
-    names = (path.name for path in folder.iterdir())
-    return sorted(_visible(folder, names, PICTURES), key=natural)
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    pictures = (path for path in visible if path.suffix.lower() in PICTURES)
+    return sorted((path for path in pictures if not path.is_dir()), key=natural)
 
 
 def describe_passed_over(paths: Sequence[Path]) -> str:
@@ -185,8 +191,9 @@ def _inside(path: Path, images_as_video: bool, passed_over: list[Path]) -> Itera
         return [path]
     inside: list[Path] = []
     for folder, names in _folders(path):
-        files = list(_visible(folder, names, MEDIA))
-        others = {*_visible(folder, names)} - {*files}
+        files, others = list[Path](), list[Path]()
+        for file in (folder / name for name in names if not name.startswith(".")):
+            (files if file.suffix.lower() in MEDIA else others).append(file)
         passed_over += sorted(others, key=natural)
         if images_as_video and any(file.suffix.lower() in PICTURES for file in files):
             inside = [*inside, folder]
@@ -195,17 +202,6 @@ def _inside(path: Path, images_as_video: bool, passed_over: list[Path]) -> Itera
     if not inside:
         raise MediaError("a folder with videos, images or sounds", "none in it", where=path)
     return sorted(inside, key=natural)
-
-
-def _visible(
-    folder: Path, names: Iterable[str], suffixes: frozenset[str] | None = None
-) -> Iterator[Path]:
-    """Yield the paths of names that have one of the endings; of hidden ones and folders none."""
-    for name in names:
-        path = folder / name
-        has_ending = suffixes is None or path.suffix.lower() in suffixes
-        if has_ending and not name.startswith(".") and not path.is_dir():
-            yield path
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:

@@ -91,7 +91,7 @@ class ImageFrames:
         for index, path in enumerate(self._pictures):
             try:
                 picture = read_picture(path)
-                problem = picture.problem or picture_problem(path)
+                problem = picture.problem or picture_problem(path, picture.content)
             except MediaError as error:
                 broken.append(error)
                 continue

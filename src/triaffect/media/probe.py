@@ -21,9 +21,9 @@ from triaffect.media.content import describe_content
 from triaffect.media.pictures import (
     AnimatedWebP,
     StillPicture,
-    holds_one_picture,
     picture_problem,
     read_image,
+    read_one_picture,
     read_picture,
 )
 from triaffect.media.video import COVER, Frame, VideoFrames
@@ -96,7 +96,8 @@ class MediaFile:
             if self.on_frame is not None:
                 self.on_frame(frame)
             yield frame
-            self._problem = self._still.problem or picture_problem(self.path)
+            still = self._still
+            self._problem = still.problem or picture_problem(self.path, still.content)
             self._remarks = list(filter(None, [self._still.remark]))
 
     def sound(self, rate: int) -> Iterator[NDArray[np.float32]]:
@@ -156,9 +157,11 @@ def probe(path: str | Path) -> MediaFile:
         ``for frame in probe("interview.mp4").frames(): ...``
     """
     path = check_file(Path(path))
-    if holds_one_picture(path):
-        return MediaFile(path, SourceKind.IMAGES, still=read_picture(path), duration_s=0.0)
-    if AnimatedWebP.is_one(path):
+    if (still := read_one_picture(path)) is not None:
+        return MediaFile(path, SourceKind.IMAGES, still=still, duration_s=0.0)
+    with path.open("rb") as file:
+        is_animated = AnimatedWebP.is_one(file.read(21))
+    if is_animated:
         moving = AnimatedWebP(path)
         length_s = moving.info.duration_s
         return MediaFile(path, SourceKind.VIDEO, video=moving, duration_s=length_s)

@@ -198,6 +198,8 @@ class PredictionOutputs:
     ) -> None:
         self._job, self.frame_listener = job, frame_listener
         self._postprocessing = job.postprocessing
+        # listeners know our own names
+        self._before_renaming = replace(job.postprocessing, columns=None)
         self._tasks = [task.with_thresholds(predictor.thresholds) for task in predictor.tasks]
         self._outputs = predictor.manifest.outputs
         self._listeners = list(listeners)
@@ -261,17 +263,16 @@ class PredictionOutputs:
         Raises:
             TriaffectError: What computing the rows raises, or an output cannot be written.
         """
-        summary, study = ClipSummary(self._tasks), self._job.study
-        postprocessing = replace(self._postprocessing, columns=None)  # listeners know our own names
+        summary, study = ClipSummary(self._tasks) if self._summary else None, self._job.study
         rows = self._observed(study.annotate(rows), path, summary)
-        tables = postprocess(rows, postprocessing, self._tasks)
+        tables = postprocess(rows, self._before_renaming, self._tasks)
         for table in study.subtract_baseline(tables, self._tasks):
             self._table.append(self._renamed(table))
             if self.measures is not None:
                 self.measures.add(table)
             for listener in tuple(self._listeners):
                 self._call(listener, table, path)
-        if self._summary and (rows_of_faces := summary.rows()):
+        if self._summary and summary and (rows_of_faces := summary.rows()):
             self._summary.append(pa.Table.from_pylist(rows_of_faces, summary_schema(self._tasks)))
 
     def _renamed(self, table: pa.Table) -> pa.Table:
@@ -283,11 +284,11 @@ class PredictionOutputs:
         return with_columns(rename_columns(table, columns, self._tasks), own)
 
     def _observed(
-        self, rows: Iterable[pa.Table], path: Path, summary: ClipSummary
+        self, rows: Iterable[pa.Table], path: Path, summary: ClipSummary | None
     ) -> Iterator[pa.Table]:
         """Yield the rows once those have seen them who need them as predicted."""
         for table in rows:
-            if self._summary:
+            if summary:
                 summary.add(table)
             if self.frame_listener:
                 self._call(self.frame_listener.add, table, path)
@@ -393,9 +394,10 @@ def _predict_several(
     there = {path: result for path in files if (result := parts.result(path)) is not None}
     todo = [path for path in files if path not in there]
     read = [*todo, *predictor.features.files.values()]
+    is_local = isinstance(engine, Processes)
     workload = PredictionWork(
         job,
-        {path: input_size(path) for path in read},
+        {} if is_local else {path: input_size(path) for path in read},
         features=tuple(predictor.features.files.values()),
         predictor=predictor,
         progress=progress,

@@ -124,7 +124,7 @@ class PredictionJob:
         """
         return Predictor(self.model, self.device, options=self.options, features=self.features)
 
-    @property
+    @cached_property
     def parts(self) -> Path:
         """Folder of the finished files' rows."""
         return self.output.with_name(self.output.name + ".parts")
@@ -388,8 +388,8 @@ class PredictionWork(Workload[FileGroup, "list[FileResult] | None"]):
 
     Attributes:
         job: What the files have in common.
-        sizes: Size of each file and of the features, None for one that is missing here: those of
-            another machine must be the same.
+        sizes: Size of each file and of the features, None for one that is missing here, to be
+            compared on other machines; without those there are none.
         features: The files of external features.
         predictor: The job's model, for this process alone; None to load it.
         progress: Called with the number of files done, and a message; by this process alone.
@@ -437,6 +437,14 @@ class PredictionWork(Workload[FileGroup, "list[FileResult] | None"]):
             self.check_same(path)
         return replace(self, job=replace(self.job, model=packed), node_folder=output)
 
+    def name(self, path: Path) -> str:
+        """Return the name of a file among the parts.
+
+        Args:
+            path: The file.
+        """
+        return self.names.get(path) or self.job.part(path).name
+
     def part(self, paths: FileGroup) -> Path:
         """Return where the rows of a file, or of several, are written.
 
@@ -444,7 +452,7 @@ class PredictionWork(Workload[FileGroup, "list[FileResult] | None"]):
             paths: The files.
         """
         folder = self.node_folder or self.job.parts
-        names = [self.names.get(path) or self.job.part(path).name for path in paths]
+        names = [self.name(path) for path in paths]
         if len(names) == 1:
             return folder / names[0]
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
@@ -471,8 +479,10 @@ class PredictionWork(Workload[FileGroup, "list[FileResult] | None"]):
         Raises:
             MediaError: It is missing here, or of another size.
         """
+        if self.node_folder is None:
+            return
         expected, size = self.sizes[path], input_size(path)
-        if self.node_folder and expected is not None and size != expected:
+        if expected is not None and size != expected:
             got = f"{'no such file' if size is None else f'{size} bytes'} on {machine_name()}"
             remedy = "mount or copy it to the same path on every machine"
             raise MediaError(f"a file of {expected} bytes", got, remedy, where=path)
@@ -582,7 +592,7 @@ class _Worker:
         return {
             "inputs": [
                 {
-                    "name": self._work.part((result.path,)).name,
+                    "name": self._work.name(result.path),
                     "rows": result.rows,
                     "problem": result.problem,
                     "remark": result.remark,

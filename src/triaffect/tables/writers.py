@@ -231,7 +231,8 @@ class TableWriter:
 
     def _flush(self) -> None:
         if self._waiting:
-            ready = pa.concat_tables(self._waiting)
+            # joined, which is much faster to read than a thousand pieces of a row each
+            ready = pa.concat_tables(self._waiting).combine_chunks()
             self._rows_waiting = 0
             self._waiting.clear()  # first, so that Ctrl-C here cannot write rows twice
             with disk_errors(self.path):
