@@ -20,10 +20,15 @@ def drawn(rows, baseline="one"):
 def test_every_score_has_a_plot_and_a_table():
     text = comparison_page(made_comparison()).html()
     names = score_names(TASKS)
+    official = [name for name in names if "." not in name]
     for layout in ("wide", "narrow"):
-        assert text.count(f'<svg class="{layout}"') == len(names)
-    assert text.count("<circle") == 2 * len(names) * 3 * 5
-    assert text.count("<table") == len(names) + 1
+        assert text.count(f'<svg class="{layout}"') == len(official)
+    dots = 2 * len(official) * 3 * 5 + (len(names) - len(official)) * 5  # parts: the baseline's
+    assert text.count("<circle") == dots
+    parts = re.findall(r'<svg class="part".*?</svg>', text)
+    assert len(parts) == 3 * len(TASKS)
+    assert sum(plot.count("<path") for plot in parts) == 2 * (len(names) - len(official))
+    assert text.count("<table") == len(names) + 2
     assert "+0.020" in text
     assert "Failed: broken, seed 3: expected &lt;x&gt;, got y" in text
 
@@ -44,7 +49,7 @@ def test_a_browser_has_nothing_to_complain_about(tmp_path):
     comparison_page(made_comparison()).write(page)
     elements, complaints = dumped(page, tmp_path / "profile")
     assert complaints == []
-    assert elements.count("<svg") == 2 * len(score_names(TASKS)), "a wide and a narrow one each"
+    assert elements.count("<svg") == 2 * 4 + 3 * len(TASKS)
 
 
 def test_places_follow_the_numbers():
@@ -68,6 +73,40 @@ def test_dot_plot_does_not_zoom_into_noise():
     plot = drawn([Row("one", {"0": 0.5, "1": 0.5 + 1e-6}, 0.5, is_baseline=True)])
     first, second = (float(dot.get("cx")) for dot in plot.iter("circle"))
     assert second - first < 1
+
+
+def test_plots_of_a_section_have_one_scale():
+    """The same difference is as far from the baseline in each, the same spread as wide."""
+    near = [Row("one", {"0": 0.5, "1": 0.51}, 0.505, is_baseline=True)]
+    near.append(Row("two", {"0": 0.52}, 0.52, 0.02, (0.01, 0.03)))
+    far = [Row("one", {"0": 0.1, "1": 0.3}, 0.2, is_baseline=True)]
+    far.append(Row("two", {"0": 0.4}, 0.4, 0.2, (0.1, 0.3)))
+
+    def places(rows):
+        plot = ET.fromstring(dot_plot("P_VA", rows, "one", neighbors=[near, far]))
+        dots = [float(dot.get("cx")) for dot in plot.iter("circle")]
+        (diamond,) = (float(path.get("d")[1:].split()[0]) for path in plot.iter("path"))
+        (zero,) = (
+            float(line.get("x1")) for line in plot.iter("line") if line.get("stroke-width") == "1.2"
+        )
+        return dots[1] - dots[0], diamond - zero
+
+    small, large = places(near), places(far)
+    assert large[0] == pytest.approx(20 * small[0], rel=0.05)
+    assert large[1] == pytest.approx(10 * small[1], rel=0.05)
+
+
+def test_a_score_without_labels_is_named_and_not_drawn():
+    comparison = made_comparison()
+    for each in comparison.systems.values():
+        for name in each.units:
+            if name == "P_AU" or name.startswith("AU."):
+                each.units[name] = 0
+    text = comparison_page(comparison).html()
+    assert "The split has no labels for P_AU." in text
+    assert "Parts of P_AU" not in text
+    assert 'aria-label="P_AU of' not in text
+    assert 'aria-label="P_VA of' in text
 
 
 def test_a_baseline_alone_has_no_differences():
@@ -105,5 +144,8 @@ def test_nothing_has_to_be_pushed_sideways_on_a_narrow_screen(tmp_path):
     )
     with browser(tmp_path / "profile", 420, 900) as window:
         window.load(page)
-        assert window.run("document.querySelectorAll('.card').length") > 20
+        assert window.run("document.querySelectorAll('.card').length") > 10
+        assert window.run(too_wide) == 0
+        assert window.run("document.documentElement.scrollHeight") < 9000
+        window.run("document.querySelectorAll('details').forEach(each => each.open = true)")
         assert window.run(too_wide) == 0

@@ -40,6 +40,8 @@ def test_scores_are_tabled_with_chance_beside_them():
 def test_learning_curves_are_those_of_the_fullest_pool():
     rows = [row for row in made_journal() if row.get("stage") == "student"]
     plots = ET.fromstring(learning_curves(rows))
+    titles = [each.text for each in plots.iter("figcaption")]
+    assert titles == ["training loss, by kind of batch", "validation scores, MTL", "their sum, MTL"]
     keys = [(span[0].tail or "").split() for span in plots.iter("span")]
     assert [name for name, _ in keys] == ["MTL", "VA", "P_VA", "P_EXPR", "P_AU", "P_MTL"]
     assert float(keys[-1][1]) == pytest.approx(1.5 - math.exp(-7 / 4), abs=1e-3)
@@ -47,6 +49,34 @@ def test_learning_curves_are_those_of_the_fullest_pool():
     assert [len(points) for points in lines] == [8] * 6
     tooltips = [dot[0].text for dot in plots.iter("circle")]
     assert "P_MTL, epoch 1: 0.500" in tooltips
+    colors = dict(
+        zip(
+            [name for name, _ in keys],
+            [span[0].get("style") for span in plots.iter("span")],
+            strict=True,
+        )
+    )
+    assert colors["VA"] == colors["P_VA"] != colors["P_EXPR"]
+    assert colors["MTL"] == colors["P_MTL"]
+
+
+def test_the_epoch_whose_weights_were_taken_is_marked():
+    rows = [row for row in made_journal() if row.get("stage") == "student"]
+    for row in rows[5:]:
+        row["best"] = False
+    plots = ET.fromstring(learning_curves(rows))
+    assert [mark.find("title").text for mark in plots.iter("g")] == ["epoch 5"] * 3
+    keys = [(span[0].tail or "").split() for span in plots.iter("span")]
+    assert float(keys[-1][1]) == pytest.approx(1.5 - math.exp(-4 / 4), abs=1e-3)
+
+
+def test_losses_of_several_orders_are_drawn_by_their_logarithm():
+    plot = ET.fromstring(line_plot("loss", [1, 2, 3], {"MTL": [1.0, 10.0, 100.0]}, ["#000"]))
+    (line,) = plot.iter("polyline")
+    first, second, third = (float(point.split(",")[1]) for point in line.get("points").split())
+    assert first - second == pytest.approx(second - third, abs=0.2)
+    assert plot.find("figcaption").text == "loss, logarithmic"
+    assert {"1", "10", "100"} <= {text.text for text in plot.iter("text")}
 
 
 def test_learning_curves_leave_room_for_what_is_written():

@@ -167,4 +167,5 @@ def _report(summary: dict[str, Any], folder: RunFolder, predictions: Path, page:
     from triaffect.training.run_folder import read_journal
 
     rows = [event.model_dump(exclude_none=True) for event in read_journal(folder.journal)]
-    write_text(page, training_page(summary, rows, pd.read_csv(predictions)))
+    table = pd.read_csv(predictions)
+    write_text(page, training_page(summary, rows, table, predicted_by="the shipped weights"))

@@ -1,11 +1,19 @@
-"""A page about a comparison: a plot of every score, then tables."""
+"""A page about a comparison: results, plots, the parts of every score, cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from triaffect.report.dot_plot import NARROW, STYLE, WIDE, Row, dot_plot
+from triaffect.report.dot_plot import (
+    NARROW,
+    STYLE,
+    WIDE,
+    Row,
+    differences,
+    dot_plot,
+    part_plot,
+)
 from triaffect.report.page import Page
 
 if TYPE_CHECKING:
@@ -128,13 +136,13 @@ def cost_cells(cost: TrainingCost) -> list[str]:
 _HOW_TO_READ = (
     "Left: a dot is a seed, the upright line the mean of the seeds. Right: the diamond is what the "
     "system has more than the baseline, the line its interval; a filled diamond on a thick line "
-    "is a difference whose interval leaves 0 out."
+    "is a difference whose interval leaves 0 out. The plots of a section have the same scale."
 )
 _HEADS = ("", "seeds", "score", "difference", "95 % interval", "", "better")
 
 
 def comparison_page(comparison: Comparison) -> Page:
-    """Make the page of a comparison: plots of every score, then tables.
+    """Make the page of a comparison: results first, then plots, the parts of scores, and cost.
 
     Args:
         comparison: The comparison; without a system that could be scored, only what failed
@@ -147,51 +155,144 @@ def comparison_page(comparison: Comparison) -> Page:
     if not comparison.systems:
         return page
     page.style(STYLE)
+    names = [name for name in comparison.score_names() if _is_scored(comparison, name)]
+    official = [name for name in names if "." not in name]
+    page.heading("Official scores")
+    page.table(*summary_table(comparison, official))
+    missing = [name for name in comparison.score_names() if name not in names and "." not in name]
+    if missing:
+        page.paragraph(f"The split has no labels for {', '.join(missing)}.")
     page.paragraph(_HOW_TO_READ)
-    sections: dict[str, list[str]] = {"Official scores": []}
-    for name in comparison.score_names():
-        key, _, part = name.partition(".")
-        sections.setdefault(f"Parts of P_{key}" if part else "Official scores", []).append(name)
-    for title, names in sections.items():
-        page.heading(title)
-        for name in names:
-            rows = list(_plot_rows(comparison, name))
-            plots = (
-                dot_plot(name.rpartition(".")[2], rows, comparison.baseline, layout)
-                for layout in (WIDE, NARROW)
-            )
-            page.drawing("".join(plots))
+    plots = {name: list(_plot_rows(comparison, name)) for name in official}
+    cards = ""
+    for name, rows in plots.items():
+        layouts = (
+            dot_plot(name, rows, comparison.baseline, layout, [*plots.values()])
+            for layout in (WIDE, NARROW)
+        )
+        cards += f'<div class="card">{"".join(layouts)}</div>'
+    page.element(f'<div class="scores">{cards}</div>')
+    page.folded_tables("Numbers: official scores", _number_tables(comparison, official))
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        if "." in name:
+            parts.setdefault(name.partition(".")[0], []).append(name)
+    for key, own in parts.items():
+        page.heading(f"Parts of P_{key}")
+        page.drawing(f'<div class="parts">{"".join(_part_plots(comparison, own))}</div>')
+        page.folded_tables(f"Numbers: parts of P_{key}", _number_tables(comparison, own))
     page.heading("Cost, means over seeds")
-    costs = [[name, *cost_cells(each.cost)] for name, each in comparison.systems.items()]
-    page.table(("", *COST_HEADS), costs)
-    for name in comparison.score_names():
-        page.heading(name.replace(".", ", "))
-        rows_of_systems = [
-            [
-                system,
-                str(len(each.seeds)),
-                format_score(each, name),
-                *difference_cells(each, name, is_baseline=system == comparison.baseline),
-            ]
-            for system, each in comparison.systems.items()
-            if name in each.mean
-        ]
-        page.table(_HEADS, rows_of_systems)
+    page.table(*cost_table(comparison))
     return page
+
+
+def _is_scored(comparison: Comparison, name: str) -> bool:
+    """Whether a system has a score that labels stand behind."""
+    systems = comparison.systems.values()
+    return any(each.units.get(name, 1) and each.mean.get(name) is not None for each in systems)
+
+
+def summary_table(
+    comparison: Comparison, names: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Write scores and their differences below, a row a system.
+
+    Args:
+        comparison: The comparison.
+        names: Which scores.
+
+    Returns:
+        The header, and a row of texts for each system.
+    """
+    rows = []
+    for system, each in comparison.systems.items():
+        row = [system, str(len(each.seeds))]
+        for name in names:
+            cell = "" if each.mean.get(name) is None else format_score(each, name)
+            gap, _, mark, _ = difference_cells(each, name, is_baseline=False)
+            row.append(_with_minus(f"{cell}\n{gap} {mark}").strip())
+        if system == comparison.baseline and len(comparison.systems) > 1:
+            row[0] += "\nbaseline"
+        rows.append(row)
+    return ["", "seeds", *names], rows
+
+
+def cost_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Write what training costs, a row a system, without columns that nothing is known of.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        The header, and a row of texts for each system.
+    """
+    rows = [cost_cells(each.cost) for each in comparison.systems.values()]
+    shown = [k for k in range(len(COST_HEADS)) if any(row[k] != "unknown" for row in rows)]
+    texts = zip(comparison.systems, rows, strict=True)
+    return (
+        ["", *(COST_HEADS[k] for k in shown)],
+        [[name, *(row[k] for k in shown)] for name, row in texts],
+    )
+
+
+def _number_tables(
+    comparison: Comparison, names: Sequence[str]
+) -> list[tuple[str, Sequence[str], list[list[str]]]]:
+    """A table for each score: every system's, its difference, and the interval of that."""
+    tables: list[tuple[str, Sequence[str], list[list[str]]]] = []
+    for name in names:
+        rows = []
+        for system, each in comparison.systems.items():
+            if each.mean.get(name) is None:
+                continue
+            gap = difference_cells(each, name, is_baseline=system == comparison.baseline)
+            cells = [format_score(each, name), *gap]
+            rows.append([system, str(len(each.seeds)), *map(_with_minus, cells)])
+        tables.append((name.replace(".", ", "), _HEADS, rows))
+    return tables
+
+
+def _with_minus(cell: str) -> str:
+    """A number with the sign that is as wide as a plus."""
+    return cell.replace("-", "\N{MINUS SIGN}")
 
 
 def _plot_rows(comparison: Comparison, name: str) -> Iterator[Row]:
     for system, each in comparison.systems.items():
-        mean = each.mean.get(name)
-        if mean is None:
+        if each.mean.get(name) is not None:
+            yield _row(system, each, name, is_baseline=system == comparison.baseline)
+
+
+def _row(title: str, system: SystemScores, name: str, *, is_baseline: bool = False) -> Row:
+    """One score of a system, as it is drawn."""
+    gap, mean = (system.difference or {}).get(name), system.mean[name]
+    scores = {seed: run.scores[name] for seed, run in system.seeds.items()}
+    return Row(
+        title,
+        {seed: score for seed, score in scores.items() if score is not None},
+        0.0 if mean is None else mean,
+        None if gap is None else gap.mean,
+        None if gap is None else gap.interval,
+        is_baseline,
+    )
+
+
+def _part_plots(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
+    """A plot of a system's parts each: the baseline's scores, and differences of the others."""
+    rows = {
+        system: [
+            _row(name.partition(".")[2], each, name)
+            for name in names
+            if each.mean.get(name) is not None
+        ]
+        for system, each in comparison.systems.items()
+    }
+    gaps = [0.0, *(value for own in rows.values() for value in differences(own))]
+    scores = [value for own in rows.values() for row in own for value in (0.0, *row.seeds.values())]
+    for system, own in rows.items():
+        if not own:
             continue
-        gap = (each.difference or {}).get(name)
-        scores = {seed: run.scores[name] for seed, run in each.seeds.items()}
-        yield Row(
-            system,
-            {seed: score for seed, score in scores.items() if score is not None},
-            mean,
-            None if gap is None else gap.mean,
-            None if gap is None else gap.interval,
-            system == comparison.baseline,
-        )
+        if any(row.gap is not None for row in own):
+            yield part_plot(f"{system}, difference", own, gaps)
+        else:
+            yield part_plot(f"{system}, scores", own, [*scores, 1.0])

@@ -19,6 +19,8 @@ DOT, MARK, SOFT, _RULE = LINES[0], "#1f2933", "#616e7c", "#f1f3f6"
 _TOP, _BOTTOM = 30, 30
 _LABEL = 34
 """Letters of a system's name; the whole of it is its tooltip."""
+_PART_LABEL = 13
+"""Letters of the name of a part."""
 _SPREAD = 6.0
 """Seeds lie at most so far above or below their line, each at its own height."""
 _TICKS = 5
@@ -71,8 +73,23 @@ class PlotLayout:
 WIDE = PlotLayout("wide", 1080, 26, (250.0, 630.0), (700.0, 1050.0))
 NARROW = PlotLayout("narrow", 380, 44, (12.0, 208.0), (236.0, 368.0), names_above=True)
 """For a telephone: as wide as its screen, so that nothing has to be pushed sideways."""
-STYLE = """svg.wide, svg.narrow { display: block; } svg.narrow { display: none; }
-@media screen and (max-width: 760px) { svg.wide { display: none; } svg.narrow { display: block; } }
+PART = PlotLayout("part", 280, 20, (96.0, 268.0), (96.0, 268.0))
+"""Of one system, with a row for each part of a score."""
+STYLE = """
+.scores { display: grid; gap: 12px; margin: 0 0 16px; }
+.scores .card { margin: 0; }
+svg.wide, svg.part { display: block; } svg.narrow { display: none; }
+@media print, (max-width: 1000px) {
+  svg.wide { display: none; } svg.narrow { display: block; max-width: 460px; margin: 0 auto; }
+  .scores { grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); }
+}
+.parts { display: grid; gap: 14px 18px;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 225px), 1fr)); }
+.parts svg { max-width: 340px; }
+@media print {
+  .parts { grid-template-columns: repeat(3, 1fr); } .parts svg { break-inside: avoid; }
+  .card:has(.parts) { break-inside: auto; }
+}
 """
 
 
@@ -94,7 +111,13 @@ class Axis:
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
 
-def dot_plot(title: str, rows: Sequence[Row], baseline: str, layout: PlotLayout = WIDE) -> str:
+def dot_plot(
+    title: str,
+    rows: Sequence[Row],
+    baseline: str,
+    layout: PlotLayout = WIDE,
+    neighbors: Sequence[Sequence[Row]] = (),
+) -> str:
     """Draw the systems as an SVG element; every text in it is escaped.
 
     Args:
@@ -102,16 +125,17 @@ def dot_plot(title: str, rows: Sequence[Row], baseline: str, layout: PlotLayout 
         rows: The systems, from top to bottom.
         baseline: What the differences are to.
         layout: Where things are.
+        neighbors: Rows of the plots beside it, whose scale it takes: the axes of the scores are
+            equally wide, those of the differences the same.
 
     Returns:
         The element; it needs no script, and `STYLE` where several layouts are on a page.
     """
     height = _TOP + layout.row * len(rows) + _BOTTOM
-    left = _axis(layout.left, [value for row in rows for value in row.seeds.values()])
-    gaps = [
-        value for row in rows for value in (row.gap, *(row.interval or ())) if value is not None
-    ]
-    right = _axis(layout.right, [0.0, *gaps])
+    left = _axis(layout.left, _scores(rows), max(map(_width, [rows, *neighbors])))
+    gaps = differences(rows)
+    every = [*gaps, *(value for each in neighbors for value in differences(each))]
+    right = _axis(layout.right, [0.0, *every])
     most = 3 if layout.names_above else _TICKS
     bottom = height - _BOTTOM
     parts = [_heading(left.start, f"{title}, every seed"), *_grid(left, bottom, most)]
@@ -138,6 +162,38 @@ def dot_plot(title: str, rows: Sequence[Row], baseline: str, layout: PlotLayout 
     )
 
 
+def part_plot(title: str, rows: Sequence[Row], values: Sequence[float]) -> str:
+    """Draw the parts of a system's score as an SVG element; every text in it is escaped.
+
+    Args:
+        title: The system.
+        rows: Its parts, from top to bottom: differences to the baseline, or the scores of rows
+            that have none.
+        values: What the axis has room for, such as those of the plots beside it.
+
+    Returns:
+        The element; it needs no script.
+    """
+    bottom = _TOP + PART.row * len(rows)
+    axis = _axis(PART.right, values)
+    parts = [svg_text(2, 16, _short(title), "start", MARK, "600", title)]
+    parts += _grid(axis, bottom, 4)
+    has_gaps = any(row.gap is not None for row in rows)
+    if has_gaps:
+        parts.append(svg_line(axis.at(0), _TOP - 4, axis.at(0), bottom, MARK, 1.2))
+    for number, row in enumerate(rows):
+        y = _TOP + PART.row * (number + 0.5)
+        name = row.name if len(row.name) <= _PART_LABEL else f"{row.name[: _PART_LABEL - 1]}…"
+        parts.append(svg_line(axis.start, y, axis.stop, y, _RULE, 1))
+        parts.append(svg_text(axis.start - 8, y + 4, name, "end", MARK, "400", row.name))
+        parts += _gap(row, axis, y) if has_gaps else _dots(row, axis, y, 0.6)
+    label = escape(f"{title}: {len(rows)} parts", quote=True)
+    return (
+        f'<svg class="{PART.name}" viewBox="0 0 {PART.width} {bottom + _BOTTOM - 4}" width="100%" '
+        f'role="img" aria-label="{label}" font-size="12">{"".join(parts)}</svg>'
+    )
+
+
 def ticks(low: float, high: float, most: int = _TICKS) -> list[float]:
     """Choose round numbers for an axis.
 
@@ -159,10 +215,38 @@ def ticks(low: float, high: float, most: int = _TICKS) -> list[float]:
     return [round(k * step, 10) for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _axis(ends: tuple[float, float], values: Sequence[float]) -> Axis:
-    """Make an axis with a little room around its values, which never zooms into noise."""
+def differences(rows: Sequence[Row]) -> list[float]:
+    """List the differences of rows and the ends of their intervals.
+
+    Args:
+        rows: The systems, or parts of one.
+    """
+    return [
+        value for row in rows for value in (row.gap, *(row.interval or ())) if value is not None
+    ]
+
+
+def _scores(rows: Sequence[Row]) -> list[float]:
+    return [value for row in rows for value in row.seeds.values()]
+
+
+def _width(rows: Sequence[Row]) -> float:
+    """How far the scores of rows reach."""
+    values = _scores(rows)
+    return max(values, default=0.0) - min(values, default=0.0)
+
+
+def _axis(ends: tuple[float, float], values: Sequence[float], least: float = 0.0) -> Axis:
+    """Make an axis with a little room around its values, which never zooms into noise.
+
+    Args:
+        ends: Where it is drawn.
+        values: What is on it.
+        least: It is at least so wide, beside the room.
+    """
     low, high = min(values, default=0.0), max(values, default=0.0)
-    room = max(0.06 * (high - low), (_NARROWEST - (high - low)) / 2)
+    least = max(least, _NARROWEST)
+    room = 0.06 * max(high - low, least) + max(0.0, least - (high - low)) / 2
     return Axis(*ends, low - room, high + room)
 
 
@@ -173,16 +257,17 @@ def _grid(axis: Axis, bottom: float, most: int) -> Iterable[str]:
         yield svg_text(x, bottom + 16, f"{value:g}".replace("-", "\N{MINUS SIGN}"), "middle", SOFT)
 
 
-def _dots(row: Row, axis: Axis, y: float) -> Iterable[str]:
+def _dots(row: Row, axis: Axis, y: float, scale: float = 1.0) -> Iterable[str]:
     for number, (seed, value) in enumerate(row.seeds.items()):
-        lift = (2 * (number + 0.5) / len(row.seeds) - 1) * _SPREAD
+        lift = (2 * (number + 0.5) / len(row.seeds) - 1) * _SPREAD * scale
+        position = f'cx="{axis.at(value):.1f}" cy="{y + lift:.1f}" r="{2 + 1.4 * scale:.1f}"'
         tooltip = escape(f"{row.name}, seed {seed}: {value:.3f}")
         yield (
-            f'<circle cx="{axis.at(value):.1f}" cy="{y + lift:.1f}" r="3.4" fill="{DOT}" '
+            f'<circle {position} fill="{DOT}" '
             f'fill-opacity="0.5" stroke="{DOT}"><title>{tooltip}</title></circle>'
         )
     x = axis.at(row.mean)
-    yield svg_line(x, y - 10, x, y + 10, MARK, 2.4)
+    yield svg_line(x, y - 10 * scale, x, y + 10 * scale, MARK, 2.4)
 
 
 def _gap(row: Row, axis: Axis, y: float) -> Iterable[str]:

@@ -61,7 +61,7 @@ _HOW_TO_READ = (
 )
 _MEANING = (
     "The numbers are estimates of what raters would write down about what a face and a voice show, "
-    "not of what a person feels. Signs are told by words: a smile is a lip corner puller (AU12), "
+    "not of what a person feels. Signs have plain names: a smile is a lip corner puller (AU12), "
     "a frown a brow lowerer (AU4), a brow raise AU1 with AU2, lips parted AU25."
 )
 

@@ -40,9 +40,12 @@ p { margin: 0 0 12px; color: var(--soft); max-width: 75ch; }
   margin: 0 0 16px; overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: 6px 12px; text-align: right; border-bottom: 1px solid var(--line);
-  font-variant-numeric: tabular-nums; white-space: nowrap; }
+  font-variant-numeric: tabular-nums; white-space: pre; vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+th:first-child, td:first-child { text-align: left; white-space: pre-line; overflow-wrap: anywhere;
+  min-width: 7em; }
+details > summary { cursor: pointer; color: var(--soft); font-weight: 600; }
+details h3 { font-size: 15px; margin: 18px 0 2px; }
 tr:last-child td { border-bottom: 0; }
 @media (max-width: 560px) {
   main { padding: 24px 10px 48px; } .card { padding: 10px 8px; }
@@ -56,6 +59,9 @@ tr:last-child td { border-bottom: 0; }
 }
 @media print {
   body { background: #fff; } .card { break-inside: avoid; } h2 { break-after: avoid; }
+  main { padding: 0; } details:not([open]) { display: none; }
+  th, td { padding: 5px 7px; font-size: 13px; } th:first-child, td:first-child { min-width: 9em; }
+  details.card { break-inside: auto; } details table { break-inside: avoid; }
 }
 """
 
@@ -90,19 +96,23 @@ class Page:
             header: Texts above the columns; the first column is text, the others are numbers.
             rows: Texts of each row, as many as the header has.
         """
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-        labels = [html.escape(cell, quote=True) for cell in header]
-        cells = [
-            [
-                f'<td data-label="{label}">{html.escape(cell)}</td>'
-                for label, cell in zip(labels, row, strict=True)
-            ]
-            for row in rows
-        ]
-        body = "".join(f"<tr>{''.join(row)}</tr>" for row in cells)
-        kind = ' class="numbers"' if len(header) > _FEW_COLUMNS else ""
-        table = f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        self._body.append(f'<div class="card">{table}</div>')
+        self._body.append(f'<div class="card">{_table(header, rows)}</div>')
+
+    def folded_tables(
+        self, summary: str, tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]
+    ) -> None:
+        """Add tables that are opened by a click; what is closed does not print.
+
+        Args:
+            summary: What is clicked on.
+            tables: Heading, header and rows of each, the last two as those of `table`.
+        """
+        inside = "".join(
+            f"<h3>{html.escape(heading)}</h3>{_table(header, rows)}"
+            for heading, header, rows in tables
+        )
+        summary = html.escape(summary)
+        self._body.append(f'<details class="card"><summary>{summary}</summary>{inside}</details>')
 
     def drawing(self, svg: str) -> None:
         """Add a drawing, in a card.
@@ -175,6 +185,22 @@ class Page:
         """
         with replace_file(path, unlocked=True) as temporary:
             temporary.write_text(self.html(), "utf-8", "replace")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table as an HTML element; every text is escaped."""
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    labels = [html.escape(cell, quote=True) for cell in header]
+    cells = [
+        [
+            f'<td data-label="{label}">{html.escape(cell)}</td>'
+            for label, cell in zip(labels, row, strict=True)
+        ]
+        for row in rows
+    ]
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in cells)
+    kind = ' class="numbers"' if len(header) > _FEW_COLUMNS else ""
+    return f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def to_json(content: object) -> str:

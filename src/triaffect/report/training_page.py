@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from triaffect.metrics.paired import TOTAL
 from triaffect.report.dot_plot import SOFT, Axis, svg_line, svg_text, ticks
 from triaffect.report.page import LINE, LINES, PALETTE, Page
 from triaffect.report.prediction_page import MEANING, Clips
@@ -20,13 +23,17 @@ from triaffect.tasks.task import Task
 _LOSS = ".loss"
 _NARROWEST = 0.1
 """Least height of an axis, of the highest value in it: differences far below it are noise."""
-_WIDTH, _HEIGHT = 420, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 410.0, 10.0, 206.0
+_MANY_TIMES = 20.0
+"""Losses of which the largest is so many times the smallest are drawn by their logarithm."""
+_WIDTH, _HEIGHT = 340, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 330.0, 10.0, 206.0
 """Of a plot, and where its lines are drawn in it; wide enough for small screens."""
 
 _STYLE = """
 .plots { display: flex; flex-wrap: wrap; gap: 16px 32px; }
-.plots figure { flex: 1 1 300px; max-width: 520px; margin: 0; min-width: 0; }
+.plots figure { flex: 1 1 290px; max-width: 440px; margin: 0; min-width: 0;
+  display: flex; flex-direction: column; }
+.plots svg { margin-top: auto; }
 .plots figcaption { font-weight: 600; color: var(--soft); font-size: 14px; }
 .plots .key { margin: 2px 0 6px; font-size: 13px; color: var(--ink); }
 .plots .key span { display: inline-block; margin-right: 14px; white-space: nowrap; }
@@ -38,6 +45,7 @@ _CHANCE = (
     "below it means that the network has not learned that task."
 )
 _LOSSES = (
+    "The dashed line is the epoch whose weights were taken; the numbers are those of it. "
     "A loss is the weighted sum of what the stage is trained for. It can rise while the scores "
     "improve, and losses of two stages are not comparable: compare the scores."
 )
@@ -48,6 +56,7 @@ def training_page(
     journal_rows: Iterable[Mapping[str, Any]],
     predictions: pd.DataFrame | None,
     tasks: Sequence[Task] = TASKS,
+    predicted_by: str = "",
 ) -> str:
     """Write the page of a run as HTML.
 
@@ -58,6 +67,7 @@ def training_page(
         predictions: A prediction table; pictures are taken from its clips' files where they are.
             None draws none.
         tasks: What to draw.
+        predicted_by: The model of the predictions, in words, where it is not that of the run.
 
     Returns:
         A whole HTML document that fetches nothing.
@@ -74,16 +84,16 @@ def training_page(
     for stage in dict.fromkeys(row["stage"] for row in epochs):
         page.heading(f"Learning curves: {stage}")
         page.drawing(learning_curves([row for row in epochs if row["stage"] == stage]))
+    if seconds := summary.get("seconds"):
+        steps = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+        page.paragraph(f"Time taken: {steps}.")
     if predictions is not None and len(predictions):
-        page.heading("Predictions")
+        page.heading(f"Predictions of {predicted_by}" if predicted_by else "Predictions")
         page.paragraph(MEANING)
         clips = Clips(tasks)
         for name, rows in predictions.groupby("clip", sort=False):
             clips.add(pa.Table.from_pandas(rows, preserve_index=False), Path(str(name)))
         clips.put_on(page)
-    if seconds := summary.get("seconds"):
-        page.heading("Time taken")
-        page.table(("step", "seconds"), [(name, f"{value:.1f}") for name, value in seconds.items()])
     return page.html()
 
 
@@ -106,10 +116,14 @@ def score_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     }
     metrics = list(dict.fromkeys(metric for score in scores.values() for metric in score))
     rows = [
-        [name, *(f"{score[metric]:.3f}" if metric in score else "" for metric in metrics)]
+        [name, *(_number(score[metric]) if metric in score else "" for metric in metrics)]
         for name, score in scores.items()
     ]
     return ["", *metrics], rows
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def learning_curves(epochs: Sequence[Mapping[str, Any]]) -> str:
@@ -119,7 +133,7 @@ def learning_curves(epochs: Sequence[Mapping[str, Any]]) -> str:
         epochs: Journal lines of one stage, in order.
 
     Returns:
-        An HTML element with two plots, side by side where there is room; texts are escaped.
+        An HTML element with plots, side by side where there is room; texts are escaped.
     """
     x = [row["epoch"] + 1 for row in epochs]
     losses = {
@@ -134,11 +148,25 @@ def learning_curves(epochs: Sequence[Mapping[str, Any]]) -> str:
         metric: [row["validation"][pool].get(metric) for row in epochs]
         for metric in validation[pool]
     }
-    plots = (
-        line_plot("training loss, by kind of batch", x, losses, PALETTE[1:]),
-        line_plot(f"validation score ({pool})", x, scores, LINES, low=0.0),
-    )
+    best = next((row["epoch"] + 1 for row in reversed(epochs) if row.get("best")), None)
+    parts = [name for name in scores if name != TOTAL]
+    plots = [line_plot("training loss, by kind of batch", x, losses, _colors(losses), best)]
+    drawn = {f"validation scores, {pool}": parts, f"their sum, {pool}": [TOTAL]}
+    if len(parts) < 2:  # noqa: PLR2004 - no sum of a single one
+        drawn = {f"validation score, {pool}": [*scores]}
+    for title, names in drawn.items():
+        series = {name: scores[name] for name in names}
+        plots.append(line_plot(title, x, series, _colors(series), best, may_be_log=False))
     return f'<div class="plots">{"".join(plots)}</div>'
+
+
+def _colors(series: Iterable[str]) -> list[str]:
+    """Choose colors; a task's loss and its score have the same."""
+    order = [*(task.key for task in TASKS), TOTAL.removeprefix("P_")]
+    names = [name.removeprefix("P_") for name in series]
+    order += [name for name in names if name not in order]
+    every = (*LINES, *PALETTE)
+    return [every[order.index(name) % len(every)] for name in names]
 
 
 def line_plot(
@@ -146,48 +174,44 @@ def line_plot(
     x: Sequence[int],
     series: Mapping[str, Sequence[float | None]],
     colors: Sequence[str],
-    low: float | None = None,
+    best: int | None = None,
+    *,
+    may_be_log: bool = True,
 ) -> str:
-    """Draw series over epochs as an HTML element: title, legend with the last values, lines.
+    """Draw series over epochs as an HTML element: title, legend with values, lines.
 
     Args:
         title: What is drawn.
         x: Epochs, ascending.
         series: By name, a value for each epoch; None where there is none.
         colors: Of the series, in order.
-        low: The vertical axis begins here at the latest; None lets it follow the values.
+        best: The epoch that is marked and whose values are in the legend; None marks none, and
+            the legend has the last values.
+        may_be_log: Values of several orders are drawn by their logarithm.
 
     Returns:
         The element; texts are escaped in it.
     """
-    named = list(zip(series.items(), itertools.cycle(colors), strict=False))
-    numbers = [v for values in series.values() for v in values if v is not None]
-    lowest = min([*numbers, *(() if low is None else (low,))], default=0.0)
-    highest = max(numbers, default=1.0)
-    # less than a tenth of the values is not worth an axis: it would be drawn from end to end
-    room = max(
-        0.04 * (highest - lowest), (_NARROWEST * abs(highest) - (highest - lowest)) / 2, 0.01
+    vertical = _VerticalAxis.of(
+        [v for each in series.values() for v in each if v is not None], may_be_log=may_be_log
     )
-    vertical = Axis(_BOTTOM, _TOP, lowest if lowest == low else lowest - room, highest + room)
+    title += ", logarithmic" if vertical.is_log else ""
     horizontal = Axis(_LEFT, _RIGHT, x[0] - 0.5, x[-1] + 0.5)
-    parts = [*_grid(x, horizontal, vertical)]
-    for (name, values), color in named:
+    parts, keys = [*_grid(x, horizontal, vertical)], ""
+    if best is not None:
+        at = horizontal.at(best)
+        line = svg_line(at, _TOP, at, _BOTTOM, SOFT, 1).replace("/>", ' stroke-dasharray="3 3"/>')
+        parts.append(f"<g><title>epoch {best}</title>{line}</g>")
+    for (name, values), color in zip(series.items(), itertools.cycle(colors), strict=False):
         points = [
             (horizontal.at(epoch), vertical.at(value), f"{name}, epoch {epoch}: {value:.3f}")
             for epoch, value in zip(x, values, strict=True)
             if value is not None
         ]
-        path = " ".join(f"{left:.1f},{top:.1f}" for left, top, _ in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
-        parts += [
-            f'<circle cx="{left:.1f}" cy="{top:.1f}" r="2.6" fill="{color}">'
-            f"<title>{escape(tooltip)}</title></circle>"
-            for left, top, tooltip in points
-        ]
-    keys = ""
-    for (name, values), color in named:
-        last = [f" {value:.3f}" for value in values if value is not None][-1:]
-        keys += f'<span><i style="background:{color}"></i>{escape(name)}{"".join(last)}</span>'
+        parts += _curve(points, color)
+        shown = [v for epoch, v in zip(x, values, strict=True) if best in (None, epoch)]
+        number = [f" {value:.3f}" for value in shown if value is not None][-1:]
+        keys += f'<span><i style="background:{color}"></i>{escape(name)}{"".join(number)}</span>'
     return (
         f'<figure><figcaption>{escape(title)}</figcaption><p class="key">{keys}</p>'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" font-size="12" '
@@ -195,13 +219,59 @@ def line_plot(
     )
 
 
-def _grid(x: Sequence[int], horizontal: Axis, vertical: Axis) -> Iterable[str]:
+@dataclass(frozen=True)
+class _VerticalAxis:
+    """Maps values to heights in a plot, by their logarithm where they are of several orders."""
+
+    axis: Axis
+    is_log: bool
+
+    @classmethod
+    def of(cls, values: Sequence[float], *, may_be_log: bool) -> _VerticalAxis:
+        """Make an axis with room for values."""
+        lowest, highest = min(values, default=0.0), max(values, default=1.0)
+        is_log = may_be_log and lowest > 0 and highest > _MANY_TIMES * lowest
+        if is_log:
+            lowest, highest = math.log10(lowest), math.log10(highest)
+        # less than a tenth of the values is not worth an axis: it would be drawn from end to end
+        room = max(
+            0.04 * (highest - lowest), (_NARROWEST * abs(highest) - (highest - lowest)) / 2, 0.01
+        )
+        return cls(Axis(_BOTTOM, _TOP, lowest - room, highest + room), is_log)
+
+    def at(self, value: float) -> float:
+        """Return the height of a value."""
+        return self.axis.at(math.log10(value) if self.is_log else value)
+
+    def ticks(self) -> list[float]:
+        """Choose round values within the axis."""
+        if not self.is_log:
+            return ticks(self.axis.low, self.axis.high)
+        low, high = self.axis.low, self.axis.high
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        factors = (1, 2, 5) if high - low < 2 else (1,)  # noqa: PLR2004 - decades
+        values = [factor * 10.0**decade for decade in decades for factor in factors]
+        return [value for value in values if low <= math.log10(value) <= high]
+
+
+def _curve(points: Sequence[tuple[float, float, str]], color: str) -> Iterable[str]:
+    """Draw a line through points, and each with its tooltip."""
+    path = " ".join(f"{left:.1f},{top:.1f}" for left, top, _ in points)
+    yield f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>'
+    for left, top, tooltip in points:
+        yield (
+            f'<circle cx="{left:.1f}" cy="{top:.1f}" r="2.6" fill="{color}">'
+            f"<title>{escape(tooltip)}</title></circle>"
+        )
+
+
+def _grid(x: Sequence[int], horizontal: Axis, vertical: _VerticalAxis) -> Iterable[str]:
     """Draw horizontal rules with their values, and whole epochs below."""
-    for value in ticks(vertical.low, vertical.high):
+    for value in vertical.ticks():
         y = vertical.at(value)
         yield svg_line(_LEFT, y, _RIGHT, y, LINE, 1)
         yield svg_text(_LEFT - 6, y + 4, f"{value:g}", "end", SOFT)
-    for value in ticks(x[0], x[-1]) if len(x) > 1 else x:
-        if value == round(value):
-            yield svg_text(horizontal.at(value), _BOTTOM + 18, f"{value:g}", "middle", SOFT)
+    whole = [value for value in ticks(x[0], x[-1]) if value == round(value)] if len(x) > 1 else []
+    for value in dict.fromkeys([x[0], *(value for value in whole if value > x[0])]):
+        yield svg_text(horizontal.at(value), _BOTTOM + 18, f"{value:g}", "middle", SOFT)
     yield svg_text((_LEFT + _RIGHT) / 2, _BOTTOM + 36, "epoch", "middle", SOFT)
