@@ -42,6 +42,7 @@ RECIPES = (
     *("default", "paper_as_published", "abaw3_va", "abaw3_expr", "abaw3_au", "abaw4_mtl"),
     *("deng2020_incomplete", "emenet", "smm_emotionnet", "ruc_aim3", "emma"),
 )
+RESULT = Path(__file__).parent / "results" / "siblings.json"
 WHOLE_S = 180.0
 """An epoch that takes less is done whole."""
 EXPERT = "expert"
@@ -140,7 +141,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each of 3 measurements")
     parser.add_argument("--only", nargs="+", choices=RECIPES, help="some recipes")
     parser.add_argument("--folder", type=Path, help="where the store is made, and removed")
-    parser.add_argument("--json", type=Path, help="JSON file of all measurements")
+    parser.add_argument("--json", type=Path, default=RESULT, help="where to write the numbers")
     parser.add_argument("--one", choices=RECIPES, help="measure this one on the store --folder")
     options = parser.parse_args()
     if options.one:
