@@ -24,12 +24,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measure import Measurement, report
+from numpy.typing import NDArray
 from paper_store import FACE, FRAME_RATE, VOICE_SPAN_S, random_moments
 
 from triaffect.datasets.batches import make_batch, plan_epoch
@@ -57,21 +59,45 @@ STEPS, THREADS = 50, min(2, os.cpu_count() or 1)
 KINDS = ("RssAnon", "RssFile")
 
 
-def write(path: Path, sources: int, seed: int) -> None:
+def write(
+    path: Path,
+    sources: int,
+    seed: int,
+    specs: tuple[ExtractorSpec, ExtractorSpec] = (FACE, VOICE),
+    corpora: Sequence[str] = ("random",),
+) -> None:
+    """Write a store of random rows, the same for every video.
+
+    Args:
+        path: Its folder.
+        sources: How many videos; every fifth is for validation.
+        seed: Decides every number.
+        specs: What the rows of a face and of a voice are.
+        corpora: The videos are of each of these by turns.
+    """
     rng = np.random.default_rng(seed)
     keys = np.zeros(FRAMES, KEY_DTYPE)
     keys["frame"] = np.arange(FRAMES)
     keys["time_s"] = keys["frame"] / FRAME_RATE
-    times_s = np.arange(VOICE_SPAN_S, FRAMES / FRAME_RATE, VOICE_HOP_S)
-    face = rng.standard_normal((FRAMES, FACE.dim), np.float32).astype(np.float16)
-    voice = rng.standard_normal((len(times_s), VOICE.dim), np.float32).astype(np.float16)
-    with StoreWriter.create_or_resume(path, FACE, VOICE) as writer:
+    window = specs[1].window
+    assert window is not None
+    times_s = np.arange(window.span_s, FRAMES / FRAME_RATE, window.hop_s)
+    face, voice = _random(rng, FRAMES, specs[0]), _random(rng, len(times_s), specs[1])
+    with StoreWriter.create_or_resume(path, *specs) as writer:
         for number in range(sources):
             split = Split.VALIDATION if number % 5 == 4 else Split.TRAIN
-            name = f"random/a_video_with_a_name_of_common_length_{number:04d}"
-            info = SourceInfo(name, "random", "video", stills=False, frame_rate=FRAME_RATE)
+            corpus = corpora[number % len(corpora)]
+            name = f"{corpus}/a_video_with_a_name_of_common_length_{number:04d}"
+            info = SourceInfo(name, corpus, "video", stills=False, frame_rate=FRAME_RATE)
             moments = random_moments(name, split, ROWS, (0, FRAMES), rng)
             writer.add(info, moments, FaceRows(face, keys), FeatureSeries(voice, times_s))
+
+
+def _random(rng: np.random.Generator, rows: int, spec: ExtractorSpec) -> NDArray[Any]:
+    """Draw rows (rows, D) of an extractor: bytes, or normal numbers."""
+    if spec.row_dtype == np.uint8:
+        return rng.integers(0, 256, (rows, spec.dim), np.uint8)
+    return rng.standard_normal((rows, spec.dim), np.float32).astype(spec.row_dtype)
 
 
 def resident() -> dict[str, float]:
