@@ -63,8 +63,8 @@ def test_mix_augment_learns_from_rows_and_their_blend(store, tmp_path):
     plain, mixed = (run.update(0, 0, kind, rows) for run in (off, on))
     for key in ("EXPR", "AU", "VA"):
         assert mixed[f"label.{key}"] > 2 * plain[f"label.{key}"]
-    with pytest.raises(RecipeError, match="mix_augment is for windows"):
-        load_recipe("light_face", ["data.mix_augment=0.2"])
+    with pytest.raises(RecipeError, match="mix_augment is for windows and crops"):
+        load_recipe("light_voice", ["data.mix_augment=0.2"])
     with pytest.raises(RecipeError, match="has a teacher"):
         load_recipe("paper_as_published", ["data.mix_augment=0.2"])
 

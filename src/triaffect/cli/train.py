@@ -86,6 +86,7 @@ def train(
 ) -> None:
     """Train every stage of a recipe, score it, and export the model folder."""
     from triaffect.features.store import FeatureStore
+    from triaffect.recipes.corpora import fit_to_store
     from triaffect.training.device import TorchDevice
     from triaffect.training.distillation import find_teachers
     from triaffect.training.export import export_run
@@ -98,7 +99,8 @@ def train(
     loggers = parse_loggers(log) if log else ()
     leaks = leak_choice(allow=allow_leak, drop=drop_leak)
     set_threads(threads)
-    resolved, opened = _resolve(recipe, set_ or (), precision), FeatureStore.open(store)
+    opened = FeatureStore.open(store)
+    resolved = fit_to_store(_resolve(recipe, set_ or (), precision), opened)
     initial = find_initial_weights(init, resolved, opened) if init else None
     teachers = find_teachers(teacher or (), resolved)
     with progress_bar() as progress, open_loggers(loggers, RunFolder(output)) as log_event:

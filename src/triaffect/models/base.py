@@ -20,6 +20,8 @@ A network that a recipe may name, one of this package or of another, is a `torch
 - ``answers_sequence``, if it has it: whether its outputs have a ``sequence``, for
   ``data.sequences``;
 - ``reads_voice_sequence``, if it has it: whether it takes ``data.voice_sequence``, and only that;
+- ``reads_single_faces``, if it has it: whether the face of the moment is all that it reads, so that
+  it can stand behind ``face_encoder`` on crops;
 - ``has_branches``, if it has it: whether its outputs have ``branches``, for the terms of a loss
   that learn from or teach them;
 - ``answers_views``, if it has it: whether its outputs have ``views`` while it is trained, for a
@@ -78,6 +80,7 @@ NETWORKS = {
     "sdt": "triaffect.models.siblings.modalities:ModalityTransformer",
     "masked_views": "triaffect.models.siblings.crops:MaskedViews",
     "latent_face": "triaffect.models.siblings.crops:LatentFace",
+    "face_encoder": "triaffect.models.siblings.crops:FaceEncoder",
 }
 """The package's own networks by the ``kind`` of a recipe's ``[net]``."""
 
@@ -100,6 +103,16 @@ class NetworkSpec(BaseModel):
     def sizes(self) -> dict[str, Any]:
         """Return everything but the kind, as keyword arguments."""
         return self.model_dump(exclude={"kind"})
+
+
+def read_network_spec(value: object) -> object:
+    """Check a ``[net]`` table by the spec of the network that it names; leave all else as it is.
+
+    Args:
+        value: What a recipe has there.
+    """
+    kind = value.get("kind") if isinstance(value, dict) else None
+    return find_network(kind).spec.model_validate(value) if isinstance(kind, str) else value
 
 
 def optional_key(default: Any, **limits: Any) -> Any:  # noqa: ANN401 - a field of any type
@@ -444,9 +457,36 @@ class Ensemble(nn.Module):
             after another along the last axis; no discriminator.
         """
         outputs = [member(inputs) for member in self.members]
-        keys = dict.fromkeys(key for each in outputs for key in each.raw)
-        raw = {}
-        for key in keys:
-            answers = torch.stack([each.raw[key].float() for each in outputs if key in each.raw])
-            raw[key] = self._average[key](answers) if key in self._average else answers.mean(0)
+        raw = self._join([each.raw for each in outputs])
         return Outputs(raw, None, torch.cat([each.features for each in outputs], 1))
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """Compute the features of all members over crops, one after another.
+
+        Args:
+            crops: What every member encodes, of N rows.
+
+        Returns:
+            Shape (N, members * D).
+        """
+        return torch.cat([member.encode(crops) for member in self.members], 1)  # type: ignore[operator]
+
+    def answer(self, features: Tensor) -> dict[str, Tensor]:
+        """Average what members over crops answer of their features.
+
+        Args:
+            features: As `encode` gives them.
+
+        Returns:
+            Means by task key, shape (N, K) each.
+        """
+        parts = zip(self.members, features.chunk(len(self.members), 1), strict=True)
+        return self._join([member.answer(part) for member, part in parts])  # type: ignore[operator]
+
+    def _join(self, answers: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Average raw outputs (N, K) by task key, of each task those members that have it."""
+        joined = {}
+        for key in dict.fromkeys(key for each in answers for key in each):
+            values = torch.stack([each[key].float() for each in answers if key in each])
+            joined[key] = self._average[key](values) if key in self._average else values.mean(0)
+        return joined

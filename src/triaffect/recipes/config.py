@@ -17,7 +17,7 @@ from pydantic import (
 from triaffect.losses.agreement import AgreementMean
 from triaffect.losses.distillation import VaDistillation
 from triaffect.losses.objective import LossReading
-from triaffect.models.base import NetworkSpec, find_network, optional_key
+from triaffect.models.base import NetworkSpec, find_network, optional_key, read_network_spec
 from triaffect.types import Window
 
 INITIAL, EXTERNAL = "initial", "given"
@@ -102,7 +102,7 @@ class DataSpec(_Strict):
             its labels likewise; see `triaffect.datasets.augmentation.mixup`. Not for windows.
         mix_augment: Both parameters of the beta distribution from which the share of a blend of
             two rows is drawn (MixAugment, Psaroudakis and Kollias 2022): the blend and both rows
-            are learned from in the same step. 0 is off. For windows, without a teacher.
+            are learned from in the same step. 0 is off. For windows and crops, without a teacher.
         sequences: A batch is of windows of which every labeled place is learned from, not the
             moment alone; for windows that count frames, and networks that answer every place.
         sequence_stride: One in so many rows of a pool ends a window that is drawn, then.
@@ -170,8 +170,8 @@ class DataSpec(_Strict):
             raise ValueError("mix is for crops and logmel")
         if self.drown and self.input != "logmel":
             raise ValueError("drown is for logmel")
-        if self.mix_augment and (self.input != "windows" or self.sequences):
-            raise ValueError("mix_augment is for windows, and not for sequences")
+        if self.mix_augment and (self.input == "logmel" or self.sequences):
+            raise ValueError("mix_augment is for windows and crops, and not for sequences")
         if self.sequences and (self.input != "windows" or self.window.unit != "frames"):
             raise ValueError("sequences are for windows that count frames")
         if self.voice_sequence and (self.input != "windows" or self.stills_as_video):
@@ -415,12 +415,6 @@ class Stage(_Strict):
     per_corpus: Literal["off", "stages", "updates"] = optional_key("off")
 
 
-def _read_net(value: object) -> object:
-    """Check a ``[net]`` table by the spec of the network that it names."""
-    kind = value.get("kind") if isinstance(value, dict) else None
-    return find_network(kind).spec.model_validate(value) if isinstance(kind, str) else value
-
-
 def _expand_members(tree: Any) -> Any:  # noqa: ANN401 - whatever a file holds
     """Write out the stages that a file states once, with how many members they have."""
     stages = tree.get("stages") if isinstance(tree, dict) else None
@@ -471,7 +465,7 @@ class Recipe(_Strict):
     about: RecipeNotes
     tasks: tuple[str, ...] = ("VA", "EXPR", "AU")
     data: DataSpec
-    net: Annotated[SerializeAsAny[NetworkSpec], BeforeValidator(_read_net)]
+    net: Annotated[SerializeAsAny[NetworkSpec], BeforeValidator(read_network_spec)]
     stages: dict[str, Stage] = Field(min_length=1)
 
     @model_validator(mode="before")

@@ -1,10 +1,13 @@
-"""Write a recipe out for the corpora of a store: a stage, or an update, for each of them.
+"""Write a recipe out for a store: for its corpora, and for crops in place of vectors.
 
 A recipe that learns from several corpora, each with its own kind of label and its own teacher,
 cannot name them beforehand. It has a stage with ``per_corpus = "stages"``, the teacher, and one
 with ``per_corpus = "updates"``, the student; both learn from one pool. Once the store is known the
 pool is divided by corpus, the first stage becomes one for each corpus, and the second gets an
 update for each, taught by that corpus's stage. Tasks that no corpus has labels of are left out.
+
+A recipe on vectors of single faces also learns from a store of gray crops: a face network is then
+put before its own, and learns with it.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from triaffect.errors import StoreError
+from triaffect.features.extractors.onnx import GRAY_INPUTS
 from triaffect.features.store import FeatureStore
-from triaffect.recipes.config import Recipe, Stage
+from triaffect.models.base import find_network
+from triaffect.recipes.config import FACE, Recipe, Stage
 from triaffect.tasks.registry import task as task_by_name
 from triaffect.types import Split
 
@@ -23,7 +28,7 @@ FEWEST_CORPORA = 2
 
 
 def fit_to_store(recipe: Recipe, store: FeatureStore) -> Recipe:
-    """Write out the stages that a recipe has for each corpus.
+    """Write out the stages that a recipe has for each corpus, and what crops need.
 
     Args:
         recipe: Any recipe.
@@ -31,12 +36,14 @@ def fit_to_store(recipe: Recipe, store: FeatureStore) -> Recipe:
 
     Returns:
         The recipe with a pool for each corpus, named by it, and stages of its own, such as
-        ``teacher_deam``; the same recipe if it has nothing for each corpus.
+        ``teacher_deam``, and with a face network on a store of crops; the same recipe if it has
+        nothing for each corpus and reads what the store has.
 
     Raises:
         StoreError: Fewer than two corpora of the store have training labels of the recipe's
             tasks, or one of them has no validation rows to choose an epoch on.
     """
+    recipe = _with_encoder(recipe, store)
     stages = recipe.stages
     pools = {each.selection.pool for each in stages.values() if each.per_corpus != "off"}
     if not pools:
@@ -53,6 +60,22 @@ def fit_to_store(recipe: Recipe, store: FeatureStore) -> Recipe:
     tree["stages"] = {}
     for name, stage in stages.items():
         tree["stages"] |= _write_out(name, stage, list(corpora), stages)
+    return Recipe.model_validate(tree)
+
+
+def _with_encoder(recipe: Recipe, store: FeatureStore) -> Recipe:
+    """Put a face network before one that reads single faces, if the store has crops."""
+    data, spec = recipe.data, store.face_spec
+    if spec is None or spec.name not in GRAY_INPUTS or (data.input, data.face) != ("windows", FACE):
+        return recipe
+    is_single = data.window.span == 0 and not data.sequences
+    if not is_single or not getattr(find_network(recipe.net.kind), "reads_single_faces", False):
+        return recipe
+    tree = recipe.model_dump(mode="json")
+    tree["net"] = {"kind": "face_encoder", "head": tree["net"]}
+    tree["data"]["input"] = "crops"
+    if not data.augment:
+        tree["data"] |= {"augment": True, "variation": "shift"}
     return Recipe.model_validate(tree)
 
 

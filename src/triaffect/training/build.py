@@ -16,6 +16,7 @@ from triaffect.datasets.images import CropSamples
 from triaffect.datasets.spectra import LogmelSamples
 from triaffect.datasets.windows import Streams, WindowSamples
 from triaffect.errors import RecipeError, StoreError
+from triaffect.features.extractors.onnx import GRAY_INPUTS
 from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.losses.adversarial import Adversary
 from triaffect.losses.agreement import Agreement
@@ -280,6 +281,13 @@ def _vector_length(store: FeatureStore, stream: str, own: str, kind: str) -> int
     if stream != own:
         return store.external(stream).spec.dim
     spec = store.face_spec if own == FACE else store.voice_spec
+    if own == FACE and spec is not None and spec.name in GRAY_INPUTS:
+        raise StoreError(
+            f"a store of face vectors for the net {kind}",
+            f"one of {spec.name} crops",
+            "extract with --face default, or make vectors of the crops: extract STORE --face MODEL",
+            where=store.path,
+        )
     if spec is None:
         raise StoreError(
             f"a store with a {own} extractor for the net {kind}",

@@ -196,8 +196,8 @@ class StageRun:
         """Add blends of rows to an update, as MixAugment does.
 
         Its loss is that of both real rows and of their blend, whose labels weigh by their shares.
-        Vectors are blended where both rows have one, and labels belong to the network's answer
-        for the blend one after the other, so that the concordance is of true labels.
+        Crops are blended, and vectors where both rows have one. Labels belong to the network's
+        answer for the blend one after the other, so that the concordance is of true labels.
         """
         alpha = self.context.recipe.data.mix_augment
         rng = np.random.default_rng((self.context.seed, self.index, *turn, 1))
@@ -205,6 +205,9 @@ class StageRun:
         partner = rng.permutation(len(batch.rows))
         other = torch.from_numpy(partner).to(self.context.device.torch_device)
         blend = dict(inputs)
+        if CROP in inputs:
+            crops = inputs[CROP].float()
+            blend[CROP] = share * crops + (1 - share) * crops[other]
         for name, value in inputs.items():
             presence = inputs.get(f"{name}.present", inputs.get(f"{name}_present"))
             if value.is_floating_point() and presence is not None:

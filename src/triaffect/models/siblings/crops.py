@@ -7,10 +7,10 @@ deviation.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field, SerializeAsAny
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,8 +23,15 @@ from triaffect.models.base import (
     NetworkSpec,
     Outputs,
     SpecNetwork,
+    find_network,
+    read_network_spec,
 )
-from triaffect.models.light_face import linear_heads, residual_stages, standardize_crops
+from triaffect.models.light_face import (
+    LightFace,
+    linear_heads,
+    residual_stages,
+    standardize_crops,
+)
 
 INNER = 4
 """How much wider a transformer is between its two dense layers."""
@@ -412,3 +419,80 @@ class LatentFace(SpecNetwork):
         """Let the target follow what the optimizer has changed."""
         if self.latent is not None:
             self.latent.target.follow(nn.Sequential(self.encoder, self.latent.projector))
+
+
+class FaceEncoderSpec(NetworkSpec):
+    """A face network and what stands behind it; sizes are those of the shipped face network.
+
+    Attributes:
+        widths: Channels of each stage.
+        blocks: Residual blocks of each stage.
+        features: Length of the vector.
+        head: The network behind it: the ``[net]`` table of a recipe on vectors of single faces.
+    """
+
+    kind: Literal["face_encoder"]
+    widths: tuple[int, ...] = (40, 80, 160, 272)
+    blocks: tuple[int, ...] = (1, 2, 2, 1)
+    features: int = Field(default=128, ge=1)
+    head: Annotated[SerializeAsAny[NetworkSpec], BeforeValidator(read_network_spec)]
+
+
+class FaceEncoder(LightFace):
+    """A system on vectors of single faces, behind a face network that learns with it from crops.
+
+    The face network is `LightFace`, whose trained weights it can begin with. ``heads.face`` is
+    the system's own network, as it stands on a stored vector.
+
+    Args:
+        spec: Its sizes.
+        shape: What it is built for; only its tasks count.
+
+    Raises:
+        RecipeError: The network behind reads more than single faces.
+    """
+
+    spec: ClassVar = FaceEncoderSpec
+
+    def __init__(self, spec: FaceEncoderSpec, shape: NetworkShape) -> None:
+        super().__init__((), spec.widths, spec.blocks, spec.features, 0.0)
+        network = find_network(spec.head.kind)
+        if not getattr(network, "reads_single_faces", False):
+            raise RecipeError("net.head to read single faces alone", f"the net {spec.head.kind}")
+        behind = NetworkShape(shape.tasks, spec.features)
+        self.heads = nn.ModuleDict({"face": network.build(spec.head, behind)})
+
+    @classmethod
+    def build(cls, spec: Any, shape: NetworkShape) -> Self:  # noqa: ANN401 - its own spec
+        """Make a freshly initialized network.
+
+        Args:
+            spec: Its sizes, from a recipe.
+            shape: What it is built for; only its tasks count.
+        """
+        return cls(spec, shape)
+
+    def answer(self, features: Tensor) -> dict[str, Tensor]:
+        """Compute raw outputs of features.
+
+        Args:
+            features: As `encode` gives them.
+
+        Returns:
+            Raw outputs by task key, shape (N, K) each.
+        """
+        present = torch.ones((features.shape[0], 1), dtype=torch.bool, device=features.device)
+        outputs: Outputs = self.heads["face"]({"face": features[:, None], "face_present": present})
+        return outputs.raw
+
+    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
+        """Compute raw outputs.
+
+        Args:
+            inputs: ``crop`` (N, 64, 64).
+
+        Returns:
+            Raw outputs of every task, and the features.
+        """
+        features = self.encode(inputs["crop"])
+        return Outputs(self.answer(features), None, features)

@@ -75,6 +75,7 @@ class VectorLayers(nn.Module):
     input: ClassVar = "windows"
     has_discriminator: ClassVar = False
     reads_extra: ClassVar = False
+    reads_single_faces: ClassVar = True
 
     def __init__(self, shape: NetworkShape, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()
@@ -263,6 +264,7 @@ class SlotNet(nn.Module):
     input: ClassVar = "windows"
     has_discriminator: ClassVar = False
     reads_extra: ClassVar = False
+    reads_single_faces: ClassVar = True
 
     positions: Tensor
 

@@ -101,6 +101,7 @@ class TaskBranches(SpecNetwork):
     input: ClassVar = "windows"
     has_discriminator: ClassVar = False
     reads_extra: ClassVar = False
+    reads_single_faces: ClassVar = True
     answers_sequence: ClassVar = True
 
     def __init__(self, spec: TaskBranchesSpec, shape: NetworkShape) -> None:
