@@ -132,7 +132,7 @@ class LightFace(nn.Module):
         mirror: In evaluation mode, average the features with those of the mirror image.
     """
 
-    spec: ClassVar = LightFaceSpec
+    spec: ClassVar[type[NetworkSpec]] = LightFaceSpec
     input: ClassVar = "crops"
     has_discriminator: ClassVar = False
     reads_extra: ClassVar = False
