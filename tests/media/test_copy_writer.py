@@ -49,6 +49,13 @@ def test_sizes_are_made_even_and_kept(tmp_path):
     assert [int(frame.rgb.mean()) for frame in video] == pytest.approx([50, 90, 130], abs=3)
 
 
+@pytest.mark.parametrize("size", [(96, 1280), (578, 64), (64, 96)])
+def test_colors_come_back_at_any_definition(tmp_path, size):
+    frames = [np.broadcast_to(np.array([200, 60, 40], np.uint8), (*size, 3))] * 3
+    back = next(iter(VideoFrames(write(tmp_path / "v.mp4", [0.0, 0.1, 0.2], frames))))
+    assert back.rgb[20, 20].astype(int) == pytest.approx([200, 60, 40], abs=4)
+
+
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "v.mp4"
     path.write_bytes(b"old")

@@ -259,31 +259,54 @@ def test_high_dynamic_range_looks_as_on_a_usual_screen(predictor, box, tmp_path,
     np.testing.assert_allclose(table[["box_x", "box_y", "box_w", "box_h"]].iloc[0], box, atol=6)
 
 
-@pytest.mark.parametrize("matrix", [1, 5, 6])
-@pytest.mark.parametrize("is_full", [False, True])
-def test_matrix_and_range_of_colors_are_those_declared(tmp_path, matrix, is_full):
-    """BT.709, BT.601 of 625 and 525 lines; levels from 16 or from 0 on."""
-    kr, kb = (0.2126, 0.0722) if matrix == 1 else (0.299, 0.114)
-    colors = np.array([[220, 30, 30], [30, 200, 30], [30, 30, 220], [128, 128, 128]]) / 255
-    y = colors @ [kr, 1 - kr - kb, kb]
-    parts = [y, (colors[:, 2] - y) / 2 / (1 - kb), (colors[:, 0] - y) / 2 / (1 - kr)]
+COLORS = np.array([[220, 30, 30], [30, 200, 30], [30, 30, 220], [128, 128, 128]]) / 255
+
+
+def write_colors(path, coefficients, matrix=2, is_full=False, size=(64, 64)):
+    """Write four bars of `COLORS`, coded by coefficients of red and blue, a matrix declared."""
+    (kr, kb), (width, height) = coefficients, size
+    y = COLORS @ [kr, 1 - kr - kb, kb]
+    parts = [y, (COLORS[:, 2] - y) / 2 / (1 - kb), (COLORS[:, 0] - y) / 2 / (1 - kr)]
     spans = [(0, 255), (128, 255), (128, 255)] if is_full else [(16, 219), (128, 224), (128, 224)]
-    frame = av.VideoFrame(64, 64, "yuv444p")
+    frame = av.VideoFrame(width, height, "yuv444p")
     for plane, part, (low, span) in zip(frame.planes, parts, spans, strict=True):
-        levels = np.zeros((64, plane.line_size), np.uint8)
-        levels[:, :64] = np.round(low + span * part).repeat(16)[None]
+        levels = np.zeros((height, plane.line_size), np.uint8)
+        levels[:, :width] = np.round(low + span * part).repeat(width // 4)[None]
         plane.update(levels.tobytes())
-    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv444p"
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p"
         for each in (stream.codec_context, frame):
             each.colorspace, each.color_range = matrix, 2 if is_full else 1
         for k in range(3):
             frame.pts, frame.time_base = k, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    first = next(iter(VideoFrames(tmp_path / "a.mkv"))).rgb
-    assert np.abs(first[32, 8::16].astype(int) - colors * 255).max() <= 3
+
+
+BT709, BT601 = (0.2126, 0.0722), (0.299, 0.114)
+
+
+@pytest.mark.parametrize("matrix", [1, 5, 6])
+@pytest.mark.parametrize("is_full", [False, True])
+def test_matrix_and_range_of_colors_are_those_declared(tmp_path, matrix, is_full):
+    """BT.709, BT.601 of 625 and 525 lines; levels from 16 or from 0 on; also of high definition."""
+    for size in ((64, 64), (1280, 64)):
+        write_colors(tmp_path / "a.mkv", BT709 if matrix == 1 else BT601, matrix, is_full, size)
+        first = next(iter(VideoFrames(tmp_path / "a.mkv"))).rgb
+        assert np.abs(first[32, 8 :: size[0] // 4].astype(int) - COLORS * 255).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("size", "assumed"),
+    [((1276, 32), BT601), ((64, 576), BT601), ((1280, 32), BT709), ((64, 578), BT709)],
+)
+def test_undeclared_colors_are_those_that_players_assume(tmp_path, size, assumed):
+    write_colors(tmp_path / "a.mkv", assumed, size=size)
+    for max_size in (None, 256):
+        first = next(iter(VideoFrames(tmp_path / "a.mkv", max_size=max_size))).rgb
+        bars = first[first.shape[0] // 2, first.shape[1] // 8 :: first.shape[1] // 4][:4]
+        assert np.abs(bars.astype(int) - COLORS * 255).max() <= 3
 
 
 RAW = {

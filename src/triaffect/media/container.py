@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.error import EOFError, FFmpegError, InvalidDataError  # noqa: A004 - PyAV's
 from av.format import Flags
 from av.stream import Disposition
+from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from triaffect.errors import MediaError
@@ -149,6 +150,42 @@ def _better_demuxer(container: InputContainer) -> tuple[str | None, Fraction | N
         return None, None
     coded = stream.codec_context.framerate  # what FFmpeg assumes is 25
     return None, coded if coded and coded != stream.average_rate else None
+
+
+_HD_WIDTH, _SD_HEIGHT = 1280, 576
+_UNDECLARED = 2
+"""Matrix of colors that nothing is said of, as FFmpeg numbers it."""
+
+
+def is_high_definition(width: int, height: int) -> bool:
+    """Tell whether players take undeclared colors for those of BT.709: where mpv draws the line.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+
+    Examples:
+        >>> is_high_definition(1280, 720), is_high_definition(1024, 576)
+        (True, False)
+    """
+    return width >= _HD_WIDTH or height > _SD_HEIGHT
+
+
+def assumed_matrix(picture: av.VideoFrame) -> Colorspace | None:
+    """Choose the matrix by which to read the colors of a frame, as players do.
+
+    FFmpeg alone takes undeclared ones for those of BT.601, whatever the size.
+
+    Args:
+        picture: A frame as decoded.
+
+    Returns:
+        BT.709 for undeclared colors of high definition; None to take what is declared, or BT.601.
+    """
+    has_matrix = len(picture.format.components) >= 3 and not picture.format.is_rgb  # noqa: PLR2004
+    is_assumed = picture.colorspace == _UNDECLARED and has_matrix
+    is_high = is_high_definition(picture.width, picture.height)
+    return Colorspace.ITU709 if is_assumed and is_high else None
 
 
 def has_times(container: InputContainer) -> bool:

@@ -34,6 +34,7 @@ from triaffect.media.container import (
     STORED_ORDER,
     TIMELESS,
     SteadyPackets,
+    assumed_matrix,
     audio_streams,
     duration_s,
     gif_is_cut,
@@ -453,6 +454,7 @@ class Decoder:
             width=max(1, round(width * shrink)),
             height=max(1, round(height * shrink)),
             interpolation="AREA" if shrink < 1 else "BILINEAR",
+            src_colorspace=assumed_matrix(picture),
             threads=1,
         )
         if picture.color_trc in HDR:

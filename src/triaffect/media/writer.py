@@ -21,10 +21,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from triaffect.io.atomic import replace_file
+from triaffect.media.container import is_high_definition
 
 H264 = {"preset": "veryfast", "crf": "20", "x264-params": "asm=SSE2"}
 """With its AVX-512 code, x264 now and then gives other bytes for the same input (one in 100
 videos, here); with SSE2 it never did, and is as fast at this preset."""
+
+_BT601 = 6
+"""Matrix of the colors that are written, as FFmpeg numbers it."""
 
 _COPY_H264 = {
     "preset": "ultrafast",
@@ -96,6 +100,8 @@ def _add_picture(
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.codec_context.time_base = unit_s if timed else 1 / exact
     stream.codec_context.thread_count = 1
+    if is_high_definition(width, height):  # where BT.601 would not be assumed
+        stream.codec_context.colorspace = _BT601
     return stream
 
 
