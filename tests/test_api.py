@@ -132,7 +132,12 @@ def test_options_by_keyword_reload_nothing(predictor, folder):
         (b"", "bytes: .*zero bytes"),
         (b"not media at all", "bytes: expected a media file"),
         (io.StringIO("text"), 'file: .*opened in binary mode.*open it with mode "rb"'),
+        (
+            io.TextIOWrapper(io.BytesIO(b"\xff\xd8")),
+            'opened in binary mode.*open it with mode "rb"',
+        ),
         ("nowhere.mp4", "nowhere.mp4: .*no such file"),
+        ("https://example.org/a.mp4", "an address of the network; download it"),
         (iter([]), "at least one frame"),
     ],
 )

@@ -234,7 +234,7 @@ def smooth(table: pd.DataFrame, how: str = "causal") -> pd.DataFrame:
     """Add columns smoothed over real time, within each clip and face; the raw ones stay.
 
     Args:
-        table: A prediction table, clip by clip and rising in time.
+        table: A prediction table.
         how: "causal", an exponential mean of what came before, or "centred", a mean under a
             raised cosine; either with its time constant or width, as in "causal:0.4s". Or
             "exponential", frame by frame with an inertia, as in "exponential:VA=9,AU=7".
@@ -261,7 +261,7 @@ def subtract_baseline(table: pd.DataFrame, baseline: str | float = "5s") -> pd.D
     """Add how far values are above the face's own beginning.
 
     Args:
-        table: A prediction table, clip by clip and rising in time.
+        table: A prediction table.
         baseline: How long the beginning is whose median is subtracted, "5s" or a number of
             seconds.
 
@@ -299,7 +299,7 @@ def summarize(
     """Summarize a prediction table by clip and face, by person and event, or by groups of people.
 
     Args:
-        table: A prediction table, clip by clip and rising in time.
+        table: A prediction table.
         thresholds: Probability from which an action unit counts as present, by column; None for
             those in ``table.attrs["thresholds"]``, which `predict` leaves there; 0.5 for others.
         people: Who is who: a file or table with ``clip``, ``participant``, as needed ``face``, and
@@ -450,6 +450,7 @@ def annotate(
         >>> triaffect.annotate(triaffect.predict("a.mp4"), "a.mp4", "drawn.mp4")  # doctest: +SKIP
     """
     module = _load("triaffect.report.annotate")
+    table = _load("triaffect.tables.postprocess").order_rows(table)
     module.annotate_table(table, media, output, _of(table, thresholds))
 
 
@@ -467,6 +468,7 @@ def write_report(table: pd.DataFrame, output: str | Path, *, thumbnails: bool = 
     Examples:
         >>> triaffect.write_report(triaffect.predict("a.mp4"), "a.html")  # doctest: +SKIP
     """
+    table = _load("triaffect.tables.postprocess").order_rows(table)
     _load("triaffect.report.prediction_page").write_table_page(table, output, thumbnails)
 
 

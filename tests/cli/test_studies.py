@@ -261,3 +261,28 @@ def test_a_workbook_of_predictions_has_the_studys_columns(run, clips, model):
     assert meanings["participant"].startswith("who it is, from the people's file")
     assert meanings["group"] == "group of the person, from the people's file"
     assert meanings["event"].startswith("names of the events of the moment")
+
+
+def test_a_table_that_a_spreadsheet_has_sorted_otherwise_says_the_same(run, clips, model):
+    study = ("--people", "p.csv", "--events", "e.csv")
+    run("predict", "clips", "-o", "t.csv", "--model", model, *study)
+    assert run("summarize", "t.csv", "-o", "one.csv")[0] == 0
+    table = pd.read_csv("t.csv", dtype=str, keep_default_na=False)
+    table.sort_values("valence").to_csv("t.csv", index=False)
+    assert run("summarize", "t.csv", "-o", "two.csv")[0] == 0
+    first, second = (
+        pd.read_csv(name).sort_values(["clip", "event"], ignore_index=True)
+        for name in ("one.csv", "two.csv")
+    )
+    pd.testing.assert_frame_equal(first, second)
+
+
+@pytest.mark.parametrize(("ending", "files"), [("csv", 1), ("srt", 2)])
+def test_the_end_of_export_events_counts_and_names_files(run, clips, model, ending, files):
+    run("predict", "clips", "-o", "t.csv", "--model", model)
+    code, out, _ = run("export-events", "t.csv", "-o", f"e.{ending}", "--signs", "AU1")
+    lines = out.splitlines()
+    assert (code, len(lines)) == (0, files)
+    assert ": " in lines[0]
+    assert " episode" in lines[0]
+    assert all((clips / line.partition(":")[0]).is_file() for line in lines)

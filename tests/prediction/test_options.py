@@ -17,11 +17,22 @@ from triaffect.types import Window
 @pytest.mark.parametrize(
     ("name", "value"),
     [("stride_s", 0.0), ("stride_s", -1.0), ("stride_s", math.nan), ("detection_interval_s", -0.1),
-     ("detection_interval_s", math.inf), ("min_face_px", -1.0), ("max_faces", 0)],
+     ("detection_interval_s", math.inf), ("min_face_px", -1.0), ("max_faces", 0),
+     ("stride_s", "0.2"), ("stride_s", True), ("min_face_px", [40])],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(name, value):
     with pytest.raises(TriaffectError, match=f"^{name}: expected a number"):
         Options(**{name: value})
+
+
+@pytest.mark.parametrize("value", [1.5, "2", 0, True])
+def test_counts_are_whole_numbers(predictor, value):
+    for name in ("max_faces", "sound_track"):
+        with pytest.raises(TriaffectError, match=f"^{name}: expected a whole number of at least 1"):
+            Options(**{name: value})
+    with pytest.raises(TriaffectError, match=r"^jobs: expected a whole number of at least 1"):
+        predictor.predict(np.zeros((9, 9, 3), np.uint8), jobs=value)
+    assert Options(max_faces=np.int64(2), stride_s=np.float32(0.5)).max_faces == 2
 
 
 def test_names_of_the_version_before_are_taken_with_a_warning():

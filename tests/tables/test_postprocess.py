@@ -112,3 +112,51 @@ def test_some_tasks_are_enough():
     told = triaffect.smooth(frame)
     assert list(told.columns)[5:] == ["valence_smooth", "arousal_smooth"]
     assert np.isfinite(told["valence_smooth"].dropna()).all()
+
+
+COMPUTED = [
+    triaffect.smooth,
+    lambda table: triaffect.smooth(table, "centred:0.8s"),
+    lambda table: triaffect.subtract_baseline(table, "2s"),
+    triaffect.to_openface,
+    triaffect.to_pyfeat,
+]
+
+
+def two_clips():
+    clips = [made_rows(30, seed=k, clip=name) for k, name in enumerate(("a.mp4", "b.mp4"))]
+    return joined(clips).to_pandas()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_rows_changes_no_number(seed):
+    """As of a table sorted by face, or shuffled; rows stay where they are, with their index."""
+    table = two_clips()
+    by_face = table.sort_values(["face_id", "clip", "time_s"])
+    for moved in (by_face, table.sample(frac=1, random_state=seed)):
+        summary = triaffect.summarize(moved).sort_values(["clip", "face_id"], ignore_index=True)
+        pd.testing.assert_frame_equal(
+            summary, triaffect.summarize(table).sort_values(["clip", "face_id"], ignore_index=True)
+        )
+        for compute in COMPUTED:
+            result = compute(moved)
+            assert result.index.equals(moved.index)
+            pd.testing.assert_frame_equal(result.sort_index(), compute(table))
+
+
+def test_recordings_of_one_name_after_another_are_not_mixed():
+    table = made_rows(30).to_pandas()
+    twice = pd.concat([table, table], ignore_index=True)
+    once = triaffect.smooth(table)
+    pd.testing.assert_frame_equal(
+        triaffect.smooth(twice), pd.concat([once, once], ignore_index=True)
+    )
+    assert len(triaffect.summarize(twice)) == 2 * len(triaffect.summarize(table))
+
+
+def test_a_table_without_rows_stays_one():
+    none = two_clips().iloc[:0]
+    for compute in COMPUTED:
+        assert list(compute(none).columns) == list(compute(two_clips()).columns)
+        assert len(compute(none)) == 0
+    assert len(triaffect.summarize(none)) == 0

@@ -72,7 +72,12 @@ def check_file(path: Path) -> Path:
     try:
         state = path.stat()
     except OSError as error:
-        missing = MediaError("a media file", "no such file", "check the path", where=path)
+        is_address = (
+            re.match("[a-z][a-z0-9]+:/", str(path)) is not None
+        )  # of two slashes a path has one
+        got = "an address of the network" if is_address else "no such file"
+        remedy = "download it, and give the file" if is_address else "check the path"
+        missing = MediaError("a media file", got, remedy, where=path)
         raise missing from error
     if not stat.S_ISREG(state.st_mode):
         got = "a folder" if stat.S_ISDIR(state.st_mode) else "something that is not a file"

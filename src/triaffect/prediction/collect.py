@@ -17,6 +17,7 @@ from triaffect.io.engines import Engine
 from triaffect.media.find import PICTURES
 from triaffect.prediction.batch import predict_files
 from triaffect.prediction.inputs import DEFAULT_INPUTS
+from triaffect.prediction.options import check_number
 from triaffect.prediction.parts import PredictionJob
 from triaffect.prediction.pictures import PICTURES_AT_ONCE, PictureBatch, is_picture
 from triaffect.prediction.predictor import (
@@ -75,6 +76,7 @@ def collect_table(
         if progress:
             progress(done, len(items), message)
 
+    check_number("jobs", jobs, least=1, whole=True)
     predictor.features.check([item for item in items if isinstance(item, Path)])
     if engine is not None or (jobs > 1 and len(items) > 1):
         return _collect_files(predictor, items, jobs, report, engine)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from triaffect.errors import TriaffectError
@@ -99,13 +100,13 @@ class Options:
             values[_OLD_NAMES[old]] = value
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        _check("stride_s", self.stride_s, above=0.0)
-        _check("detection_interval_s", self.detection_interval_s, least=0.0)
-        _check("min_face_px", self.min_face_px, least=0.0)
-        _check("max_faces", self.max_faces, least=1)
-        _check("sound_track", self.sound_track, least=1)
-        _check("start", self.start_s, least=0.0)
-        _check("end", self.end_s, above=self.start_s or 0.0)
+        check_number("stride_s", self.stride_s, above=0.0)
+        check_number("detection_interval_s", self.detection_interval_s, least=0.0)
+        check_number("min_face_px", self.min_face_px, least=0.0)
+        check_number("max_faces", self.max_faces, least=1, whole=True)
+        check_number("sound_track", self.sound_track, least=1, whole=True)
+        check_number("start", self.start_s, least=0.0)
+        check_number("end", self.end_s, above=self.start_s or 0.0)
 
     def changed(self, keywords: OptionKeywords) -> Options:
         """Return the options with some of them replaced.
@@ -164,13 +165,34 @@ class OptionKeywords(TypedDict, total=False):
     end: str | float | None
 
 
-def _check(
-    where: str, value: float | None, least: float = -math.inf, above: float = -math.inf
+def check_number(
+    where: str,
+    value: object,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    whole: bool = False,
 ) -> None:
-    if value is None or (math.isfinite(value) and value >= least and value > above):
+    """Check that an option of a Python program is a number in its range.
+
+    Args:
+        where: Name of the option.
+        value: What it is; None is any option's default.
+        least: The smallest number that can be.
+        above: A number that it must exceed.
+        whole: Whether it counts something.
+
+    Raises:
+        TriaffectError: It is no number, or out of its range.
+    """
+    kind = Integral if whole else Real
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if value is None or (is_number and math.isfinite(value) and least <= value > above):
         return
+    noun = "a whole number" if whole else "a number"
     bound = f"above {above:g}" if math.isfinite(above) else f"of at least {least:g}"
-    raise TriaffectError(f"a number {bound}", f"{value:g}", where=where)
+    got = f"{value:g}" if isinstance(value, Real) else repr(value)
+    raise TriaffectError(f"{noun} {bound}", got, where=where)
 
 
 DEFAULT = Options()

@@ -95,7 +95,7 @@ class ByteInput:
                 else:
                     try:
                         shutil.copyfileobj(self.content, file)
-                    except TypeError as error:
+                    except (TypeError, UnicodeDecodeError) as error:
                         expected, got = "a file opened in binary mode", "one opened as text"
                         remedy = 'open it with mode "rb"'
                         raise MediaError(expected, got, remedy, where=self.name) from error

@@ -19,6 +19,7 @@ from triaffect.studies.table_file import StoredTable
 from triaffect.tables.postprocess import (
     Postprocessing,
     arrow_of,
+    order_rows,
     postprocess_frame,
     tasks_of_frame,
 )
@@ -148,7 +149,7 @@ def summarize_study(
     """Summarize a prediction table in memory by person and event, or by groups of people.
 
     Args:
-        table: The table, clip by clip and rising in time.
+        table: The table, its rows in any order.
         thresholds: Probability from which an action unit counts as present, by column; None for
             those of the tasks.
         people: As `measure_stored` takes it.
@@ -165,7 +166,7 @@ def summarize_study(
     """
     tasks = tasks_of_frame(table, ("clip", "time_s", "face_id"), thresholds)
     own = (PARTICIPANT,) if PARTICIPANT in table.columns else ()
-    stored = StoredTable(arrow_of(table), tuple(tasks), {}, own)
+    stored = StoredTable(arrow_of(order_rows(table)), tuple(tasks), {}, own)
     study, measures = measure_stored(stored, people, events, event_length, by, baseline)
     result, remarks = study_summary(study, measures)
     for line in dict.fromkeys([*study.remarks, *measures.remarks(), *remarks]):

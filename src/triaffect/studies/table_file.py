@@ -15,7 +15,7 @@ from triaffect.features.model_folder import OutputValidity
 from triaffect.studies.events import EVENT
 from triaffect.studies.people import PARTICIPANT
 from triaffect.tables.metadata import read_metadata
-from triaffect.tables.schema import tasks_in
+from triaffect.tables.schema import row_order, tasks_in
 from triaffect.tasks.registry import TASKS, available_tasks
 from triaffect.tasks.task import Task
 
@@ -83,6 +83,8 @@ def read_prediction_table(path: Path) -> StoredTable:
         got = f"none named {', '.join(missing)}" if missing else "one without predictions"
         remedy = "give the table that triaffect predict wrote, with its own column names"
         raise TableError("a prediction table", got, remedy, where=path)
+    order = row_order(rows)  # a spreadsheet may have sorted them otherwise
+    rows = rows if order is None else rows.take(order)
     remarks, people = [], tuple(n for n in (PARTICIPANT,) if n in rows.column_names)
     try:
         metadata = read_metadata(path)

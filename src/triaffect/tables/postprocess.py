@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from triaffect.errors import TableError
 from triaffect.io.durations import parse_duration
 from triaffect.tables import baseline as face_baseline
 from triaffect.tables.interop import PROGRAMS, rename_columns
-from triaffect.tables.schema import tasks_in, to_pandas
+from triaffect.tables.schema import row_order, tasks_in, to_pandas
 from triaffect.tables.smoothing import OFF, Smoothing, smooth_fields, smooth_parts
 from triaffect.tables.summary import summarize_parts, summary_schema
 from triaffect.tables.writers import check_table_output
@@ -171,13 +172,14 @@ def postprocess_frame(
     """Post-process a prediction table in memory.
 
     Args:
-        table: The table, clip by clip and rising in time.
+        table: The table; rows in another order than clip by clip and rising in time are
+            computed in that, and stay where they are.
         steps: The steps; a summary is not written.
         thresholds: Probability from which an action unit counts as present, by column; None for
             those of the tasks.
 
     Returns:
-        A new table with the same ``attrs``; the table itself if there is nothing to do.
+        A new table with the same index and ``attrs``; the table itself if there is nothing to do.
 
     Raises:
         TableError: It is no prediction table.
@@ -185,7 +187,14 @@ def postprocess_frame(
     if steps == PLAIN:
         return table
     tasks = tasks_of_frame(table, _NEEDED, thresholds)
-    result = to_pandas(pa.concat_tables(postprocess([arrow_of(table)], steps, tasks)))
+    rows = arrow_of(table)
+    order = row_order(rows)
+    parts = [*postprocess([rows if order is None else rows.take(order)], steps, tasks)]
+    none = postprocess_schema(rows.schema, steps, tasks).empty_table()
+    computed = pa.concat_tables(parts or [none])
+    computed = computed if order is None else computed.take(np.argsort(order))
+    result = to_pandas(computed)
+    result.index = table.index
     result.attrs.update(table.attrs)
     return result
 
@@ -196,7 +205,7 @@ def summarize_frame(
     """Summarize a prediction table in memory, a row for each clip and face.
 
     Args:
-        table: The table, clip by clip and rising in time.
+        table: The table, its rows in any order.
         thresholds: Probability from which an action unit counts as present, by column; None for
             those of the tasks.
 
@@ -209,10 +218,25 @@ def summarize_frame(
     """
     tasks = tasks_of_frame(table, (*_NEEDED, *_SUMMED), thresholds)
     none = summary_schema(tasks).empty_table()
-    parts = summarize_parts([arrow_of(table)], tasks)
+    parts = summarize_parts([arrow_of(order_rows(table))], tasks)
     result = to_pandas(pa.concat_tables([none, *parts]))
     result.attrs.update(table.attrs)
     return result
+
+
+def order_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort the rows of a user's table clip by clip and rising in time.
+
+    Args:
+        table: A prediction table.
+
+    Returns:
+        The table itself if they are; see `triaffect.tables.schema.row_order`.
+    """
+    if not set(_NEEDED) <= set(table.columns):
+        return table
+    order = row_order(arrow_of(table[list(_NEEDED)]))
+    return table if order is None else table.iloc[order]
 
 
 def tasks_of_frame(

@@ -306,6 +306,31 @@ def _numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
         clip, time_s = clips[-1], times[-1]
 
 
+def row_order(table: pa.Table) -> NDArray[np.intp] | None:
+    """Find the order in which a table's rows are clip by clip and rising in time.
+
+    >>> clips, times = ["a", "b", "a"], [1.0, 0.0, 0.5]
+    >>> row_order(pa.table({"clip": clips, "time_s": times, "face_id": [0, 0, 0]})).tolist()
+    [2, 0, 1]
+
+    Args:
+        table: N rows with the columns ``clip``, ``time_s`` and ``face_id``.
+
+    Returns:
+        Numbers of the rows, shape (N,). None if they are in that order; and if a face is there
+        twice at one time, as in recordings of one name after another, which are not mixed.
+    """
+    clips = np.asarray(table["clip"].combine_chunks().dictionary_encode().indices.fill_null(-1))
+    times, faces = times_of(table), faces_of(table)
+    is_next = clips[1:] != clips[:-1]
+    is_grouped = is_next.sum() < len(np.unique(clips))
+    if len(clips) < 2 or (is_grouped and not (~is_next & (times[1:] < times[:-1])).any()):  # noqa: PLR2004
+        return None
+    order = np.lexsort((faces, times, clips))
+    keys = np.stack([clips, times, faces])[:, order]
+    return None if (keys[:, 1:] == keys[:, :-1]).all(axis=0).any() else order
+
+
 def times_of(table: pa.Table) -> Times:
     """Return the times of a table's rows.
 
