@@ -172,6 +172,16 @@ def test_a_store_of_other_networks_is_refused(place, tmp_path):
     assert "extract it with --face" in done.stderr
 
 
+def test_default_is_the_shipped_model(place, monkeypatch):
+    monkeypatch.chdir(place)
+    done = triaffect("evaluate", "default", "--store", "store")
+    assert done.returncode == 2
+    assert "run.json" not in done.stderr, "it was read, and was made with other networks"
+    assert "network" in done.stderr
+    (place / "default").mkdir()
+    assert "run.json" in triaffect("evaluate", "default", "--store", "store").stderr
+
+
 def test_weights_that_do_not_fit_end_in_one_line(place, tmp_path):
     shutil.copytree(place / "run", tmp_path / "run")
     about = tmp_path / "run" / "run.json"

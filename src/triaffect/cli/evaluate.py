@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 EVALUATE_EXAMPLES = (
     "triaffect evaluate runs/mine --store stores/mine",
+    "triaffect evaluate default --store stores/mine",
     "triaffect evaluate runs/mine/model --store stores/mine --split validation --json scores.json",
 )
 
@@ -40,7 +41,9 @@ class Protocol(StrEnum):
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder, or model folder.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder, model folder, or default for the shipped weights.")
+    ],
     store: Annotated[Path, typer.Option(help="Feature store with labels.")],
     split: SplitOption = SplitName.TEST,
     protocol: Annotated[

@@ -21,6 +21,7 @@ from triaffect.evaluation.results import (
     RowsResult,
     StageResult,
 )
+from triaffect.features.extractors.registry import shipped_or
 from triaffect.features.model_folder import DESCRIPTION, load_model_folder
 from triaffect.features.store import FeatureStore, check_networks
 from triaffect.metrics.abaw import (
@@ -175,7 +176,7 @@ def evaluate_folder(
     """Score every stage of a finished run, or a model folder, on one split of a store.
 
     Args:
-        folder: The run folder, or the model folder.
+        folder: The run folder, the model folder, or ``default`` for the shipped weights.
         store: The store.
         split: "train", "validation" or "test".
         options: What else to compute.
@@ -188,6 +189,7 @@ def evaluate_folder(
         StoreError: The store has no such rows, or lacks what the networks need.
         ModelError: The model folder is damaged.
     """
+    folder = shipped_or(folder)
     if (folder / DESCRIPTION).is_file():
         return evaluate_model(folder, store, split, options)
     return evaluate_run(folder, store, split, options)

@@ -35,7 +35,7 @@ from triaffect.faces.stream import FaceStream
 from triaffect.faces.tracking import SWEEP_PERIODS, period
 from triaffect.features.external.format import streams_of_run
 from triaffect.features.extractors.onnx import OnnxFace, OnnxVoice
-from triaffect.features.extractors.registry import SHIPPED
+from triaffect.features.extractors.registry import SHIPPED, shipped_or
 from triaffect.features.hub import PREFIX, fetch_model
 from triaffect.features.model_folder import DESCRIPTION, file_hash, load_model_folder
 from triaffect.io.engines import Engine
@@ -620,7 +620,7 @@ def model_folder(path: str | Path | None) -> Path:
 
     Args:
         path: A model folder, or a run that has one; ``hf:OWNER/NAME`` for one on the hub of
-            Hugging Face, which is fetched; None for the weights that come with the package.
+            Hugging Face, which is fetched; None or ``default`` for the shipped weights.
 
     Returns:
         The model folder; that it is complete is checked when it is loaded.
@@ -632,7 +632,7 @@ def model_folder(path: str | Path | None) -> Path:
     if path is None and not SHIPPED.is_dir():
         expected, remedy = "the weights that come with the package", "give a model folder"
         raise ModelError(expected, "none in this installation", remedy, where=SHIPPED)
-    folder = SHIPPED if path is None else Path(path)
+    folder = SHIPPED if path is None else shipped_or(Path(path))
     if folder.as_posix().startswith(PREFIX):  # a command's arguments are paths already
         folder = fetch_model(folder.as_posix())
     if (folder / "model" / DESCRIPTION).is_file():

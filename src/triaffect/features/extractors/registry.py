@@ -81,6 +81,18 @@ def folder_of(name: str) -> Path | None:
     return SHIPPED if name == DEFAULT else Path(name)
 
 
+def shipped_or(path: Path) -> Path:
+    """Return the folder of the shipped weights for the name default, else the path itself.
+
+    >>> shipped_or(Path("runs/mine")).as_posix()
+    'runs/mine'
+
+    Args:
+        path: As the user names a model; a folder of that name, if there is one, is meant itself.
+    """
+    return SHIPPED if path == Path(DEFAULT) and not path.exists() else path
+
+
 def _folder(name: str, builtin: list[str]) -> ModelFolder:
     path = folder_of(name)
     if path is None or not path.is_dir():
