@@ -167,7 +167,7 @@ class OptionKeywords(TypedDict, total=False):
 
 def check_number(
     where: str,
-    value: object,
+    value: Any,  # noqa: ANN401 - whatever a program gives
     *,
     least: float = -math.inf,
     above: float = -math.inf,
