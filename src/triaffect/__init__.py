@@ -468,6 +468,7 @@ def write_report(table: pd.DataFrame, output: str | Path, *, thumbnails: bool = 
     Examples:
         >>> triaffect.write_report(triaffect.predict("a.mp4"), "a.html")  # doctest: +SKIP
     """
+    _load("triaffect.io.atomic").check_page(output)
     table = _load("triaffect.tables.postprocess").order_rows(table)
     _load("triaffect.report.prediction_page").write_table_page(table, output, thumbnails)
 

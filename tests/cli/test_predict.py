@@ -411,3 +411,50 @@ def test_the_installed_command_ends_without_a_traceback(tmp_path):
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-o", "t.csv", "--report", "clip.mp4"], "clip.mp4: expected a page whose name ends in"),
+        (["-o", "t.csv", "--report", "t.csv"], "t.csv: expected a page whose name ends in"),
+        (["-o", "t.csv", "--summary", "x/../t.csv"], "the same file"),
+        (["-o", "p.csv", "--people", "p.csv"], "p.csv: expected an output beside what is read"),
+        (
+            ["-o", "t.csv", "--people", "p.csv", "--summary", "link.csv"],
+            "link.csv: expected an out",
+        ),
+        (["-o", "t.csv", "--events", "e.csv", "--summary", "e.csv"], "which it would replace"),
+        (["-o", "t.csv", "--annotate", "clip.mp4"], "got an input, which it would"),
+    ],
+)
+def test_no_output_replaces_what_is_read_or_another(run, tmp_path, options, words):
+    (tmp_path / "x").mkdir()
+    clip = write_clip(tmp_path / "clip.mp4", 5)
+    (tmp_path / "p.csv").write_text("clip,participant\nclip,Ann\n")
+    (tmp_path / "e.csv").write_text("clip,start,end,name\nclip,0,1,joke\n")
+    (tmp_path / "link.csv").symlink_to("p.csv")
+    before = {path: path.read_bytes() for path in (clip, tmp_path / "p.csv", tmp_path / "e.csv")}
+    code, out, err = run("clip.mp4", *options)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert words in err or (words == "the same file" and "two outputs of one name" in err)
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_options_that_change_nothing_here_are_named(run, tmp_path):
+    skimage.io.imsave(tmp_path / "one.png", portrait())
+    options = [
+        "--seconds",
+        "2",
+        "--images-as-video",
+        "5",
+        "--no-thumbnails",
+        "--event-length",
+        "5s",
+    ]
+    code, _, err = run("one.png", "-o", "t.csv", *options)
+    assert code == 0
+    assert [line.split()[2] for line in err.splitlines()] == [
+        *("--seconds", "--images-as-video", "--no-thumbnails", "--event-length"),
+    ]

@@ -286,3 +286,22 @@ def test_the_end_of_export_events_counts_and_names_files(run, clips, model, endi
     assert ": " in lines[0]
     assert " episode" in lines[0]
     assert all((clips / line.partition(":")[0]).is_file() for line in lines)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("summarize", "t.csv", "-o", "t.csv"),
+        ("summarize", "t.csv", "-o", "p.csv", "--people", "p.csv"),
+        ("export-events", "t.csv", "-o", "t.csv"),
+        ("groups", "t.csv", "-o", "t.csv", "--people", "p.csv", "--by", "group"),
+    ],
+)
+def test_no_table_that_is_read_is_replaced(run, clips, command):
+    cells = "clip,time_s,face_id,detection,voice_heard,valence,arousal\na,0,0,0.9,false,0.1,0.2\n"
+    (clips / "t.csv").write_text(cells)
+    code, _, err = run(*command)
+    assert code == 2
+    assert "expected an output beside what is read" in err or "expected a page whose" in err
+    assert (clips / "t.csv").read_text() == cells
+    assert (clips / "p.csv").read_text().startswith("clip,participant")

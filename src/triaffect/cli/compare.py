@@ -27,7 +27,7 @@ from triaffect.cli._shared import (
     progress_bar,
 )
 from triaffect.errors import RunError
-from triaffect.io.atomic import check_output, write_json
+from triaffect.io.atomic import check_distinct, check_output, check_page, write_json
 
 if TYPE_CHECKING:
     from triaffect.evaluation.comparison.results import Comparison
@@ -162,8 +162,11 @@ def compare(
     from triaffect.training.device import TorchDevice
     from triaffect.training.view import LeakChoice
 
-    for path in filter(None, (json_, report)):
-        check_output(path)
+    if json_ is not None:
+        check_output(json_)
+    if report is not None:
+        check_page(report)
+    check_distinct([json_, report])
     cluster = make_cluster(engine, ray_address, jobs)
     if cluster is not None and threads > 1:
         expected, remedy = "one thread for each run on a cluster", "leave --threads out"

@@ -42,7 +42,7 @@ from triaffect.io.workers import count_cores
 from triaffect.prediction.options import DETECTION_INTERVAL_S, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from triaffect.io.engines import Engine
     from triaffect.prediction.batch import Listener
@@ -281,7 +281,8 @@ def predict(
     """
     # Read when NumPy loads: beside our own threads its pool costs more than it saves.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from triaffect.io.atomic import check_output
+    from triaffect.io.atomic import check_distinct, check_page
+    from triaffect.media.find import webcam_number
     from triaffect.prediction.external_features import parse_feature_files
     from triaffect.prediction.inputs import InputOptions
     from triaffect.prediction.parts import PredictionJob
@@ -296,12 +297,25 @@ def predict(
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
     files, passed_over = _list_files(inputs, images_as_video is not None, show)
+    _warn_of_idle_options(
+        {
+            "--seconds": seconds is not None and webcam_number(files[0]) is None,
+            "--images-as-video": images_as_video is not None and not any(map(Path.is_dir, files)),
+            "--no-thumbnails": no_thumbnails and report is None,
+            "--event-length": event_length is not None and not events,
+            "--by": bool(by) and summary is None,
+        }
+    )
     study = _open_study(files, people, events, event_length, split_names(by), baseline)
     own_baseline = None if study.baseline else baseline
     steps = Postprocessing.parse(smooth, own_baseline, columns, summary)
     check_outputs(output, steps, decimal_comma=decimal_comma)
     if report:
-        check_output(report)
+        check_page(report)
+    copy = annotate if annotate and annotate.suffix else None
+    check_distinct(
+        [output, summary, report, copy], [*files, *filter(None, [people]), *(events or ())]
+    )
     inputs_as = InputOptions(images_as_video, seconds)
     folder, external = model_folder(model), parse_feature_files(features or ())
     reading = (options, steps, inputs_as, external, passed_over)
@@ -324,6 +338,21 @@ def predict(
     if failed:
         note(f"finished files are kept in {job.parts}: {_AGAIN}")
         raise typer.Exit(1)
+
+
+_NEEDS = {
+    "--seconds": "is for a webcam",
+    "--images-as-video": "is for a folder of pictures",
+    "--no-thumbnails": "is for a --report",
+    "--event-length": "is for --events",
+    "--by": "is for a --summary",
+}
+"""What an option goes with, without which it does nothing."""
+
+
+def _warn_of_idle_options(is_idle: Mapping[str, bool]) -> None:
+    for option in (name for name, idle in is_idle.items() if idle):
+        warn(f"{option} {_NEEDS[option]}; it changes nothing here")
 
 
 def _list_files(

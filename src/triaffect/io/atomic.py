@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,29 @@ _TRY_AGAIN = (
     "make room or allow it, then run the same command again (train: with --resume): "
     "what was finished is kept"
 )
+
+
+PAGES = (".html", ".htm")
+"""How the names of pages end."""
+
+
+def check_page(path: str | Path) -> Path:
+    """Check, as `check_output` does, that a page to look at can be written.
+
+    Args:
+        path: The page to write later.
+
+    Returns:
+        The same path.
+
+    Raises:
+        DiskError: Its name is no page's, or it cannot be written there.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in PAGES:
+        got = f"'{path.suffix}'" if path.suffix else "no ending"
+        raise DiskError("a page whose name ends in .html", got, where=path)
+    return check_output(path)
 
 
 def check_output(path: Path) -> Path:
@@ -45,6 +68,39 @@ def check_output(path: Path) -> Path:
         got = "one that cannot be written to"
         raise DiskError("an output folder", got, "choose another or allow it", where=folder)
     return path
+
+
+def check_distinct(outputs: Sequence[Path | None], inputs: Iterable[Path] = ()) -> None:
+    """Check that no output of a command replaces another, or what the command reads.
+
+    Args:
+        outputs: Files to write later; None for what is not written.
+        inputs: Files that are read, which may be missing.
+
+    Raises:
+        DiskError: It would.
+    """
+    paths = {os.path.realpath(path): path for path in outputs if path is not None}
+    names = [os.path.realpath(path) for path in outputs if path is not None]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        got, remedy = "two outputs of one name", "choose another for one of them"
+        raise DiskError("a file for each output", got, remedy, where=paths[twice])
+    there = {_identity(path): path for path in paths.values() if path.is_file()}
+    for each in inputs if there else ():
+        replaced = there.get(_identity(each))
+        if replaced is not None:
+            expected, got = "an output beside what is read", "an input, which it would replace"
+            raise DiskError(expected, got, "choose another name", where=replaced)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What the system knows a file by, whatever links lead to it; None if it is missing."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return state.st_dev, state.st_ino
 
 
 @contextmanager

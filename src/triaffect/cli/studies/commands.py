@@ -68,10 +68,12 @@ def summarize(
     95 % interval (Student's t; each participant counts once). Without --people and --events
     those count that the table has from predict.
     """
+    from triaffect.io.atomic import check_distinct
     from triaffect.studies.run import study_summary, summary_notes
     from triaffect.tables.writers import check_table_output, write_table
 
     check_table_output(output, decimal_comma=decimal_comma)
+    check_distinct([output], [table, *filter(None, [people]), *(events or ())])
     names = split_names(by)
     _, study, measures = measure_table(table, people, events, event_length, names, baseline or "")
     result, remarks = study_summary(study, measures)
@@ -97,14 +99,15 @@ def groups(
     their values are joined by a line and differences are within people. No p-values: how far the
     interval goes says what the study can tell.
     """
-    from triaffect.io.atomic import check_output
+    from triaffect.io.atomic import check_distinct, check_page
     from triaffect.report.groups_page import groups_page
     from triaffect.studies.groups import Groups
 
     names = split_names(by)
     if not names:
         raise TableError("a column to group by", "none", "such as --by condition", where="--by")
-    check_output(output)
+    check_page(output)
+    check_distinct([output], [table, *filter(None, [people]), *(events or ())])
     stored, _, measures = measure_table(table, people, events, event_length, names, baseline or "")
     compared = Groups.of(measures, names)
     warn_of(compared.remarks)
@@ -133,12 +136,14 @@ def export_events(
     people: PeopleOption = None,
 ) -> None:
     """Write when each sign began and ended, for ELAN, BORIS or a video player."""
+    from triaffect.io.atomic import check_distinct
     from triaffect.studies.event_writers import output_paths, write_episodes
     from triaffect.studies.run import list_episodes
     from triaffect.studies.table_file import read_prediction_table
 
     stored = read_prediction_table(table)
     paths = output_paths(output, stored.clips)
+    check_distinct(list(dict.fromkeys(paths.values())), [table, *filter(None, [people])])
     listed, titles, remarks = list_episodes(stored, people, split_names([signs]))
     warn_of([*stored.remarks, *remarks])
     written = write_episodes(paths, listed, titles)
