@@ -145,7 +145,7 @@ def test_progress_results_so_far_and_cancel(page, tmp_path, state, clip):
     first = page.run("document.querySelector('.job.running progress').value")
     page.wait(f"document.querySelector('.job.running progress')?.value > {first}")
     assert page.wait("document.querySelector('.job.running .faces td')?.innerText") == "Face 0"
-    page.run("document.querySelector('.job.running .actions button').click()")
+    page.run("document.querySelector('.job.running .top button').click()")
     page.wait("document.querySelector('.job.cancelled')")
     names = page.run("[...document.querySelectorAll('.job .name')].map(each => each.innerText)")
     assert names == ["long.mp4", "clip.mp4"]

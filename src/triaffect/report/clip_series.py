@@ -190,29 +190,33 @@ def statistics_cells(
     for task in tasks:
         if task.exclusive or task.threshold_columns:
             shares = np.array([_number(row[f"{part}_share"]) for part in task.part_names])
+            by_word = {
+                word: _number(row[f"{word}_share"])
+                for word, units in task.plain_words.items()
+                if not set(units) & set(not_shown)
+            }
+            words = [word for word, share in by_word.items() if share > _RARE]
+            # a word of one unit stands for it
+            unnamed = {
+                task.plain_words[word][0] for word in words if len(task.plain_words[word]) == 1
+            }
             order = [
                 k
                 for k in np.argsort(-shares, kind="stable")
-                if shares[k] > _RARE and task.columns[k] not in not_shown
+                if shares[k] > _RARE and task.columns[k] not in {*not_shown, *unnamed}
             ]
-            named = [
-                (word.replace("_", " "), _number(row[f"{word}_share"]))
-                for word, units in task.plain_words.items()
-                if not set(units) & set(not_shown)
-            ]
-            named = [each for each in named if each[1] > _RARE]
+            named = [(word.replace("_", " "), by_word[word]) for word in words]
             named += [(task.title(task.columns[k]), shares[k]) for k in order[:_NAMED]]
-            words = ", ".join(
+            text = ", ".join(
                 title if is_still else f"{title} {percent(share)}" for title, share in named
             )
-            words = words or "none"
-            yield "nothing" if np.isnan(shares).all() else words
+            yield "nothing" if np.isnan(shares).all() else text or "none"
         else:
             texts = []
             for column in task.columns:
                 mean, deviation = (_number(row[f"{column}_{kind}"]) for kind in ("mean", "sd"))
                 if not np.isnan(mean) and column not in not_shown:
-                    text = f"{round(mean, 2) + 0.0:.2f}"
+                    text = f"{round(mean, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
                     text += "" if is_still else f"\u00a0±\u00a0{deviation:.2f}"
                     texts.append(f"{task.title(column)} {text}")
             yield ", ".join(texts) or "nothing"

@@ -174,7 +174,9 @@ function drawJobs(jobs) {
   byId("nothing").hidden = sending.length + jobs.length > 0;
   byId("delete-all").hidden = jobs.length < 2;
   const waiting = jobs.filter((job) => !job.ended).length + sending.length;
-  byId("counts").textContent = jobs.length ? `${jobs.length - jobs.filter((job) => !job.ended).length} ended, ${waiting} to do` : "";
+  const counts = [[waiting, "to do"]];
+  for (const state of ["done", "failed", "cancelled"]) counts.push([jobs.filter((job) => job.state === state).length, state]);
+  byId("counts").textContent = counts.filter(([count]) => count).map(([count, word]) => `${count} ${word}`).join(", ");
 }
 
 // Replaces what has changed, and nothing else: a link stays while it is clicked, and has the focus.
@@ -223,9 +225,8 @@ function action(text, run, classes) {
 function uploadItem(upload) {
   const state = upload.request ? `sending, ${Math.round(100 * upload.share)} %` : "to be sent";
   const item = listItem(upload.file.name, state, "sending");
-  const actions = element("div", undefined, "actions");
-  actions.append(action("Cancel", () => stopUpload(upload)));
-  item.append(bar(upload.share), actions);
+  item.querySelector(".top").append(action("Cancel", () => stopUpload(upload), "quiet"));
+  if (upload.request) item.append(bar(upload.share));
   return item;
 }
 
@@ -262,8 +263,15 @@ function jobItem(job) {
   }
   if (job.files.includes("page.html")) actions.append(link("Page, HTML", `${own}/page.html?save`));
   const act = (method, address) => () => call(address, method).catch((error) => showProblem(error.message)).then(refresh);
-  if (!job.ended) actions.append(action("Cancel", act("POST", `${own}/cancel`)));
-  item.querySelector(".top").append(action("Delete", act("DELETE", own), "quiet"));
+  const top = item.querySelector(".top");
+  if (job.ended) {
+    const when = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+    const date = element("span", new Date(1000 * job.created).toLocaleString("en-GB", when), "date");
+    top.insertBefore(date, item.querySelector(".state"));
+    top.append(action("Delete", act("DELETE", own), "quiet"));
+  } else {
+    top.append(action("Cancel", act("POST", `${own}/cancel`), "quiet"));
+  }
   if (actions.children.length) item.append(actions);
   return item;
 }
@@ -277,13 +285,13 @@ function link(text, address, classes, isShown) {
 
 function faceTable(results) {
   const table = element("table", undefined, "faces");
+  const titles = ["", "seen", ...taskTitles];
   const head = table.createTHead().insertRow();
-  for (const title of ["", "of the time", ...taskTitles]) head.append(element("th", title));
+  for (const title of titles) head.append(element("th", title));
   const body = table.createTBody();
   for (const face of results) {
     const row = body.insertRow();
     const texts = [face.label, `${Math.round(100 * face.share)} %`, ...face.texts];
-    const titles = ["", "of the time", ...taskTitles];
     texts.forEach((text, k) => {
       const cell = row.insertCell();
       cell.textContent = text;

@@ -132,7 +132,7 @@ function takeAnswer(answer) {
   const middle = [...live.behind].sort((a, b) => a - b)[live.behind.length >> 1];
   const voice = answer.voice ? ", a voice" : "";
   const recording = answer.recording_s === null ? "" : `; recording ${clock(answer.recording_s)}`;
-  byId("pace").textContent = `${rate.toFixed(0)} answers a second, ${Math.round(1000 * middle)} ms behind${voice}${recording}`;
+  byId("pace").textContent = `${rate.toFixed(rate < 9.5 ? 1 : 0)} answers a second, ${Math.round(1000 * middle)} ms behind${voice}${recording}`;
   document.documentElement.dataset.rate = rate.toFixed(2);
   document.documentElement.dataset.behindMs = Math.round(1000 * middle);
   document.documentElement.dataset.answers = Number(document.documentElement.dataset.answers ?? 0) + 1;
