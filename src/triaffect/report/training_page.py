@@ -23,7 +23,7 @@ from triaffect.tasks.task import Task
 _LOSS = ".loss"
 _NARROWEST = 0.1
 """Least height of an axis, of the highest value in it: differences far below it are noise."""
-_MANY_TIMES = 20.0
+_LOG_RATIO = 20.0
 """Losses of which the largest is so many times the smallest are drawn by their logarithm."""
 _WIDTH, _HEIGHT = 340, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 330.0, 10.0, 206.0
@@ -230,7 +230,7 @@ class _VerticalAxis:
     def of(cls, values: Sequence[float], *, may_be_log: bool) -> _VerticalAxis:
         """Make an axis with room for values."""
         lowest, highest = min(values, default=0.0), max(values, default=1.0)
-        is_log = may_be_log and lowest > 0 and highest > _MANY_TIMES * lowest
+        is_log = may_be_log and lowest > 0 and highest > _LOG_RATIO * lowest
         if is_log:
             lowest, highest = math.log10(lowest), math.log10(highest)
         # less than a tenth of the values is not worth an axis: it would be drawn from end to end

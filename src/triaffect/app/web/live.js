@@ -200,7 +200,7 @@ function fillMeters(face) {
       const at = value === null ? zero : (value - low) / (high - low);
       fill.style.left = `${100 * Math.min(zero, at)}%`;
       fill.style.width = `${100 * Math.abs(at - zero)}%`;
-      rows[k].querySelector(".value").textContent = value === null ? "–" : value.toFixed(2);
+      rows[k].querySelector(".value").textContent = value === null ? "–" : value.toFixed(2).replace("-", "−");
       const threshold = live.head.thresholds[panel.columns[k]] ?? 0.5;
       const isPresent = panel.kind === "classes" ? value === largest : panel.kind === "heat" && value >= threshold;
       rows[k].classList.toggle("present", value !== null && isPresent);

@@ -1,6 +1,6 @@
 // What stands beside the panels: the values at the cursor, and two values against each other.
 
-const number = (value) => (value === null || value === undefined ? "–" : (value / 1000).toFixed(2));
+const number = (value) => (value === null || value === undefined ? "–" : (value / 1000).toFixed(2).replace("-", "−"));
 
 function nearestThumb(thumbs, time) {
   return thumbs.length ? thumbs[nearest(thumbs.map((thumb) => thumb.t), time)] : null;
