@@ -129,7 +129,7 @@ def test_copies_are_drawn(run, tmp_path):
         assert len(list(VideoFrames(tmp_path / path))) == 5
     code, _, err = run("clip.mp4", "-o", "t.csv", "--annotate", "clip.mp4")
     assert code == 2
-    assert "the input itself" in err
+    assert "an input, which it would replace" in err
 
 
 def test_what_is_lost_is_marked_beside_the_table(run, tmp_path):

@@ -288,6 +288,14 @@ def test_the_end_of_export_events_counts_and_names_files(run, clips, model, endi
     assert all((clips / line.partition(":")[0]).is_file() for line in lines)
 
 
+def test_no_signs_are_a_mistake(run, clips):
+    cells = "clip,time_s,face_id,valence,arousal\na,0,0,0.1,0.2\n"
+    (clips / "t.csv").write_text(cells)
+    code, _, err = run("export-events", "t.csv", "-o", "e.csv", "--signs", " , ")
+    assert code == 2
+    assert "--signs: expected signs of" in err
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -118,3 +118,16 @@ def test_a_name_that_is_no_text_can_still_be_written(tmp_path):
     table = made_table(2, b"caf\xe9.mp4".decode("utf-8", "surrogateescape"))
     write(tmp_path / "t.csv", table)
     assert r"caf\xe9.mp4" in (tmp_path / "t.csv").read_text("utf-8")
+
+
+def test_spss_takes_names_of_any_length_and_its_own_words(tmp_path):
+    pyreadstat = pytest.importorskip("pyreadstat")
+    names = ["ä" * 80, "ä" * 81, "a b", "A_b", "1x", "with", "By", "", "日" * 40]
+    table = pa.table([pa.array([float(k)]) for k in range(len(names))], names)
+    with TableWriter(tmp_path / "t.sav", table.schema) as writer:
+        writer.notes = dict.fromkeys(names, "ü" * 300)
+        writer.append(table)
+    back, described = pyreadstat.read_sav(tmp_path / "t.sav")
+    assert back.iloc[0].tolist() == list(range(len(names)))
+    assert len({name.casefold() for name in back.columns}) == len(names)
+    assert {len(label) for label in described.column_labels} == {125}

@@ -232,6 +232,8 @@ def list_episodes(
     signals = Signals.of(stored.tasks, stored.rows.column_names)
     titles = {sign.key: sign.title for sign in signals.signs}
     titles |= {name: name for name in signals.classes}
+    if not keys:
+        raise TableError(f"signs of {', '.join(titles)}", "none", where="--signs")
     for key in keys:
         if key not in titles:
             raise TableError(f"signs of {', '.join(titles)}", repr(key), where="--signs")

@@ -19,8 +19,13 @@ LIBRARIES = {".xlsx": "openpyxl", ".sav": "pyreadstat"}
 MOST_ROWS = 1_048_575
 """Rows of an Excel sheet below its header."""
 
-_LONGEST_LABEL = 250
-"""Letters of a label of SPSS, which has 256 bytes for it."""
+_LONGEST_LABEL, _LONGEST_NAME = 250, 60
+"""Bytes of a label and a name of SPSS, which has 256 and 64 for them."""
+
+_RESERVED = frozenset(
+    ["all", "and", "by", "eq", "ge", "gt", "le", "lt", "ne", "not", "or", "to", "with"]
+)
+"""Words of SPSS's own, which no variable can have as its name."""
 
 
 def check_library(path: Path) -> None:
@@ -139,7 +144,7 @@ class SpssWriter:
         pyreadstat.write_sav(
             frame.rename(columns=names),
             str(self._path),
-            column_labels=[notes.get(name, "")[:_LONGEST_LABEL] for name in frame.columns],
+            column_labels=[_cut(notes.get(name, ""), _LONGEST_LABEL) for name in frame.columns],
             variable_value_labels={names[name]: values for name, values in labels.items()},
         )
 
@@ -157,13 +162,23 @@ def _plain_text(cell: object) -> object:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
+def _cut(text: str, size: int) -> str:
+    """The beginning of a text that has at most so many bytes, in whole letters.
+
+    >>> _cut("Größe", 4), _cut("Größe", 99)
+    ('Grö', 'Größe')
+    """
+    return text.encode()[:size].decode(errors="ignore")
+
+
 def _spss_names(columns: list[str]) -> dict[str, str]:
     """Names that SPSS takes: letters, digits and underscores, from a letter on, no two alike."""
     names: dict[str, str] = {}
     used: set[str] = set()
     for column in columns:
-        plain = "".join(c if c.isalnum() or c == "_" else "_" for c in column)[:60]
-        plain = plain if plain[:1].isalpha() else f"v_{plain}"
+        plain = "".join(c if c.isalnum() or c == "_" else "_" for c in column)
+        is_name = plain[:1].isalpha() and plain.casefold() not in _RESERVED
+        plain = _cut(plain if is_name else f"v_{plain}", _LONGEST_NAME)
         candidates = (plain if k == 0 else f"{plain}_{k}" for k in count())
         names[column] = next(each for each in candidates if each.casefold() not in used)
         used.add(names[column].casefold())
