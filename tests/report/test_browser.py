@@ -1,10 +1,13 @@
 """Pages in a real browser, from disk: what is drawn, pointed at, chosen and printed."""
 
+import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import triaffect
 from tests.prediction.tiny_model import write_clip
 from tests.report.browser import BROWSER, DRIVER, browser
 from tests.report.pages import SUMMARY, made_journal, made_table
@@ -297,6 +300,35 @@ def test_a_long_gap_of_time_is_left_open(window, tmp_path):
         2,
         2,
     ]
+    assert window.complaints() == []
+
+
+def test_people_are_named_on_the_page_and_the_file_is_read(window, page, tmp_path):
+    window.resize(1280, 900)
+    window.open(page)
+    assert window.run("document.querySelectorAll('input.name').length") == 0
+    window.run("document.getElementById('name-people').click()")
+    fields = "[...document.querySelectorAll('input.name')]"
+    assert (
+        window.run(f"{fields}.length") == 4
+    )  # two faces, a picture, a sound; no voice beside faces
+    names = ["Anna", "Anna", 'B "x", y', ""]
+    window.run(f"{fields}.forEach((field, k) => {{ field.value = {json.dumps(names)}[k]; }})")
+    window.run("(() => { URL.createObjectURL = (made) => { window.made = made; return '#'; }; })()")
+    window.run("document.getElementById('name-people').click()")
+    (tmp_path / "people.csv").write_text(window.run("window.made.text()"), "utf-8")
+    people = pd.read_csv(tmp_path / "people.csv")
+    assert people.to_dict("list") == {
+        "clip": [HOSTILE, HOSTILE, "one.png"],
+        "face": [0, 1, 0],
+        "participant": names[:3],
+    }
+    faces = made_table(HOSTILE, faces=2).to_pandas()
+    table = pd.concat(
+        [faces[faces["face_id"] == faces["frame"] % 2], made_table("one.png", frames=1).to_pandas()]
+    )
+    summary = triaffect.summarize(table, people=tmp_path / "people.csv")
+    assert summary["participant"].tolist() == names[1:3], "two faces of one name are one person"
     assert window.complaints() == []
 
 

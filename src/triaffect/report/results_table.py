@@ -15,6 +15,7 @@ from triaffect.report.clip_series import Clip, percent
 from triaffect.report.thumbnails import Thumbnails
 from triaffect.tables.summary import SummaryRow
 from triaffect.tasks.task import Task
+from triaffect.types import NO_FACE
 
 Validities = Mapping[str, OutputValidity]
 """How far each output holds on people, by column; nothing is said of one that is not there."""
@@ -25,6 +26,12 @@ RANKS = {"shown": 0, "partly": 1, "not shown": 2}
 """In what order outputs of a task are drawn, by how far they hold."""
 
 _BLANK = "\N{EN DASH}"
+_NAMING = (
+    '<button type="button" id="name-people" class="button">Name the people</button>'
+    '<span id="naming" class="note" hidden>Faces of a clip with the same name become one person. '
+    "Save the names, and give the file to <code>triaffect predict</code> or "
+    "<code>summarize</code> as <code>--people people.csv</code>.</span>"
+)
 _FEW_ROWS = 14
 """More rows scroll in a box of their own, so that the clip below is near."""
 
@@ -57,6 +64,9 @@ class ResultRow:
         time: How long it is seen, in words.
         picture: A picture of the face as data URL; empty for none.
         cells: The results.
+        clip: The clip as tables call it; empty where a reader cannot name the person: somebody who
+            has a name, or a voice beside faces.
+        face: Number of the face; None for the voice of a clip without one.
     """
 
     address: str
@@ -65,6 +75,8 @@ class ResultRow:
     time: str
     picture: str
     cells: tuple[ResultCell, ...]
+    clip: str = ""
+    face: int | None = None
 
 
 def result_rows(clip: Clip, number: int, pictures: Thumbnails) -> list[ResultRow]:
@@ -78,10 +90,11 @@ def result_rows(clip: Clip, number: int, pictures: Thumbnails) -> list[ResultRow
     Returns:
         A row each, in order of the tabs.
     """
-    rows = []
-    for position, face in enumerate(clip.shown()):
+    rows, everybody = [], list(clip.shown())
+    for position, face in enumerate(everybody):
         row = clip.summary.row(face)
         own = pictures.faces.get(face, [])
+        is_unnamed = face not in clip.participants and (face != NO_FACE or len(everybody) == 1)
         cells = sorted(_cells(row, clip.tasks), key=lambda cell: not cell.is_number)
         rows.append(
             ResultRow(
@@ -90,6 +103,8 @@ def result_rows(clip: Clip, number: int, pictures: Thumbnails) -> list[ResultRow
                 "" if clip.frames == 1 else f"{float(row['seconds'] or 0):.1f}\N{NO-BREAK SPACE}s",
                 own[len(own) // 2]["src"] if own else "",
                 tuple(cells),
+                clip.name if is_unnamed else "",
+                None if face == NO_FACE else face,
             )
         )
     return rows
@@ -158,7 +173,8 @@ def results_table(rows: Sequence[ResultRow], outputs: Validities = NO_VALIDITIES
     return (
         '<div class="card results"><div class="finder"><label>Filter '
         '<input type="search" id="filter" placeholder="a name, a clip, an expression"></label>'
-        f'<span id="count" class="note" role="status">{_count(len(rows))}</span></div>'
+        f'<span id="count" class="note" role="status">{_count(len(rows))}</span>'
+        f"{_NAMING if any(row.clip for row in rows) else ''}</div>"
         f'<div class="rows{long}"><table class="people" id="results"><thead><tr>{"".join(head)}'
         f"</tr></thead><tbody>{body}</tbody></table></div></div>"
     )
@@ -192,7 +208,11 @@ def _row(row: ResultRow, order: Sequence[str], outputs: Validities) -> str:
             f'<td class="text" data-label="holds on people"><span class="trust {kind}" '
             f'title="{html.escape(why, quote=True)}">{word or _BLANK}</span></td>'
         )
-    return f"<tr>{''.join(parts)}</tr>"
+    if not row.clip:
+        return f"<tr>{''.join(parts)}</tr>"
+    face = "" if row.face is None else row.face
+    clip = html.escape(row.clip, quote=True)
+    return f'<tr data-clip="{clip}" data-face="{face}">{"".join(parts)}</tr>'
 
 
 def _trust(row: ResultRow, outputs: Validities) -> tuple[str, str]:

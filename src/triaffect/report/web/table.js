@@ -72,6 +72,32 @@ function filter() {
   drawStepper();
 }
 
+// Names that a reader types beside the rows become the file that `--people` reads.
+function editPeople() {
+  const named = rows.filter((row) => row.dataset.clip);
+  const fields = named.map((row) => row.querySelector("input.name"));
+  if (fields.some(Boolean)) {
+    savePeople(named, fields.map((field) => field.value.trim()));
+    return;
+  }
+  document.getElementById("name-people").textContent = "Save people.csv";
+  document.getElementById("naming").hidden = false;
+  for (const row of named) {
+    const label = `Name of ${row.querySelector("b").textContent}, ${row.querySelector("small").textContent}`;
+    row.querySelector(".who").append(element("input", { class: "name", "aria-label": label, placeholder: "name" }));
+  }
+  named[0].querySelector("input.name").focus();
+}
+
+function savePeople(named, names) {
+  const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
+  const lines = named.map((row, k) => `${quoted(row.dataset.clip)},${row.dataset.face},${quoted(names[k])}`);
+  const content = ["clip,face,participant", ...lines.filter((_, k) => names[k]), ""].join("\n");
+  const address = URL.createObjectURL(new Blob([content], { type: "text/csv" }));
+  element("a", { href: address, download: "people.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
 function press(event) {
   const field = document.getElementById("filter"), isTyping = event.target.matches("input, select, video, audio");
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -93,12 +119,13 @@ function press(event) {
 
 function start() {
   rows.forEach((row, k) => row.addEventListener("click", (event) => {
-    if (!event.target.closest("a") && !String(getSelection())) links[k].click();
+    if (!event.target.closest("a, input") && !String(getSelection())) links[k].click();
   }));
   links.forEach((link) => link.addEventListener("click", () => {
     if (location.hash === link.getAttribute("href")) follow();
   }));
   document.getElementById("filter").addEventListener("input", filter);
+  document.getElementById("name-people")?.addEventListener("click", editPeople);
   document.addEventListener("keydown", press);
   window.addEventListener("hashchange", () => { if (named()) follow(); });
   window.addEventListener("beforeprint", () => views[shown]?.draw(true));
