@@ -42,7 +42,7 @@ from triaffect.io.workers import count_cores
 from triaffect.prediction.options import DETECTION_INTERVAL_S, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from triaffect.io.engines import Engine
     from triaffect.prediction.batch import Listener
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from triaffect.report.face_pictures import FacePictures
     from triaffect.report.prediction_page import PredictionPage
     from triaffect.studies.study import Study
+    from triaffect.tables.postprocess import Postprocessing
     from triaffect.tables.results import FileResult
 
 EXAMPLES = (
@@ -281,13 +282,11 @@ def predict(
     """
     # Read when NumPy loads: beside our own threads its pool costs more than it saves.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from triaffect.io.atomic import check_distinct, check_page
-    from triaffect.media.find import webcam_number
     from triaffect.prediction.external_features import parse_feature_files
     from triaffect.prediction.inputs import InputOptions
     from triaffect.prediction.parts import PredictionJob
     from triaffect.prediction.predictor import model_folder
-    from triaffect.tables.postprocess import Postprocessing, check_outputs
+    from triaffect.tables.postprocess import Postprocessing
 
     cluster = make_cluster(engine, ray_address, jobs)
     options = _parse_options(
@@ -297,25 +296,13 @@ def predict(
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
     files, passed_over = _list_files(inputs, images_as_video is not None, show)
-    _warn_of_idle_options(
-        {
-            "--seconds": seconds is not None and webcam_number(files[0]) is None,
-            "--images-as-video": images_as_video is not None and not any(map(Path.is_dir, files)),
-            "--no-thumbnails": no_thumbnails and report is None,
-            "--event-length": event_length is not None and not events,
-            "--by": bool(by) and summary is None,
-        }
-    )
+    idle = no_thumbnails and not report, bool(event_length) and not events, bool(by) and not summary
+    _warn_of_idle_options(files, seconds, images_as_video, idle)
     study = _open_study(files, people, events, event_length, split_names(by), baseline)
     own_baseline = None if study.baseline else baseline
     steps = Postprocessing.parse(smooth, own_baseline, columns, summary)
-    check_outputs(output, steps, decimal_comma=decimal_comma)
-    if report:
-        check_page(report)
-    copy = annotate if annotate and annotate.suffix else None
-    check_distinct(
-        [output, summary, report, copy], [*files, *filter(None, [people]), *(events or ())]
-    )
+    read = [*files, *filter(None, [people]), *(events or ())]
+    _check_outputs(output, steps, report, annotate, read, decimal_comma)
     inputs_as = InputOptions(images_as_video, seconds)
     folder, external = model_folder(model), parse_feature_files(features or ())
     reading = (options, steps, inputs_as, external, passed_over)
@@ -350,9 +337,38 @@ _NEEDS = {
 """What an option goes with, without which it does nothing."""
 
 
-def _warn_of_idle_options(is_idle: Mapping[str, bool]) -> None:
-    for option in (name for name, idle in is_idle.items() if idle):
+def _warn_of_idle_options(
+    files: Sequence[Path],
+    seconds: float | None,
+    images_as_video: float | None,
+    others: tuple[bool, bool, bool],
+) -> None:
+    """Warn of options that change nothing; ``others`` says it of the last three of `_NEEDS`."""
+    from triaffect.media.find import webcam_number
+
+    is_film = images_as_video is not None and not any(map(Path.is_dir, files))
+    is_idle = (seconds is not None and webcam_number(files[0]) is None, is_film, *others)
+    for option in (name for name, idle in zip(_NEEDS, is_idle, strict=True) if idle):
         warn(f"{option} {_NEEDS[option]}; it changes nothing here")
+
+
+def _check_outputs(
+    output: Path,
+    steps: Postprocessing,
+    report: Path | None,
+    annotate: Path | None,
+    read: Sequence[Path],
+    decimal_comma: bool,
+) -> None:
+    """Check, before any work, that all outputs can be written and replace nothing that is read."""
+    from triaffect.io.atomic import check_distinct, check_page
+    from triaffect.tables.postprocess import check_outputs
+
+    check_outputs(output, steps, decimal_comma=decimal_comma)
+    if report:
+        check_page(report)
+    copy = annotate if annotate and annotate.suffix else None
+    check_distinct([output, steps.summary, report, copy], read)
 
 
 def _list_files(
