@@ -76,6 +76,7 @@ NARROW = PlotLayout("narrow", 380, 44, (12.0, 208.0), (236.0, 368.0), names_abov
 PART = PlotLayout("part", 280, 20, (96.0, 268.0), (96.0, 268.0))
 """Of one system, with a row for each part of a score."""
 STYLE = """
+td { white-space: pre; vertical-align: top; } td:first-child { white-space: pre-line; }
 .scores { display: grid; gap: 12px; margin: 0 0 16px; }
 .scores .card { margin: 0; }
 svg.wide, svg.part { display: block; } svg.narrow { display: none; }

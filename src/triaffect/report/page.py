@@ -40,9 +40,9 @@ p { margin: 0 0 12px; color: var(--soft); max-width: 75ch; }
   margin: 0 0 16px; overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: 6px 12px; text-align: right; border-bottom: 1px solid var(--line);
-  font-variant-numeric: tabular-nums; white-space: pre; vertical-align: top; }
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child { text-align: left; white-space: pre-line; overflow-wrap: anywhere;
+th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere;
   min-width: 7em; }
 details > summary { cursor: pointer; color: var(--soft); font-weight: 600; }
 details h3 { font-size: 15px; margin: 18px 0 2px; }
