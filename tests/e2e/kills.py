@@ -28,6 +28,7 @@ from safetensors import safe_open
 
 from tests.features.made_corpus import MadeCorpus, write_pictures, write_sound
 from tests.prediction.tiny_model import write_tiny_model
+from tests.siblings.made import corpora_store
 from tests.training.recipes import small
 from tests.training.stores import made_store
 from triaffect.errors import TriaffectError
@@ -262,8 +263,11 @@ def made_train(root: Path) -> Work:
 
 
 def made_generations(name: str, root: Path) -> Work:
-    """Training of a sibling system on a small store."""
-    made_store(root / "store", videos=8, frames=40)
+    """Training of a sibling system on a small store, of two corpora for one that needs them."""
+    if name == "music2emo":
+        corpora_store(root / "store")
+    else:
+        made_store(root / "store", videos=8, frames=40)
     return partial(generations_work, name, root / "store")
 
 

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import torch
 
-from tests.training.stores import made_store
+from tests.training.stores import FACE, RATE, VOICE, labels, made_store
 from triaffect.features.external.join import join, stream_spec
 from triaffect.features.model_folder import load_model_folder
 from triaffect.features.store import FeatureStore
+from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
+from triaffect.features.timeline import KEY_DTYPE
 from triaffect.prediction.heads import Fusion
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks.registry import TASKS, resolve_tasks
@@ -19,6 +21,7 @@ from triaffect.training.scoring import open_run, predict_rows
 from triaffect.training.stage import StageRun
 from triaffect.training.trainer import train
 from triaffect.training.view import LeakChoice, TrainingView
+from triaffect.types import FeatureSeries
 
 SIZES = {
     "emma": ("net.hidden=16", "net.va_hidden=16", "data.extra=['expert']"),
@@ -33,6 +36,7 @@ SIZES = {
         "data.window.span=8",
         "data.sequence_stride=8",
     ),
+    "shared_trunk": ("net.hidden=16", "net.branch=8"),
     "sdt": (
         "net.width=16",
         "net.inner=16",
@@ -42,6 +46,9 @@ SIZES = {
     ),
 }
 """By kind of network."""
+CORPUS_ROWS = 24
+LABEL_SETS = {"voices": "EXPR", "faces": "VA"}
+"""Of the corpora of `corpora_store`."""
 
 
 def expert_store(folder, **sizes):
@@ -55,6 +62,32 @@ def expert_store(folder, **sizes):
         np.save(path, 3 * rows[:, :8] + 1)
     join(made, folder / "expert", stream_spec("expert", None))
     return FeatureStore.open(folder / "store")
+
+
+def corpora_store(path, corpora=("voices", "faces"), splits=("train", "validation", "test")):
+    """A store in which each corpus has labels of one task; all see faces and hear voices."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(4)
+    mixing = {task.key: rng.normal(size=(task.width, 12)) for task in TASKS}
+    with StoreWriter.create_or_resume(path, FACE, VOICE, TASKS) as writer:
+        for corpus in corpora:
+            for split in splits:
+                hidden = rng.normal(size=(CORPUS_ROWS, 12))
+                source, label_set = f"{corpus}/{split}", LABEL_SETS[corpus]
+                keys = np.zeros(CORPUS_ROWS, KEY_DTYPE)
+                keys["frame"], keys["time_s"] = (
+                    np.arange(CORPUS_ROWS),
+                    np.arange(CORPUS_ROWS) / RATE,
+                )
+                heard = np.arange(0, CORPUS_ROWS / RATE, 0.1)
+                voice = np.abs(rng.normal(size=(len(heard), 10))).astype(np.float16)
+                writer.add(
+                    SourceInfo(source, corpus, "video", stills=False, frame_rate=RATE),
+                    labels(source, split, label_set, hidden, TASKS, mixing, rng),
+                    FaceRows(hidden.astype(np.float16), keys),
+                    FeatureSeries(voice, heard),
+                )
+    return FeatureStore.open(path)
 
 
 def small(name, *changes):

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.siblings.made import stage_run, trained
-from tests.training.stores import FACE, RATE, VOICE, labels, made_store
+from tests.siblings.made import corpora_store, stage_run, trained
+from tests.training.stores import RATE, made_store
+from tests.training.test_resume import KilledError, killing, same_end
 from triaffect.corpora.rows import build_moments
 from triaffect.errors import RecipeError, StoreError
 from triaffect.features.external.join import join, stream_spec
 from triaffect.features.model_folder import load_model_folder
 from triaffect.features.store import FeatureStore
-from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
-from triaffect.features.timeline import KEY_DTYPE
+from triaffect.features.store_writer import SourceInfo, StoreWriter
 from triaffect.losses.distillation import Distillation, softmax_divergence
 from triaffect.losses.objective import StepContext
 from triaffect.models.base import NetworkShape, Outputs, Standardise
@@ -28,42 +28,17 @@ from triaffect.tasks.registry import TASKS, resolve_tasks
 from triaffect.tasks.va_variants import VARIANTS
 from triaffect.training.export import export_run
 from triaffect.training.scoring import open_run, predict_rows
-from triaffect.types import FeatureSeries, LabelOrigin
+from triaffect.types import LabelOrigin
 
-ROWS = 24
 SMALL = (
     *("net.hidden=16", "net.branch=8", "teacher.epochs=2", "student.epochs=2"),
     *("data.batch_size=16", "data.min_batch=4"),
 )
-LABEL_SETS = {"voices": "EXPR", "faces": "VA"}
 
 
 @pytest.fixture(autouse=True)
 def _tags_of_this_test_alone(monkeypatch):
     monkeypatch.setattr(registry, "_loaded", {})
-
-
-def corpora_store(path, corpora=("voices", "faces"), splits=("train", "validation", "test")):
-    """A store in which each corpus has labels of one task; all see faces and hear voices."""
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(4)
-    mixing = {task.key: rng.normal(size=(task.width, 12)) for task in TASKS}
-    with StoreWriter.create_or_resume(path, FACE, VOICE, TASKS) as writer:
-        for corpus in corpora:
-            for split in splits:
-                hidden = rng.normal(size=(ROWS, 12))
-                source, label_set = f"{corpus}/{split}", LABEL_SETS[corpus]
-                keys = np.zeros(ROWS, KEY_DTYPE)
-                keys["frame"], keys["time_s"] = np.arange(ROWS), np.arange(ROWS) / RATE
-                heard = np.arange(0, ROWS / RATE, 0.1)
-                voice = np.abs(rng.normal(size=(len(heard), 10))).astype(np.float16)
-                writer.add(
-                    SourceInfo(source, corpus, "video", stills=False, frame_rate=RATE),
-                    labels(source, split, label_set, hidden, TASKS, mixing, rng),
-                    FaceRows(hidden.astype(np.float16), keys),
-                    FeatureSeries(voice, heard),
-                )
-    return FeatureStore.open(path)
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +144,22 @@ def distilled(va_kd, raw, teacher, key="VA", **options):
     )
     objective = Distillation(1.0, 1.0, on=("deam",), va_kd=va_kd, **options)
     return float(objective(context)[f"teacher.{key}"])
+
+
+def test_teachers_and_students_that_are_killed_end_as_if_they_were_not(store, finished):
+    """Kills fall into both teachers, their outputs and the student; all is the same to the bit."""
+    folder, seen, _ = finished
+    recipe, killed = load_recipe("music2emo", SMALL), store.path.parent / "killed"
+    places = []
+    for after in (2, 3, len(seen) // 2, len(seen) // 3):
+        report = killing(after)
+        with pytest.raises(KilledError):
+            trained(
+                recipe, store, killed, resume=True, checkpoint_every_s=0,
+                report=lambda name, *_: places.append(name) or report(),  # noqa: B023
+            )  # fmt: skip
+    assert {"teacher_faces", "student"} <= set(places)
+    same_end(folder, trained(recipe, store, killed, resume=True))
 
 
 def test_softmax_as_coded_sees_the_difference_of_valence_and_arousal_alone():
