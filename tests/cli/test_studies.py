@@ -11,7 +11,7 @@ import pytest
 import skimage.io
 
 import triaffect
-from tests.prediction.tiny_model import write_clip, write_tiny_model
+from tests.prediction.tiny_model import portrait, write_clip, write_tiny_model
 from tests.studies.made_study import write_study
 from triaffect.cli.app import main
 from triaffect.studies.study import StudyWarning
@@ -219,6 +219,30 @@ def test_faces_become_aligned_pictures_and_a_sheet_a_person(run, clips, model):
     # the same eyes at the same spots: two pictures of a still person are alike
     other = skimage.io.imread(pictures[1])
     assert np.abs(face.astype(int) - other.astype(int)).mean() < 12
+
+
+def test_faces_of_clips_of_one_name_are_not_mixed(run, tmp_path, model):
+    for name in ("x", "y", "Z"):
+        (tmp_path / name).mkdir()
+    skimage.io.imsave(tmp_path / "x" / "a.png", portrait())
+    skimage.io.imsave(tmp_path / "y" / "a.png", portrait()[::-1, ::-1][::-1].copy())
+    skimage.io.imsave(tmp_path / "Z" / "A.png", portrait())
+    code, _, _ = run("predict", "x", "y", "Z", "-o", "t.csv", "--faces", "f", "--model", model)
+    assert code == 0
+    sheets = {"a.face-0.jpg", "a-2.face-0.jpg", "A-3.face-0.jpg"}
+    assert {path.name for path in (tmp_path / "f").iterdir()} == {"a", "a-2", "A-3", *sheets}
+    assert all(skimage.io.imread(tmp_path / "f" / name).shape[1] == 160 for name in sheets)
+
+
+def test_the_only_row_of_a_video_has_the_picture_of_its_own_moment(run, tmp_path, model):
+    write_clip(tmp_path / "a.mp4", 50, sound=False)
+    options = ["--start", "1.95s", "--model", model]
+    run("predict", "a.mp4", "-o", "t.csv", "--faces", "f", *options)
+    assert len(pd.read_csv("t.csv")) == 1
+    run("predict", "a.mp4", "-o", "u.csv", "--faces", "g", "--start", "1s", "--model", model)
+    (alone,) = (tmp_path / "f" / "a").iterdir()
+    among = skimage.io.imread(tmp_path / "g" / "a" / alone.name)
+    assert np.array_equal(skimage.io.imread(alone), among)
 
 
 def test_python_predicts_with_people_and_events_as_the_command_does(run, clips, model):

@@ -24,7 +24,7 @@ from triaffect.media.frames_at import FramesAt
 from triaffect.media.probe import probe
 from triaffect.media.video import Frame
 from triaffect.tables.schema import Times, Values, faces_of, rows_by_face, times_of, values_of
-from triaffect.types import NO_FACE
+from triaffect.types import NO_FACE, SourceKind
 
 OF_FACE = 24
 """Pictures of a face of a clip, at most."""
@@ -59,6 +59,7 @@ class FacePictures:
         self._marks: dict[int, list[Values]] = {}
         self._names: dict[int, str] = {}
         self._sheets: dict[str, list[tuple[str, NDArray[np.uint8]]]] = {}
+        self._used: set[str] = set()
 
     def add(self, table: pa.Table, source: Path) -> None:
         """Take in the next rows; those of a file follow each other.
@@ -108,7 +109,7 @@ class FacePictures:
             for row in _choose_rows(times, marks[:, -1]):
                 landmarks = marks[row, :-1].reshape(5, 2)
                 chosen.setdefault(float(times[row]), []).append((face, landmarks))
-        stem = _file_name(PurePosixPath(self._source.as_posix()).stem)
+        stem = self._name(self._source)
         times_s = np.array(sorted(chosen))
         for frame in _frames_of(self._source, times_s):
             time_s = float(times_s[np.abs(times_s - frame.time_s).argmin()])
@@ -122,6 +123,16 @@ class FacePictures:
                 sheet = f"{stem}.{label}" if who is None else label
                 self._sheets.setdefault(sheet, []).append((f"{stem} {time_s:.1f} s", picture))
         self._times, self._marks, self._names = {}, {}, {}
+
+    def _name(self, source: Path) -> str:
+        """The name of a file's folder, which no other file has on any system."""
+        stem, number = _file_name(PurePosixPath(source.as_posix()).stem), 1
+        name = stem
+        while name.casefold() in self._used:
+            number += 1
+            name = f"{stem}-{number}"
+        self._used.add(name.casefold())
+        return name
 
 
 def _choose_rows(times: Times, sharpness: Values) -> list[int]:
@@ -139,8 +150,9 @@ def _choose_rows(times: Times, sharpness: Values) -> list[int]:
 def _frames_of(source: Path, times_s: Times) -> Iterator[Frame]:
     """The frames of the moments, as far as they can be decoded; that of a picture."""
     try:
-        if len(times_s) == 1:
-            yield from islice(probe(source).frames(), 1)
+        opened = probe(source)
+        if opened.kind is SourceKind.IMAGES:
+            yield from islice(opened.frames(), 1)
         else:
             yield from FramesAt(source, set(times_s.tolist()))
     except (MediaError, FFmpegError, OSError):
