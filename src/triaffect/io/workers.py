@@ -49,10 +49,10 @@ def peak_memory_mb(*, reset: bool = False) -> float | None:
     """
     status = Path("/proc/self/status")
     if status.is_file():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        lines = dict(line.split(":", 1) for line in status.read_text("utf-8").splitlines() if ":" in line)
         if reset:
             with suppress(OSError):  # not everybody may
-                Path("/proc/self/clear_refs").write_text("5")
+                Path("/proc/self/clear_refs").write_text("5", "utf-8")
         return int(lines["VmHWM"].split()[0]) / 1024
     if sys.platform == "win32":
         return None
