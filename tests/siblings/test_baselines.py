@@ -10,14 +10,19 @@ from tests.siblings.made import (
     predicts_as_trained,
     small,
     stage_run,
+    trained,
 )
-from triaffect.errors import RecipeError
+from triaffect.errors import RecipeError, StoreError
+from triaffect.features.model_folder import load_model_folder
 from triaffect.models.attention import EncoderLayer
 from triaffect.models.base import NetworkShape
 from triaffect.models.siblings.frames import SlotNet, VectorLayers
 from triaffect.models.siblings.sequences import ShareBottomNet, ShareBottomSpec
+from triaffect.prediction.heads import Fusion
 from triaffect.recipes.load import load_recipe
-from triaffect.tasks.registry import resolve_tasks, task
+from triaffect.tasks.registry import TASKS, resolve_tasks, task
+from triaffect.training.export import export_run
+from triaffect.training.scoring import open_run, predict_rows
 
 BASELINES = ("abaw3_va", "abaw3_expr", "abaw3_au", "abaw3_mtl", "abaw4_mtl")
 SHAPE = NetworkShape(resolve_tasks(("VA_LINEAR", "EXPR", "AU")), face_dim=512)
@@ -76,6 +81,21 @@ def test_a_blend_of_equal_rows_costs_what_a_row_does(store, tmp_path):
     loss = run.update(0, 0, "ALL", rows)["label.EXPR"]
     plain = stage_run(small("abaw3_expr", "data.mix_augment=0.0"), store, tmp_path)
     assert loss == pytest.approx(3 * plain.update(0, 0, "ALL", rows)["label.EXPR"], rel=1e-4)
+
+
+def test_a_store_without_voices_is_enough_for_what_reads_faces_alone(tmp_path):
+    silent = expert_store(tmp_path, frames=20, voice=None)
+    folder = trained(small("abaw3_va", "data.face=expert"), silent, tmp_path / "run")
+    export_run(folder, silent)
+    context, stages = open_run(folder.root, silent)
+    rows = np.arange(10)
+    fusion = Fusion(load_model_folder(folder.model), TASKS)
+    assert fusion.part.voice_dim == 0
+    values = fusion.of_inputs(context.samples.inputs(rows))
+    for key, expected in predict_rows(stages[-1].net, context.samples, rows, context.tasks).items():
+        np.testing.assert_allclose(values[key], expected, atol=2e-3)
+    with pytest.raises(StoreError, match=r"a voice extractor for the net default.*--voice"):
+        trained(load_recipe("default", ["data.held_out=0"]), silent, tmp_path / "other")
 
 
 def slots(**sizes):

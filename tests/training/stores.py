@@ -28,15 +28,19 @@ SETS = ("MTL", "VA", "EXPR", "AU")
 
 
 def made_store(
-    path: Path, videos: int = 8, frames: int = 150, tasks=TASKS, *, speaks: bool = True
+    path: Path, videos: int = 8, frames: int = 150, tasks=TASKS, *, speaks=True, voice=VOICE
 ) -> FeatureStore:
-    """A store of videos in every label set; a quarter of them for validation and for test."""
+    """A store of videos in every label set; a quarter of them for validation and for test.
+
+    Not every video speaks, and without ``voice`` nothing of voices is stored.
+    """
     rng = np.random.default_rng(3)
     mixing = {task.key: rng.normal(size=(task.width, 12)) for task in tasks}
-    with StoreWriter.create_or_resume(path, FACE, VOICE, tasks) as writer:
+    with StoreWriter.create_or_resume(path, FACE, voice, tasks) as writer:
         for video in range(videos):
             split = {2: "validation", 3: "test"}.get(video % 4, "train")
-            _add(writer, f"made/v{video:02}", split, frames, tasks, mixing, rng, speaks)
+            heard = None if voice is None else speaks
+            _add(writer, f"made/v{video:02}", split, frames, tasks, mixing, rng, heard)
     return FeatureStore.open(path)
 
 
@@ -73,7 +77,7 @@ def _add(writer, source, split, frames, tasks, mixing, rng, speaks):
         SourceInfo(source, "made", "video", stills=False, frame_rate=RATE),
         Moments.concat(parts),
         FaceRows(hidden.astype(np.float16), keys),
-        FeatureSeries(voice.astype(np.float16), heard),
+        None if speaks is None else FeatureSeries(voice.astype(np.float16), heard),
     )
 
 

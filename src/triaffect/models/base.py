@@ -20,6 +20,8 @@ A network that a recipe may name, one of this package or of another, is a `torch
 - ``answers_sequence``, if it has it: whether its outputs have a ``sequence``, for
   ``data.sequences``;
 - ``reads_voice_sequence``, if it has it: whether it takes ``data.voice_sequence``, and only that;
+- ``reads_voice``, if it has it: False for one that reads faces alone, and so takes a store without
+  voices;
 - ``reads_single_faces``, if it has it: whether the face of the moment is all that it reads, so that
   it can stand behind ``face_encoder`` on crops;
 - ``has_branches``, if it has it: whether its outputs have ``branches``, for the terms of a loss

@@ -268,11 +268,16 @@ def _heads(store: FeatureStore, own: str) -> dict[str, Tensor]:
 def vector_lengths(recipe: Recipe, store: FeatureStore) -> tuple[int, int]:
     """Return the lengths of the face and the voice vectors that a recipe's network reads.
 
+    That of the voice is 0 where the store has none and the network reads faces alone.
+
     Raises:
-        StoreError: The store lacks one.
+        StoreError: The store lacks one, or has crops in place of vectors.
     """
     data, kind = recipe.data, recipe.net.kind
     face_dim = _vector_length(store, data.face, FACE, kind)
+    reads_voice = getattr(find_network(kind), "reads_voice", True)
+    if not reads_voice and store.voice_spec is None and data.voice == VOICE:
+        return face_dim, 0
     return face_dim, _vector_length(store, data.voice, VOICE, kind)
 
 

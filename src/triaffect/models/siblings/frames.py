@@ -75,6 +75,7 @@ class VectorLayers(nn.Module):
     input: ClassVar = "windows"
     has_discriminator: ClassVar = False
     reads_extra: ClassVar = False
+    reads_voice: ClassVar = False
     reads_single_faces: ClassVar = True
 
     def __init__(self, shape: NetworkShape, hidden: Sequence[int], dropout: float) -> None:
@@ -150,6 +151,7 @@ class EmmaNet(nn.Module):
     input: ClassVar = "windows"
     has_discriminator: ClassVar = False
     reads_extra: ClassVar = True
+    reads_voice: ClassVar = False
 
     expert_weight: Tensor | None
     expert_bias: Tensor | None
@@ -264,6 +266,7 @@ class SlotNet(nn.Module):
     input: ClassVar = "windows"
     has_discriminator: ClassVar = False
     reads_extra: ClassVar = False
+    reads_voice: ClassVar = False
     reads_single_faces: ClassVar = True
 
     positions: Tensor

@@ -101,6 +101,7 @@ class TaskBranches(SpecNetwork):
     input: ClassVar = "windows"
     has_discriminator: ClassVar = False
     reads_extra: ClassVar = False
+    reads_voice: ClassVar = False
     reads_single_faces: ClassVar = True
     answers_sequence: ClassVar = True
 
@@ -199,6 +200,7 @@ class ShareBottomNet(SpecNetwork):
     input: ClassVar = "windows"
     has_discriminator: ClassVar = False
     reads_extra: ClassVar = False
+    reads_voice: ClassVar = False
     answers_sequence: ClassVar = True
 
     def __init__(self, spec: ShareBottomSpec, shape: NetworkShape) -> None:
