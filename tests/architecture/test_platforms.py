@@ -15,7 +15,7 @@ SOME_MODULES = (
 )
 OS = (
     "O_CLOEXEC O_DIRECTORY O_NOFOLLOW chown fchmod fchown fork forkpty getegid geteuid getgid"
-    " getloadavg getpgid getppid getuid killpg lchown memfd_create mkfifo mknod nice openpty"
+    " getloadavg getpgid getuid killpg lchown memfd_create mkfifo mknod nice openpty"
     " pidfd_open posix_fadvise posix_fallocate posix_spawn pread pwrite sched_getaffinity"
     " sched_setaffinity sendfile setpgid setsid startfile statvfs sync uname wait waitid"
 )
