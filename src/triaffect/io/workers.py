@@ -49,7 +49,9 @@ def peak_memory_mb(*, reset: bool = False) -> float | None:
     """
     status = Path("/proc/self/status")
     if status.is_file():
-        lines = dict(line.split(":", 1) for line in status.read_text("utf-8").splitlines() if ":" in line)
+        lines = dict(
+            line.split(":", 1) for line in status.read_text("utf-8").splitlines() if ":" in line
+        )
         if reset:
             with suppress(OSError):  # not everybody may
                 Path("/proc/self/clear_refs").write_text("5", "utf-8")
