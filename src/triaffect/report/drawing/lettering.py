@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 import cv2
@@ -105,6 +105,12 @@ def font() -> Font:
     return Font(strip, {name: Letter(*columns) for name, columns in stored["letters"].items()})
 
 
+@lru_cache(4096)
+def _cover_of(text: str, height: int) -> _Cover:
+    """Put a line together once; most lines of a video stay for seconds."""
+    return font().cover(text, height)
+
+
 def write_line(
     rgb: _Cover, text: str, position: tuple[int, int], height: int, color: tuple[int, int, int]
 ) -> None:
@@ -118,7 +124,7 @@ def write_line(
         color: Red, green and blue, 0 to 255.
     """
     x, y = position
-    cover = font().cover(text, height)
+    cover = _cover_of(text, height)
     cover = cover[max(0, -y) :, max(0, -x) :]
     x, y = max(0, x), max(0, y)
     ground = rgb[y : y + cover.shape[0], x : x + cover.shape[1]]
