@@ -17,7 +17,7 @@ from triaffect.types import Window
 @pytest.mark.parametrize(
     ("name", "value"),
     [("stride_s", 0.0), ("stride_s", -1.0), ("stride_s", math.nan), ("detection_interval_s", -0.1),
-     ("detection_interval_s", math.inf), ("min_face_px", -1.0), ("max_faces", 0),
+     ("detection_interval_s", math.inf), ("min_face_px", -1.0),
      ("stride_s", "0.2"), ("stride_s", True), ("min_face_px", [40])],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(name, value):

@@ -296,8 +296,6 @@ def predict(
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
     files, passed_over = _list_files(inputs, images_as_video is not None, show)
-    idle = no_thumbnails and not report, bool(event_length) and not events, bool(by) and not summary
-    _warn_of_idle_options(files, seconds, images_as_video, idle)
     study = _open_study(files, people, events, event_length, split_names(by), baseline)
     own_baseline = None if study.baseline else baseline
     steps = Postprocessing.parse(smooth, own_baseline, columns, summary)
@@ -308,6 +306,8 @@ def predict(
     reading = (options, steps, inputs_as, external, passed_over)
     job = PredictionJob(output, folder, device, *reading, study, decimal_comma)
     predictor = job.load()
+    idle = no_thumbnails and not report, bool(event_length) and not events, bool(by) and not summary
+    _warn_of_idle_options(files, seconds, images_as_video, idle)
     page = _open_page(predictor, report.parent, pictures=not no_thumbnails) if report else None
     pictures = _open_pictures(faces)
     listeners = [each.add for each in (page, pictures) if each is not None]
