@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -74,7 +75,10 @@ def test_json_and_page_hold_everything(told, place):
     assert found["bootstrap"]["resamples"] == 100
     assert found["failed"] == []
     page = (place[0] / "deeper" / "page.html").read_text("utf-8")
-    assert page.count("<svg") == 2 * (3 + 1 + 2 + 8 + 12)  # for a wide and a narrow screen
+    assert page.count("<svg") == 2 * 4 + 3 * 3  # scores, wide and narrow; parts by task and system
+    parts = ("VA, valence", "VA, arousal", "EXPR, neutral", "EXPR, other", "AU, AU1", "AU, AU26")
+    for heading in ("P_VA", "P_EXPR", "P_AU", "P_MTL", *parts):
+        assert re.search(rf"<h\d[^>]*>{heading}</h", page), heading
 
 
 def test_again_costs_no_training_and_tells_the_same(told, place):

@@ -50,7 +50,7 @@ def test_a_made_video_and_a_portrait_are_predicted(made):
 def test_the_page_stands_by_itself(made):
     page = (made / "report.html").read_text()
     assert "Learning curves: student" in page
-    assert "<h2>Predictions</h2>" in page
+    assert "<h2>Predictions of the shipped weights</h2>" in page
     assert page.count('class="clip"') == 2
     assert "image/jpeg" in page
     assert 'src="http' not in page
