@@ -60,8 +60,10 @@ def test_notes_say_of_what_other_programs_columns_are_made():
 @pytest.mark.parametrize(
     ("summary", "words"),
     [
-        ("t.csv", "same file"),
-        ("./t.csv", "same file"),
+        ("t.csv", "two outputs of one name"),
+        ("./t.csv", "two outputs of one name"),
+        ("x/../t.csv", "two outputs of one name"),
+        ("link.csv", "two outputs of one name"),
         ("s.ods", ".jsonl"),
         ("file/s.csv", "a folder, got a file"),
     ],
@@ -69,6 +71,8 @@ def test_notes_say_of_what_other_programs_columns_are_made():
 def test_a_summary_that_cannot_be_written_is_refused(tmp_path, monkeypatch, summary, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
+    (tmp_path / "x").mkdir()
+    (tmp_path / "link.csv").symlink_to("t.csv")
     with pytest.raises(TriaffectError, match=words):
         check_outputs(tmp_path / "t.csv", Postprocessing.parse(summary=tmp_path / summary))
 

@@ -72,9 +72,8 @@ def check_file(path: Path) -> Path:
     try:
         state = path.stat()
     except OSError as error:
-        is_address = (
-            re.match("[a-z][a-z0-9]+:/", str(path)) is not None
-        )  # of two slashes a path has one
+        # of an address's two slashes a path keeps one
+        is_address = re.match("[a-z][a-z0-9]+:/", str(path)) is not None
         got = "an address of the network" if is_address else "no such file"
         remedy = "download it, and give the file" if is_address else "check the path"
         missing = MediaError("a media file", got, remedy, where=path)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from triaffect.errors import TableError
+from triaffect.io.atomic import check_distinct
 from triaffect.io.durations import parse_duration
 from triaffect.tables import baseline as face_baseline
 from triaffect.tables.interop import PROGRAMS, rename_columns
@@ -152,14 +153,14 @@ def check_outputs(output: Path, steps: Postprocessing, *, decimal_comma: bool = 
         decimal_comma: Whether numbers are to have a decimal comma, which is for CSV.
 
     Raises:
-        TableError: One of them names no table format, or both are the same file.
+        TableError: One of them names no table format.
+        DiskError: One of them cannot be written, or both are the same file.
     """
     check_table_output(output, decimal_comma=decimal_comma)
     if steps.summary is None:
         return
     check_table_output(steps.summary, decimal_comma=decimal_comma)
-    if steps.summary.absolute() == output.absolute():
-        raise TableError("a summary beside the table", "the same file", where=steps.summary)
+    check_distinct([output, steps.summary])
 
 
 _NEEDED = ("clip", "time_s", "face_id")

@@ -7,7 +7,7 @@ deviation.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny
@@ -438,7 +438,7 @@ class FaceEncoderSpec(NetworkSpec):
     head: Annotated[SerializeAsAny[NetworkSpec], BeforeValidator(read_network_spec)]
 
 
-class FaceEncoder(LightFace):
+class FaceEncoder(SpecNetwork, LightFace):
     """A system on vectors of single faces, behind a face network that learns with it from crops.
 
     The face network is `LightFace`, whose trained weights it can begin with. ``heads.face`` is
@@ -461,16 +461,6 @@ class FaceEncoder(LightFace):
             raise RecipeError("net.head to read single faces alone", f"the net {spec.head.kind}")
         behind = NetworkShape(shape.tasks, spec.features)
         self.heads = nn.ModuleDict({"face": network.build(spec.head, behind)})
-
-    @classmethod
-    def build(cls, spec: Any, shape: NetworkShape) -> Self:  # noqa: ANN401 - its own spec
-        """Make a freshly initialized network.
-
-        Args:
-            spec: Its sizes, from a recipe.
-            shape: What it is built for; only its tasks count.
-        """
-        return cls(spec, shape)
 
     def answer(self, features: Tensor) -> dict[str, Tensor]:
         """Compute raw outputs of features.
