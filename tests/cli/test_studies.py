@@ -245,6 +245,31 @@ def test_the_only_row_of_a_video_has_the_picture_of_its_own_moment(run, tmp_path
     assert np.array_equal(skimage.io.imread(alone), among)
 
 
+def test_a_folder_that_is_a_video_has_pictures_of_its_faces_too(run, tmp_path, model):
+    (tmp_path / "shots").mkdir()
+    for number in range(3):
+        skimage.io.imsave(tmp_path / "shots" / f"{number}.png", np.roll(portrait(), number, axis=1))
+    options = ["--images-as-video", "4", "--faces", "f", "--model", model]
+    code, _, _ = run("predict", "shots", "-o", "t.csv", *options)
+    assert code == 0
+    pictures = sorted((tmp_path / "f" / "shots").iterdir())
+    assert [each.name for each in pictures] == [
+        f"face-0-{time:09.3f}s.png" for time in (0.0, 0.25, 0.5)
+    ]
+
+
+def test_a_baseline_that_no_face_outlasts_is_named(run, clips, model):
+    code, _, err = run("predict", "clips", "-o", "t.csv", "--baseline", "5s", "--model", model)
+    assert code == 0
+    assert pd.read_csv("t.csv")["valence_above_own"].isna().all()
+    words = "in 2 clips, such as clips/a.mp4, no face is seen longer than the baseline of 5 s"
+    assert words in " ".join(err.split())
+    code, _, err = run("predict", "clips", "-o", "t.csv", "--baseline", "0.2s", "--model", model)
+    assert (code, "baseline" in err) == (0, False)
+    with pytest.warns(StudyWarning, match="in clips/a.mp4 no face is seen longer"):
+        triaffect.load(model).predict("clips/a.mp4", baseline="5s")
+
+
 def test_python_predicts_with_people_and_events_as_the_command_does(run, clips, model):
     arguments = ("--people", "p.csv", "--events", "e.csv", "--baseline", "rest")
     arguments += ("--smooth", "centred")

@@ -38,6 +38,13 @@ def test_names_count_for_nothing(tmp_path):
     assert kind_of(tmp_path / "b.jpg") == (SourceKind.VIDEO, False)
 
 
+def test_a_sound_track_of_a_video_without_sound_is_named(tmp_path):
+    media = probe(encode(tmp_path / "a.mp4", [0, 40, 80]))
+    assert media.remark is None
+    media.sound_track = 2
+    assert media.remark == "it has no sound, so no sound track 2"
+
+
 def test_video_and_sound(tmp_path):
     with_sound = encode(tmp_path / "a.mkv", [0, 40, 80], sound_from_ms=0)
     assert kind_of(with_sound) == (SourceKind.VIDEO, True)

@@ -309,7 +309,7 @@ def predict(
     idle = no_thumbnails and not report, bool(event_length) and not events, bool(by) and not summary
     _warn_of_idle_options(files, seconds, images_as_video, idle)
     page = _open_page(predictor, report.parent, pictures=not no_thumbnails) if report else None
-    pictures = _open_pictures(faces)
+    pictures = _open_pictures(faces, images_as_video)
     listeners = [each.add for each in (page, pictures) if each is not None]
     annotator = _open_annotator(annotate, files, job, predictor) if annotate else None
     with annotator or (_open_live_view(predictor) if show else nullcontext()) as frame_listener:
@@ -446,13 +446,13 @@ def _open_page(predictor: Predictor, folder: Path, *, pictures: bool) -> Predict
     return PredictionPage(model=predictor.manifest, pictures=pictures, folder=folder)
 
 
-def _open_pictures(folder: Path | None) -> FacePictures | None:
+def _open_pictures(folder: Path | None, images_rate: float | None) -> FacePictures | None:
     """Begin the pictures of faces; their libraries are loaded for them alone."""
     if folder is None:
         return None
     from triaffect.report.face_pictures import FacePictures
 
-    return FacePictures(folder)
+    return FacePictures(folder, images_rate)
 
 
 def _open_annotator(

@@ -136,6 +136,8 @@ class MediaFile:
     def remark(self) -> str | None:
         """After reading to the end: None, or what is doubtful in how a whole file was read."""
         remarks = [*self._remarks, *(self.video.remarks if self.video else [])]
+        if self.sound_track is not None and self.video is not None and not self.has_sound:
+            remarks.append(f"it has no sound, so no sound track {self.sound_track}")
         return "; ".join(dict.fromkeys([*remarks, *self._sound_remarks])) or None
 
 

@@ -25,7 +25,7 @@ from types import TracebackType
 
 import pyarrow as pa
 
-from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError
+from triaffect.errors import DiskError, MediaError, ModelError, TriaffectError, printable
 from triaffect.io.atomic import lock_output, make_folder
 from triaffect.io.engines import Engine, Processes
 from triaffect.media.find import webcam_number
@@ -46,7 +46,7 @@ from triaffect.prediction.parts import (
 from triaffect.prediction.predictor import Predictor
 from triaffect.studies.measures import StudyMeasures
 from triaffect.studies.run import open_measures, study_summary, summary_notes
-from triaffect.tables.baseline import SUFFIX, baseline_columns
+from triaffect.tables.baseline import SUFFIX, baseline_columns, describe_blank
 from triaffect.tables.interop import rename_columns
 from triaffect.tables.metadata import column_notes, describe_run
 from triaffect.tables.postprocess import check_outputs, postprocess, postprocess_schema
@@ -90,7 +90,8 @@ def predict_files(
         listeners: Get the postprocessed rows of the files that do not fail, in order, under our
             own column names.
         frame_listener: Gets their rows as predicted; of a single file, its frames too.
-        remarks: Gets what is doubtful of the job's study once all rows are there, a line each.
+        remarks: Gets what is doubtful of the job's study and baseline once all rows are there, a
+            line each.
 
     Returns:
         What became of each file, in order. A file that fails does not stop the others.
@@ -186,7 +187,7 @@ class PredictionOutputs:
 
     Attributes:
         measures: What people of the job's study showed; None without one.
-        remarks: What is doubtful of it after `finish`, a line each.
+        remarks: What is doubtful of it and of the baseline after `finish`, a line each.
     """
 
     def __init__(
@@ -205,6 +206,7 @@ class PredictionOutputs:
         self._listeners = list(listeners)
         self._problem: TriaffectError | None = None
         self.remarks: list[str] = []
+        self._without_own: list[str] = []
         self._files = ExitStack()
         self._schema = self._output_schema(predictor.schema)
         comma = job.decimal_comma
@@ -265,13 +267,17 @@ class PredictionOutputs:
         """
         summary, study = ClipSummary(self._tasks) if self._summary else None, self._job.study
         rows = self._observed(study.annotate(rows), path, summary)
-        tables = postprocess(rows, self._before_renaming, self._tasks)
+        tables, is_blank = postprocess(rows, self._before_renaming, self._tasks), True
         for table in study.subtract_baseline(tables, self._tasks):
+            own = [name for name in table.column_names if name.endswith(SUFFIX)]
+            is_blank = is_blank and all(table[name].null_count == len(table) for name in own)
             self._table.append(self._renamed(table))
             if self.measures is not None:
                 self.measures.add(table)
             for listener in tuple(self._listeners):
                 self._call(listener, table, path)
+        if is_blank and self._postprocessing.baseline_s is not None:
+            self._without_own.append(printable(path))
         if self._summary and summary and (rows_of_faces := summary.rows()):
             self._summary.append(pa.Table.from_pylist(rows_of_faces, summary_schema(self._tasks)))
 
@@ -329,6 +335,8 @@ class PredictionOutputs:
         is_partial = any(result.stopped for result in results)
         if is_partial:
             self._table.path = partial_name(job.output)
+        if self._without_own and steps.baseline_s is not None:
+            self.remarks.append(describe_blank(self._without_own, steps.baseline_s))
         if all(result.error for result in results) or (is_partial and not self._table.rows):
             self._table.discard()
         if self._summary:

@@ -35,6 +35,7 @@ from triaffect.prediction.python_inputs import (
 )
 from triaffect.studies.run import annotate_frame
 from triaffect.studies.study import Study, StudyWarning, is_duration
+from triaffect.tables.baseline import SUFFIX, describe_blank
 from triaffect.tables.postprocess import Postprocessing, postprocess_frame
 from triaffect.tables.schema import to_pandas
 
@@ -109,7 +110,7 @@ def predict_frame(
 
     Returns:
         The prediction table, with the predictor's metadata as ``attrs``; a `StudyWarning` says what
-        is doubtful in the study's files.
+        is doubtful in the study's files, and where no face outlasts the baseline.
 
     Raises:
         TableError: A file of the study cannot be read or fits none of the inputs; that is found
@@ -133,9 +134,16 @@ def predict_frame(
         warnings.warn(line, StudyWarning, stacklevel=4)
     table = to_pandas(collect_table(predictor, items, *work))
     table.attrs.update(deepcopy(predictor.metadata))
-    return (
+    done = (
         postprocess_frame(table, steps) if study.is_empty else annotate_frame(table, study, steps)
     )
+    if steps.baseline_s is not None:
+        above = done.columns[done.columns.str.endswith(SUFFIX)]
+        seen = done[above].notna().any(axis=1).groupby(done["clip"], sort=False).any()
+        if blank := [str(clip) for clip in seen.index[~seen]]:
+            line = describe_blank(blank, steps.baseline_s)
+            warnings.warn(line, StudyWarning, stacklevel=4)
+    return done
 
 
 def _collect_here(

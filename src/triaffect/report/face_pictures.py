@@ -21,6 +21,7 @@ from triaffect.errors import DiskError, MediaError
 from triaffect.faces.alignment import align
 from triaffect.io.atomic import make_folder, replace_file
 from triaffect.media.frames_at import FramesAt
+from triaffect.media.images import ImageFrames
 from triaffect.media.probe import probe
 from triaffect.media.video import Frame
 from triaffect.tables.schema import Times, Values, faces_of, rows_by_face, times_of, values_of
@@ -39,6 +40,8 @@ _LINE = 18
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 _LANDMARKS = [f"{point}_{axis}" for point in _POINTS for axis in "xy"]
 _NEEDED = (*_LANDMARKS, "sharpness")
+_CLOSE_S = 1e-5
+"""Times in a table are rounded, but no more than this."""
 
 
 class FacePictures:
@@ -46,13 +49,15 @@ class FacePictures:
 
     Args:
         folder: Where they go: a folder for each clip, and ``NAME.jpg`` for each person.
+        images_rate: Pictures per second of a folder that is one video.
 
     Attributes:
         written: The contact sheets, after `finish`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, images_rate: float | None = None) -> None:
         make_folder(folder)
+        self._images_rate = images_rate
         self.folder, self.written = folder, list[Path]()
         self._source: Path | None = None
         self._times: dict[int, list[Times]] = {}
@@ -111,7 +116,7 @@ class FacePictures:
                 chosen.setdefault(float(times[row]), []).append((face, landmarks))
         stem = self._name(self._source)
         times_s = np.array(sorted(chosen))
-        for frame in _frames_of(self._source, times_s):
+        for frame in _frames_of(self._source, times_s, self._images_rate):
             time_s = float(times_s[np.abs(times_s - frame.time_s).argmin()])
             for face, landmarks in chosen.pop(time_s, []):
                 picture = align(frame.rgb, landmarks.astype(np.float32), SIDE)
@@ -147,9 +152,13 @@ def _choose_rows(times: Times, sharpness: Values) -> list[int]:
     return rows
 
 
-def _frames_of(source: Path, times_s: Times) -> Iterator[Frame]:
+def _frames_of(source: Path, times_s: Times, images_rate: float | None) -> Iterator[Frame]:
     """The frames of the moments, as far as they can be decoded; that of a picture."""
     try:
+        if images_rate is not None and source.is_dir():
+            images = ImageFrames(source, images_rate)
+            yield from (each for each in images if np.abs(times_s - each.time_s).min() < _CLOSE_S)
+            return
         opened = probe(source)
         if opened.kind is SourceKind.IMAGES:
             yield from islice(opened.frames(), 1)

@@ -76,6 +76,25 @@ def subtract_baseline(
             yield with_columns(table, {name + SUFFIX: round_numbers(own) for name, own in added})
 
 
+def describe_blank(clips: Sequence[str], seconds: float) -> str:
+    """Say that no face of some clips was seen longer than the neutral that it is compared with.
+
+    >>> describe_blank(["a.mp4", "b.mp4"], 5)
+    'in 2 clips, such as a.mp4, no face is seen longer than the baseline of 5 s: their columns \
+ending in _above_own are blank'
+
+    Args:
+        clips: Their names, at least one.
+        seconds: How long the neutral is looked at.
+    """
+    which = f"in {clips[0]}" if len(clips) == 1 else f"in {len(clips)} clips, such as {clips[0]},"
+    whose = "its" if len(clips) == 1 else "their"
+    return (
+        f"{which} no face is seen longer than the baseline of {seconds:g} s: {whose} columns "
+        f"ending in {SUFFIX} are blank"
+    )
+
+
 @dataclass
 class _FaceBaseline:
     """One face's neutral.
