@@ -1,0 +1,66 @@
+"""Average the weights of runs that began at the same weights, and export the result.
+
+``python -m tools.average_runs RUN RUN... OUTPUT --store STORE`` writes OUTPUT, a copy of the first
+run whose best weights are the mean of all runs', with its model folder. Trainings of one recipe
+that began alike (``--init``) and differ by their seed mostly lie in one basin, where the mean of
+weights reads about as well as all of them together, at the cost of one (Wortsman and others 2022,
+arXiv 2203.05482).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from triaffect.errors import RunError
+from triaffect.features.store import FeatureStore
+from triaffect.training.export.run import export_run
+from triaffect.training.run_folder import RunFolder, read_description
+
+
+def average_runs(runs: Sequence[Path], output: Path, store: FeatureStore) -> None:
+    """Write a run with the mean of others' best weights of their last stage.
+
+    Args:
+        runs: Finished runs of one recipe.
+        output: Folder of the new run; it must not be there.
+        store: What they learned from.
+
+    Raises:
+        RunError: They are of several recipes or networks, or OUTPUT is there.
+    """
+    if output.exists():
+        raise RunError("a new folder", "one that is there", where=output)
+    recipes = [read_description(run).recipe for run in runs]
+    for run, recipe in zip(runs, recipes, strict=True):
+        if recipe.net != recipes[0].net or list(recipe.stages) != list(recipes[0].stages):
+            raise RunError("runs of one network", "another one", where=run)
+    stage = list(recipes[0].stages)[-1]
+    parts = [load_file(RunFolder(run).weights(stage, "best")) for run in runs]
+    mean = {
+        name: torch.stack([part[name].double() for part in parts]).mean(0).to(value.dtype)
+        for name, value in parts[0].items()
+    }
+    shutil.copytree(runs[0], output, ignore=shutil.ignore_patterns("model", "lock", "scores*"))
+    save_file(mean, RunFolder(output).weights(stage, "best"))
+    export_run(RunFolder(output), store)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--store", type=Path, required=True, help="what they learned from")
+    arguments = parser.parse_args()
+    average_runs(arguments.runs, arguments.output, FeatureStore.open(arguments.store))
+    print(f"{arguments.output}: the mean of {len(arguments.runs)} runs")
+
+
+if __name__ == "__main__":
+    main()
