@@ -3,9 +3,8 @@
 A picture fills one place of a window and has no voice; a moment of a video fills all and mostly
 has one. A network that learns expression from pictures and from voices apart has never seen
 real ones together. So some pictures are held for their whole window, as if the face had kept
-still, and some are given a voice: of a person who speaks in the same expression, or of anybody.
-Were it always the same expression, the voice would tell the label as surely as the face does,
-and a sound track would change what is read from a face.
+still, and some are given anybody's voice. Were it a voice of the same expression, it would tell
+the label as surely as the face does, and a sound track would change what is read from a face.
 """
 
 from __future__ import annotations
@@ -341,13 +340,12 @@ def require_extractor(got: str, expected: str, modality: str) -> None:
         )
 
 
-HELD, SPOKEN, AGREEING = 0.5, 0.5, 0.3
-"""Shares of the pictures that are held, and, drawn apart from that, that get a voice; and of those
-voices the share of the same expression for certain."""
+HELD, SPOKEN = 0.5, 0.5
+"""Shares of the pictures that are held, and, drawn apart from that, that get a voice."""
 
 
 def as_video(
-    rows: Rows, face_rows: RowNumbers, voice_row: RowNumbers, tasks: Sequence[Task]
+    rows: Rows, face_rows: RowNumbers, voice_row: RowNumbers
 ) -> tuple[RowNumbers, RowNumbers]:
     """Hold some training pictures and let some speak; the same ones each time.
 
@@ -355,7 +353,6 @@ def as_video(
         rows: Rows of all splits; only those for training change.
         face_rows: Stored face row of each window position, -1 where absent, shape (N, W).
         voice_row: Stored voice row, -1 where absent, shape (N,).
-        tasks: Tasks; the first with exclusive classes says who speaks in which expression.
 
     Returns:
         Changed copies of ``face_rows`` and ``voice_row``.
@@ -367,18 +364,10 @@ def as_video(
     still = training & silent & has_face[:, -1] & ~has_face[:, :-1].any(1)
     held = still & (rng.random(len(rows)) < HELD)
     face_rows[held] = face_rows[held, -1:]
-    speakers = training & ~silent & ~has_face.any(1)
+    voices = voice_row[training & ~silent & ~has_face.any(1)]
     spoken = still & (rng.random(len(rows)) < SPOKEN)
-    agreeing = spoken & (rng.random(len(rows)) < AGREEING)
-    choices = [(spoken & ~agreeing, voice_row[speakers])]
-    if exclusive := next((task for task in tasks if task.exclusive), None):
-        targets = rows.targets[exclusive.key]
-        label = np.where(targets.valid.all(1), targets.values.argmax(1), -1)
-        same = [label == number for number in range(exclusive.width)]
-        choices = [(agreeing & each, voice_row[speakers & each]) for each in same] + choices
-    for pictures, voices in choices:
-        if len(voices):
-            voice_row[pictures] = rng.choice(voices, int(pictures.sum()))
+    if len(voices):
+        voice_row[spoken] = rng.choice(voices, int(spoken.sum()))
     return face_rows, voice_row
 
 
@@ -524,9 +513,7 @@ class WindowSamples:
         self._face_rows, self._voice_row = faces[used], voices[used]
         self._extra_row = {name: rows[used] for name, rows in extras.items()}
         if stills_as_video:
-            self._face_rows, self._voice_row = as_video(
-                self.rows, self._face_rows, self._voice_row, tasks
-            )
+            self._face_rows, self._voice_row = as_video(self.rows, self._face_rows, self._voice_row)
 
     def inputs(self, rows: IntArray) -> InputArrays:
         """Gather the input arrays of rows.
