@@ -6,7 +6,6 @@ import pytest
 from tests.datasets.words import words_of
 from triaffect.datasets.batches import Rows
 from triaffect.datasets.windows import HELD, SPOKEN, as_video
-from triaffect.tasks.expression import EXPRESSION
 from triaffect.types import Targets
 
 N, W = 12_000, 3
