@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from measure import Measurement, measure, report
 
-from triaffect.features.extractors.onnx import BATCH, Network
+from triaffect.features.extractors.onnx import BATCH, OnnxNetwork
 from triaffect.features.extractors.soundnet import (
     BOTH,
     FIRST,
     PLAIN,
     RATE,
     Blocks,
+    Segments,
     SoundNet,
-    Stretches,
     best_share,
 )
 from triaffect.models.soundnet import SoundNet8
@@ -41,7 +41,7 @@ SECONDS, REPEATS, SEED = 30, 3, 0
 SHARED = {"plain": PLAIN, "first": FIRST, "both": BOTH}
 
 
-def networks(folder: Path) -> tuple[Network, Blocks]:
+def networks(folder: Path) -> tuple[OnnxNetwork, Blocks]:
     """SoundNet as one network, and in three."""
     torch.manual_seed(SEED)
     net = SoundNet8().eval()
@@ -50,7 +50,7 @@ def networks(folder: Path) -> tuple[Network, Blocks]:
     files |= soundnet_files(net, samples)
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    whole, *parts = (Network(folder / name) for name in files)
+    whole, *parts = (OnnxNetwork(folder / name) for name in files)
     return whole, Blocks(*(part.run for part in parts))
 
 
@@ -68,7 +68,7 @@ def main() -> None:
         whole, blocks = networks(Path(folder))
         for hop_s in HOPS:
             window = Window(SPAN_S, hop_s)
-            cut = Stretches(window, RATE, None, BATCH)
+            cut = Segments(window, RATE, None, BATCH)
             runners = {"whole": lambda chunks, cut=cut: ((t, whole.run(x)) for t, x in cut(chunks))}
             for name, share in SHARED.items():
                 chosen = "*" if share == best_share(window) else ""

@@ -4,16 +4,17 @@
 
 FACES holds ``omi``, ``lfw`` and ``scenes``. Variants: 8 bits (weights in 7, calibrated on pictures
 that are not compared) of every convolution, of all but the first and the last, and of dense 1x1
-ones alone; and the network as it is on a smaller input. Printed: processor time of a search of
-320x192, by turns; the share of the original's faces of at least 20 pixels that is found; false
-faces in pictures of scenes; how far landmarks are, in per cent of the eye distance, beside what
-a shift of the picture by 5 and 3 pixels changes.
+ones alone; and the network as it is on smaller and larger inputs. Printed: processor time of a
+search of 320x192, by turns; the share of the original's faces of at least 20 pixels that is found;
+false faces in pictures of scenes; how far landmarks are, in per cent of the eye distance, beside
+what a shift of the picture by 5 and 3 pixels changes.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,12 +25,15 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from tools.quantize_network import quantize
 from triaffect.faces.detection import INPUT, WEIGHTS, CenterFace, Detections, fitted, iou
 from triaffect.media.probe import read_image
 from triaffect.media.video import VideoFrames
 
-SIZE, SMALLER, LEAST_PX, SAME, SEED, TURNS = 320, 224, 20, 0.3, 0, 15
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `tools` beside this folder
+
+from tools.quantize_network import quantize
+
+SIZE, OTHER_SIZES, LEAST_PX, SAME, SEED, TURNS = 320, (160, 224, 256, 640), 20, 0.3, 0, 15
 CALIBRATION, MARGIN, RIGHT, DOWN = 48, 0.5, 5, 3
 
 Picture = NDArray[np.uint8]
@@ -96,7 +100,7 @@ def variants(network: bytes, calibration: list[Picture]) -> dict[str, Variant]:
     return {
         "as it is": Variant(network),
         **{name: Variant(quantize(network, inputs, ["Conv"], f)) for name, f in eight.items()},
-        f"as it is, {SMALLER} pixels": Variant(network, SMALLER),
+        **{f"as it is, {size} pixels": Variant(network, size) for size in OTHER_SIZES},
     }
 
 
