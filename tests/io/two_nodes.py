@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 NOT_THERE = "ray is not installed: pip install 'triaffect[ray]'"
-LONG_S = 60.0
+LONG_S = 300.0
 """No step of a test takes so long; one that does has failed."""
 
 
