@@ -33,3 +33,13 @@ def test_weights_are_the_mean_and_a_model_is_written(tmp_path):
     assert np.array_equal(load_file(stage / "best.safetensors")[name], weights[name])
     with pytest.raises(RunError, match="expected a new folder"):
         average_runs([first, second], tmp_path / "mean", store)
+
+
+def test_runs_of_several_networks_have_no_mean(tmp_path):
+    store = crops_store(tmp_path / "store")
+    runs = [tmp_path / "first", tmp_path / "other"]
+    made_teacher(store, runs[0])
+    made_teacher(store, runs[1], 0, "net.features=4")
+    with pytest.raises(RunError, match=r"other: expected runs of one network"):
+        average_runs(runs, tmp_path / "mean", store)
+    assert not (tmp_path / "mean").exists()
