@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from triaffect.datasets.augmentation import augment, spectra
 from triaffect.datasets.augmentation.augment import vary_logmel
 from triaffect.datasets.batches import some
-from triaffect.voice.log_mel import BANDS, FLOOR
+from triaffect.voice.log_mel import BANDS, FLOOR, log_mel
 
 ROWS, LENGTH = 300, 60
 LOWEST = FLOOR - 1e-5
@@ -127,6 +127,35 @@ def test_the_louder_the_noise_that_drowns_a_voice_the_less_is_left_of_it():
     ratio_db = 10 * (power(sound).mean((1, 2))[changed] / added).log10()
     expected = ((ratio_db + 10) / 25).clamp(0, 1).numpy()
     np.testing.assert_allclose(left[changed], expected, atol=0.01)
+
+
+def test_a_wrong_speed_moves_a_tone_and_shortens_a_sound_by_the_same_factor():
+    """A second of 800 Hz in the middle of three."""
+    time = np.arange(3 * 16_000) / 16_000
+    tone = np.where((time > 1) & (time < 2), 0.3 * np.sin(2 * np.pi * 800 * time), 0)
+    sound = torch.from_numpy(log_mel(tone.astype(np.float32)))[None].repeat(60, 1, 1)
+    played, left = spectra.play_at_wrong_speed(sound, rng(), share=1.0)
+    edges = np.linspace(*(2595 * np.log10(1 + np.array([60, 7600]) / 700)), 66)
+    hertz = 700 * (10 ** (edges[played[:, 150].argmax(1).numpy() + 1] / 2595) - 1)
+    loud = (played.amax(2) > played.amax((1, 2))[:, None] - 2).sum(1).numpy()
+    off = np.abs(np.log(hertz / 800))
+    np.testing.assert_allclose(np.log(hertz / 800), -np.log(loud / 100), atol=0.07)
+    np.testing.assert_allclose(left, 1 - 0.7 * off / np.log(1.8), atol=0.07)
+    assert np.log(1.2) - 0.05 < off.min() < off.max() < np.log(1.8) + 0.05
+    assert (hertz > 800).any()
+    assert (hertz < 800).any()
+
+
+def test_spoiled_spectra_are_those_of_which_less_is_left():
+    sound = voices(rows=400)
+    spoiled, left = spectra.spoil(sound, rng(), share=0.4)
+    changed = (spoiled - sound).abs().amax((1, 2)).numpy() > 1e-4
+    assert set(np.flatnonzero(left < 1)) <= set(np.flatnonzero(changed))
+    assert 0.3 < changed.mean() < 0.45
+    assert left.min() >= 0
+    same, all_left = spectra.spoil(sound, rng(), share=0.0)
+    assert torch.equal(same, sound)
+    assert (all_left == 1).all()
 
 
 def test_noise_is_sometimes_another_spectrum_backwards():

@@ -108,8 +108,9 @@ class DataSpec(_Strict):
         sequence_stride: One in so many rows of a pool ends a window that is drawn, then.
         voice_sequence: The voice is a vector at every position of a window, not one alone; for
             windows, and networks that read it.
-        drown: Share of the spectra that noise drowns, each to another degree; the less is left
-            of a voice, the nearer its labels move to their mean over the batch. For logmel only.
+        drown: Share of the spectra that are badly damaged: half of them drowned in noise, a
+            quarter played at a wrong speed, a quarter through a telephone; the less is left of a
+            voice, the nearer its labels move to their mean over the batch. For logmel only.
         face: What fills the windows: "face" is the store's face extractor, any other name a
             stream of external features that was joined to the store.
         voice: What gives the voice vector: "voice", or a stream likewise.

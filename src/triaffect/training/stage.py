@@ -19,7 +19,7 @@ from triaffect.datasets.augmentation.augment import (
     vary_logmel,
 )
 from triaffect.datasets.augmentation.mixup import fade_labels, mix_rows, paste, splice
-from triaffect.datasets.augmentation.spectra import drown
+from triaffect.datasets.augmentation.spectra import spoil
 from triaffect.datasets.batches import EpochPlan, make_batch, plan_epoch, take
 from triaffect.datasets.windows import WindowSamples, sequence_batch
 from triaffect.errors import RecipeError
@@ -414,7 +414,7 @@ class StageRun:
             for name in [each for each in varied if each in variations]:
                 varied[name] = variations[name](varied[name], rng)
         if data.drown:
-            varied[LOGMEL], left = drown(varied[LOGMEL].float(), rng, share=data.drown)
+            varied[LOGMEL], left = spoil(varied[LOGMEL].float(), rng, share=data.drown)
             batch = replace(batch, targets=fade_labels(batch.targets, left))
         if data.mix and rng.random() < data.mix:
             name, join = (CROP, paste) if CROP in varied else (LOGMEL, splice)

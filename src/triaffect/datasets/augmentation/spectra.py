@@ -24,7 +24,13 @@ codec, and too loud for their microphone."""
 
 DROWNED_DB, AUDIBLE_DB = -10.0, 15.0
 """Signal to noise from which on nothing of a voice is left, and from which on all of it."""
+SMALLEST_SPEED, LARGEST_SPEED = 1.2, 1.8
+"""How much too fast or too slow a recording is played, as a factor."""
+LEFT_AT_WRONG_SPEED, LEFT_BY_TELEPHONE = 0.3, 0.7
+"""What is left of a voice at the largest wrong speed, and of one within a telephone's band."""
 
+RANGE_HZ = (60.0, 7600.0)
+"""Of the front end, whose bands are evenly spaced between on the mel scale."""
 FLOOR = 1e-6
 """Power that the front end adds."""
 ROWS_PER_S = 100
@@ -115,6 +121,45 @@ def drown(logmel: Tensor, rng: np.random.Generator, *, share: float) -> tuple[Te
     return drowned, left
 
 
+def play_at_wrong_speed(
+    logmel: Tensor, rng: np.random.Generator, *, share: float
+) -> tuple[Tensor, FloatArray]:
+    """Play some spectra too fast and too high, or too slow and too low, by a factor of 1.2 to 1.8.
+
+    Args:
+        logmel: Shape (N, T, B), float32.
+        rng: Source of the random numbers.
+        share: Chance of a spectrum to be changed, in [0, 1].
+
+    Returns:
+        Spectra of the same shape, the edges continued, and how much is left of each voice, shape
+        (N,): 1 of those that stay as they are, less the further the speed is off, down to 0.3.
+    """
+    count, length, bands = logmel.shape
+    rows = some(rng, count, share)
+    left = np.ones(count, np.float32)
+    if not len(rows):
+        return logmel, left
+    speed = torch.exp(uniform(rng, len(rows), math.log(SMALLEST_SPEED), math.log(LARGEST_SPEED)))
+    left[rows.numpy()] = 1 - (1 - LEFT_AT_WRONG_SPEED) * (speed.log() / math.log(LARGEST_SPEED))
+    speed = torch.where(torch.from_numpy(rng.random(len(rows)) < 0.5), speed, 1 / speed)  # noqa: PLR2004
+    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in RANGE_HZ)
+    centers = torch.linspace(low, high, bands + 2)
+    hertz = 700 * (10 ** (centers[1:-1] / 2595) - 1)
+    before = 2595 * torch.log10(1 + hertz / speed[:, None] / 700)
+    band = (before - centers[1]) / (centers[-2] - centers[1]) * 2 - 1
+    moment = torch.linspace(-1, 1, length) * speed[:, None]
+    grid = torch.stack([
+        band[:, None, :].expand(-1, length, -1), moment[:, :, None].expand(-1, -1, bands)
+    ], 3)  # fmt: skip
+    moved = F.grid_sample(
+        logmel[rows].unsqueeze(1), grid, padding_mode="border", align_corners=True
+    )
+    played = logmel.clone()
+    played[rows] = moved.squeeze(1)
+    return played, left
+
+
 def microphone(logmel: Tensor, rng: np.random.Generator, *, share: float = NARROW) -> Tensor:
     """Color every spectrum a little, and cut a share of them down to a telephone's band.
 
@@ -130,14 +175,47 @@ def microphone(logmel: Tensor, rng: np.random.Generator, *, share: float = NARRO
     points = torch.from_numpy(rng.normal(0, 0.4, (count, 1, 6)).astype(np.float32))
     curve = F.interpolate(points, bands, mode="linear", align_corners=True)
     colored = logmel + curve
-    rows = some(rng, count, share)
+    return narrow(colored, some(rng, count, share), rng)
+
+
+def narrow(logmel: Tensor, rows: Tensor, rng: np.random.Generator) -> Tensor:
+    """Cut some spectra down to a telephone's band.
+
+    Args:
+        logmel: Shape (N, T, B), float32.
+        rows: Which ones, shape (M,).
+        rng: Source of the random numbers.
+
+    Returns:
+        Spectra of the same shape, none below the front end's floor.
+    """
+    narrowed = logmel.clone()
     if len(rows):
-        band = torch.arange(bands)
+        band = torch.arange(logmel.shape[2])
         low = torch.from_numpy(rng.integers(*LOWEST_BAND_OF_TELEPHONE, len(rows)))[:, None]
         high = torch.from_numpy(rng.integers(*TOP_BAND_OF_TELEPHONE, len(rows)))[:, None]
         outside = (low - band).clamp(min=0) + (band - high).clamp(min=0)
-        colored[rows] -= (2.5 * outside)[:, None, :]
-    return colored.clamp(min=math.log(FLOOR))
+        narrowed[rows] -= (2.5 * outside)[:, None, :]
+    return narrowed.clamp(min=math.log(FLOOR))
+
+
+def spoil(logmel: Tensor, rng: np.random.Generator, *, share: float) -> tuple[Tensor, FloatArray]:
+    """Drown some spectra in noise, play some at a wrong speed, put some through a telephone.
+
+    Args:
+        logmel: Shape (N, T, B), float32.
+        rng: Source of the random numbers.
+        share: Half of it is the chance to be drowned, a quarter that of each other damage.
+
+    Returns:
+        Spectra of the same shape, and how much is left of each voice, in [0, 1], shape (N,).
+    """
+    spoiled, left = drown(logmel, rng, share=share / 2)
+    spoiled, more = play_at_wrong_speed(spoiled, rng, share=share / 4)
+    rows = some(rng, len(logmel), share / 4)
+    left = left * more
+    left[rows.numpy()] *= LEFT_BY_TELEPHONE
+    return narrow(spoiled, rows, rng), left
 
 
 def clip(logmel: Tensor, rng: np.random.Generator, *, share: float = CLIPPED) -> Tensor:
