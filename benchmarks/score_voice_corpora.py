@@ -9,7 +9,8 @@ that it is labeled at (each half second of its middle half): the likeliest expre
 also in corpora that have fewer, and arousal.
 
 A corpus's score is its mean recall over the classes that it has or, where it has arousal and no
-expressions, the correlation with arousal. Intervals are 95 % over people and their recordings,
+expressions, the correlation with arousal; "among its own" is the mean recall where no other class
+than the corpus's may be answered. Intervals are 95 % over people and their recordings,
 2,000 resamples, seed 0; with few people they are too narrow. ``--all CORPUS`` scores everybody of
 a corpus: of one that a network did not learn from. ``--only CORPUS`` scores that one alone.
 """
@@ -154,9 +155,12 @@ def compare(samples: LogmelSamples, asked: Recordings, nets: list[torch.nn.Modul
         said = shares.argmax(1)
         values = [score(asked, rows, said, arousal) for rows in drawn]
         before = before or values
+        has = np.bincount(asked.expression[asked.expression >= 0], minlength=len(EXPRESSIONS)) > 0
+        own = np.where(has, shares, -1).argmax(1)
         counts = np.bincount(said, minlength=len(EXPRESSIONS)) / len(said)
         found.append({
             "score": score(asked, everyone, said, arousal),
+            "among_its_own": score(asked, everyone, own, arousal),
             "interval": interval(values),
             "change": interval([new - old for new, old in zip(values, before, strict=True)]),
             "confidence": float(shares.max(1).mean()),
@@ -188,6 +192,7 @@ def main() -> None:
         for model, each in zip(arguments.model, results[corpus], strict=True):
             (low, high), (less, more) = each["interval"], each["change"]
             text = f"  {model}: {each['score']:.3f} ({low:.3f} to {high:.3f})"
+            text += f", among its own {each['among_its_own']:.3f}" if is_voiced else ""
             print(f"{text}, change {less:+.3f} to {more:+.3f}, sure {each['confidence']:.3f}")
     if arguments.json is not None:
         write_json(arguments.json, {"models": arguments.model, "corpora": results})

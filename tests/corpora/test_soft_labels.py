@@ -162,6 +162,7 @@ def test_people_are_in_one_split_each(pictures, tmp_path):
         ("clip,grin\na.png,1\n", "expected columns such as smile_left"),
         ("clip,smile_left,smile_right\na.png,much,1\n", "expected numbers"),
         ("clip,smile_left,smile_right\na.png,1,1\na.png,2,2\n", "a.png twice"),
+        ("clip,smile_left,smile_right\na.png,inf,1\n", "expected finite numbers"),
         ("", "expected a CSV table"),
     ],
 )
@@ -169,6 +170,48 @@ def test_a_wrong_table_is_refused(pictures, tmp_path, text, said):
     table = write(tmp_path / "t.csv", text)
     with pytest.raises(TableError, match=said):
         open_with_labels(pictures, [f"{tmp_path / 'program.toml'}={table}"])
+
+
+@pytest.mark.parametrize(
+    ("mapping", "head", "rows", "said"),
+    [
+        ("program", "smile_left,smile_right", ["1,1", "2,3", "0,1"], None),
+        ("program", "smile_left,smile_right", ["1,1", "2,3"], "no row of 1 of 3 clips, such as m"),
+        ("program", "smile_left,smile_right", ["1,1", ",", ","], "AU12: 2 of 3 cells are blank"),
+        ("program", "smile_left,smile_right", ["90,90", "0,0", "80,80"], "beyond doubt in 67%"),
+        ("program", "smile_left,smile_right", [".01,.01", ".02,.02", "0,0"], "hardly differs"),
+        ("ratings", "happy", ["75", "130", "20"], "valence: 1 of 3 ratings are outside"),
+        ("ratings", "happy", ["75", "100", "0"], None),
+    ],
+)
+def test_what_may_be_wrong_with_a_table_is_said(pictures, tmp_path, mapping, head, rows, said):
+    lines = [f"{clip},{row}" for clip, row in zip(("a.png", "b.png", "c.png"), rows, strict=False)]
+    table = write(tmp_path / "t.csv", "\n".join([f"clip,{head}", *lines]))
+    doubts = open_with_labels(pictures, [f"{tmp_path / mapping}.toml={table}"]).doubts()
+    assert len(doubts) == (said is not None)
+    assert said is None or said in doubts[0]
+
+
+def test_tables_that_mostly_disagree_are_doubted(pictures, tmp_path):
+    head = "clip,smile_left,smile_right\n"
+    one = write(tmp_path / "one.csv", head + "a.png,3,3\nb.png,1.2,1.2\nc.png,0,0\n")
+    other = write(tmp_path / "other.csv", head + "a.png,0,0\nb.png,1,1\nc.png,2,2\n")
+    names = [f"{tmp_path / 'program.toml'}={table}" for table in (one, other)]
+    (doubt,) = open_with_labels(pictures, names).doubts()
+    assert doubt.endswith("disagree on AU12 in 2 of 3 rows, which have no label of it")
+    assert open_with_labels(pictures, [names[0]] * 2).doubts() == []
+
+
+def test_a_table_of_other_clips_is_refused(tmp_path, pictures):
+    head = "clip,smile_left,smile_right\n"
+    table = write(tmp_path / "t.csv", head + "0,1,1\n2,1,0\n")
+    names = [f"{tmp_path / 'program.toml'}={table}"]
+    with pytest.raises(TableError, match=r"such as a\.png, got 0"):
+        open_with_labels(pictures, names).doubts()
+    (tmp_path / "votes").mkdir()
+    write_ferplus(tmp_path / "votes", VOTED)
+    (doubt,) = open_with_labels(tmp_path / "votes", names).doubts()
+    assert "no row of 1 of 3 clips, such as 1" in doubt
 
 
 @pytest.mark.parametrize(

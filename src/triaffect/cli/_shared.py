@@ -461,16 +461,22 @@ def make_cluster(engine: EngineName, ray_address: str | None, jobs: int | None) 
 def warn_of_unread(corpus: Corpus) -> None:
     """Warn on stderr where labels may be missing by mistake.
 
-    Columns of a table that are passed over, one of which may be misspelt; and that a folder is
-    taken for one without labels.
+    Columns of a table that are passed over, one of which may be misspelt; that a folder is
+    taken for one without labels; and what may be wrong with tables of other programs.
 
     Args:
         corpus: The corpus as it was opened.
+
+    Raises:
+        TableError: A table of another program has no row of any of the corpus's clips.
     """
     from triaffect.corpora.label_table import LabelTable
     from triaffect.corpora.media_folder import MediaFolder
+    from triaffect.corpora.soft_labels import SoftLabels
     from triaffect.media.find import describe_passed_over
 
+    for doubt in corpus.doubts() if isinstance(corpus, SoftLabels) else ():
+        warn(doubt)
     names = corpus.passed_over if isinstance(corpus, LabelTable) else []
     if names:
         typer.echo(f"triaffect: warning: columns passed over: {', '.join(names)}", err=True)

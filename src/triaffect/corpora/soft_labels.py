@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from importlib.resources import files
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -71,6 +72,12 @@ DISAGREEMENT = 0.5
 """Two programs' probabilities of a unit that differ by more are no label."""
 
 _MOST_LOGITS = 6.0
+_MOST_CERTAIN, _LEAST_SPREAD = 0.2, 0.05
+"""More of a unit at the end of the scale, or a smaller deviation of it, is another scale: OpenFace
+and MediaPipe have at most 0.01 there, and at least 0.7 of deviation, over four sets of faces."""
+_MOST_BLANK = 0.5
+_MOST_DISAGREEMENT = 1 / 3
+"""Share of pictures on which two programs disagree; those two disagree on at most 0.16."""
 _MOST_OTHER = 1 / 3
 """Share of the votes for "other" from which nothing is derived from the rest."""
 
@@ -163,12 +170,21 @@ class SoftLabelTable:
         columns: Columns of tasks that it has.
         values: Logits of units, ratings in [-1, 1]; NaN for none, shape (rows, columns).
         rows: Row by clip, as the table names it, and frame; the frame is None for a picture.
+        path: The file or folder.
+        doubts: What may be wrong with its numbers, a sentence each.
     """
 
     mapping: LabelMapping
     columns: tuple[str, ...]
     values: NDArray[np.float64]
     rows: Mapping[tuple[str, int | None], int]
+    path: Path
+    doubts: tuple[str, ...]
+
+    @cached_property
+    def clips(self) -> frozenset[str]:
+        """Clips as it names them."""
+        return frozenset(clip for clip, _ in self.rows)
 
     @cached_property
     def frames(self) -> dict[str, list[int]]:
@@ -210,7 +226,16 @@ class SoftLabelTable:
                 at = "" if frame is None else f", frame {frame}"
                 raise TableError("each picture once", f"{clip}{at} twice", where=path)
             rows[clip, frame] = number
-        return SoftLabelTable(mapping, columns, values[list(columns)].to_numpy(), rows)
+        mapped = values[list(columns)].to_numpy(copy=True)
+        doubts = [
+            f"{path}: {column}: {doubt}"
+            for k, column in enumerate(columns)
+            if (doubt := _doubt_column(column, mapped[:, k]))
+        ]
+        for k, column in enumerate(columns):
+            most = _MOST_LOGITS if _MAPPED[column] is ACTION_UNITS else 1.0
+            mapped[:, k] = mapped[:, k].clip(-most, most)
+        return SoftLabelTable(mapping, columns, mapped, rows, path, tuple(doubts))
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -243,8 +268,7 @@ def _map_table(
     values: dict[str, NDArray[np.float64]] = {}
     for column, each in there.items():
         mean = np.mean([_numbers(table, name, path) for name in each.sources], axis=0)
-        most = _MOST_LOGITS if _MAPPED[column] is ACTION_UNITS else 1.0
-        values[column] = ((mean - each.center) / each.scale).clip(-most, most)
+        values[column] = (mean - each.center) / each.scale
     clips = [stem] * len(table) if stem is not None else table[mapping.clip].str.strip().tolist()
     frames: list[int | None] = [None] * len(table)
     if mapping.frame is not None and mapping.frame in table.columns:
@@ -258,9 +282,33 @@ def _map_table(
 
 def _numbers(table: pd.DataFrame, column: str, path: Path) -> NDArray[np.float64]:
     try:
-        return np.asarray(table[column].astype(np.float64), np.float64)
+        numbers = np.asarray(table[column].astype(np.float64), np.float64)
     except ValueError as error:
         raise TableError("numbers", str(error), where=f"{path}, column {column}") from error
+    if np.isinf(numbers).any():
+        raise TableError("finite numbers", "inf", where=f"{path}, column {column}")
+    return numbers
+
+
+def _doubt_column(column: str, values: NDArray[np.float64]) -> str | None:
+    """Say what may be wrong with a column's logits or ratings, before they are held in range."""
+    there = values[~np.isnan(values)]
+    if len(there) < (1 - _MOST_BLANK) * len(values):
+        return f"{len(values) - len(there):,} of {len(values):,} cells are blank, and no labels"
+    if not len(there):
+        return None
+    if _MAPPED[column] is not ACTION_UNITS:
+        outside = int((np.abs(there) > 1 + 1e-6).sum())
+        ends = "are outside its mapping's scale, and taken as its ends"
+        return f"{outside:,} of {len(there):,} ratings {ends}" if outside else None
+    certain = float((there >= _MOST_LOGITS).mean())
+    if certain > _MOST_CERTAIN:
+        return (
+            f"present beyond doubt in {certain:.0%} of the rows; on another scale than its mapping?"
+        )
+    if len(there) > 1 and there.std() < _LEAST_SPREAD:
+        return "hardly differs between rows; on another scale than its mapping?"
+    return None
 
 
 def open_with_labels(
@@ -344,6 +392,36 @@ class SoftLabels(CorpusView):
         self._test_share, self._validation_share = test_share, validation_share
         names = Counter(name for each in self.sources() for name in _names(_clip(each)))
         self._ambiguous = frozenset(name for name, count in names.items() if count > 1)
+
+    def doubts(self) -> list[str]:
+        """Say what may be wrong with the tables, a sentence each.
+
+        Raises:
+            TableError: A table has no row of any of the corpus's clips.
+        """
+        found = [doubt for table in self._tables for doubt in table.doubts]
+        clips = self._clips() if self._tables else []
+        for table in self._tables:
+            missing = [each for each in clips if table.clips.isdisjoint(self._names_of(each))]
+            if clips and len(missing) == len(clips):
+                expected = f"rows of the corpus's clips, such as {clips[0]}"
+                raise TableError(expected, next(iter(table.rows))[0], where=table.path)
+            if missing:
+                some = f"{len(missing):,} of {len(clips):,} clips, such as {missing[0]}"
+                found.append(f"{table.path}: no row of {some}")
+        for one, other in combinations(self._tables, 2):
+            found += _doubt_agreement(one, other)
+        return found
+
+    def _clips(self) -> list[str]:
+        """What tables have rows of: the sources, or the numbers of an array's pictures."""
+        clips: list[str] = []
+        for source in self.sources():
+            if source.images is not None and source.images.suffix == _ARRAYS:
+                clips += map(str, self._corpus.moments(source).column("frame").tolist())
+            else:
+                clips.append(_clip(source))
+        return clips
 
     def moments(self, source: Source) -> Moments:
         """Labels of one source: the corpus's own, then those of the tables.
@@ -436,6 +514,22 @@ def _names(clip: str) -> tuple[str, ...]:
     """Path of a clip, its name, and its name without ending, as far as they differ."""
     path = PurePosixPath(clip)
     return tuple(dict.fromkeys((clip, path.name, path.stem)))
+
+
+def _doubt_agreement(one: SoftLabelTable, other: SoftLabelTable) -> list[str]:
+    """Say on which units two tables disagree so often that one may mean something else."""
+    both = [(one.rows[key], other.rows[key]) for key in one.rows if key in other.rows]
+    units = [name for name in one.columns if name in other.columns and name in ACTION_UNITS.columns]
+    doubts = []
+    for unit in units if both else ():
+        pair = zip((one, other), zip(*both, strict=True), strict=True)
+        p = [1 / (1 + np.exp(-each.values[rows, each.columns.index(unit)])) for each, rows in pair]
+        there = ~np.isnan(p[0] + p[1])
+        apart = int((np.abs(p[0] - p[1])[there] > DISAGREEMENT).sum())
+        if apart > _MOST_DISAGREEMENT * there.sum():
+            some = f"{apart:,} of {int(there.sum()):,} rows, which have no label of it"
+            doubts.append(f"{one.path} and {other.path} disagree on {unit} in {some}")
+    return doubts
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
