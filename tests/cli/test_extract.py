@@ -110,6 +110,18 @@ def test_mistakes_end_in_one_line_and_code_two(typed, voices, tmp_path, change, 
     assert message in err.splitlines()[-1]
 
 
+def test_a_share_of_one_person_is_nobody(typed, tmp_path):
+    write_sound(tmp_path / "a.wav", 1.0)
+    (tmp_path / "labels.csv").write_text("clip,person,expression\na.wav,one,anger\n")
+    code, _, err = typed("extract", tmp_path, "-o", tmp_path / "s", "--face", "none", "--voice",
+                         "logmel64", "--name", "mine", "--test-share", 0.01)  # fmt: skip
+    assert code == 0
+    assert "--test-share: nobody of mine is in the test split (its people: 1)" in err
+    code, _, err = typed("extract", tmp_path, "-o", tmp_path / "s2", "--face", "none", "--voice",
+                         "logmel64", "--test-share", 0.9, "--name", "mine")  # fmt: skip
+    assert (code, "nobody" in err) == (0, False)
+
+
 def test_a_store_of_another_extractor(typed, voices, tmp_path):
     typed("extract", voices, "-o", tmp_path / "s", "--face", "none", "--voice", "logmel64",
           "--limit", 1, "--jobs", 1)  # fmt: skip

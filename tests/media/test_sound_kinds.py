@@ -228,6 +228,24 @@ def test_an_ogg_that_goes_on_with_another_codec_is_told(tmp_path):
     assert problem.startswith("reading the sound stopped")
 
 
+@pytest.mark.parametrize("codec", ["libopus", "flac"])
+def test_an_ogg_that_is_cut_off_is_told(tmp_path, codec):
+    """Within a page, and between two pages, where only the mark of the last one is missing."""
+    rate = 48_000 if codec == "libopus" else RATE
+    whole = write_click(tmp_path / "whole.ogg", codec, rate, form="ogg")
+    sound, problem, remark = read(whole)
+    assert (problem, remark) == (None, None)
+    data = whole.read_bytes()
+    (tmp_path / "within.ogg").write_bytes(data[: len(data) - 40])
+    within, problem, _ = read(tmp_path / "within.ogg")
+    assert problem == "the sound is cut off within a page of the file"
+    assert len(within) < len(sound)
+    (tmp_path / "between.ogg").write_bytes(data[: data.rindex(b"OggS")])
+    _, problem, remark = read(tmp_path / "between.ogg")
+    assert problem is None
+    assert remark == "the sound may be cut off: its last page is not marked as the last"
+
+
 def test_sound_that_overlaps_what_is_before_it_is_told(tmp_path):
     """A recorder whose clock is set back by 0.15 s now and then."""
     with av.open(str(tmp_path / "a.mkv"), "w") as container:

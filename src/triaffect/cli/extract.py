@@ -17,6 +17,7 @@ from triaffect.cli._shared import (
     output_option,
     progress_bar,
     sound_track_option,
+    warn,
     warn_of_unread,
 )
 from triaffect.errors import MediaError, StoreError
@@ -149,6 +150,9 @@ def extract(
             sys.stderr.write(f"triaffect: warning: {warning}\n")
     with progress_bar() as progress:
         report = run(opened, output, face, voice, workers, limit, progress, sound_track=sound_track)
+    shares = {"--test-share": test_share, "--validation-share": validation_share}
+    if report.added + report.there:
+        _warn_of_splits(output, opened.name, [option for option, share in shares.items() if share])
     _report(report, output, corpus)
 
 
@@ -166,6 +170,24 @@ def _report(report: ExtractionReport, output: Path, corpus: Path) -> None:
     )
     if report.failures:
         raise typer.Exit(1)
+
+
+def _warn_of_splits(output: Path, name: str, options: list[str]) -> None:
+    """Warn where a corpus has so few people that a share of them is nobody."""
+    import numpy as np
+
+    from triaffect.features.store import FeatureStore
+
+    moments = FeatureStore.open(output).moments if options else None
+    if moments is None or not len(moments):
+        return
+    source, person, split = map(moments.dictionary_column, ("source", "person", "split"))
+    own = np.array([each.partition("/")[0] == name for each in source.values])[source.codes]
+    for option in options:
+        of = option.removeprefix("--").removesuffix("-share")
+        if own.any() and not (own & (split == of)).any():
+            people = len(np.unique(person.codes[own]))
+            warn(f"{option}: nobody of {name} is in the {of} split (its people: {people:,})")
 
 
 def _warn_of_sources(report: ExtractionReport) -> None:

@@ -399,7 +399,7 @@ class SoftLabels(CorpusView):
         Raises:
             TableError: A table has no row of any of the corpus's clips.
         """
-        found = [doubt for table in self._tables for doubt in table.doubts]
+        sentences = [doubt for table in self._tables for doubt in table.doubts]
         clips = self._clips() if self._tables else []
         for table in self._tables:
             missing = [each for each in clips if table.clips.isdisjoint(self._names_of(each))]
@@ -408,10 +408,10 @@ class SoftLabels(CorpusView):
                 raise TableError(expected, next(iter(table.rows))[0], where=table.path)
             if missing:
                 some = f"{len(missing):,} of {len(clips):,} clips, such as {missing[0]}"
-                found.append(f"{table.path}: no row of {some}")
+                sentences.append(f"{table.path}: no row of {some}")
         for one, other in combinations(self._tables, 2):
-            found += _doubt_agreement(one, other)
-        return found
+            sentences += _doubt_agreement(one, other)
+        return sentences
 
     def _clips(self) -> list[str]:
         """What tables have rows of: the sources, or the numbers of an array's pictures."""

@@ -36,7 +36,7 @@ from triaffect.media.container import (
     video_stream,
     wav_lengths,
 )
-from triaffect.media.content import index_problem, is_joined
+from triaffect.media.content import index_problem, is_joined, ogg_end
 
 Waveform = NDArray[np.float32]
 
@@ -220,8 +220,10 @@ class OpenSound:
         overlap_s = sum(self._overlaps) / self._rate
         if overlap_s > _CUT_S:
             self.remarks.append(f"{overlap_s:.2f} s of the sound overlap what is before them")
-        if not has_picture and (problem := index_problem(self._path)):
-            self.problems.append(problem)
+        if not has_picture:
+            cut, unmarked = ogg_end(self._path)
+            self.problems += [each for each in (index_problem(self._path), cut) if each]
+            self.remarks += [unmarked] if unmarked else []
         if not self.problems and declared_s is not None and declared_s - length_s > _CUT_S:
             self.problems.append(f"the sound is cut off: {length_s:.2f} s of {declared_s:.2f} s")
 

@@ -43,6 +43,7 @@ _ENCRYPTED = re.compile(rb"encv|enca|drmi|drms")
 """Coded forms of the MP4 family that say that what follows is encrypted."""
 
 _ENCRYPTED_ASF = bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e")
+_OGG_PAGE, _OGG_HEADER, _OGG_LAST, _LONGEST_OGG_PAGE = b"OggS", 27, 4, 65_307
 _MOST_BYTES, _HEAD = 2**26, 2**16
 _PACKET, _SYNC, _SCRAMBLED = 188, 0x47, 0xC0
 
@@ -155,6 +156,41 @@ def index_problem(path: Path) -> str:
     size = path.stat().st_size
     is_cut = any(kind == b"moov" and at + length > size for kind, at, length in top_boxes(path))
     return "its index is cut off: tracks and frames may be missing" if is_cut else ""
+
+
+def ogg_end(path: Path) -> tuple[str, str]:
+    """Say whether an Ogg file ends within a page, or with one that is not marked as the last.
+
+    Ogg does not say how long it is; such a file is read to where it ends without a word.
+
+    Args:
+        path: The file, of any kind.
+
+    Returns:
+        The words for a page that is cut, and for a last one that is not marked; each empty if
+        it does not apply, as both are to files that are no Ogg.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != _OGG_PAGE:
+            return "", ""
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 2 * _LONGEST_OGG_PAGE))
+        end = file.read()
+    at = end.rfind(_OGG_PAGE)
+    page = end[at:] if at >= 0 else b""
+    segments = page[26] if len(page) >= _OGG_HEADER else 0
+    table = page[_OGG_HEADER : _OGG_HEADER + segments]
+    if (
+        len(page) < _OGG_HEADER
+        or len(table) < segments
+        or len(page) < _OGG_HEADER + segments + sum(table)
+    ):
+        return "the sound is cut off within a page of the file", ""
+    is_last = bool(page[5] & _OGG_LAST)
+    return (
+        "",
+        "" if is_last else "the sound may be cut off: its last page is not marked as the last",
+    )
 
 
 def is_joined(path: Path, end: int) -> bool:
