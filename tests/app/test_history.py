@@ -111,7 +111,7 @@ def test_deleting_is_deleting(client, clip):
 
 
 def test_a_job_that_waits_or_runs_is_cancelled_or_deleted(client, tmp_path):
-    content = write_clip(tmp_path / "long.mp4", 1200, sound=False).read_bytes()
+    content = write_clip(tmp_path / "long.mp4", 4500, sound=False).read_bytes()
     ids = []
     for _ in range(4):
         answer = client.post("/api/jobs", params={"name": "l.mp4"}, content=content)
@@ -122,7 +122,7 @@ def test_a_job_that_waits_or_runs_is_cancelled_or_deleted(client, tmp_path):
 
     wait_until(lambda: client.history.entry(ids[0]).progress > 0)
     running = client.history.entry(ids[0])
-    assert running.message.endswith("of 0:48")
+    assert running.message.endswith("of 3:00")
     assert client.post(f"/api/jobs/{ids[2]}/cancel").json()["state"] == "cancelled"
     client.post(f"/api/jobs/{ids[0]}/cancel")
     wait_until(lambda: state_of(ids[0]) == "cancelled")
