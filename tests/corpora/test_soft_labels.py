@@ -208,6 +208,9 @@ def test_a_table_of_other_clips_is_refused(tmp_path, pictures):
     names = [f"{tmp_path / 'program.toml'}={table}"]
     with pytest.raises(TableError, match=r"such as a\.png, got 0"):
         open_with_labels(pictures, names).doubts()
+    unsure = write(tmp_path / "u.csv", head.strip() + ",confidence\na.png,1,1,0.2\n")
+    with pytest.raises(TableError, match="got no rows"):
+        open_with_labels(pictures, [f"{tmp_path / 'program.toml'}={unsure}"]).doubts()
     (tmp_path / "votes").mkdir()
     write_ferplus(tmp_path / "votes", VOTED)
     (doubt,) = open_with_labels(tmp_path / "votes", names).doubts()

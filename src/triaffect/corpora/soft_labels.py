@@ -405,7 +405,8 @@ class SoftLabels(CorpusView):
             missing = [each for each in clips if table.clips.isdisjoint(self._names_of(each))]
             if clips and len(missing) == len(clips):
                 expected = f"rows of the corpus's clips, such as {clips[0]}"
-                raise TableError(expected, next(iter(table.rows))[0], where=table.path)
+                got = next((clip for clip, _ in table.rows), "no rows, or none that is reliable")
+                raise TableError(expected, got, where=table.path)
             if missing:
                 some = f"{len(missing):,} of {len(clips):,} clips, such as {missing[0]}"
                 sentences.append(f"{table.path}: no row of {some}")

@@ -109,10 +109,16 @@ class LogMel:
         return np.log(power @ _TRIANGLES + np.float32(_OFFSET))
 
 
+def _band_edges_hz() -> NDArray[np.float64]:
+    """Where bands begin, peak and end, evenly spaced on the mel scale, shape (66,)."""
+    low, high = 2595 * np.log10(1 + np.array([_LOWEST_HZ, _HIGHEST_HZ]) / 700)
+    edges: NDArray[np.float64] = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    return edges
+
+
 def _triangles() -> FloatArray:
     """Compute the weight of each of the FFT's 257 powers in each band, shape (257, 64)."""
-    low, high = 2595 * np.log10(1 + np.array([_LOWEST_HZ, _HIGHEST_HZ]) / 700)
-    edges_hz = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    edges_hz = _band_edges_hz()
     bins_hz = np.arange(_FFT // 2 + 1) * (RATE / _FFT)
     rise = (bins_hz[:, None] - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
     fall = (edges_hz[2:] - bins_hz[:, None]) / np.diff(edges_hz)[1:]
@@ -120,5 +126,7 @@ def _triangles() -> FloatArray:
     return weights.astype(np.float32)
 
 
+CENTERS_HZ = _band_edges_hz()[1:-1]
+"""Where the triangles of the bands peak, shape (64,), float64."""
 _HANN: FloatArray = np.hanning(_FRAME + 1)[:-1].astype(np.float32)
 _TRIANGLES = _triangles()

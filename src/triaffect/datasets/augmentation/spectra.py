@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from triaffect.datasets.batches import some, uniform
 from triaffect.types import FloatArray
+from triaffect.voice.log_mel import CENTERS_HZ
 
 ECHOING, NOISY, NARROW, CODED, CLIPPED = 0.15, 0.3, 0.1, 0.1, 0.05
 """Share of the spectra in a room that echoes, with noise, over a telephone's band, through a
@@ -29,8 +30,6 @@ SMALLEST_SPEED, LARGEST_SPEED = 1.2, 1.8
 LEFT_AT_WRONG_SPEED, LEFT_BY_TELEPHONE = 0.3, 0.7
 """What is left of a voice at the largest wrong speed, and of one within a telephone's band."""
 
-RANGE_HZ = (60.0, 7600.0)
-"""Of the front end, whose bands are evenly spaced between on the mel scale."""
 FLOOR = 1e-6
 """Power that the front end adds."""
 ROWS_PER_S = 100
@@ -143,11 +142,9 @@ def play_at_wrong_speed(
     speed = torch.exp(uniform(rng, len(rows), math.log(SMALLEST_SPEED), math.log(LARGEST_SPEED)))
     left[rows.numpy()] = 1 - (1 - LEFT_AT_WRONG_SPEED) * (speed.log() / math.log(LARGEST_SPEED))
     speed = torch.where(torch.from_numpy(rng.random(len(rows)) < 0.5), speed, 1 / speed)  # noqa: PLR2004
-    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in RANGE_HZ)
-    centers = torch.linspace(low, high, bands + 2)
-    hertz = 700 * (10 ** (centers[1:-1] / 2595) - 1)
-    before = 2595 * torch.log10(1 + hertz / speed[:, None] / 700)
-    band = (before - centers[1]) / (centers[-2] - centers[1]) * 2 - 1
+    before_hz = CENTERS_HZ / speed.numpy()[:, None]
+    before = np.interp(before_hz, CENTERS_HZ, np.linspace(-1, 1, bands)).astype(np.float32)
+    band = torch.from_numpy(before)
     moment = torch.linspace(-1, 1, length) * speed[:, None]
     grid = torch.stack([
         band[:, None, :].expand(-1, length, -1), moment[:, :, None].expand(-1, -1, bands)
