@@ -1,15 +1,17 @@
 """Average the weights of runs that began at the same weights, and export the result.
 
 ``python -m tools.average_runs RUN RUN... OUTPUT --store STORE`` writes OUTPUT, a copy of the first
-run whose best weights are the mean of all runs', with its model folder. Trainings of one recipe
-that began alike (``--init``) and differ by their seed mostly lie in one basin, where the mean of
-weights reads about as well as all of them together, at the cost of one (Wortsman and others 2022,
-arXiv 2203.05482).
+run whose best weights are the mean of all runs', with its model folder and scores. Trainings of
+one recipe that began alike (``--init``) and differ by their seed mostly lie in one basin, where the
+mean of weights reads about as well as all of them together, at the cost of one (Wortsman and others
+2022, arXiv 2203.05482). A mean that only teaches may cost more: with ``--mirror``, which face
+networks have, it answers by a face and its mirror image. RUN may then be one alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +21,23 @@ from safetensors.torch import load_file, save_file
 
 from triaffect.errors import RunError
 from triaffect.features.store import FeatureStore
+from triaffect.io.atomic import replace_folder, write_json
+from triaffect.recipes.load import parse_recipe, recipe_hash
 from triaffect.training.export.run import export_run
 from triaffect.training.run_folder import RunFolder, read_description
+from triaffect.training.scoring import open_run, score_run
 
 
-def average_runs(runs: Sequence[Path], output: Path, store: FeatureStore) -> None:
+def average_runs(
+    runs: Sequence[Path], output: Path, store: FeatureStore, *, mirror: bool = False
+) -> None:
     """Write a run with the mean of others' best weights of their last stage.
 
     Args:
         runs: Finished runs of one recipe.
         output: Folder of the new run; it must not be there.
         store: What they learned from.
+        mirror: Let it answer by a face and its mirror image.
 
     Raises:
         RunError: They are of several recipes or networks, or OUTPUT is there.
@@ -46,9 +54,19 @@ def average_runs(runs: Sequence[Path], output: Path, store: FeatureStore) -> Non
         name: torch.stack([part[name].double() for part in parts]).mean(0).to(value.dtype)
         for name, value in parts[0].items()
     }
-    shutil.copytree(runs[0], output, ignore=shutil.ignore_patterns("model", "lock", "scores*"))
-    save_file(mean, RunFolder(output).weights(stage, "best"))
-    export_run(RunFolder(output), store)
+    with replace_folder(output) as new:
+        ignore = shutil.ignore_patterns("model", "lock")
+        shutil.copytree(runs[0], new, ignore=ignore, dirs_exist_ok=True)
+        folder = RunFolder(new)
+        save_file(mean, folder.weights(stage, "best"))
+        if mirror:
+            content = json.loads(folder.description.read_text(encoding="utf-8"))
+            content["recipe"]["net"]["mirror"] = True
+            recipe = parse_recipe(content["recipe"], str(folder.description))
+            write_json(folder.description, {**content, "recipe_hash": recipe_hash(recipe)})
+        export_run(folder, store)
+        context, _ = open_run(new, store)
+        write_json(folder.scores, score_run(context))
 
 
 def main() -> None:
@@ -57,8 +75,14 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("output", type=Path)
     parser.add_argument("--store", type=Path, required=True, help="what they learned from")
+    parser.add_argument("--mirror", action="store_true", help="answer by both sides of a face")
     arguments = parser.parse_args()
-    average_runs(arguments.runs, arguments.output, FeatureStore.open(arguments.store))
+    average_runs(
+        arguments.runs,
+        arguments.output,
+        FeatureStore.open(arguments.store),
+        mirror=arguments.mirror,
+    )
     print(f"{arguments.output}: the mean of {len(arguments.runs)} runs")
 
 

@@ -4,13 +4,18 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
-from tests.training.external_teachers import made_teacher
+from tests.training.external_teachers import made_teacher, student
 from tests.training.stores import crops_store
 from tools.average_runs import average_runs
 from triaffect.errors import RunError
 from triaffect.features.model_folder import load_model_folder
+from triaffect.recipes.load import recipe_hash
+from triaffect.training.distillation import find_teachers
+from triaffect.training.run_folder import read_description
+from triaffect.training.scoring import open_run
 
 
 def test_weights_are_the_mean_and_a_model_is_written(tmp_path):
@@ -33,6 +38,24 @@ def test_weights_are_the_mean_and_a_model_is_written(tmp_path):
     assert np.array_equal(load_file(stage / "best.safetensors")[name], weights[name])
     with pytest.raises(RunError, match="expected a new folder"):
         average_runs([first, second], tmp_path / "mean", store)
+
+
+def test_a_mean_that_teaches_answers_by_both_sides_of_a_face(tmp_path):
+    store = crops_store(tmp_path / "store")
+    made_teacher(store, tmp_path / "run")
+    for name, mirror in (("one", False), ("both", True)):
+        average_runs([tmp_path / "run"], tmp_path / name, store, mirror=mirror)
+    teachers = find_teachers([tmp_path / "one", tmp_path / "both"], student())
+    assert [each.recipe.net.mirror for each in teachers] == [False, True]
+    for name, mirror in (("run", False), ("one", False), ("both", True)):
+        net = open_run(tmp_path / name, store)[1][-1].net
+        crop = torch.rand(1, 64, 64) * 255
+        seen, mirrored = (net({"crop": each}).raw["EXPR"] for each in (crop, crop.flip(2)))
+        assert torch.allclose(seen, mirrored, atol=1e-5) == mirror
+    scores = [(tmp_path / name / "scores.json").read_text() for name in ("run", "one")]
+    assert scores[0] == scores[1]
+    description = read_description(tmp_path / "both")
+    assert description.recipe_hash == recipe_hash(description.recipe)
 
 
 def test_runs_of_several_networks_have_no_mean(tmp_path):
