@@ -24,6 +24,7 @@ from in_memory import DEFAULT
 from numpy.typing import NDArray
 
 import triaffect
+from triaffect.errors import TriaffectError
 from triaffect.io.atomic import write_json
 from triaffect.media.writer import write_video
 from triaffect.tasks.action_units import ACTION_UNITS
@@ -121,4 +122,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (TriaffectError, OSError) as error:
+        raise SystemExit(str(error)) from error

@@ -36,6 +36,7 @@ from fit_label_mappings import BLENDSHAPES, OPENFACE
 from numpy.typing import NDArray
 
 import triaffect
+from triaffect.errors import TriaffectError
 from triaffect.io.atomic import write_json
 from triaffect.tasks.action_units import ACTION_UNITS
 
@@ -234,4 +235,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (TriaffectError, OSError) as error:
+        raise SystemExit(str(error)) from error

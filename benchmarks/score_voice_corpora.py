@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from triaffect.datasets.spectra import LogmelSamples
+from triaffect.errors import TriaffectError
 from triaffect.features.store import FeatureStore
 from triaffect.io.atomic import write_json
 from triaffect.models.base import load_weights
@@ -199,4 +200,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (TriaffectError, OSError) as error:
+        raise SystemExit(str(error)) from error

@@ -29,6 +29,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from triaffect.errors import TriaffectError
 from triaffect.features.model_folder import OutputValidity
 from triaffect.io.atomic import replace_file
 from triaffect.tasks.expression import EXPRESSIONS
@@ -157,4 +158,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (TriaffectError, OSError) as error:
+        raise SystemExit(str(error)) from error

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from triaffect.errors import RunError
+from triaffect.errors import RunError, TriaffectError
 from triaffect.features.store import FeatureStore
 from triaffect.io.atomic import replace_folder, write_json
 from triaffect.recipes.load import parse_recipe, recipe_hash
@@ -87,4 +87,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (TriaffectError, OSError) as error:
+        raise SystemExit(str(error)) from error

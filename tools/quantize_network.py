@@ -30,6 +30,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from safetensors.numpy import load_file
 
+from triaffect.errors import TriaffectError
 from triaffect.features.extractors.onnx import GRAY_SIDE
 from triaffect.features.model_folder import load_model_folder, write_model_folder
 from triaffect.features.store import FeatureStore
@@ -220,4 +221,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (TriaffectError, OSError) as error:
+        raise SystemExit(str(error)) from error
