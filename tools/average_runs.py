@@ -5,7 +5,9 @@ run whose best weights are the mean of all runs', with its model folder and scor
 one recipe that began alike (``--init``) and differ by their seed mostly lie in one basin, where the
 mean of weights reads about as well as all of them together, at the cost of one (Wortsman and others
 2022, arXiv 2203.05482). A mean that only teaches may cost more: with ``--mirror``, which face
-networks have, it answers by a face and its mirror image. RUN may then be one alone.
+networks have, it answers by a face and its mirror image. RUN may then be one alone. With
+``--last`` the weights are those of the last epochs: where a score of few rows decides, the best
+epoch is one of luck, and what a rate that fell to 0 ends in reads better in the mean.
 """
 
 from __future__ import annotations
@@ -29,14 +31,20 @@ from triaffect.training.scoring import open_run, score_run
 
 
 def average_runs(
-    runs: Sequence[Path], output: Path, store: FeatureStore, *, mirror: bool = False
+    runs: Sequence[Path],
+    output: Path,
+    store: FeatureStore,
+    *,
+    last: bool = False,
+    mirror: bool = False,
 ) -> None:
-    """Write a run with the mean of others' best weights of their last stage.
+    """Write a run whose best weights are the mean of others', of their last stage.
 
     Args:
         runs: Finished runs of one recipe.
         output: Folder of the new run; it must not be there.
         store: What they learned from.
+        last: Take the weights of their last epochs, not of the best ones.
         mirror: Let it answer by a face and its mirror image.
 
     Raises:
@@ -49,7 +57,8 @@ def average_runs(
         if recipe.net != recipes[0].net or list(recipe.stages) != list(recipes[0].stages):
             raise RunError("runs of one network", "another one", where=run)
     stage = list(recipes[0].stages)[-1]
-    parts = [load_file(RunFolder(run).weights(stage, "best")) for run in runs]
+    which = "last" if last else "best"
+    parts = [load_file(RunFolder(run).weights(stage, which)) for run in runs]
     mean = {
         name: torch.stack([part[name].double() for part in parts]).mean(0).to(value.dtype)
         for name, value in parts[0].items()
@@ -75,12 +84,14 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("output", type=Path)
     parser.add_argument("--store", type=Path, required=True, help="what they learned from")
+    parser.add_argument("--last", action="store_true", help="of the last epochs, not of the best")
     parser.add_argument("--mirror", action="store_true", help="answer by both sides of a face")
     arguments = parser.parse_args()
     average_runs(
         arguments.runs,
         arguments.output,
         FeatureStore.open(arguments.store),
+        last=arguments.last,
         mirror=arguments.mirror,
     )
     print(f"{arguments.output}: the mean of {len(arguments.runs)} runs")
