@@ -15,7 +15,7 @@ import numpy as np
 from measure import Measurement, measure, report
 
 from triaffect.corpora.rows import TaskLabels, build_moments
-from triaffect.features.extractors.onnx import GrayCrops, LogMel64
+from triaffect.features.extractors.onnx import SPECTRUM, GrayCrops, LogMelRows
 from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import FaceRows, SourceInfo, StoreWriter
 from triaffect.features.timeline import KEY_DTYPE
@@ -33,14 +33,14 @@ ROWS, SECONDS, REPEATS, SEED = 1024, 10.0, 5, 0
 
 def make_store(path: Path) -> FeatureStore:
     """A training and a validation source of random crops, spectra and labels."""
-    rng = np.random.default_rng(SEED)
-    with StoreWriter.create_or_resume(path, GrayCrops("gray64").spec, LogMel64.spec) as writer:
+    rng, spectrum = np.random.default_rng(SEED), LogMelRows(SPECTRUM).spec
+    with StoreWriter.create_or_resume(path, GrayCrops("gray64").spec, spectrum) as writer:
         for split in ("train", "validation"):
             keys = np.zeros(ROWS, KEY_DTYPE)
             keys["frame"] = np.arange(ROWS)
             keys["time_s"] = keys["frame"] / 30
             times_s = (np.arange(ROWS / 30 * 100) + 0.5) / 100
-            sound = rng.normal(-6, 4, (len(times_s), LogMel64.spec.dim)).astype(np.float16)
+            sound = rng.normal(-6, 4, (len(times_s), spectrum.dim)).astype(np.float16)
             crops = rng.integers(0, 256, (ROWS, GrayCrops("gray64").spec.dim)).astype(np.uint8)
             labels = {
                 each.key: TaskLabels.from_nan(rng.uniform(0, 1, (ROWS, each.width)))

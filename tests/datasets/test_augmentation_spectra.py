@@ -55,11 +55,11 @@ def test_step_leaves_its_input_unchanged(step):
 @every_step
 @pytest.mark.parametrize("sound", [voices(rows=40), silence(40)], ids=["voices", "silence"])
 def test_step_returns_a_spectrum(step, sound):
-    sound = step(sound, rng())
-    assert sound.shape == sound.shape
-    assert sound.dtype == torch.float32
-    assert torch.isfinite(sound).all()
-    assert sound.min() >= LOWEST - (1.0 if step is spectra.clip else 0), "clamped after it"
+    changed = step(sound, rng())
+    assert changed.shape == sound.shape
+    assert changed.dtype == torch.float32
+    assert torch.isfinite(changed).all()
+    assert changed.min() >= LOWEST - (1.0 if step is spectra.clip else 0), "clamped after it"
 
 
 @every_step

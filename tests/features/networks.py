@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from triaffect.features.extractors.onnx import SPECTRA
 from triaffect.features.model_folder import FacePart, Manifest, VoicePart, write_model_folder
 
 
@@ -44,10 +45,9 @@ def face_folder(path, dim=5, kind="gray64", claimed=None, name="toy_face", seed=
 
 def voice_folder(path, window, dim=4, kind="logmel64", name="toy_voice", seed=1):
     """A voice network: the mean over the stretch times a matrix. Returns folder, matrix."""
-    if kind == "logmel64":
-        model, weights = _model(
-            "logmel", TensorProto.FLOAT, (round(window.span_s * 100), 64), dim, seed
-        )
+    if kind in SPECTRA:
+        shape = round(window.span_s * 100), SPECTRA[kind]
+        model, weights = _model("logmel", TensorProto.FLOAT, shape, dim, seed)
     else:
         samples = round(window.span_s * 22050)
         model, weights = _model("wave", TensorProto.FLOAT, (samples,), dim, seed)

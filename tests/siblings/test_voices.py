@@ -13,7 +13,7 @@ from tests.siblings.made import one_epoch_of_steps, stage_run, trained
 from tests.training.stores import RATE, made_store
 from triaffect.corpora.rows import TaskLabels, build_moments
 from triaffect.errors import RecipeError, StoreError
-from triaffect.features.extractors.onnx import LogMel64, OnnxVoice
+from triaffect.features.extractors.onnx import SPECTRUM, LogMelRows, OnnxVoice
 from triaffect.features.model_folder import load_model_folder
 from triaffect.features.store import FeatureStore
 from triaffect.features.store_writer import SourceInfo, StoreWriter
@@ -51,7 +51,7 @@ def store(tmp_path_factory):
     """Sounds of two seconds, whose bands say which expression they have."""
     torch.set_num_threads(1)
     path, rng = tmp_path_factory.mktemp("spectra") / "store", np.random.default_rng(0)
-    with StoreWriter.create_or_resume(path, None, LogMel64().spec) as writer:
+    with StoreWriter.create_or_resume(path, None, LogMelRows(SPECTRUM).spec) as writer:
         for number in range(24):
             split = {2: "validation", 3: "test"}.get(number % 4, "train")
             spectrum = rng.normal(-10, 1, (200, 64))

@@ -54,7 +54,10 @@ def extract(
         ),
     ] = "default",
     voice: Annotated[
-        str, typer.Option(help="Voice extractor: default, logmel64, none, or a model folder.")
+        str,
+        typer.Option(
+            help="Voice extractor: default, logmel64, logmel64_pitch, none, or a model folder."
+        ),
     ] = "default",
     jobs: JobsOption = None,
     engine: EngineOption = EngineName.PROCESSES,

@@ -8,17 +8,18 @@ import numpy as np
 
 from triaffect.datasets.batches import InputArrays, Rows, label_rows
 from triaffect.datasets.windows import by_source, gather, require_extractor
+from triaffect.features.extractors.onnx import SPECTRA, SPECTRUM
 from triaffect.features.store import FeatureStore
 from triaffect.tasks.task import Task
 from triaffect.types import IntArray
-from triaffect.voice.log_mel import ROWS_PER_S, SILENCE
+from triaffect.voice.log_mel import ROWS_PER_S, SILENT_ROW
 
 
 class LogmelSamples:
     """Rows whose input is the log-mel spectrum around the moment.
 
     Args:
-        store: Store made with the voice extractor ``logmel64``.
+        store: Store made with the voice extractor ``logmel64`` or ``logmel64_pitch``.
         tasks: Whose labels count.
         span_s: Seconds of the spectrum; the moment is in its middle.
         drop_partial: See `label_rows`.
@@ -31,9 +32,8 @@ class LogmelSamples:
         span_s: float,
         drop_partial: bool = False,
     ) -> None:
-        require_extractor(
-            store.voice_spec.name if store.voice_spec else "none", "logmel64", "voice"
-        )
+        name = store.voice_spec.name if store.voice_spec else "none"
+        require_extractor(SPECTRUM if name in SPECTRA else name, SPECTRUM, "voice")
         self._store = store
         self._length = round(span_s * ROWS_PER_S)
         moments = store.moments
@@ -46,14 +46,14 @@ class LogmelSamples:
         self.rows: Rows = label_rows(moments, has_sound, tasks, drop_partial)
 
     def inputs(self, numbers: IntArray) -> InputArrays:
-        """Cut ``logmel`` (N, T, 64) out of the stored spectra, for rows by number, shape (N,).
+        """Cut ``logmel`` (N, T, 64 or 66) out of the stored spectra, for rows by number (N,).
 
-        It is float32 log power, padded with silence beyond the sound's ends.
+        It is float32 log power, with pitch if the store has it, and silence beyond the ends.
         """
         moments = self.rows.moments[numbers]
         rows = self._first[moments, None] + np.arange(self._length)
         start, stop = self._range[moments].T
         inside = (rows >= start[:, None]) & (rows < stop[:, None])
         spectrum = gather(self._store.voice, np.where(inside, rows, -1))
-        spectrum[~inside] = SILENCE
+        spectrum[~inside] = SILENT_ROW[: spectrum.shape[2]]
         return {"logmel": spectrum}

@@ -336,7 +336,7 @@ class _VoiceRecord(_WindowRecord):
     file: _FileName
     sha256: str
     extractor: str
-    input: Literal["logmel64", "wave22050", "soundnet22050"]
+    input: Literal["logmel64", "logmel64_pitch", "wave22050", "soundnet22050"]
     dim: int
     blocks: tuple[_FileName, ...] = ()
 

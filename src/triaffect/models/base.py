@@ -8,7 +8,7 @@ A network that a recipe may name, one of this package or of another, is a `torch
 
   ==============  ==========================================================================
   ``"crops"``     ``crop``, gray levels (N, 64, 64), uint8
-  ``"logmel"``    ``logmel``, natural-log mel power (N, T, 64), 100 rows a second
+  ``"logmel"``    ``logmel``, natural-log mel power (N, T, 64), 100 rows a second;
   ``"windows"``   ``face`` (N, W, F) with ``face_present`` (N, W), bool; ``voice`` (N, V) with
                   ``voice_present`` (N,), bool; and of each of ``data.extra``
                   ``extra.NAME`` (N, D) with ``extra.NAME.present`` (N,), bool. With
@@ -370,7 +370,7 @@ TRAINING_PARTS = ("discriminator.", "latent.")
 HEADS = ("heads.", "direct.", "direct_voice.")
 """Of the tasks that a network predicts."""
 
-EARLIER = "earlier."
+LATER_LAYERS = ("earlier.", "pitch.")
 """What earlier stages add to features; nothing, to begin with."""
 
 _COUNTER = "num_batches_tracked"
@@ -395,7 +395,7 @@ def load_weights(
         discriminator_optional: Whether the file or the network may lack a discriminator, or the
             parts of latents; what the file lacks stays freshly initialized.
         heads_optional: Whether the file or the network may likewise lack heads, of tasks that
-            the other has not, and the layer from earlier stages.
+            the other has not, and layers from earlier stages and from the pitch.
 
     Raises:
         ModelError: No such file, no safetensors, or names and shapes of another network.
@@ -411,7 +411,7 @@ def load_weights(
         return (
             name.endswith(_COUNTER)
             or (discriminator_optional and name.startswith(TRAINING_PARTS))
-            or (heads_optional and name.startswith((*HEADS, EARLIER)))
+            or (heads_optional and name.startswith((*HEADS, *LATER_LAYERS)))
         )
 
     own = network.state_dict()

@@ -16,7 +16,7 @@ from triaffect.datasets.images import CropSamples
 from triaffect.datasets.spectra import LogmelSamples
 from triaffect.datasets.windows import Streams, WindowSamples
 from triaffect.errors import RecipeError, StoreError
-from triaffect.features.extractors.onnx import GRAY_INPUTS
+from triaffect.features.extractors.onnx import GRAY_INPUTS, PITCHED
 from triaffect.features.store import EXTRACTORS, FeatureStore
 from triaffect.losses.adversarial import Adversary
 from triaffect.losses.agreement import Agreement
@@ -221,6 +221,10 @@ def build_net(
         expected = f"data.voice_sequence={'false' if data.voice_sequence else 'true'}"
         raise RecipeError(f"{expected} for the net {kind}", str(data.voice_sequence).lower())
     _check_terms(stage, network, kind, tasks)
+    voice = store.voice_spec.name if store.voice_spec else "none"
+    if getattr(recipe.net, "pitch", False) and voice != PITCHED:
+        remedy = f"extract the sound again with --voice {PITCHED}, or set net.pitch=false"
+        raise StoreError(f"a store of spectra with pitch ({PITCHED})", voice, remedy)
     if network.input != "windows":
         net = network.build(recipe.net, NetworkShape(tasks, latent=stage.bootstrap is not None))
         return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from triaffect.types import BoolArray, FeatureSeries, FloatArray, Window
 from triaffect.voice.activity import HOP_S, NOTHING, ROWS, Seconds, voice_scores
-from triaffect.voice.log_mel import RATE, ROWS_PER_S, LogMel
+from triaffect.voice.log_mel import BANDS, RATE, ROWS_PER_S, LogMel
 
 _QUIET = 1e-4
 """Largest sample (of 1) of a sound without anything in it: -80 dB, a muted microphone."""
@@ -75,11 +75,15 @@ class SpectrumNetwork(VoiceNetwork, Protocol):
     def reads_spectrum(self) -> bool:
         """Whether it reads that spectrum."""
 
+    @property
+    def reads_pitch(self) -> bool:
+        """Whether it reads the columns of pitch beside it."""
+
     def stream_spectrum(self, spectrum: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
         """Run the network over a spectrum.
 
         Args:
-            spectrum: Rows of `triaffect.voice.log_mel`, shape (T, 64) each.
+            spectrum: Rows of `triaffect.voice.log_mel`, shape (T, 64) each, or (T, 66) with pitch.
 
         Yields:
             As `stream`.
@@ -117,10 +121,12 @@ class VoiceStream:
 
     def __iter__(self) -> Iterator[VoiceRows]:
         """Yield the rows."""
-        network, activity = self.network, VoiceActivity(self.network.spec.rate)
-        window = network.spec.window
+        network, window = self.network, self.network.spec.window
         assert window is not None  # noqa: S101 - every voice extractor has one
-        if isinstance(network, SpectrumNetwork) and network.reads_spectrum:
+        reads_spectrum = isinstance(network, SpectrumNetwork) and network.reads_spectrum
+        pitch = isinstance(network, SpectrumNetwork) and network.reads_pitch
+        activity = VoiceActivity(network.spec.rate, pitch=pitch)
+        if isinstance(network, SpectrumNetwork) and reads_spectrum:
             stream = network.stream_spectrum(activity.watch_spectrum(self.chunks))
         else:
             stream = network.stream(activity.watch(self.chunks))
@@ -139,12 +145,13 @@ class VoiceActivity:
 
     Args:
         rate: Samples per second.
+        pitch: Add pitch to the spectrum that is passed on; it judges nothing.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, *, pitch: bool = False) -> None:
         self._loudness = _Loudness(rate)
         self._likeness = _Likeness() if rate == RATE else None
-        self._spectrum = LogMel()
+        self._spectrum = LogMel(pitch=pitch)
 
     def watch(self, chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Pass a sound on, noting what it sounds like.
@@ -167,7 +174,7 @@ class VoiceActivity:
             chunks: Mono in [-1, 1], shape (samples,) each, of any size.
 
         Yields:
-            Successive rows, shape (T, 64), each after it has been noted.
+            Successive rows, shape (T, 64), or (T, 66) with pitch, each after it has been noted.
         """
         for chunk in chunks:
             yield from self._note(chunk)
@@ -177,14 +184,14 @@ class VoiceActivity:
         self._loudness.add(chunk)
         if self._likeness:
             for rows in self._spectrum.push(chunk):
-                self._likeness.add(rows)
+                self._likeness.add(rows[:, :BANDS])
                 yield rows
 
     def _end(self) -> Iterator[FloatArray]:
         self._loudness.end()
         if self._likeness:
             for rows in self._spectrum.finish():
-                self._likeness.add(rows)
+                self._likeness.add(rows[:, :BANDS])
                 yield rows
             self._likeness.end()
 

@@ -15,8 +15,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from triaffect.datasets.augmentation.crops import blur, compress, cover, light
-from triaffect.datasets.augmentation.spectra import clip, codec, microphone, noise, room
+from triaffect.datasets.augmentation.spectra import (
+    clip,
+    codec,
+    follow,
+    microphone,
+    noise,
+    room,
+    vary_pitch,
+)
 from triaffect.datasets.batches import some, stripe, uniform
+from triaffect.voice.log_mel import BANDS
 
 BADLY_SEEN = 0.3
 """Share of the crops that are covered, relit, blurred or compressed, as far as their draws say."""
@@ -171,21 +180,25 @@ def vary_speaker(logmel: Tensor, rng: np.random.Generator) -> Tensor:
     """Vary tempo, time, height of the voice, and size of the speaker.
 
     Args:
-        logmel: Log power, shape (N, T, B), float32.
+        logmel: Log power, shape (N, T, 64), or (N, T, 66) with pitch, which keeps its height.
         rng: Source of the random numbers.
 
     Returns:
-        Spectra of the same shape, resampled bilinearly; the edges are continued.
+        Spectra of the same shape, float32, resampled bilinearly; the edges are continued.
     """
-    count = len(logmel)
+    spectrum, pitch = logmel[:, :, :BANDS], logmel[:, :, BANDS:]
+    count, length = spectrum.shape[:2]
     tempo, size = 1 + uniform(rng, count, -TEMPO, TEMPO), 1 + uniform(rng, count, -SIZE, SIZE)
     later = uniform(rng, count, -LATER, LATER) * 2
     higher = uniform(rng, count, -HIGHER, HIGHER) * 2
     none = torch.zeros(count)
     rows = [torch.stack([size, none, higher], 1), torch.stack([none, tempo, later], 1)]
-    grid = F.affine_grid(torch.stack(rows, 1), [count, 1, *logmel.shape[1:]], align_corners=False)
-    moved = F.grid_sample(logmel.unsqueeze(1), grid, padding_mode="border", align_corners=False)
-    return moved.squeeze(1)
+    grid = F.affine_grid(torch.stack(rows, 1), [count, 1, *spectrum.shape[1:]], align_corners=False)
+    moved = F.grid_sample(spectrum.unsqueeze(1), grid, padding_mode="border", align_corners=False)
+    if not pitch.shape[2]:
+        return moved.squeeze(1)
+    moment = ((grid[:, :, 0, 1] + 1) * length - 1) / 2
+    return torch.cat([moved.squeeze(1), follow(pitch, moment, torch.zeros(count))], 2)
 
 
 def vary_gain(logmel: Tensor, rng: np.random.Generator) -> Tensor:
@@ -224,22 +237,30 @@ def vary_logmel(
     At the end bands and moments of each spectrum are hidden.
 
     Args:
-        logmel: Log power, shape (N, T, B).
+        logmel: Log power, shape (N, T, 64), or (N, T, 66) with pitch and periodicity.
         rng: Source of the random numbers.
         steps: Changes of the spectra before a part of them is hidden, in their order.
 
     Returns:
-        Log power, shape (N, T, B), float32.
+        The same shape, float32.
     """
-    count, length, bands = logmel.shape
+    (count, length, _), bands = logmel.shape, BANDS
     varied = logmel.float()
     for step in steps:
-        varied = step(varied, rng)
+        if step is vary_speaker:
+            varied = step(varied, rng)
+        else:
+            varied = torch.cat([step(varied[:, :, :bands], rng), varied[:, :, bands:]], 2)
     hidden = torch.zeros(count, length, bands, dtype=torch.bool)
     for _ in range(HIDDEN_STRIPES):
         hidden |= stripe(rng, count, length, MASK_SHARE)[:, :, None]
         hidden |= stripe(rng, count, bands, MASK_SHARE)[:, None, :]
-    return torch.where(hidden, varied.mean((1, 2), keepdim=True), varied)
+    spectrum, pitch = varied[:, :, :bands], varied[:, :, bands:]
+    spectrum = torch.where(hidden, spectrum.mean((1, 2), keepdim=True), spectrum)
+    if not pitch.shape[2]:
+        return spectrum
+    pitch = torch.where(hidden.all(2, keepdim=True), 0.0, vary_pitch(pitch, rng))
+    return torch.cat([spectrum, pitch], 2)
 
 
 def _move(crops: Tensor, rng: np.random.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 Power is what adds up where sounds meet, so noise, echo and distortion are added as power.
 Strengths are drawn for each spectrum. Spectra are (N, T, B), natural log of power, 100 rows a
 second of 64 bands (see `triaffect.voice.log_mel`); power below the front end's floor is lost.
+Columns of pitch and periodicity beside the bands follow where a voice is moved or drowned.
 Every function changes a share of the spectra, drawn first; the others stay as they are.
 """
 
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 from triaffect.datasets.batches import some, uniform
 from triaffect.types import FloatArray
-from triaffect.voice.log_mel import CENTERS_HZ
+from triaffect.voice.log_mel import BANDS, CENTERS_HZ
 
 ECHOING, NOISY, NARROW, CODED, CLIPPED = 0.15, 0.3, 0.1, 0.1, 0.05
 """Share of the spectra in a room that echoes, with noise, over a telephone's band, through a
@@ -32,10 +33,46 @@ LEFT_AT_WRONG_SPEED, LEFT_BY_TELEPHONE = 0.3, 0.7
 
 FLOOR = 1e-6
 """Power that the front end adds."""
+HIGHER_OCTAVES, WITHOUT_PITCH = 0.1, 0.1
+"""Deviation of the pitch of a varied voice, and the share of voices whose pitch is not there."""
 ROWS_PER_S = 100
 DECAY_60_DB = math.log(1e6)
 TOP_BAND_OF_TELEPHONE, LOWEST_BAND_OF_TELEPHONE = (42, 50), (0, 8)
 """Where a telephone's band ends (3 to 4 kHz) and begins (up to 300 Hz), of 64 bands."""
+
+
+def follow(pitch: Tensor, moment: Tensor, octaves: Tensor) -> Tensor:
+    """Move the pitch along with a voice.
+
+    Args:
+        pitch: Octaves above 150 Hz, 0 where there is none, and periodicity, shape (N, T, 2).
+        moment: The row that each row shows, shape (N, T), rounded and held within the stretch.
+        octaves: By how much each voice is higher, shape (N,).
+
+    Returns:
+        Shape (N, T, 2).
+    """
+    rows = moment.round().long().clamp(0, pitch.shape[1] - 1)
+    moved = pitch.gather(1, rows[:, :, None].expand_as(pitch))
+    height, periodicity = moved[:, :, 0], moved[:, :, 1]
+    return torch.stack([height + octaves[:, None] * (height != 0), periodicity], 2)
+
+
+def vary_pitch(pitch: Tensor, rng: np.random.Generator) -> Tensor:
+    """Make voices a little higher or lower, and take the pitch of some away.
+
+    Args:
+        pitch: Octaves above 150 Hz, and periodicity, shape (N, T, 2).
+        rng: Source of the random numbers.
+
+    Returns:
+        Shape (N, T, 2).
+    """
+    count, length, _ = pitch.shape
+    octaves = torch.from_numpy(rng.normal(0, HIGHER_OCTAVES, count).astype(np.float32))
+    varied = follow(pitch, torch.arange(length).expand(count, -1), octaves)
+    varied[some(rng, count, WITHOUT_PITCH)] = 0
+    return varied
 
 
 def room(logmel: Tensor, rng: np.random.Generator, *, share: float = ECHOING) -> Tensor:
@@ -126,7 +163,7 @@ def play_at_wrong_speed(
     """Play some spectra too fast and too high, or too slow and too low, by a factor of 1.2 to 1.8.
 
     Args:
-        logmel: Shape (N, T, B), float32.
+        logmel: Shape (N, T, 64) or, with pitch, (N, T, 66), float32.
         rng: Source of the random numbers.
         share: Chance of a spectrum to be changed, in [0, 1].
 
@@ -134,7 +171,7 @@ def play_at_wrong_speed(
         Spectra of the same shape, the edges continued, and how much is left of each voice, shape
         (N,): 1 of those that stay as they are, less the further the speed is off, down to 0.3.
     """
-    count, length, bands = logmel.shape
+    (count, length, _), bands = logmel.shape, BANDS
     rows = some(rng, count, share)
     left = np.ones(count, np.float32)
     if not len(rows):
@@ -150,10 +187,13 @@ def play_at_wrong_speed(
         band[:, None, :].expand(-1, length, -1), moment[:, :, None].expand(-1, -1, bands)
     ], 3)  # fmt: skip
     moved = F.grid_sample(
-        logmel[rows].unsqueeze(1), grid, padding_mode="border", align_corners=True
+        logmel[rows, :, :bands].unsqueeze(1), grid, padding_mode="border", align_corners=True
     )
     played = logmel.clone()
-    played[rows] = moved.squeeze(1)
+    played[rows, :, :bands] = moved.squeeze(1)
+    if logmel.shape[2] > bands:
+        row = (moment + 1) * (length - 1) / 2
+        played[rows, :, bands:] = follow(logmel[rows, :, bands:], row, speed.log2())
     return played, left
 
 
@@ -200,19 +240,22 @@ def spoil(logmel: Tensor, rng: np.random.Generator, *, share: float) -> tuple[Te
     """Drown some spectra in noise, play some at a wrong speed, put some through a telephone.
 
     Args:
-        logmel: Shape (N, T, B), float32.
+        logmel: Shape (N, T, 64) or, with pitch, (N, T, 66), float32.
         rng: Source of the random numbers.
         share: Half of it is the chance to be drowned, a quarter that of each other damage.
 
     Returns:
         Spectra of the same shape, and how much is left of each voice, in [0, 1], shape (N,).
     """
-    spoiled, left = drown(logmel, rng, share=share / 2)
-    spoiled, more = play_at_wrong_speed(spoiled, rng, share=share / 4)
+    spectrum, left = drown(logmel[:, :, :BANDS], rng, share=share / 2)
+    pitch = logmel[:, :, BANDS:].clone()
+    pitch[:, :, 1:] *= torch.from_numpy(left)[:, None, None]
+    spoiled, more = play_at_wrong_speed(torch.cat([spectrum, pitch], 2), rng, share=share / 4)
     rows = some(rng, len(logmel), share / 4)
     left = left * more
     left[rows.numpy()] *= LEFT_BY_TELEPHONE
-    return narrow(spoiled, rows, rng), left
+    narrowed = narrow(spoiled[:, :, :BANDS], rows, rng)
+    return torch.cat([narrowed, spoiled[:, :, BANDS:]], 2), left
 
 
 def clip(logmel: Tensor, rng: np.random.Generator, *, share: float = CLIPPED) -> Tensor:

@@ -13,6 +13,7 @@ Preprocessing, by the ``input`` of the part (see `triaffect.features.model_folde
   multiple of the hop within the sound. Where stretches lie around their time, the network runs
   once a third of a stretch, and rows between are interpolated linearly: neighbors share two
   thirds of their sound.
+- ``logmel64_pitch``: the same, with pitch and periodicity beside the bands.
 - ``wave22050``: mono at 22,050 samples/s, times 255, clipped to ±255, as SoundNet was fed.
   Complete stretches only: a causal one has its first row after ``span_s``.
 - ``soundnet22050``: the same, by `triaffect.features.extractors.soundnet`, which computes once what
@@ -39,7 +40,7 @@ from triaffect.features.extractors.spec import ExtractorSpec
 from triaffect.features.model_folder import SOUNDNET, FacePart, ModelFolder, VoicePart
 from triaffect.io.onnx_session import CPU, open_session
 from triaffect.types import FeatureSeries, FloatArray, Window
-from triaffect.voice.log_mel import BANDS, RATE, ROWS_PER_S, SILENCE, log_mel_stream
+from triaffect.voice.log_mel import BANDS, RATE, ROWS_PER_S, SILENT_ROW, log_mel_stream
 from triaffect.voice.stream import VoiceNetwork
 
 GRAY_SIDE = 64
@@ -89,17 +90,26 @@ class GrayCrops:
         return GRAY_INPUTS[self.spec.name](crops).reshape(len(crops), -1)
 
 
-class LogMel64:
-    """The log-mel spectrum itself, 100 rows a second: what a voice network learns from."""
+SPECTRUM, PITCHED = "logmel64", "logmel64_pitch"
+SPECTRA = {SPECTRUM: BANDS, PITCHED: len(SILENT_ROW)}
+"""Columns of the log-mel spectrum, without and with pitch and periodicity."""
 
-    spec = ExtractorSpec(
-        "logmel64", "builtin-1", BANDS, "float16", RATE, Window(0.025, 1 / ROWS_PER_S, causal=False)
-    )
+
+class LogMelRows:
+    """The log-mel spectrum itself, 100 rows a second: what a voice network learns from.
+
+    Args:
+        name: A key of `SPECTRA`.
+    """
+
+    def __init__(self, name: str) -> None:
+        window = Window(0.025, 1 / ROWS_PER_S, causal=False)
+        self.spec = ExtractorSpec(name, "builtin-1", SPECTRA[name], "float16", RATE, window)
 
     def stream(self, chunks: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
-        """Yield rows (T, 64) float16 of a sound; a row's time is the middle of its window."""
+        """Yield rows (T, dim) float16 of a sound; a row's time is the middle of its window."""
         count = 0
-        for rows in log_mel_stream(chunks):
+        for rows in log_mel_stream(chunks, pitch=self.spec.name == PITCHED):
             times_s = (count + np.arange(len(rows)) + 0.5) / ROWS_PER_S
             count += len(rows)
             yield FeatureSeries(rows.astype(np.float16), times_s)
@@ -208,7 +218,8 @@ class OnnxVoice:
 
     Attributes:
         folder: Where it came from.
-        reads_spectrum: Whether its input is ``logmel64``.
+        reads_spectrum: Whether its input is ``logmel64``, without or with pitch.
+        reads_pitch: Whether it is with pitch.
         step_s: Seconds from one run of the network to the next; rows between are interpolated.
 
     Raises:
@@ -225,7 +236,8 @@ class OnnxVoice:
             part.extractor, part.sha256, part.dim, "float16", how.sound_rate, part.window
         )
         self._prepare, to_rows = how.prepare, partial(network, dim=part.dim)
-        self.reads_spectrum, every = part.input == "logmel64", 1
+        self.reads_spectrum, self.reads_pitch = part.input in SPECTRA, part.input == PITCHED
+        every = 1
         if self.reads_spectrum and not part.window.causal:
             every = max(1, int(part.window.span_s / _SHARED / part.window.hop_s + _ROUNDING))
         self.step_s = every * part.window.hop_s
@@ -264,7 +276,7 @@ class OnnxVoice:
         yield from self._series(self._prepare(chunks))
 
     def stream_spectrum(self, spectrum: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
-        """Run a network that reads the log-mel spectrum over its rows (T, 64); as `stream`."""
+        """Run a network that reads the log-mel spectrum over its rows (T, 64 or 66)."""
         yield from self._series(_halved(spectrum))
 
     def _series(self, prepared: Iterable[FloatArray]) -> Iterator[FeatureSeries]:
@@ -394,8 +406,8 @@ def _halved(spectrum: Iterable[FloatArray]) -> Iterator[FloatArray]:
         yield rows.astype(np.float16).astype(np.float32)
 
 
-def _half_log_mel(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    return _halved(log_mel_stream(chunks))
+def _half_log_mel(chunks: Iterable[FloatArray], *, pitch: bool) -> Iterator[FloatArray]:
+    return _halved(log_mel_stream(chunks, pitch=pitch))
 
 
 def _scaled_wave(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
@@ -405,12 +417,15 @@ def _scaled_wave(chunks: Iterable[FloatArray]) -> Iterator[FloatArray]:
 
 _WAVE = _VoiceInput(soundnet.RATE, soundnet.RATE, _scaled_wave, pad=None)
 _VOICE_INPUTS = {
-    "logmel64": _VoiceInput(
-        sound_rate=RATE,
-        rate=ROWS_PER_S,
-        prepare=_half_log_mel,
-        pad=np.full(BANDS, SILENCE, np.float32),
-    ),
+    **{
+        name: _VoiceInput(
+            sound_rate=RATE,
+            rate=ROWS_PER_S,
+            prepare=partial(_half_log_mel, pitch=name == PITCHED),
+            pad=SILENT_ROW[:columns],
+        )
+        for name, columns in SPECTRA.items()
+    },
     "wave22050": _WAVE,
     SOUNDNET: _WAVE,
 }

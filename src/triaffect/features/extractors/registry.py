@@ -7,9 +7,10 @@ from pathlib import Path
 from triaffect.errors import ModelError
 from triaffect.features.extractors.onnx import (
     GRAY_INPUTS,
+    SPECTRA,
     FaceExtractor,
     GrayCrops,
-    LogMel64,
+    LogMelRows,
     OnnxFace,
     OnnxVoice,
     VoiceExtractor,
@@ -19,8 +20,6 @@ from triaffect.features.model_folder import ModelFolder, load_model_folder
 NONE, DEFAULT = "none", "default"
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "default"
 """The model folder that comes with the package."""
-
-_VOICES = {LogMel64.spec.name: LogMel64}
 
 
 def face_extractor(name: str) -> FaceExtractor | None:
@@ -50,7 +49,7 @@ def voice_extractor(name: str) -> VoiceExtractor | None:
     """Get a voice extractor by name, ready to run.
 
     Args:
-        name: "logmel64", "none", "default" for the shipped network, or a model folder.
+        name: One of `SPECTRA`, "none", "default" for the shipped network, or a model folder.
 
     Returns:
         The extractor; None for "none".
@@ -64,9 +63,9 @@ def voice_extractor(name: str) -> VoiceExtractor | None:
     """
     if name == NONE:
         return None
-    if name in _VOICES:
-        return _VOICES[name]()
-    return OnnxVoice(_folder(name, list(_VOICES)))
+    if name in SPECTRA:
+        return LogMelRows(name)
+    return OnnxVoice(_folder(name, list(SPECTRA)))
 
 
 def folder_of(name: str) -> Path | None:
@@ -76,7 +75,7 @@ def folder_of(name: str) -> Path | None:
         >>> folder_of("gray64") is None, folder_of("runs/mine").as_posix()
         (True, 'runs/mine')
     """
-    if name == NONE or name in GRAY_INPUTS or name in _VOICES:
+    if name == NONE or name in GRAY_INPUTS or name in SPECTRA:
         return None
     return SHIPPED if name == DEFAULT else Path(name)
 

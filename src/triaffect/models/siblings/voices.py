@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triaffect.models.base import Branch, NetworkShape, NetworkSpec, Outputs, SpecNetwork
-from triaffect.voice.log_mel import SILENCE
+from triaffect.voice.log_mel import BANDS, SILENCE
 
 ALONG_BANDS, ALONG_TIME = (2, 10), (8, 2)
 """Filters of the two first layers, in rows and bands."""
@@ -143,7 +143,7 @@ class HeadFusion(SpecNetwork):
             Raw outputs (N, K) of every task, the features (N, D), and of each earlier depth a
             branch, "depth1" and so on.
         """
-        *early, last = self._encode_depths(inputs["logmel"])
+        *early, last = self._encode_depths(inputs["logmel"][:, :, :BANDS])
         everywhere = torch.ones(len(last), dtype=torch.bool, device=last.device)
         branches = {}
         for number, (features, heads) in enumerate(zip(early, self.early_heads, strict=True), 1):

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.faces.alignment import TEMPLATE, align
-from triaffect.features.extractors.onnx import GRAY_INPUTS, LogMel64, OnnxFace, OnnxVoice
+from triaffect.features.extractors.onnx import GRAY_INPUTS, SPECTRA, LogMelRows, OnnxFace, OnnxVoice
 from triaffect.features.extractors.registry import SHIPPED
 from triaffect.features.model_folder import (
     DESCRIPTION,
@@ -118,7 +118,7 @@ def _can_be_run(manifest: Manifest) -> bool:
         return False
     if fusion.external or fusion.voice_sequence:
         return False
-    is_read = face.input in GRAY_INPUTS and voice.input == LogMel64.spec.name
+    is_read = face.input in GRAY_INPUTS and voice.input in SPECTRA
     return is_read and (SHIPPED / EXAMPLE).is_file()
 
 
@@ -139,8 +139,88 @@ def golden_arrays(folder: ModelFolder) -> dict[str, NDArray[Any]]:
     Returns:
         ``rgb`` uint8 (96, 112, 3), ``landmarks`` float32 (5, 2) and ``sound`` int16 (25600,), which
         divided by 32768 is mono at 16,000 samples/s; from them ``gray`` uint8 (64, 64), ``face``
-        float16 (face_dim,), ``logmel`` float16 (160, 64), ``voice`` float16 (rows, voice_dim), a
-        row every hop; ``voice_row``, the row that goes into the moment. Of each task ``still.KEY``
+        float16 (face_dim,), ``logmel`` float16 (160, 64), or (160, 66) with pitch, ``voice``
+        float16 (rows, voice_dim), a row every hop; ``voice_row``, the row that goes into the
+        moment. Of each task ``still.KEY`` float32 (K,), the answer to the picture, and
+        ``moment.KEY``, that to its face at every position of the window and that voice; NaN where
+        there is none.
+
+    Raises:
+        ModelError: The networks do not fit together.
+    """
+    result: dict[str, bytes | Path] = {CARD: make_card(manifest, [*files], scores or {}).encode()}
+    if not _can_be_run(manifest):
+        return result
+    with tempfile.TemporaryDirectory(prefix="triaffect-") as temporary:
+        networks = {part.file: files[part.file] for part in manifest.parts.values()}
+        folder = write_model_folder(Path(temporary) / "model", manifest, networks)
+        return result | _program_files(folder)
+
+
+def add_companions(folder: ModelFolder) -> Manifest:
+    """Write the program, its inputs and answers, and the head of the card into a model folder.
+
+    The networks and the text of the card stay as they are.
+
+    Args:
+        folder: The folder, with the description that it is to have; it is written too.
+
+    Returns:
+        The description, with the new files' hashes.
+
+    Raises:
+        ModelError: The networks do not fit together.
+        DiskError: The folder cannot be written to.
+    """
+    manifest, hashes = folder.manifest, dict(folder.manifest.files)
+    contents = _program_files(folder) if _can_be_run(manifest) else {}
+    card = folder.path / CARD
+    if card.is_file():
+        names = [path.name for path in folder.path.iterdir()]
+        text = card_head(manifest, names) + _HEAD.sub("", card.read_text("utf-8"))
+        contents[CARD] = text.encode()
+    for name, content in contents.items():
+        with replace_file(folder.path / name) as temporary:
+            temporary.write_bytes(content)
+        if name != CARD or name in hashes:  # a card may be edited by hand
+            hashes[name] = file_hash(folder.path / name)
+    manifest = replace(manifest, files=hashes)
+    text = json.dumps(to_json(manifest), indent=1, ensure_ascii=False) + "\n"
+    with replace_file(folder.path / DESCRIPTION) as temporary:
+        temporary.write_bytes(text.encode())
+    return manifest
+
+
+def _can_be_run(manifest: Manifest) -> bool:
+    """Whether the program, which comes with the shipped weights, is there and runs a model."""
+    face, voice, fusion = manifest.face, manifest.voice, manifest.fusion
+    if face is None or voice is None or fusion is None:
+        return False
+    if fusion.external or fusion.voice_sequence:
+        return False
+    is_read = face.input in GRAY_INPUTS and voice.input in SPECTRA
+    return is_read and (SHIPPED / EXAMPLE).is_file()
+
+
+def _program_files(folder: ModelFolder) -> dict[str, bytes]:
+    """The program, and its inputs and answers: bytes by name, the same for the same networks."""
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = golden_arrays(folder)
+    np.savez_compressed(buffer, **arrays)
+    return {EXAMPLE: (SHIPPED / EXAMPLE).read_bytes(), GOLDEN: buffer.getvalue()}
+
+
+def golden_arrays(folder: ModelFolder) -> dict[str, NDArray[Any]]:
+    """Compute what a client of a model is checked by.
+
+    Args:
+        folder: A model of faces in gray and voices as log-mel spectrum.
+
+    Returns:
+        ``rgb`` uint8 (96, 112, 3), ``landmarks`` float32 (5, 2) and ``sound`` int16 (25600,), which
+        divided by 32768 is mono at 16,000 samples/s; from them ``gray`` uint8 (64, 64), ``face``
+        float16 (face_dim,), ``logmel`` float16 (160, 64 or 66), ``voice`` float16 (rows,
+        voice_dim), a row every hop; ``voice_row``, the row that goes into the moment. Of each task ``still.KEY``
         float32 (K,), the answer to the picture, and ``moment.KEY``, that to its face at every
         position of the window and that voice; NaN where there is none.
 
@@ -158,7 +238,9 @@ def golden_arrays(folder: ModelFolder) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"rgb": rgb, "landmarks": landmarks, "sound": sound}
     arrays["gray"] = GRAY_INPUTS[face_network.gray or ""](crop)[0]
     arrays["face"] = np.asarray(face_network(crop)[0])
-    arrays["logmel"] = np.concatenate([each.values for each in LogMel64().stream(chunks)])
+    assert folder.manifest.voice is not None  # noqa: S101 - else there were no network
+    spectrum = LogMelRows(folder.manifest.voice.input)
+    arrays["logmel"] = np.concatenate([each.values for each in spectrum.stream(chunks)])
     arrays |= {"voice": voice, "voice_row": np.array(row)}
     offsets_s = fusion.part.window.offsets_s()
     for kind, present in (("still", np.isclose(offsets_s, 0)), ("moment", offsets_s <= np.inf)):

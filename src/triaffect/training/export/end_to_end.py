@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from triaffect.errors import ModelError, first_line
 from triaffect.features.external.format import extra_inputs
-from triaffect.features.extractors.onnx import GRAY_SIDE, RGB_SIDE, LogMel64, OnnxNetwork
+from triaffect.features.extractors.onnx import GRAY_SIDE, RGB_SIDE, SPECTRA, OnnxNetwork
 from triaffect.features.extractors.soundnet import RATE as WAVE_RATE
 from triaffect.features.model_folder import SOUNDNET, ModelFolder, load_model_folder
 from triaffect.io.atomic import replace_file
@@ -30,7 +30,7 @@ from triaffect.io.onnx_session import open_session
 from triaffect.prediction.heads import Fusion
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
-from triaffect.voice.log_mel import BANDS, ROWS_PER_S
+from triaffect.voice.log_mel import ROWS_PER_S
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -210,10 +210,10 @@ class _Graph:
             vectors = self._add_input("voice", TensorProto.FLOAT, *positions, dim)
         else:
             model = onnx.load(self.folder.network("voice"), load_external_data=False)
-            is_spectrum = voice.input == LogMel64.spec.name
+            is_spectrum = voice.input in SPECTRA
             shape: tuple[int, ...] = (round(WAVE_RATE * voice.window.span_s),)
             if is_spectrum:
-                shape = round(ROWS_PER_S * voice.window.span_s), BANDS
+                shape = round(ROWS_PER_S * voice.window.span_s), SPECTRA[voice.input]
             name = "logmel" if is_spectrum else "wave"
             sound = self._add_input(name, TensorProto.FLOAT, *positions, *shape)
             sound = self._round(sound) if is_spectrum else sound

@@ -270,7 +270,8 @@ def _parts(
     part = "face" if network.input == "crops" else "voice"
     example = {"crops": torch.zeros((2, 64, 64), dtype=torch.uint8)}
     if part == "voice":
-        example = {"logmel": torch.zeros((2, round(100 * span_s), 64))}
+        assert store.voice_spec is not None  # noqa: S101 - for mypy
+        example = {"logmel": torch.zeros((2, round(100 * span_s), store.voice_spec.dim))}
     with torch.no_grad():
         features = encoder(*example.values()).shape[1]
     if part == "face":
@@ -279,7 +280,8 @@ def _parts(
         manifest = replace(manifest, face=face)
     else:
         window = Window(span_s, VOICE_HOP_S, causal=False)
-        voice = VoicePart("voice.onnx", name, "logmel64", features, window)
+        assert store.voice_spec is not None  # noqa: S101 - for mypy
+        voice = VoicePart("voice.onnx", name, store.voice_spec.name, features, window)
         manifest = replace(manifest, voice=voice)
     files[f"{part}.onnx"] = to_onnx(encoder, example, ["features"], half=True)
     files[f"{part}.safetensors"] = _half_weights(net)
