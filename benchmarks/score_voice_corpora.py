@@ -2,9 +2,9 @@
 
     python benchmarks/score_voice_corpora.py SPECTRA default VOICE --json voices.json
 
-STORE holds log-mel spectra (``triaffect extract --voice logmel64``) of one or more corpora with
-their labels and splits. MODEL is "default" for the shipped voice network, the run folder of one,
-or its file of weights. Every recording of the test split is answered by the mean over the moments
+STORE holds log-mel spectra (``triaffect extract --voice logmel64_pitch``) of one or more corpora
+with their labels and splits. MODEL is "default" for the shipped voice network, the run folder of
+one, or its file of weights. Every recording of the test split is answered by the mean over the moments
 that it is labeled at (each half second of its middle half): the likeliest expression of all eight,
 also in corpora that have fewer, and arousal.
 
@@ -77,7 +77,9 @@ def open_network(model: str) -> torch.nn.Module:
         path = RunFolder(path).weights(list(recipe.stages)[-1], "best")
     else:
         with safe_open(path, "pt") as file:
-            sizes["pooled"] = 3 if "earlier.weight" in file.keys() else 1  # noqa: SIM118
+            names = set(file.keys())
+        sizes |= {"pooled": 3 if "earlier.weight" in names else 1}
+        sizes |= {"pitch": any(name.startswith("pitch.") for name in names)}
     net = LightVoice(resolve_tasks(("VA", "EXPR")), **sizes)
     load_weights(net, path, discriminator_optional=True)
     return net.eval()
