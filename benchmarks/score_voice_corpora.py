@@ -4,9 +4,9 @@
 
 STORE holds log-mel spectra (``triaffect extract --voice logmel64_pitch``) of one or more corpora
 with their labels and splits. MODEL is "default" for the shipped voice network, the run folder of
-one, or its file of weights. Every recording of the test split is answered by the mean over the moments
-that it is labeled at (each half second of its middle half): the likeliest expression of all eight,
-also in corpora that have fewer, and arousal.
+one, or its file of weights. Every recording of the test split is answered by the mean over the
+moments that it is labeled at (each half second of its middle half): the likeliest expression of
+all eight, also in corpora that have fewer, and arousal.
 
 A corpus's score is its mean recall over the classes that it has or, where it has arousal and no
 expressions, the correlation with arousal; "among its own" is the mean recall where no other class
