@@ -266,3 +266,14 @@ def test_a_frame_past_the_end_of_a_video_is_refused_before_extracting(typed, tmp
     assert (code, out) == (2, "")
     said = f"{tmp_path / 't.csv'}, row 2, column frame: expected a frame of the video, from 0 to 2"
     assert err == f"triaffect: {said}, got 3\n"
+
+
+def test_labels_of_a_face_that_a_clip_has_not_are_doubted(typed, tmp_path):
+    encode(tmp_path / "a.mkv", [0, 40, 80])
+    lines = ["a.mkv,0,0,0.5", "a.mkv,1,3,0.5", "a.mkv,2,3,0.5"]
+    (tmp_path / "labels.csv").write_text("\n".join(["clip,frame,face_id,valence", *lines]))
+    code, _, err = typed("extract", tmp_path, "-o", tmp_path / "s", "--face", "gray64", "--voice",
+                         "none", "--jobs", 1)  # fmt: skip
+    assert code == 0
+    said = "table/a.mkv is read doubtfully: 2 labels of face_id 3, which no face of it has"
+    assert err == f"triaffect: warning: {said}\n"
