@@ -14,7 +14,7 @@ from typer import BadParameter
 from triaffect.cli import _shared as shared
 from triaffect.cli import app as cli
 from triaffect.cli._shared import add_command, name_outputs, note, output_option, warn
-from triaffect.corpora import soft_labels
+from triaffect.corpora.soft_labels import corpus as soft_labels
 from triaffect.errors import MediaError
 from triaffect.version import __version__
 
@@ -31,7 +31,7 @@ def run(monkeypatch, capfd, *arguments):
 
 
 def raising(error):
-    def call(*_):
+    def call(*_, **__):
         raise error
 
     return call

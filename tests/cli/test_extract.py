@@ -10,7 +10,7 @@ from av.stream import Disposition
 
 from tests.features.made_corpus import write_ferplus, write_sound
 from tests.features.networks import face_folder
-from tests.media.made import speech, write_tracks
+from tests.media.made import encode, speech, write_tracks
 from triaffect.cli.app import main
 from triaffect.features.store import FeatureStore
 from triaffect.voice.log_mel import log_mel
@@ -223,3 +223,57 @@ def test_one_of_several_sound_tracks_is_taken(typed, tmp_path):
     code, _, told = typed("extract", path.parent, "-o", tmp_path / "s3", *options)
     assert code == 2, "it was the only source"
     assert "expected a sound track from 1 to 2, got 3" in told
+
+
+MAPPING = """title = "raters"
+origin = "human"
+frame = "frame"
+[columns.valence]
+from = ["happy"]
+center = 50
+scale = 50
+"""
+
+
+def test_people_and_splits_hold_for_labels_of_other_tables(typed, tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("a.png", "b.png"):
+        write_picture(tmp_path / "data" / name)
+    labels = tmp_path / "data" / "labels.csv"
+    labels.write_text("clip,person,split,mood\na.png,ann,train,1\nb.png,bob,test,2\n")
+    (tmp_path / "m.toml").write_text(MAPPING.replace('frame = "frame"\n', ""))
+    (tmp_path / "t.csv").write_text("clip,happy\na.png,10\nb.png,90\n")
+    words = ("extract", tmp_path / "data", "-o", tmp_path / "s", "--face", "gray64", "--voice",
+             "none", "--jobs", 1)  # fmt: skip
+    code, _, err = typed(*words)
+    assert (code, "a label in at least one of" in err) == (2, True)
+    code, _, err = typed(*words, "--labels-from", f"{tmp_path / 'm.toml'}={tmp_path / 't.csv'}")
+    assert (code, err) == (0, "triaffect: warning: columns passed over: mood\n")
+    moments = FeatureStore.open(tmp_path / "s").moments
+    columns = [moments.column(name).tolist() for name in ("person", "split", "VA_origin")]
+    assert columns == [["ann", "bob"], ["train", "test"], ["human", "human"]]
+
+
+def test_a_frame_past_the_end_of_a_video_is_refused_before_extracting(typed, tmp_path):
+    (tmp_path / "data").mkdir()
+    encode(tmp_path / "data" / "a.mkv", [0, 40, 80])
+    (tmp_path / "m.toml").write_text(MAPPING)
+    (tmp_path / "t.csv").write_text("clip,frame,happy\na.mkv,0,10\na.mkv,3,90\n")
+    words = ("extract", tmp_path / "data", "-o", tmp_path / "s", "--face", "gray64", "--voice",
+             "none", "--jobs", 1)  # fmt: skip
+    labels = f"{tmp_path / 'm.toml'}={tmp_path / 't.csv'}"
+    code, out, err = typed(*words, "--labels-from", labels)
+    assert (code, out) == (2, "")
+    said = f"{tmp_path / 't.csv'}, row 2, column frame: expected a frame of the video, from 0 to 2"
+    assert err == f"triaffect: {said}, got 3\n"
+
+
+def test_labels_of_a_face_that_a_clip_has_not_are_doubted(typed, tmp_path):
+    encode(tmp_path / "a.mkv", [0, 40, 80])
+    lines = ["a.mkv,0,0,0.5", "a.mkv,1,3,0.5", "a.mkv,2,3,0.5"]
+    (tmp_path / "labels.csv").write_text("\n".join(["clip,frame,face_id,valence", *lines]))
+    code, _, err = typed("extract", tmp_path, "-o", tmp_path / "s", "--face", "gray64", "--voice",
+                         "none", "--jobs", 1)  # fmt: skip
+    assert code == 0
+    said = "table/a.mkv is read doubtfully: 2 labels of face_id 3, which no face of it has"
+    assert err == f"triaffect: warning: {said}\n"

@@ -151,7 +151,7 @@ def columns(header: list[str]) -> tuple[dict[str, int], set[int]]:
     places: dict[str, int] = {}
     wrong: set[int] = set()
     for place, raw in enumerate(header):
-        meant = [name for name in WANTED if name.lower() == raw.strip().lower()]
+        meant = [name for name in WANTED if name.lower() == "".join(raw.split()).lower()]
         if meant and (meant[0] != raw or raw in places):
             wrong.add(0)
         elif meant:

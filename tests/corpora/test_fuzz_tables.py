@@ -37,6 +37,8 @@ def test_broken_csv_tables_are_refused_or_right(tmp_path):
         b'clip;frame;AU1\n"a"b;0;1\n',
         b"clip,frame,AU1\n\n,,,,\na.wav,0,1\n",
         b"clip,frame,AU1,Valence\na.wav,0,1,0\n",
+        b"clip,frame,AU 1,valence\na.wav,0,1,0\n",
+        b'clip,frame,valence\na.wav,0,"0,5"\n',
         b"clip,time_s,valence\nv.mkv,0.2649999999,1\nv.mkv,0.265,1\nv.mkv,1.19,0\nv.mkv,1.3,0\n",
         b"clip,time_s,valence\nv.mkv,2.06,1\n",
         b"clip,frame,time_s,valence\na.wav,9,,1\na.wav,,5.1,1\nb.wav,9,,0\n",

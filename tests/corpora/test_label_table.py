@@ -132,6 +132,12 @@ def test_a_clip_that_is_not_there_is_named_with_its_row(tmp_path):
         (["clip,time_s,AU1", "a.jpg,0.1,1"], "row 1, column time_s: .* picture, got 0.1"),
         (["clip,frame,Valence,arousal", "a.mp4,0,1,1"], "column named valence, got 'Valence'"),
         (["clip,frame, valence,arousal", "a.mp4,0,1,1"], "column named valence, got ' valence'"),
+        (["clip,frame,AU 1", "a.mp4,0,1"], "column named AU1, got 'AU 1'"),
+        (["clip,frame,AU1,face_ id", "a.mp4,0,1,0"], "column named face_id, got 'face_ id'"),
+        (
+            ["clip,frame,valence,arousal", 'a.mp4,0,"0,5",0'],
+            "column valence: .* decimal point.*'0,5'",
+        ),
         (["clip,frame,AU1,AU1", "a.mp4,0,1,1"], "AU1 twice"),
         (["clip,frame,AU1", 'a.mp4,0,"1'], "unexpected end of data"),
         (["clip,frame,AU1", "a\0.mp4,0,1"], "row 1, column clip.*inside"),

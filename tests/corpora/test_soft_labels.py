@@ -37,6 +37,37 @@ scale = 50
 """
 
 
+CODED = """
+title = "FACS coders"
+origin = "human"
+[columns.AU12]
+from = ["smile"]
+center = 0.5
+scale = 0.1
+"""
+FRAMES = """
+title = "a program"
+origin = "teacher"
+frame = "frame"
+[columns.AU12]
+from = ["smile"]
+center = 0.5
+scale = 0.1
+"""
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Two videos of 75 frames, 25 a second, and a mapping."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in ("a.mkv", "b.mkv"):
+        encode(folder / name, [40 * k for k in range(75)])
+    (tmp_path / "frames.toml").write_text(FRAMES)
+    (tmp_path / "coded.toml").write_text(CODED)
+    return folder
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """Three pictures, a table beside them that is no table of labels, and a mapping."""
@@ -47,6 +78,7 @@ def pictures(tmp_path):
     (folder / "ages.csv").write_text("clip,age\na.png,30\n")
     (tmp_path / "program.toml").write_text(MAPPING)
     (tmp_path / "ratings.toml").write_text(RATINGS)
+    (tmp_path / "coded.toml").write_text(CODED)
     return folder
 
 
@@ -155,19 +187,44 @@ def test_people_are_in_one_split_each(pictures, tmp_path):
     assert all(4 <= count <= 16 for count in counts)
 
 
+HEAD = "clip,smile_left,smile_right\n"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("name,smile_left\na.png,1\n", "expected a column clip, got name"),
         ("clip,grin\na.png,1\n", "expected columns such as smile_left"),
-        ("clip,smile_left,smile_right\na.png,much,1\n", "expected numbers"),
+        (
+            "clip,smile_left,smile_right\na.png,much,1\n",
+            "row 1, column smile_left: expected a number, got .much",
+        ),
         ("clip,smile_left,smile_right\na.png,1,1\na.png,2,2\n", "a.png twice"),
-        ("clip,smile_left,smile_right\na.png,inf,1\n", "expected finite numbers"),
-        ("", "expected a CSV table"),
+        (
+            "clip,smile_left,smile_right\na.png,inf,1\n",
+            "row 1, column smile_left: expected a finite number",
+        ),
+        ("", "expected a CSV table in UTF-8, got no header line; write the names"),
+        (HEAD + "a.png,1,1,9\n", "row 1: expected 3 cells, got 4"),
+        (HEAD + "a.png,0,1,0,2\n", "write numbers with a point"),
+        (HEAD + 'a.png,"0,1",1\n', "row 1, column smile_left: expected a number with a decimal"),
+        (HEAD.encode() + b"j\xfcrgen.png,1,1\n", "expected a CSV table in UTF-8, .*; save it as"),
+        ((HEAD + "a.png,1,1\n").encode("utf-16"), "expected a CSV table in UTF-8, .*; save it as"),
+        (HEAD.strip() + ",smile_left \na.png,1,1,2\n", "each column once, got smile_left twice"),
+        ("clip,clip ,smile_left,smile_right\na.png,b,1,1\n", "each column once, got clip twice"),
+        (HEAD.strip() + ",clip\na.png,1,1,a.png\n", "each column once, got clip twice"),
+        ("clip,Smile_left,smile_right\na.png,1,1\n", "a column named smile_left, got 'Smile_left'"),
+        (HEAD + ",1,1\n", "row 1, column clip: expected the path or name of a clip, got a blank"),
+        (HEAD + "a.png,1,1\n./a.png,2,2\n", "a.png twice"),
+        (HEAD.strip() + ",frame\na.png,1,1,1.5\n", "column frame: expected a whole number from 0"),
+        (HEAD.strip() + ",frame\na.png,1,1,0\n", "column frame: expected a whole number from 1"),
+        (HEAD.strip() + ",frame\na.png,1,1,\n", "column frame: .* from 1, got a blank cell"),
+        (HEAD.strip() + ",frame\na.png,1,1,1e12\n", "column frame: expected a whole number"),
     ],
 )
 def test_a_wrong_table_is_refused(pictures, tmp_path, text, said):
-    table = write(tmp_path / "t.csv", text)
+    table = tmp_path / "t.csv"
+    table.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(TableError, match=said):
         open_with_labels(pictures, [f"{tmp_path / 'program.toml'}={table}"])
 
@@ -182,11 +239,29 @@ def test_a_wrong_table_is_refused(pictures, tmp_path, text, said):
         ("program", "smile_left,smile_right", [".01,.01", ".02,.02", "0,0"], "hardly differs"),
         ("ratings", "happy", ["75", "130", "20"], "valence: 1 of 3 ratings are outside"),
         ("ratings", "happy", ["75", "100", "0"], None),
+        ("ratings", "happy", ["0.1", "0.9", "0.5"], "valence: hardly differs"),
+        ("ratings", "happy", ["1", "9", "5"], "valence: all ratings are at one end"),
+        (
+            "program",
+            "smile_left,smile_right",
+            ["-999,-999", "2,3", "0,1"],
+            "1 of 3 numbers are far",
+        ),
+        (
+            "both",
+            "smile,happy",
+            ["1,75", "0,100", "1,0"],
+            "no column grin, and so no labels of AU6",
+        ),
     ],
 )
 def test_what_may_be_wrong_with_a_table_is_said(pictures, tmp_path, mapping, head, rows, said):
     lines = [f"{clip},{row}" for clip, row in zip(("a.png", "b.png", "c.png"), rows, strict=False)]
     table = write(tmp_path / "t.csv", "\n".join([f"clip,{head}", *lines]))
+    (tmp_path / "both.toml").write_text(
+        f"{CODED}{RATINGS.partition('human')[2][1:]}"
+        '[columns.AU6]\nfrom = ["grin", "smile"]\ncenter = 1\nscale = 1\n'
+    )
     doubts = open_with_labels(pictures, [f"{tmp_path / mapping}.toml={table}"]).doubts()
     assert len(doubts) == (said is not None)
     assert said is None or said in doubts[0]
@@ -225,6 +300,11 @@ def test_a_table_of_other_clips_is_refused(tmp_path, pictures):
         ("center", "centre", "columns.AU12"),
         ('origin = "teacher"', 'origin = "a friend"', "origin"),
         ("first_frame = 1", "first_frame = ", "TOML"),
+        ("scale = 0.5", "scale = inf", "columns.AU12.scale: .* finite"),
+        ("scale = 0.5", "scale = nan", "columns.AU12.scale: .* finite"),
+        ("center = 1.0", "center = -inf", "columns.AU12.center: .* finite"),
+        ("least = 0.8", "least = nan", "reliable.least: .* finite"),
+        (MAPPING[MAPPING.index("[columns") :], "", "expected columns of labels, such as"),
     ],
 )
 def test_a_wrong_mapping_is_refused(tmp_path, old, new, said):
@@ -238,6 +318,13 @@ def test_wrong_uses_are_refused(pictures, tmp_path):
         read_mapping("openfaze")
     with pytest.raises(TableError, match="openface=FILE"):
         open_with_labels(pictures, ["openface"])
+    for empty in ("openface=", f"category_means={pictures / 'ages.csv'}"):
+        with pytest.raises(TableError, match=r"expected (openface=FILE|category_means alone), got"):
+            open_with_labels(pictures, [empty])
+    with pytest.raises(
+        TableError, match=r"expected votes for expressions, .*, got a corpus without"
+    ):
+        open_with_labels(pictures, ["category_means"]).doubts()
     with pytest.raises(AnnotationError, match="someone left"):
         open_with_labels(pictures, ["category_means"], test_share=0.9, validation_share=0.9)
     write_ferplus(tmp_path, VOTED)
@@ -277,3 +364,181 @@ def test_splits_of_the_corpus_stay(tmp_path):
     read = moments(corpus)
     assert read["table/a.png"].column("split").tolist() == ["test"]
     assert read["table/b.png"].column("split").tolist() == ["validation"]
+
+
+def test_people_and_splits_of_a_table_of_ones_own_hold_for_labels_of_programs(pictures, tmp_path):
+    labels = write(
+        pictures / "labels.csv",
+        "clip,person,split,valence\na.png,ann,train,\nb.png,bob,test,\nmore/c.png,bob,test,0.5\n",
+    )
+    table = write(tmp_path / "t.csv", HEAD + "a.png,1,1\nb.png,2,2\nc.png,3,3\n")
+    names = [f"{tmp_path / 'program.toml'}={table}"]
+    for text in (
+        labels.read_text(),
+        "clip,person,split\na.png,ann,\nb.png,bob,test\nmore/c.png,bob,test\n",
+    ):
+        labels.write_text(text)
+        rows = moments(open_with_labels(pictures, names))
+        people = {
+            name: (each.column("person")[0], each.column("split")[0]) for name, each in rows.items()
+        }
+        bob = ("bob", "test")
+        assert people == {
+            "table/a.png": ("ann", "train"),
+            "table/b.png": bob,
+            "table/more/c.png": bob,
+        }
+        assert all(unit(each, "AU12") is not None for each in rows.values())
+    with pytest.raises(TableError, match="a label in at least one of"):
+        open_with_labels(pictures, [], test_share=0.1)
+
+
+def test_frames_that_a_table_of_ones_own_does_not_label_have_its_people(videos, tmp_path):
+    lines = ["a.mkv,,ann,test,", "b.mkv,3,bob,train,0.5", "b.mkv,7,cat,test,"]
+    write(videos / "labels.csv", "\n".join(["clip,frame,person,split,valence", *lines]))
+    rows = "a.mkv,0,1\na.mkv,5,0\nb.mkv,3,1\nb.mkv,7,1\nb.mkv,9,0\n"
+    table = write(tmp_path / "t.csv", "clip,frame,smile\n" + rows)
+    corpus = open_with_labels(videos, [f"{tmp_path / 'frames.toml'}={table}"])
+    read = moments(corpus)
+    columns = ("frame", "person", "split")
+    assert [read["table/a.mkv"].column(name).tolist() for name in columns] == [
+        [0, 5], ["ann"] * 2, ["test"] * 2]  # fmt: skip
+    assert [read["table/b.mkv"].column(name).tolist() for name in columns] == [
+        [3, 7], ["bob", "cat"], ["train", "test"]]  # fmt: skip # whose face frame 9 is, is unsure
+    assert read["table/b.mkv"].column("label_set").tolist() == ["MTL", "AU"]
+
+
+def test_labels_of_people_win_over_those_of_programs(pictures, tmp_path):
+    coded = write(tmp_path / "coded.csv", "clip,smile\na.png,0\n")
+    programs = [
+        write(tmp_path / "one.csv", "clip,AU12_r,AU04_r\na.png,3,0\nb.png,3,3\nc.png,0,0\n"),
+        write(tmp_path / "two.csv", "clip,AU12_r\na.png,3\nb.png,3\nc.png,3\n"),
+    ]
+    human = f"{tmp_path / 'coded.toml'}={coded}"
+    labels = [f"openface={each}" for each in programs]
+    for order in ([human, *labels], [*labels, human]):
+        corpus = open_with_labels(pictures, order)
+        read = moments(corpus)
+        assert unit(read["media/a.png"], "AU12") == pytest.approx(1 / (1 + np.exp(5)))
+        assert read["media/a.png"].column("AU_origin").tolist() == ["human", "teacher"]
+        assert unit(read["media/b.png"], "AU12") > 0.9
+        assert read["media/b.png"].column("AU_origin").tolist() == ["teacher"]
+        assert unit(read["media/more/c.png"], "AU12") is None
+        assert not any("coded" in doubt and "disagree" in doubt for doubt in corpus.doubts())
+    other = write(tmp_path / "other.csv", "clip,smile\na.png,1\n")
+    order = [human, f"{tmp_path / 'coded.toml'}={other}", *labels]
+    (row,) = [moments(open_with_labels(pictures, order))["media/a.png"]]
+    assert unit(row, "AU12") is None, "people who contradict each other are not decided by programs"
+    assert unit(row, "AU4") is not None
+
+
+def test_what_a_row_lacks_is_filled_with_its_own_origin(pictures, tmp_path):
+    write(pictures / "labels.csv", "clip,person,AU12,valence\na.png,ann,1,0.5\nb.png,bob,,\n")
+    program = write(tmp_path / "one.csv", "clip,AU12_r,AU04_r\na.png,0,3\nb.png,3,3\n")
+    coded = write(tmp_path / "coded.csv", "clip,smile\na.png,0\nb.png,1\n")
+    more = write(tmp_path / "more.toml", CODED.replace("AU12", "AU6"))
+    labels = [
+        f"openface={program}",
+        f"{tmp_path / 'coded.toml'}={coded}",
+        f"{more}={coded}",
+    ]
+    read = moments(open_with_labels(pictures, labels))
+    both = read["table/a.png"]
+    values = both.targets("AU", ACTION_UNITS.columns)
+    units = [dict(zip(ACTION_UNITS.columns, row, strict=True)) for row in values.valid.tolist()]
+    assert [[name for name, valid in row.items() if valid] for row in units] == [
+        ["AU6", "AU12"], ["AU4"]]  # fmt: skip
+    assert unit(both, "AU12") == 1.0, "its own"
+    assert both.column("AU_origin").tolist() == ["human", "teacher"]
+    assert both.column("person").tolist() == ["ann", "ann"]
+    assert both.column("valence").tolist()[0] == 0.5
+    assert np.isnan(both.column("valence")[1])
+    assert both.column("AU_weight").tolist() == [1.0, 1.0]
+    assert both.column("label_set").tolist() == ["MTL", "AU"]
+    assert read["table/b.png"].column("AU_origin").tolist() == ["human", "teacher"]
+
+
+def test_a_row_without_a_frame_labels_a_whole_video(videos, tmp_path):
+    table = write(tmp_path / "t.csv", "clip,smile\na.mkv,1\nb.mkv,0\n")
+    corpus = open_with_labels(videos, [f"{tmp_path / 'coded.toml'}={table}"])
+    assert not any("moment" in doubt for doubt in corpus.doubts())
+    read = moments(corpus)
+    assert read["media/a.mkv"].column("frame").tolist() == [25, 38, 50]
+    np.testing.assert_allclose(read["media/a.mkv"].column("time_s"), [1, 1.52, 2], atol=1e-6)
+    assert unit(read["media/a.mkv"], "AU12") > 0.9
+    write(videos / "labels.csv", "clip,frame,valence\na.mkv,3,0.5\nb.mkv,,1\n")
+    read = moments(open_with_labels(videos, [f"{tmp_path / 'coded.toml'}={table}"]))
+    assert read["table/a.mkv"].column("frame").tolist() == [3]
+    assert read["table/b.mkv"].column("label_set").tolist() == ["MTL"] * 3
+
+
+@pytest.mark.parametrize(
+    ("folder", "text", "said"),
+    [
+        ("videos", "clip,smile\na.mkv,1\nb.mkv,0\n", "got rows of a.mkv, but no column frame"),
+        ("videos", "clip,frame,smile\na.mkv,0,\nb.mkv,0,\n", "a number of AU12 in .* blank cells"),
+        ("pictures", "clip,frame,smile\na.png,7,1\nb.png,7,0\n", "got frame 7 of a.png, which is"),
+        ("videos", "clip,frame,smile\na.mkv,0,1\na.mkv,75,1\nb.mkv,0,0\n",
+         r"t\.csv, row 2, column frame: expected a frame of the video, from 0 to 74, got 75"),
+    ],
+)  # fmt: skip
+def test_a_table_that_labels_no_moment_is_refused(request, tmp_path, folder, text, said):
+    root = request.getfixturevalue(folder)
+    write(tmp_path / "frames.toml", FRAMES)
+    table = write(tmp_path / "t.csv", text)
+    corpus = open_with_labels(root, [f"{tmp_path / 'frames.toml'}={table}"])
+    with pytest.raises(TableError, match=said):
+        corpus.doubts()
+
+
+def test_clips_of_which_no_row_labels_a_moment_are_counted(pictures, tmp_path):
+    write(tmp_path / "frames.toml", FRAMES)
+    table = write(tmp_path / "t.csv", "clip,frame,smile\na.png,7,1\nb.png,0,1\nc.png,0,0\n")
+    (doubt,) = open_with_labels(pictures, [f"{tmp_path / 'frames.toml'}={table}"]).doubts()
+    assert doubt.endswith(
+        "no row labels a moment of 1 of 3 clips: frame 7 of a.png, which is a picture"
+    )
+
+
+def test_a_frame_past_the_end_of_a_file_of_a_folder_names_that_file(videos, tmp_path):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    write(tables / "a.csv", "frame, confidence, AU12_r\n75, 0.9, 1\n1, 0.1, 1\n76, 0.9, 1\n")
+    corpus = open_with_labels(videos, [f"openface={tables}"])
+    said = r"a\.csv, row 3, column frame: expected a frame of the video, from 1 to 75, got 76"
+    for read in (corpus.doubts, lambda: moments(corpus)):
+        with pytest.raises(TableError, match=said):
+            read()
+
+
+def test_blank_rows_and_what_programs_write_for_no_number_are_none(pictures, tmp_path):
+    text = HEAD + "a.png,NA,1\nb.png,nan,1\nc.png,1,1\n,,\n ,,\n"
+    table = write(tmp_path / "t.csv", text)
+    read = moments(open_with_labels(pictures, [f"{tmp_path / 'program.toml'}={table}"]))
+    assert [name for name, each in read.items() if each is not None] == ["media/more/c.png"]
+
+
+def test_other_separators_and_decimal_commas_are_read(pictures, tmp_path):
+    for separator in (";", "\t"):
+        table = write(tmp_path / "t.csv", f"\ufeff{HEAD}a.png,1.0,2.0\n".replace(",", separator)
+                      .replace(".0", ",0"))  # fmt: skip
+        read = moments(open_with_labels(pictures, [f"{tmp_path / 'program.toml'}={table}"]))
+        assert unit(read["media/a.png"], "AU12") == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_a_picture_under_two_names_is_refused(pictures, tmp_path):
+    table = write(tmp_path / "t.csv", HEAD + "b.png,1,1\nb,3,3\n")
+    corpus = open_with_labels(pictures, [f"{tmp_path / 'program.toml'}={table}"])
+    for read in (corpus.doubts, lambda: moments(corpus)):
+        with pytest.raises(TableError, match=r"got b\.png twice, as b\.png and as b"):
+            read()
+
+
+def test_tables_label_the_first_face(videos, tmp_path):
+    lines = ["a.mkv,0,0,ann,0.5", "a.mkv,0,1,bob,0.5", "b.mkv,0,1,bob,0.5"]
+    write(videos / "labels.csv", "\n".join(["clip,frame,face_id,person,valence", *lines]))
+    table = write(tmp_path / "t.csv", "clip,frame,smile\na.mkv,0,1\nb.mkv,0,1\n")
+    read = moments(open_with_labels(videos, [f"{tmp_path / 'frames.toml'}={table}"]))
+    assert read["table/a.mkv"].column("AU_origin").tolist() == ["teacher", None]
+    assert read["table/b.mkv"].column("track").tolist() == [1, 0]
+    assert read["table/b.mkv"].column("AU_origin").tolist() == [None, "teacher"]

@@ -468,7 +468,8 @@ def warn_of_unread(corpus: Corpus) -> None:
         corpus: The corpus as it was opened.
 
     Raises:
-        TableError: A table of another program has no row of any of the corpus's clips.
+        TableError: A table of another program labels nothing of the corpus; see
+            `SoftLabels.doubts`.
     """
     from triaffect.corpora.label_table import LabelTable
     from triaffect.corpora.media_folder import MediaFolder
@@ -477,7 +478,8 @@ def warn_of_unread(corpus: Corpus) -> None:
 
     for doubt in corpus.doubts() if isinstance(corpus, SoftLabels) else ():
         warn(doubt)
-    names = corpus.passed_over if isinstance(corpus, LabelTable) else []
+    own = corpus.corpus if isinstance(corpus, SoftLabels) else corpus
+    names = own.passed_over if isinstance(own, LabelTable) else []
     if names:
         typer.echo(f"triaffect: warning: columns passed over: {', '.join(names)}", err=True)
     if isinstance(corpus, MediaFolder):

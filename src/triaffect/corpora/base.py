@@ -150,7 +150,7 @@ GROUP = "triaffect.corpora"
 """Entry points of readers of other packages; see `find_reader`."""
 
 
-def open_corpus(root: Path, reader: str | None = None) -> Corpus:
+def open_corpus(root: Path, reader: str | None = None, *, unlabeled: bool = False) -> Corpus:
     """Open a corpus of any form that this package or an installed one reads.
 
     Args:
@@ -159,6 +159,8 @@ def open_corpus(root: Path, reader: str | None = None) -> Corpus:
             ``"my_module:MyCorpus"``; None for the first that recognizes the corpus, those of
             other packages first: a table of labels recognizes much. One of an installed package
             that cannot be loaded is left out, with a warning.
+        unlabeled: Whether labels come from elsewhere: a table of one's own may be without any,
+            and tables beside media in a folder that no reader recognizes are passed over.
 
     Raises:
         AnnotationError: There is no such path, or no reader recognizes it.
@@ -179,8 +181,10 @@ def open_corpus(root: Path, reader: str | None = None) -> Corpus:
     readers += READERS
     for each in readers:
         if each.recognizes(root):
-            opened = each(root)
+            opened = LabelTable(root, unlabeled=unlabeled) if each is LabelTable else each(root)
             return opened  # noqa: RET504 - its type is known here alone
+    if unlabeled and root.is_dir():
+        return MediaFolder(root)
     expected = " | ".join(each.description for each in readers)
     raise AnnotationError("a corpus of a known form", "something else", expected, where=root)
 

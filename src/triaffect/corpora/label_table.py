@@ -1,12 +1,6 @@
 """A table of labels for one's own media: the columns of a prediction table, as CSV or Parquet.
 
-Of a CSV file, cells stay text; of a Parquet file, numbers stay numbers, whatever their type, and
-what else is read becomes text. Both read alike afterwards: a null or a NaN is a blank cell.
-
-A CSV file is UTF-8, with or without a byte order mark, with any line ends, cells in double
-quotes where they hold a separator. The separator is a comma; a semicolon or a tab, which
-spreadsheets write where the comma is the decimal sign, if the header says so, and then numbers
-may have a decimal comma.
+The file is read as `triaffect.corpora.table_file` says.
 
 Columns: ``clip`` (a video, image or sound, relative to the table's folder), ``frame`` (from 0) or
 ``time_s`` or both, any label columns of the tasks (a blank cell is not annotated), and as wanted
@@ -31,19 +25,14 @@ A row with labels of one task belongs to that task's label set, one with more to
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import compress
 from pathlib import Path, PurePosixPath
-from typing import TextIO
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from triaffect.corpora.acted_speech import middle_times_s
@@ -55,6 +44,13 @@ from triaffect.corpora.rows import (
     TaskLabels,
     build_moments,
 )
+from triaffect.corpora.table_file import (
+    blank_rows,
+    optional_numbers,
+    read_header,
+    read_table,
+    texts,
+)
 from triaffect.errors import AnnotationError, MediaError, TableError
 from triaffect.media.container import duration_s, open_container
 from triaffect.media.find import kind_by_name
@@ -63,7 +59,6 @@ from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import (
     Task,
     cell,
-    is_blank,
     need_columns,
     read_numbers,
     shown,
@@ -81,133 +76,6 @@ from triaffect.types import (
     Split,
 )
 
-FIRST_COLUMN = "clip"
-"""The column that every table has, by which the separator is told."""
-
-_LONGEST_REASON = 300
-_SEPARATORS = ",;\t"
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
-
-
-def read_table(path: Path, numbers: Iterable[str], texts: Iterable[str]) -> pd.DataFrame:
-    """Read the requested columns of a table, as many of them as it has.
-
-    Args:
-        path: The file, CSV or Parquet by its name.
-        numbers: Names of columns of numbers.
-        texts: Names of columns of text.
-
-    Returns:
-        One row a row of the file; text, or numbers with NaN for blank.
-
-    Raises:
-        TableError: It is no such file, a row does not fit the header, or the name of a column is
-            there twice or differs from a requested one in case or spaces only.
-    """
-    read = _read_parquet if path.suffix.lower() == PARQUET else _read_csv
-    return read(path, set(numbers), set(texts))
-
-
-def _select_columns(header: list[str], requested: set[str], path: Path) -> dict[str, int]:
-    """Return the position of each requested column that the header has."""
-    names = {name.lower(): name for name in requested}
-    positions: dict[str, int] = {}
-    for position, name in enumerate(header):
-        column = names.get(name.strip().lower())
-        if column is None:
-            continue
-        if column != name:
-            remedy = "rename it; it would be passed over"
-            raise TableError(f"a column named {column}", shown(name), remedy, where=path)
-        if column in positions:
-            raise TableError("each column once", f"{column} twice", where=path)
-        positions[column] = position
-    return positions
-
-
-def _read_csv(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
-    """Read the requested columns of a CSV file as text; a row that ends early is blank there."""
-    cells: list[list[str]] = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            separator = _separator(stream)
-            rows = csv.reader(stream, delimiter=separator, strict=True)
-            header = next(rows, [])
-            if not any(name.strip() for name in header):
-                raise TableError("a CSV table in UTF-8", "no header line", where=path)
-            positions = _select_columns(header, numbers | texts, path)
-            for number, row in enumerate(rows, 1):
-                if any(cell.strip() for cell in row[len(header) :]):
-                    got = f"{len(row)}, the last of them {shown(row[-1])}"
-                    remedy = "put text with a comma in double quotes"
-                    where = f"{path}, row {number}"
-                    raise TableError(f"{len(header)} cells", got, remedy, where=where)
-                cells.append([row[k] if k < len(row) else "" for k in positions.values()])
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        remedy = "save it as 'CSV UTF-8'"
-        raise TableError("a CSV table in UTF-8", _reason(error), remedy, where=path) from error
-    table = pd.DataFrame(cells, columns=list(positions), dtype=object)
-    if separator != ",":  # spreadsheets write it so where the comma is the decimal sign
-        for column in numbers & positions.keys():
-            table[column] = [
-                cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
-                for cell in table[column]
-            ]
-    return table
-
-
-def _reason(error: Exception) -> str:
-    """What a library says, as one line; it may quote any byte of the file."""
-    line = str(error).strip().partition("\n")[0].replace("\t", "a tab")[:_LONGEST_REASON]
-    return "".join(letter if letter.isprintable() else "?" for letter in line)
-
-
-def _separator(stream: TextIO) -> str:
-    """The separator by which the header has the column that every table has."""
-    header = stream.readline()
-    stream.seek(0)
-    for separator in _SEPARATORS:
-        names = next(csv.reader([header], delimiter=separator), [])
-        if FIRST_COLUMN in (name.strip().lower() for name in names):
-            return separator
-    return ","
-
-
-def _read_parquet(path: Path, numbers: set[str], texts: set[str]) -> pd.DataFrame:
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-        names = list(_select_columns(file.schema_arrow.names, numbers | texts, path))
-        table = file.read(names)
-        table.validate(full=True)
-        columns = {
-            name: _column(table.column(name), name in texts, f"{path}, column {name}")
-            for name in names
-        }
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise TableError("a Parquet table", _reason(error), "write it again", where=path) from error
-    return pd.DataFrame(columns, index=range(table.num_rows))
-
-
-def _column(column: pa.ChunkedArray, is_text: bool, where: str) -> NDArray[np.generic]:
-    """One column as text with blanks, or as numbers with NaN; a column of text stays text."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_null(kind):
-        return np.full(len(column), "", object)
-    readable = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if readable and not is_text:
-        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
-    if not (readable or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise TableError("numbers or text", f"a column of type {kind}", where=where)
-    if pa.types.is_floating(kind):
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
-    text = column.cast(pa.large_string()).fill_null("")
-    return np.array(text.to_pylist(), object)
-
-
-_LARGEST = np.iinfo(np.int32).max
-
 
 def clips(table: pd.DataFrame, path: Path) -> dict[str, IntArray]:
     """Find the rows of each clip; one that is blank in every column is no clip's.
@@ -222,17 +90,10 @@ def clips(table: pd.DataFrame, path: Path) -> dict[str, IntArray]:
     Raises:
         TableError: A path is empty, absolute, or leads out of the table's folder.
     """
-    blank = np.ones(len(table), np.bool_)
-    for name in table.columns:
-        column = table[name]
-        if column.dtype.kind == "f":
-            blank &= column.isna().to_numpy()
-        else:
-            blank &= np.array([is_blank(cell) for cell in column], np.bool_)
     rows: dict[str, list[int]] = {}
     plain: dict[str, str] = {}
     names = texts(table, "clip")
-    for row in np.flatnonzero(~blank).tolist():
+    for row in np.flatnonzero(~blank_rows(table)).tolist():
         clip = names[row]
         if clip not in plain:
             if not can_be_clip(clip):
@@ -243,51 +104,6 @@ def clips(table: pd.DataFrame, path: Path) -> dict[str, IntArray]:
             plain[clip] = PurePosixPath(clip).as_posix()
         rows.setdefault(plain[clip], []).append(row)
     return {clip: np.array(numbers) for clip, numbers in rows.items()}
-
-
-def optional_numbers(
-    table: pd.DataFrame, column: str, where: str, *, whole: bool = False
-) -> NDArray[np.float64]:
-    """Read a column of numbers from 0.
-
-    Args:
-        table: The table.
-        column: Its name; it need not be there.
-        where: The file, for messages.
-        whole: Whether they must be whole, and fit into 32 bits.
-
-    Returns:
-        Shape (rows,); NaN where blank or absent.
-
-    Raises:
-        TableError: A cell is no number, or a negative, broken or too large one.
-    """
-    if column not in table.columns:
-        return np.full(len(table), np.nan)
-    values = read_numbers(table, column, where)
-    broken = (values != np.floor(values)) & ~np.isnan(values) | (values > _LARGEST)
-    checks = [("a number from 0", values < 0), ("a whole number from 0", broken & whole)]
-    for expected, wrong in checks:
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            got = shown(table[column].iloc[row])
-            raise TableError(expected, got, where=cell(where, row, column))
-    return values
-
-
-def texts(table: pd.DataFrame, column: str) -> list[str]:
-    """Return a column of text without spaces around it.
-
-    Args:
-        table: The table.
-        column: Its name; it need not be there.
-
-    Returns:
-        A text a row; empty where blank or absent.
-    """
-    if column not in table.columns:
-        return [""] * len(table)
-    return [text.strip() for text in table[column]]
 
 
 def splits(table: pd.DataFrame, where: str) -> list[str]:
@@ -388,6 +204,7 @@ def refuse_contradictions(
 FILE_NAMES = ("labels.csv", "labels.parquet")
 
 _NUMBERS, _TEXTS = ("frame", "time_s", "face_id"), ("clip", "person", "split")
+_KEYS = ("clip",)
 _PREDICTED = ("box_x", "box_y", "box_w", "box_h", "detection", "face_seen", "voice_heard")
 """What else a prediction table has."""
 
@@ -408,6 +225,7 @@ class LabelTable(OwnMedia):
         root: The CSV or Parquet file, or its folder if it is called ``labels.csv`` or
             ``labels.parquet``.
         tasks: The tasks whose label columns are read.
+        unlabeled: Whether it may be without labels, which other programs' tables have then.
 
     Raises:
         TableError: A column is missing or a cell holds what it cannot; the message names
@@ -420,7 +238,9 @@ class LabelTable(OwnMedia):
         "frame or time_s, and label columns"
     )
 
-    def __init__(self, root: Path, tasks: Sequence[Task] | None = None) -> None:
+    def __init__(
+        self, root: Path, tasks: Sequence[Task] | None = None, *, unlabeled: bool = False
+    ) -> None:
         super().__init__()
         self.root = root
         tasks = tasks or available_tasks()
@@ -428,7 +248,7 @@ class LabelTable(OwnMedia):
         columns = [column for task in tasks for column in task.prediction_columns]
         measured = {column for task in tasks for column in task.columns}
         words = [column for column in columns if column not in measured]
-        table = read_table(self._path, (*_NUMBERS, *measured), (*_TEXTS, *words))
+        table = read_table(self._path, (*_NUMBERS, *measured), (*_TEXTS, *words), _KEYS)
         where = str(self._path)
         need_columns(table, ("clip",), where)
         self._rows = clips(table, self._path)
@@ -439,8 +259,14 @@ class LabelTable(OwnMedia):
         self._tracks = np.where(np.isnan(faces), faceless, faces).astype(np.int64)
         self._splits = splits(table, where)
         self._persons = texts(table, "person")
-        self._labels = _read_labels(votes_as_shares(table, tasks, where), tasks, self._path)
-        self._labeled = np.any([each.valid.any(1) for each in self._labels.values()], axis=0)
+        self._labels = _read_labels(votes_as_shares(table, tasks, where), tasks, where)
+        if not self._labels and not unlabeled:
+            raise TableError(
+                f"a label in at least one of {', '.join(columns)}", "none", where=where
+            )
+        self._labeled = np.zeros(len(table), np.bool_)
+        for each in self._labels.values():
+            self._labeled |= each.valid.any(1)
         self._check_moments(where)
 
     @property
@@ -449,13 +275,7 @@ class LabelTable(OwnMedia):
         labels = {column for task in self._tasks for column in task.prediction_columns}
         columns = (task.columns for task in self._tasks)
         names = labels.union(*columns, _NUMBERS, _TEXTS, _PREDICTED)
-        if self._path.suffix.lower() == PARQUET:
-            header = [str(name) for name in pq.read_schema(self._path).names]
-        else:
-            with self._path.open(encoding="utf-8-sig", newline="") as stream:
-                header = next(csv.reader(stream, delimiter=_separator(stream)), [])
-            header = [name.strip() for name in header if name.strip()]
-        return [name for name in header if name not in names]
+        return [name for name in read_header(self._path, _KEYS) if name not in names]
 
     @classmethod
     def recognizes(cls, root: Path) -> bool:
@@ -507,6 +327,35 @@ class LabelTable(OwnMedia):
         }
         return build_moments(len(rows), keys, labels, LabelOrigin.HUMAN, self._tasks)
 
+    def people(self, source: Source, frames: IntArray) -> list[tuple[str, str] | None]:
+        """Find out whose face is the first one at frames that the table need not label.
+
+        Args:
+            source: One of `sources`.
+            frames: 0-based numbers, shape (N,).
+
+        Returns:
+            Person and split at each: those of all rows of the clip's first face, or of any face
+            where none is of the first; where the rows differ, those of the row of that frame, and
+            None without one.
+
+        Raises:
+            AnnotationError: The clip that would tell a time's frame is not there.
+            MediaError: Or it cannot be read.
+            TableError: A frame or time that the clip does not have.
+        """
+        rows = self._rows[source.source_id.removeprefix(f"{self.name}/")]
+        first = rows[self._tracks[rows] == 0]
+        rows = first if len(first) else rows
+        people = [(self._persons[row] or source.source_id, self._splits[row]) for row in rows]
+        if len(set(people)) == 1:
+            return [people[0]] * len(frames)
+        is_timed = ~(np.isnan(self._times_s[rows]) & np.isnan(self._frames[rows]))
+        timed = rows[is_timed]
+        at = self._instants(source, timed, self._times_s[timed])[0].tolist()
+        by_frame = dict(zip(at, compress(people, is_timed), strict=True))
+        return [by_frame.get(frame) for frame in frames.tolist()]
+
     def problems(self) -> list[AnnotationError]:
         """List the clips that are not there, each with its first row."""
         return list(self._missing.values())
@@ -554,15 +403,7 @@ class LabelTable(OwnMedia):
         if source.images is not None or not whole.any():
             return rows, times_s
         self._check_there(source)
-        path = source.video or source.sound
-        assert path is not None  # noqa: S101 - what is no picture is one of them
-        with open_container(path) as container:
-            seconds = duration_s(container) or 0.0
-        if source.video is not None:
-            seconds = self.clock(source).end_s or seconds
-        if not seconds:
-            raise MediaError("a clip of a length that can be told", "none", where=path)
-        middle_s = middle_times_s(seconds)
+        middle_s = whole_clip_times_s(source, self.clock(source))
         counts = np.where(whole, len(middle_s), 1)
         spread_s = np.repeat(times_s, counts)
         spread_s[np.repeat(whole, counts)] = np.tile(middle_s, int(whole.sum()))
@@ -612,6 +453,30 @@ class LabelTable(OwnMedia):
             raise TableError(expected, f"{times_s[after[0]]:g}", where=where)
 
 
+def whole_clip_times_s(source: Source, clock: FrameClock) -> NDArray[np.float64]:
+    """List the moments from which a label of a whole video or sound is learned.
+
+    Args:
+        source: The video or sound.
+        clock: Its clock.
+
+    Returns:
+        Seconds from its start, as of `middle_times_s`, shape (N,).
+
+    Raises:
+        MediaError: The file cannot be read, or does not say how long it is.
+    """
+    path = source.video or source.sound
+    assert path is not None  # noqa: S101 - what is no picture is one of them
+    with open_container(path) as container:
+        seconds = duration_s(container) or 0.0
+    if len(clock.times_s):
+        seconds = clock.end_s or seconds
+    if not seconds:
+        raise MediaError("a clip of a length that can be told", "none", where=path)
+    return middle_times_s(seconds)
+
+
 def _table_file(root: Path) -> Path:
     if not root.is_dir():
         return root
@@ -623,14 +488,11 @@ def _table_file(root: Path) -> Path:
     return there[0] if there else root / FILE_NAMES[0]
 
 
-def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], path: Path) -> dict[str, TaskLabels]:
+def _read_labels(table: pd.DataFrame, tasks: Sequence[Task], where: str) -> dict[str, TaskLabels]:
     """Labels of all rows by task key, of the tasks that have any."""
     labels = {}
     for task in tasks:
-        targets = targets_of(task.read_values(table, str(path)))
+        targets = targets_of(task.read_values(table, where))
         if targets.valid.any():
             labels[task.key] = TaskLabels(targets.values, targets.valid)
-    if not labels:
-        columns = ", ".join(column for task in tasks for column in task.prediction_columns)
-        raise TableError(f"a label in at least one of {columns}", "none", where=path)
     return labels

@@ -48,7 +48,7 @@ from triaffect.features.timeline import FileTimeline
 from triaffect.io.engines import Engine, Processes
 from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
-from triaffect.types import FeatureSeries, Source
+from triaffect.types import FeatureSeries, Moments, Source
 
 PENDING = "pending"
 ARRAY_SUFFIX, ARRAY_PARTS = ".npz", 16
@@ -241,6 +241,8 @@ class _Writing:
             report.failures[source_id] = problem
             self.writer.fail(source_id, problem)
         else:
+            faces = _read_faces(self.face, folders, parts)
+            remark = "; ".join(filter(None, [remark, _doubt_faces(moments, faces)]))
             info = SourceInfo(
                 source=source_id,
                 corpus=self.settings.corpus.name,
@@ -250,7 +252,6 @@ class _Writing:
                 files=_files(last.source),
                 problem="; ".join(filter(None, [problem, remark])) or None,
             )
-            faces = _read_faces(self.face, folders, parts)
             voice = None
             if self.voice is not None:
                 layout = self.voice.row_dtype, self.voice.dim, parts[0].voices
@@ -283,6 +284,21 @@ def _read_faces(
         return FaceRows(*rows[0])
     values, keys = zip(*rows, strict=True)
     return FaceRows(np.concatenate(values), np.concatenate(keys))
+
+
+def _doubt_faces(moments: Moments, faces: FaceRows | None) -> str:
+    """Say which further faces have labels, but are none of those detected; empty if there are none.
+
+    The first face is not missed: pictures of which nobody's face is detected are common.
+    """
+    if faces is None:
+        return ""
+    labeled = moments.column("track")
+    unseen = np.setdiff1d(labeled[labeled > 0], faces.keys["track"])  # type: ignore[operator]
+    if not len(unseen):
+        return ""
+    count = np.isin(labeled, unseen).sum()
+    return f"{count:,} labels of face_id {', '.join(map(str, unseen))}, which no face of it has"
 
 
 def _files(source: Source) -> tuple[dict[str, Any], ...]:
