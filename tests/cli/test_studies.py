@@ -117,6 +117,52 @@ def test_what_does_not_go_together_ends_before_any_work(run, clips, model, argum
     assert not (clips / "t.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("column", "arguments"),
+    [
+        ("seconds", ()),
+        ("AU6_share", ("--summary", "s.csv")),
+        ("valence_smooth", ("--smooth", "centred")),
+        ("AU01_c", ("--columns", "openface")),
+        ("mean", ("--by", "mean", "--summary", "s.csv")),
+    ],
+)
+def test_columns_of_the_outputs_are_not_the_peoples_before_any_work(
+    run, clips, model, column, arguments
+):
+    (clips / "p.csv").write_text(f"clip,participant,{column}\na,Ann,1\nb,Ben,2\n")
+    options = ("--people", "p.csv", "--model", model, *arguments)
+    code, _, err = run("predict", "clips", "-o", "t.csv", *options)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert f"{column}, which" in err
+    assert not (clips / "t.csv").exists()
+
+
+def test_short_events_are_the_same_from_predict_and_from_its_table(run, clips, model):
+    text = "clip,start,end,name\na,0.01,0.05,startle\na,0.01,0.03,blink\nb,0.1,0.4,joke\n"
+    (clips / "e.csv").write_text(text)
+    study = ("--people", "p.csv", "--events", "e.csv", "--model", model)
+    code, _, err = run("predict", "clips", "-o", "t.csv", "--summary", "s.csv", *study)
+    assert code == 0
+    assert "blank measures: blink (clips/a.mp4, 0.01 to 0.03 s)" in err
+    summary = pd.read_csv("s.csv").set_index("event")
+    assert summary["seconds"].to_dict() == pytest.approx(
+        {"blink": 0, "startle": 0.04, "joke": summary.loc["joke", "seconds"]}
+    )
+    assert run("summarize", "t.csv", "-o", "again.csv")[0] == 0
+    pd.testing.assert_frame_equal(pd.read_csv("again.csv").set_index("event"), summary)
+    code, _, err = run("groups", "t.csv", "--by", "event", "-o", "g.html")
+    assert code == 0
+    assert "blink" in err
+    assert "The table has no row of anybody in blink." in (clips / "g.html").read_text("utf-8")
+    # who names the events otherwise in the table is believed
+    table = pd.read_csv("t.csv")
+    table["event"] = table["event"].replace("startle", "jump")
+    table.to_csv("t.csv", index=False)
+    assert run("summarize", "t.csv", "-o", "again.csv")[0] == 0
+    assert pd.read_csv("again.csv")["event"].tolist() == ["jump", "joke"]
+
+
 def test_summaries_for_excel_and_spss_hold_the_same_numbers(run, tmp_path):
     write_study(tmp_path)
     study = ("summarize", "study.csv", "--people", "people.csv", "--events", "events.csv")
@@ -284,7 +330,8 @@ def test_python_predicts_with_people_and_events_as_the_command_does(run, clips, 
     for name in ("valence", "valence_smooth", "valence_above_own"):
         np.testing.assert_allclose(table[name], expected[name], atol=2e-6)
     assert table.attrs["model"]["name"]
-    groups = triaffect.summarize(table, by="group")
+    with pytest.warns(StudyWarning, match="are cut there"):
+        groups = triaffect.summarize(table, by="group")
     assert set(groups["group"]) == {"x", "y"}
     assert set(groups["event"]) == {"rest", "joke"}
     with pytest.raises(triaffect.TableError, match="a clip of the table, got none: x"):

@@ -99,6 +99,11 @@ DOUBTFUL_EVENTS = {
     "one name overlaps": (HEAD + "P01_news,1,3,x\nP01_news,2,4,x\n", "are united: x (videos"),
     "two names overlap": (HEAD + "P01_news,1,3,x\nP01_news,2,4,y\n", "count for both: x"),
     "twice": (HEAD + "P01_news,1,3,x\nP01_news,1,3,x\n", "it counts once: x"),
+    "between two rows": (
+        HEAD + "P01_news,1,3,x\nP01_news,4.02,4.08,y\n",
+        "measures: y (videos/P01",
+    ),
+    "alike": (HEAD + "P01_news,1,3,x\nP01_news,4,5,X\n", "but for capitals or spaces: x and X"),
     "one clip unknown": (HEAD + "P01_news,1,3,x\nP77,1,3,x\n", "no such clip in the table: P77"),
     "a point among others": (HEAD + "P01_news,1,3,x\nP01_news,2,,y\n", "are left out: y"),
 }
@@ -114,6 +119,37 @@ def test_doubtful_events_are_used_and_warned_of(run, tmp_path, case):
     assert lines[0].startswith("triaffect: warning: ")
     assert message in lines[0]
     assert (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_no_column_of_the_people_is_called_as_one_of_the_summary(run, tmp_path, grouped):
+    by = ("--by", "participant,event") if grouped else ()
+    assert run("--people", "people.csv", "--events", "events.csv", *by)[0] == 0
+    header = (tmp_path / "out.csv").read_text().partition("\n")[0].split(",")
+    own = {"participant", "condition", "age", *(() if grouped else ("clip", "face_id"))}
+    added = {"valence_smooth", "AU1_present", "valence_above_own", "valence_above_own_mean"}
+    names = set(header) - own | (set() if grouped else added)
+    assert {"mean", "clips"} <= names if grouped else {"seconds", "smile_per_min"} <= names
+    for name in sorted(names):
+        (tmp_path / "p.csv").write_text(f"clip,participant,{name}\nP01_news,Ann,1\n")
+        code, lines = run("--people", "p.csv", *(("--by", name) if grouped else ()))
+        assert (code, len(lines)) == (2, 1), lines
+        assert name in lines[0]
+        assert re.search("expected .*, got ", lines[0])
+
+
+def test_a_missing_value_of_r_is_a_blank_cell(run, tmp_path):
+    rows = ("P01_news,Ann,a", "P02_news,Ben,NA", "P03_news,Cem,n/a", "P01_comedy,Ann,a")
+    (tmp_path / "p.csv").write_text(WHO + "\n".join(rows))
+    code, lines = run("--people", "p.csv", "--by", "condition")
+    assert code == 0
+    assert any("in no group, as their cell is blank: Ben, Cem" in line for line in lines)
+    text = (tmp_path / "out.csv").read_text().splitlines()[1:]
+    assert {line.partition(",")[0] for line in text} == {"a"}
+    (tmp_path / "p.csv").write_text("clip,face,participant\nP01_news,NA,Ann\nP02_news,0,NA\n")
+    code, lines = run("--people", "p.csv")
+    assert (code, len(lines)) == (2, 1)
+    assert "line 3: expected a participant, got a blank cell" in lines[0]
 
 
 WRONG_PEOPLE = {
@@ -159,6 +195,11 @@ def test_wrong_people_are_one_line_that_says_what_to_do(run, tmp_path, case):
 DOUBTFUL_PEOPLE = {
     "twice": (WHO + "P01_news,Ann,a\nP01_news,Ann,a\n", "a row twice; it counts once"),
     "some clips unknown": (WHO + "P01_news,Ann,a\nP99,Ben,a\n", "no such clip in the table: P99"),
+    "people alike": (WHO + "P01_news,p1,a\nP02_news,P1,a\n", "or spaces: p1 and P1; they count"),
+    "groups alike": (
+        WHO + "P01_news,A,a b\nP02_news,B,A  B\n",
+        "condition: alike but for capitals",
+    ),
     "some faces nameless": (WHO + "P01_news,Ann,a\n", "faces without a participant"),
 }
 

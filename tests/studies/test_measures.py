@@ -39,6 +39,63 @@ def test_an_event_has_share_episodes_length_and_latency_of_a_smile():
     assert row["AU12_share"] == row["smile_share"]
 
 
+def test_an_event_between_two_rows_is_listed_with_blank_measures_and_warned_of():
+    table = frame(plain_clip("a.mp4"))
+    marked = events(("a", 1.0, 2.0, "rest"), ("a", 3.02, 3.08, "startle"))
+    named = people(("a", "Anna"))
+    for files in ({}, {"people": named}):
+        with pytest.warns(StudyWarning, match=r"startle \(a.mp4, 3.02 to 3.08 s\)"):
+            summary = triaffect.summarize(table, events=marked, **files)
+        row = summary.iloc[1]
+        assert (row["event"], row["start_s"], row["end_s"]) == ("startle", 3.02, 3.08)
+        assert row["seconds"] == 0
+        assert row.loc["valence_mean":].isna().all()
+        with pytest.warns(StudyWarning, match="startle"):
+            groups = triaffect.summarize(table, events=marked, by="event", **files)
+        own = groups[groups["event"] == "startle"]
+        assert len(own) == len(groups) / 2
+        assert set(own["participants"]) == {0}
+        assert own["mean"].isna().all()
+    assert row["participant"] == "Anna"
+    with pytest.warns(StudyWarning, match="startle"):
+        only = triaffect.summarize(table, events=marked[1:], by="event", people=named)
+    assert set(only["participants"]) == {0}
+
+
+def test_an_event_never_lasts_longer_than_it_did():
+    table = frame(plain_clip("a.mp4", AU12=smiles((2.0, 3.0))))
+    marked = events(("a", 1.97, 2.13, "x"), ("a", 5.0, 5.2, "y"))
+    summary = triaffect.summarize(table, events=marked)
+    assert summary["seconds"].tolist() == pytest.approx([0.16, 0.2])
+    assert summary["smile_share"].tolist() == [1, 0]
+    assert summary["smile_per_min"].tolist() == pytest.approx([60 / 0.16, 0])
+
+
+def test_an_event_without_a_row_does_not_thin_the_others_out():
+    table = frame(plain_clip("a.mp4", AU12=smiles((2.0, 3.0))), plain_clip("b.mp4"))
+    marked = events(("a", 1.5, 2.5, "joke"), ("b", 1.52, 1.58, "joke"))
+    named = people(("a", "Anna"), ("b", "Anna"))
+    with pytest.warns(StudyWarning, match="joke"):
+        groups = triaffect.summarize(table, events=marked, by="event", people=named)
+    own = groups.set_index("measure")
+    assert own.loc["smile_episodes", ["participants", "clips", "mean"]].tolist() == [1, 1, 1]
+
+
+def test_who_was_elsewhere_during_an_event_is_listed_if_named():
+    first = plain_clip("a.mp4", 4.0).to_pandas()
+    second = plain_clip("a.mp4", 4.0).to_pandas().assign(face_id=1)
+    second["time_s"] += 4.0
+    table = pd.concat([first, second], ignore_index=True)
+    marked = events(("a", 1.0, 2.0, "early"))
+    assert triaffect.summarize(table, events=marked)["face_id"].tolist() == [0]
+    faces = ("clip", "face", "participant")
+    named = people(("a", 0, "Anna"), ("a", 1, "Ben"), columns=faces)
+    with pytest.warns(StudyWarning, match=r"without a row in an event .*: Ben in early \(a.mp4"):
+        summary = triaffect.summarize(table, events=marked, people=named)
+    assert summary["participant"].tolist() == ["Anna", "Ben"]
+    assert summary["seconds"].tolist() == pytest.approx([1, 0])
+
+
 def test_what_was_on_before_the_event_counts_for_the_share_alone():
     table = frame(plain_clip("a.mp4", AU12=smiles((1.0, 3.0))))
     row = triaffect.summarize(table, events=events(("a", 2.0, 4.0, "joke"))).iloc[0]

@@ -296,7 +296,7 @@ def predict(
         got, remedy = "a start or an end", "annotate the whole video, and cut the copy"
         raise MediaError("whole videos to annotate", got, remedy, where="--annotate")
     files, passed_over = _list_files(inputs, images_as_video is not None, show)
-    study = _open_study(files, people, events, event_length, split_names(by), baseline)
+    study = _open_study(files, people, events, event_length, split_names(by), baseline, columns)
     own_baseline = None if study.baseline else baseline
     steps = Postprocessing.parse(smooth, own_baseline, columns, summary)
     read = [*files, *filter(None, [people]), *(events or ())]
@@ -419,9 +419,11 @@ def _open_study(
     event_length: str | None,
     by: tuple[str, ...],
     baseline: str | None,
+    columns: str | None,
 ) -> Study:
-    """Read the files of a study."""
+    """Read the files of a study, for a table of our columns or of another program's."""
     from triaffect.studies.study import PLAIN_STUDY, Study, is_duration
+    from triaffect.tables.interop import rename_columns
     from triaffect.tables.schema import table_schema
     from triaffect.tasks.registry import available_tasks
 
@@ -433,7 +435,11 @@ def _open_study(
             raise TableError("people to group", "none named", remedy, where="--by")
         return PLAIN_STUDY
     clips = [printable(path) for path in files]
-    taken = table_schema(available_tasks()).names
+    tasks = available_tasks()
+    schema = table_schema(tasks)
+    taken = list(schema.names)
+    if columns is not None:
+        taken += rename_columns(schema.empty_table(), columns, tasks).column_names
     study = Study.open(clips, people, events or (), event, event_length, taken, by)
     warn_of(study.remarks)
     return study

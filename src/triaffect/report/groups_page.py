@@ -117,6 +117,9 @@ def groups_page(
     for event in groups.events:
         if event:
             page.heading(event)
+        if not any(groups.cells.get((event, level)) for level in groups.levels):
+            page.paragraph("The table has no row of anybody.")
+            continue
         blank, cards, doubtful = list[str](), list[str](), list[str]()
         for name in main_measures(measures):
             own = measure_of_groups(groups, measures, outputs, event, name)
@@ -211,6 +214,8 @@ def _lead(groups: Groups) -> str:
     for (_, level), cells in groups.cells.items():
         people.setdefault(level, set()).update(cells)
     all_people = set[str]().union(*people.values())
+    empty = [", ".join(level) for level, own in people.items() if not own]
+    several = len(people) - len(empty) > 1
     clips = {
         clip for cells in groups.cells.values() for cell in cells.values() for clip in cell.clips
     }
@@ -221,9 +226,10 @@ def _lead(groups: Groups) -> str:
     text = (
         f"{len(all_people)} people in {len(clips)} clips, by {' and '.join(groups.by)} ({named}). "
     )
-    fewest = min(map(len, people.values()))
-    text += f"{design}."
-    if fewest < _FEW_PEOPLE:
+    fewest = min((len(own) for own in people.values() if own), default=0)
+    text += f"{design}." if several else ""
+    text += f" The table has no row of anybody in {' and '.join(empty)}." if empty else ""
+    if 0 < fewest < _FEW_PEOPLE:
         text += (
             f" With {fewest} people in a group, intervals are wide: a difference that they do not "
             "show may still be there, and one that they show may be chance among so many measures."

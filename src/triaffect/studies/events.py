@@ -15,6 +15,9 @@ from triaffect.studies.sheets import ClipNames, name_few
 from triaffect.tables.schema import Times, text_column, times_of, with_columns
 
 EVENT = "event"
+EVENT_TIMES = "event_times"
+"""In a table's metadata, when its events were."""
+
 SEPARATOR = "|"
 """Between names of events that overlap, in a cell of the table."""
 
@@ -39,6 +42,11 @@ class Event:
     name: str
     where: str
     is_named_by_file: bool = False
+
+    @property
+    def length_s(self) -> float:
+        """How long it lasts; 0 for a point."""
+        return 0.0 if self.end_s is None else self.end_s - self.start_s
 
     def __str__(self) -> str:
         """In words, for messages."""
@@ -109,6 +117,34 @@ class Events:
     def names(self) -> tuple[str, ...]:
         """Names of the events, in order of their first appearance."""
         return tuple(dict.fromkeys(each.name for own in self.by_clip.values() for each in own))
+
+    def to_json(self) -> list[dict[str, str | float]]:
+        """Return when each was, as `of_json` reads it back."""
+        return [
+            {"clip": clip, "name": e.name, "start_s": e.start_s, "end_s": e.end_s or 0.0}
+            for clip, own in self.by_clip.items()
+            for e in own
+        ]
+
+    @staticmethod
+    def of_json(listed: object) -> Events | None:
+        """Read events back.
+
+        Args:
+            listed: As `to_json` returns them.
+
+        Returns:
+            The events; None if that is no such list, or an empty one.
+        """
+        by_clip = defaultdict[str, list[Event]](list)
+        try:
+            for each in listed if isinstance(listed, (list, tuple)) else ():
+                times = float(each["start_s"]), float(each["end_s"])
+                clip, name = str(each["clip"]), str(each["name"])
+                by_clip[clip].append(Event(clip, *times, name, "the table"))
+        except (KeyError, TypeError, ValueError):
+            return None
+        return Events(dict(by_clip)) if by_clip else None
 
     def annotate(self, table: pa.Table) -> pa.Table:
         """Add a column with the events of each row's moment.

@@ -11,7 +11,7 @@ is wide, as it should be; with one there is none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import lgamma, pi, sqrt, tan
@@ -110,10 +110,12 @@ def estimate_difference(one: Sequence[float], other: Sequence[float]) -> Estimat
         other: Likewise of the second.
 
     Returns:
-        The second's mean minus the first's.
+        The second's mean minus the first's; of nobody where one of the groups is empty.
     """
     first, second = estimate_mean(one), estimate_mean(other)
     gap, count = second.mean - first.mean, first.count + second.count
+    if not min(first.count, second.count):
+        return Estimate(np.nan, np.nan, np.nan, np.nan, 0)
     if min(first.count, second.count) < _FEWEST:
         return Estimate(gap, np.nan, np.nan, np.nan, count)
     parts = [first.sd**2 / first.count, second.sd**2 / second.count]
@@ -188,7 +190,8 @@ class Groups:
     Attributes:
         by: Columns of the people by which they are grouped.
         events: Names of the events in order; one empty name for whole clips.
-        cells: By event, and values of the columns, the participants' sums.
+        cells: By event, and values of the columns, the participants' sums; nobody's where the
+            table has no row of any of them in the event.
         remarks: Who is left out, a line each.
     """
 
@@ -224,14 +227,15 @@ class Groups:
             event = "" if is_by_event else period.event
             key = (event, tuple(str(level) for level in levels))
             own = groups.cells.setdefault(key, {})
+            if period.is_empty:
+                continue  # the group is listed, and nobody counts in it
             if who in own:
                 own[who].tally += period.tally
                 own[who].clips.add(period.clip)
             else:
                 own[who] = Cell(period.tally, {period.clip})
         if not groups.cells:
-            got, remedy = "nobody", "name the people and their columns for the clips of the table"
-            raise TableError("a participant in a group", got, remedy, where="--by")
+            raise _nobody(measures, columns, left_out)
         if left_out:
             few = name_few(sorted(left_out))
             groups.remarks.append(f"in no group, as their cell is blank: {few}")
@@ -277,7 +281,8 @@ class Groups:
                 numbers = {w: measures_of(c.tally, measures.signals) for w, c in cells.items()}
                 clips = set[str]().union(*(cell.clips for cell in cells.values()))
                 seconds = sum(cell.tally.seconds for cell in cells.values())
-                for name in measure_names(measures.signals) if cells else ():
+                is_there = (event, level) in self.cells
+                for name in measure_names(measures.signals) if is_there else ():
                     own = [each[name] for each in numbers.values()]
                     mean = estimate_mean(own, measure_ends(name, measures))
                     row: dict[str, object] = dict(zip(self.by, level, strict=True))
@@ -290,6 +295,9 @@ class Groups:
 
 
 _NUMBERS = ("seconds", "mean", "sd", "low", "high")
+
+GROUP_COLUMNS = tuple(Groups((), ("",)).schema().names)
+"""Columns of a summary by group beside those by which people are grouped."""
 
 
 def measure_ends(name: str, measures: StudyMeasures) -> tuple[float, float]:
@@ -307,6 +315,17 @@ def measure_ends(name: str, measures: StudyMeasures) -> tuple[float, float]:
     if name.endswith("_above_own_mean"):
         return -np.inf, np.inf
     return 0.0, np.inf
+
+
+def _nobody(measures: StudyMeasures, columns: Sequence[str], left_out: Iterable[str]) -> TableError:
+    """Say why nobody is in a group."""
+    names = name_few(sorted(left_out))
+    got, remedy = "nobody", "name the people and their columns for the clips of the table"
+    if names:
+        got, remedy = f"blank cells of {' and '.join(columns)} for {names}", "fill them"
+    elif not measures.periods:
+        got, remedy = "no event in a clip of the table", "name the events of these clips"
+    return TableError("a participant in a group", got, remedy, where="--by")
 
 
 def _participant(

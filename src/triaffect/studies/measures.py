@@ -3,12 +3,15 @@
 Everything weighs moments by the time they last. An episode counts in the period in which it begins,
 with its whole length; the latency is the time from the start of the period to the first episode
 that begins in it, blank where none does. What was on before the period counts for the share only.
+
+A moment belongs to the event in which its row lies, and the moments of an event together last no
+longer than the event. An event without any row is listed all the same, with blank measures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +21,9 @@ from triaffect.studies.people import People
 from triaffect.studies.sheets import name_few
 from triaffect.studies.signals import PersonSeries, Signals, clip_series
 from triaffect.tables.baseline import SUFFIX as ABOVE
-from triaffect.tables.schema import Times, Values, split_segments
+from triaffect.tables.baseline import baseline_columns
+from triaffect.tables.schema import Times, Values, split_segments, times_of
+from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE
 
 _DIGITS = 6
@@ -30,7 +35,7 @@ class Tally:
     """Sums over one period of one person, which add up over periods.
 
     Attributes:
-        periods: How many periods are added up.
+        periods: How many periods are added up; those without a row do not count.
         seconds: How long the person was seen.
         value_weight: Seconds with a value, shape (K,).
         value_sum: Values times seconds, shape (K,).
@@ -77,23 +82,25 @@ class Tally:
         start_s = float(times[0]) if event is None and len(times) else 0.0
         start_s = start_s if event is None else event.start_s
         lasts_s = series.lasts_s[inside]
+        if event is not None and lasts_s.sum() > (length_s := event.length_s):
+            lasts_s = lasts_s * (length_s / lasts_s.sum())  # rows further apart than it lasts
         weight = np.where(lasts_s > 0, lasts_s, 1.0)  # a single picture is all there is
         values, classes = series.values[inside], series.classes[inside]
         present = series.present[inside]
         held = np.nan_to_num(values)
         signs = present.shape[1]
-        begun, length_s, latency_s, answered = np.zeros((4, signs))
+        begun, episodes_s, latency_s, answered = np.zeros((4, signs))
         for k in range(signs):
             begins, ends = series.runs(k)
             own = inside[begins]
             begun[k] = own.sum()
             if own.any():
                 until_s = np.array([series.until_s(int(row)) for row in ends[own]])
-                length_s[k] = float((until_s - times[begins[own]]).sum())
+                episodes_s[k] = float((until_s - times[begins[own]]).sum())
                 latency_s[k] = max(0.0, float(times[begins[own][0]]) - start_s)
                 answered[k] = 1
         return Tally(
-            1.0,
+            float(inside.any()),
             float(lasts_s.sum()),
             weight @ ~np.isnan(values),
             weight @ held,
@@ -103,7 +110,7 @@ class Tally:
             weight @ ~np.isnan(present),
             weight @ np.nan_to_num(present),
             begun,
-            length_s,
+            episodes_s,
             latency_s,
             answered,
         )
@@ -173,7 +180,8 @@ class Period:
         clip: The clip.
         face: Number of the face, or `NO_FACE`.
         notes: What is noted of the person, participant first; None where nobody is named.
-        event: Name of the event; empty for the whole clip.
+        event: Name of the event; empty for the whole clip. One in which nobody has a row has a
+            period of its own for everybody named, or else one of nobody.
         start_s: Where it starts, in seconds.
         end_s: Where it ends.
         tally: Sums over it.
@@ -187,6 +195,11 @@ class Period:
     end_s: float
     tally: Tally
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the table has no row of the person in it."""
+        return not self.tally.periods
+
 
 @dataclass
 class StudyMeasures:
@@ -199,6 +212,8 @@ class StudyMeasures:
         periods: One for each person and event of a clip, as far as rows came.
         last_s: Time of the last row of each clip.
         doubled: By clip and participant, moments in which two faces of theirs were seen.
+        rowless: Events within their clips without any row.
+        unseen: Participants without a row in an event that has others, in words.
     """
 
     signals: Signals
@@ -207,6 +222,8 @@ class StudyMeasures:
     periods: list[Period] = field(default_factory=list)
     last_s: dict[str, float] = field(default_factory=dict)
     doubled: dict[tuple[str, str], int] = field(default_factory=dict)
+    rowless: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     _waiting: list[pa.Table] = field(default_factory=list)
 
     def add(self, table: pa.Table, source: object = None) -> None:
@@ -231,18 +248,37 @@ class StudyMeasures:
         table = pa.concat_tables(self._waiting)
         self._waiting = []
         clip = table["clip"][0].as_py()
-        for series in clip_series(table, self.signals, self.people):
-            self.last_s[clip] = max(self.last_s.get(clip, 0.0), float(series.times[-1]))
+        everybody = list(clip_series(table, self.signals, self.people))
+        times = times_of(table)
+        self.last_s[clip] = max(self.last_s.get(clip, 0.0), float(times.max()))
+        for series in everybody:
             if series.doubled:
                 self.doubled[clip, str((series.notes or (series.face,))[0])] = series.doubled
-            events = (None,) if self.events is None else self.events.by_clip.get(clip, ())
+        if self.events is None:
+            self.periods += [_period(series, None) for series in everybody]
+        else:
+            self._measure_events(everybody, self.events.by_clip.get(clip, ()), times)
+
+    def _measure_events(
+        self, everybody: Sequence[PersonSeries], events: Sequence[Event], times: Times
+    ) -> None:
+        """Measure everybody of a clip in its events; no event and nobody named is left out."""
+        listed = set[Event]()
+        with_rows = {event for event in events if event_mask(event, times).any()}
+        for series in everybody:
             for event in events:
-                tally = Tally.of(series, event)
-                if event is not None and not event_mask(event, series.times).any():
-                    continue
-                span = _span(series.times) if event is None else (event.start_s, event.end_s or 0.0)
-                name = "" if event is None else event.name
-                self.periods.append(Period(clip, series.face, series.notes, name, *span, tally))
+                period = _period(series, event)
+                if period.is_empty and period.notes is None:
+                    continue  # one of maybe many faces, which was there at another time
+                listed.add(event)
+                self.periods.append(period)
+                if period.is_empty and event in with_rows:
+                    self.unseen.append(f"{(period.notes or ('',))[0]} in {event}")
+        for event in events:
+            if event not in listed:
+                self.periods.append(replace(_period(everybody[0], event), face=NO_FACE))
+            if event not in with_rows and event.start_s <= times.max():
+                self.rowless.append(str(event))
 
     def remarks(self) -> list[str]:
         """Return what is doubtful of the study, a line each, once all rows came."""
@@ -263,6 +299,15 @@ class StudyMeasures:
                 lines.append(f"faces without a participant: {few}; no group has them")
         if self.events is not None:
             lines += self.events.outside(self.last_s)
+        if self.rowless:
+            few = name_few(self.rowless)
+            lines.append(
+                f"events without a row of the table have blank measures: {few}; they lie between "
+                "two rows, or outside of what was predicted"
+            )
+        if self.unseen:
+            few = name_few(self.unseen)
+            lines.append(f"participants without a row in an event have blank measures: {few}")
         return lines
 
     def schema(self, people: People | None) -> pa.Schema:
@@ -308,6 +353,27 @@ def round_row(row: Mapping[str, object]) -> dict[str, object]:
         else value
         for name, value in row.items()
     }
+
+
+def summary_columns(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """List every column that a summary of people can have beside those of the people.
+
+    >>> from triaffect.tasks.registry import TASKS
+    >>> {"clip", "seconds", "smile_share", "valence_above_own_mean"} <= set(summary_columns(TASKS))
+    True
+
+    Args:
+        tasks: What is predicted.
+    """
+    signals = Signals.of(tasks, [name + ABOVE for name in baseline_columns(tasks)])
+    return tuple(StudyMeasures(signals, events=Events({})).schema(None).names)
+
+
+def _period(series: PersonSeries, event: Event | None) -> Period:
+    """Measure a person in an event, or in the whole clip."""
+    span = _span(series.times) if event is None else (event.start_s, event.end_s or 0.0)
+    name, tally = "" if event is None else event.name, Tally.of(series, event)
+    return Period(series.clip, series.face, series.notes, name, *span, tally)
 
 
 def _span(times: Times) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from triaffect.errors import TableError
-from triaffect.studies.sheets import ClipNames, Sheet, name_few
+from triaffect.studies.sheets import ClipNames, Sheet, alike_names, name_few
 from triaffect.tables.schema import column, faces_of, text_column, with_columns
 from triaffect.tasks.task import plain_number
 from triaffect.types import NO_FACE
@@ -50,7 +50,7 @@ class People:
             sheet: Columns ``clip``, ``participant``, as needed ``face`` (a number of the table;
                 blank for all faces of the clip), and any others.
             clips: The clips of the table.
-            taken: Names of columns that the table has already.
+            taken: Names of columns that the table has already, or its summary.
 
         Returns:
             The participants of those clips.
@@ -66,7 +66,7 @@ class People:
         sheet.need_rows("person")
         others = [k for k in range(len(sheet.header)) if k not in (clip_at, face_at, who_at)]
         names = (PARTICIPANT, *(sheet.header[k] for k in others))
-        _check_names(sheet, names, taken)
+        check_names(names, taken, sheet.name)
         order = [who_at, *others]
         numeric = frozenset(
             name for name, k in zip(names[1:], others, strict=True) if _is_numeric(sheet, k)
@@ -99,6 +99,16 @@ class People:
             notes[clip][face] = values
         remarks += _unmatched(sheet.name, unmatched, clips, bool(notes))
         return People(names, notes, numeric, tuple(remarks))
+
+    @property
+    def alike(self) -> list[str]:
+        """Participants and other texts of one column that look like one, a line a column."""
+        lines = []
+        for k, name in enumerate(self.columns):
+            cells = (own[k] for noted in self.notes.values() for own in noted.values())
+            if few := alike_names(cell for cell in cells if isinstance(cell, str)):
+                lines.append(f"{name}: alike but for capitals or spaces: {name_few(few)}")
+        return lines
 
     def fields(self) -> list[pa.Field]:
         """List the fields that `annotate` adds to a table."""
@@ -170,18 +180,26 @@ class People:
         return {face: lowest[name] for face, name in numbered.items()}
 
 
-def _check_names(sheet: Sheet, names: Sequence[str], taken: Sequence[str]) -> None:
+def check_names(names: Sequence[str], taken: Sequence[str], where: str) -> None:
+    """Make sure that the people's columns have names, each its own.
+
+    Args:
+        names: Names of the columns.
+        taken: Names of columns that the table has already, or its summary.
+        where: What messages call the people's file.
+
+    Raises:
+        TableError: One has no name, is there twice, or is taken.
+    """
     for name in names:
         if not name:
             remedy = "name it, or leave it out"
-            raise TableError("a name for each column", "a blank one", remedy, where=sheet.name)
-        if name in taken or name == "event":
-            remedy = "name it otherwise"
-            got = f"a column {name}, which the table has itself"
-            raise TableError("columns of the people", got, remedy, where=sheet.name)
+            raise TableError("a name for each column", "a blank one", remedy, where=where)
+        if name in taken:
+            got = f"a column {name}, which the table or its summary has itself"
+            raise TableError("columns of the people", got, "name it otherwise", where=where)
         if names.count(name) > 1:
-            remedy = "leave one out"
-            raise TableError("each column once", f"{name} twice", remedy, where=sheet.name)
+            raise TableError("each column once", f"{name} twice", "leave one out", where=where)
 
 
 def _is_numeric(sheet: Sheet, position: int) -> bool:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from triaffect.errors import TableError
-from triaffect.studies.events import EVENT
+from triaffect.studies.events import EVENT, EVENT_TIMES
 from triaffect.studies.groups import Groups
 from triaffect.studies.measures import StudyMeasures, describe_measures
-from triaffect.studies.people import PARTICIPANT, People
+from triaffect.studies.people import PARTICIPANT, People, check_names
 from triaffect.studies.signals import Episode, Signals, clip_series, episodes
 from triaffect.studies.study import Study, StudyWarning, events_in
 from triaffect.studies.table_file import StoredTable
@@ -56,7 +56,7 @@ def measure_stored(
     Raises:
         TableError: A file cannot be read, or they do not fit the table.
     """
-    rows = stored.rows
+    rows, by = stored.rows, tuple(dict.fromkeys(by))
     taken = [name for name in rows.column_names if name not in (PARTICIPANT, *stored.people)]
     study = Study.open(stored.clips, people, events, "", event_length, taken)
     if people is None:
@@ -64,14 +64,13 @@ def measure_stored(
         own += tuple(n for n in by if own and n in rows.column_names and n not in (*own, EVENT))
         study = Study(_people_of(rows, own), study.events)
     if not events:
-        study = Study(study.people, events_in(rows))
-    study = Study(study.people, study.events, baseline, tuple(by))
+        study = Study(study.people, events_in(rows, stored.event_times))
+    study = Study(study.people, study.events, baseline, by)
     study.check_baseline()
     study.check_groups()
     tables = study.annotate([rows]) if people is not None else iter([rows])
     measured = list(study.subtract_baseline(tables, stored.tasks))
-    names = measured[0].column_names
-    measures = StudyMeasures(Signals.of(stored.tasks, names), study.people_columns, study.events)
+    measures = open_measures(study, stored.tasks, measured[0].column_names)
     for table in measured:
         measures.add(table)
     return study, measures
@@ -133,8 +132,13 @@ def open_measures(study: Study, tasks: Sequence[Task], columns: Sequence[str]) -
         study: The study.
         tasks: What is predicted, with the thresholds from which a column counts as present.
         columns: Names of the table's columns.
+
+    Raises:
+        TableError: A column of the people is called as one of the summary.
     """
-    return StudyMeasures(Signals.of(tasks, columns), study.people_columns, study.events)
+    measures = StudyMeasures(Signals.of(tasks, columns), study.people_columns, study.events)
+    check_names(study.people_columns, measures.schema(None).names, "the table")
+    return measures
 
 
 def summarize_study(
@@ -166,7 +170,8 @@ def summarize_study(
     """
     tasks = tasks_of_frame(table, ("clip", "time_s", "face_id"), thresholds)
     own = (PARTICIPANT,) if PARTICIPANT in table.columns else ()
-    stored = StoredTable(arrow_of(order_rows(table)), tuple(tasks), {}, own)
+    times = table.attrs.get(EVENT_TIMES, ())
+    stored = StoredTable(arrow_of(order_rows(table)), tuple(tasks), {}, own, event_times=times)
     study, measures = measure_stored(stored, people, events, event_length, by, baseline)
     result, remarks = study_summary(study, measures)
     for line in dict.fromkeys([*study.remarks, *measures.remarks(), *remarks]):
@@ -195,6 +200,8 @@ def annotate_frame(table: pd.DataFrame, study: Study, steps: Postprocessing) -> 
     tables = study.subtract_baseline([arrow_of(smoothed)], tasks)
     result = to_pandas(pa.concat_tables(tables))
     result.attrs.update(table.attrs)
+    if study.events is not None:
+        result.attrs[EVENT_TIMES] = study.events.to_json()
     return result
 
 

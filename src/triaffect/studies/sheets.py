@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,9 @@ from triaffect.io.durations import parse_duration
 
 if TYPE_CHECKING:
     import pandas as pd
+
+BLANK = ("", "na", "n/a", "#n/a", "nan")
+"""Cells without a value, in any case: R, spreadsheets and pandas write a missing one so."""
 
 _SEPARATORS = ",;\t"
 _MARKS = (
@@ -36,7 +40,7 @@ _MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as it was read: every cell text without spaces around it.
+    """A table as it was read: every cell text without spaces around it, "" for those of `BLANK`.
 
     Attributes:
         name: Its file, for messages.
@@ -107,7 +111,7 @@ class Sheet:
             TableError: It is no time from 0 on.
         """
         text = self.rows[row][column]
-        if not text or text.casefold() in ("none", "nan", "na"):
+        if not text or text.casefold() == "none":
             return None
         where = f"{self.where(row)}, column {self.header[column]}"
         return parse_duration(text.replace(",", "."), where, error=TableError)
@@ -204,7 +208,7 @@ def sheet_of(table: pd.DataFrame, name: str) -> Sheet:
         The same rows as text; missing values are blank.
     """
     cells = table.astype(object).where(table.notna(), "")
-    rows = tuple(tuple(str(cell).strip() for cell in row) for row in cells.to_numpy().tolist())
+    rows = tuple(tuple(_cell(str(cell)) for cell in row) for row in cells.to_numpy().tolist())
     header = tuple(str(column).strip() for column in table.columns)
     return Sheet(name, header, rows, tuple(range(2, len(rows) + 2)))
 
@@ -228,7 +232,8 @@ def _sheet(
     while header and not header[-1] and any(header):
         header = header[:-1]
     rows, numbers = [], []
-    for number, line in numbered[start + 1 :]:
+    for number, cells in numbered[start + 1 :]:
+        line = [_cell(cell) for cell in cells]
         if not any(line):
             continue
         if any(line[len(header) :]):
@@ -238,6 +243,12 @@ def _sheet(
         rows.append(tuple([*line, *[""] * len(header)][: len(header)]))
         numbers.append(number)
     return Sheet(name, tuple(header), tuple(rows), tuple(numbers), remarks)
+
+
+def _cell(text: str) -> str:
+    """A cell without spaces around it; "" for one without a value."""
+    stripped = text.strip()
+    return "" if stripped.casefold() in BLANK else stripped
 
 
 def _separator(text: str, header_with: str) -> str:
@@ -302,6 +313,25 @@ class ClipNames:
                 got, remedy = f"{len(matches)}: {', '.join(matches[:3])}", "write more of its path"
                 raise TableError(f"one clip named {text}", got, remedy, where=where)
         return None
+
+
+def alike_names(names: Iterable[str]) -> list[str]:
+    """List names that differ in capitals, spaces or the coding of their letters alone.
+
+    >>> alike_names(["P1", "P2", "p1", "P 2"])
+    ['P1 and p1']
+
+    Args:
+        names: The names, in the order in which they are to be listed.
+
+    Returns:
+        A text for each name that is written in several ways.
+    """
+    alike: dict[str, dict[str, None]] = {}
+    for name in names:
+        plain = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+        alike.setdefault(plain, {})[name] = None
+    return [" and ".join(each) for each in alike.values() if len(each) > 1]
 
 
 def name_few(texts: Sequence[str]) -> str:

@@ -13,9 +13,12 @@ import pyarrow as pa
 from triaffect.errors import TableError, TriaffectError
 from triaffect.io.durations import parse_duration
 from triaffect.studies.event_files import events_of, read_events
-from triaffect.studies.events import EVENT, Event, Events, event_mask
+from triaffect.studies.events import EVENT, EVENT_TIMES, Event, Events, event_mask
+from triaffect.studies.groups import GROUP_COLUMNS
+from triaffect.studies.measures import summary_columns
 from triaffect.studies.people import People
-from triaffect.studies.sheets import ClipNames, name_few, read_sheet, sheet_of
+from triaffect.studies.sheets import ClipNames, alike_names, name_few, read_sheet, sheet_of
+from triaffect.tables import presence, smoothing
 from triaffect.tables.baseline import SUFFIX, baseline_columns
 from triaffect.tables.schema import (
     faces_of,
@@ -26,6 +29,7 @@ from triaffect.tables.schema import (
     values_of,
     with_columns,
 )
+from triaffect.tasks.registry import available_tasks
 from triaffect.tasks.task import Task
 from triaffect.types import NO_FACE
 
@@ -33,6 +37,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     StudyFile = str | Path | pd.DataFrame
+
+
+_SUFFIXES = (smoothing.SUFFIX, presence.SUFFIX, SUFFIX)
+"""Endings of columns that are computed from a table's own."""
 
 
 class StudyWarning(UserWarning):
@@ -90,7 +98,9 @@ class Study:
                 if isinstance(people, (str, Path))
                 else sheet_of(people, "people")
             )
-            read_people = People.parse(sheet, names, taken)
+            computed = [name + suffix for name in taken for suffix in _SUFFIXES]
+            reserved = (*taken, *computed, *summary_columns(available_tasks()))
+            read_people = People.parse(sheet, names, reserved)
         read: list[Event] = []
         remarks: list[str] = []
         for source in events:
@@ -129,12 +139,15 @@ class Study:
         """Make sure that the columns to group by are the people's, or the event.
 
         Raises:
-            TableError: One is not.
+            TableError: One is not, or is called as a column of the summary.
         """
         for name in self.by:
             if name not in self.people_columns and not (name == EVENT and self.events):
                 there = ", ".join(self.people_columns) or "none; name them by --people"
                 raise TableError(f"a column of the people, {there}", repr(name), where="--by")
+            if name in GROUP_COLUMNS and name != EVENT:
+                got = f"{name}, which is one of the summary's own columns"
+                raise TableError("a column to group by", got, "name it otherwise", where="--by")
 
     @property
     def is_empty(self) -> bool:
@@ -151,6 +164,10 @@ class Study:
         """What is doubtful in the files, a line each."""
         parts = [part.remarks for part in (self.people, self.events) if part is not None]
         remarks = [line for lines in parts for line in lines]
+        alike = [] if self.people is None else self.people.alike
+        if self.events is not None and (names := alike_names(self.events.names)):
+            alike.append(f"{EVENT}: alike but for capitals or spaces: {name_few(names)}")
+        remarks += [f"{line}; they count as different" for line in alike]
         if self.baseline and self.events:
             without = [
                 clip
@@ -217,8 +234,10 @@ class Study:
 
     def options(self) -> dict[str, object]:
         """Return what the table's metadata hold of it."""
-        events = list(self.events.names) if self.events else []
-        return {"people": list(self.people_columns), "events": events, "baseline": self.baseline}
+        names = list(self.events.names) if self.events else []
+        times = self.events.to_json() if self.events else []
+        people = {"people": list(self.people_columns)}
+        return {**people, "events": names, EVENT_TIMES: times, "baseline": self.baseline}
 
     def notes(self) -> Mapping[str, str]:
         """Describe the columns that it adds, by name."""
@@ -252,18 +271,22 @@ def is_duration(text: str) -> bool:
     return True
 
 
-def events_in(table: pa.Table) -> Events | None:
+def events_in(table: pa.Table, times: object = ()) -> Events | None:
     """Read the events back that a table's column holds.
 
     Args:
         table: Rows with ``clip``, ``time_s`` and maybe ``event``, clip by clip.
+        times: As `Events.to_json` writes them beside a table; what fits its column.
 
     Returns:
-        Each name's runs of moments, from the first to where the last one ends; None without the
-        column.
+        The events of those times if the column is made from them, else each name's runs of
+        moments, from the first to where the last one ends; None without the column.
     """
     if EVENT not in table.column_names:
         return None
+    stated = Events.of_json(times)
+    if stated is not None and _cells(stated.annotate(table)) == _cells(table):
+        return stated
     by_clip: dict[str, list[Event]] = {}
     for segment in split_segments([table]):
         part = pa.concat_tables(segment)
@@ -282,3 +305,8 @@ def events_in(table: pa.Table) -> Events | None:
                 begun.setdefault(name, float(times[k]) if k < len(times) else 0.0)
         events.sort(key=lambda each: (each.start_s, each.name))
     return Events({clip: own for clip, own in by_clip.items() if own})
+
+
+def _cells(table: pa.Table) -> list[str | None]:
+    cells: list[str | None] = table[EVENT].to_pylist()
+    return cells

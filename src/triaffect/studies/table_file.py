@@ -12,7 +12,7 @@ import pyarrow.json
 
 from triaffect.errors import TableError, one_line
 from triaffect.features.model_folder import OutputValidity
-from triaffect.studies.events import EVENT
+from triaffect.studies.events import EVENT, EVENT_TIMES
 from triaffect.studies.people import PARTICIPANT
 from triaffect.tables.metadata import read_metadata
 from triaffect.tables.schema import row_order, tasks_in
@@ -39,6 +39,7 @@ class StoredTable:
         outputs: How far each output holds on people, by column.
         people: Names of the people's columns, participant first; empty for none.
         remarks: What is doubtful, a line each.
+        event_times: When its events were, as its metadata have it; see `Events.to_json`.
     """
 
     rows: pa.Table
@@ -46,6 +47,7 @@ class StoredTable:
     outputs: Mapping[str, OutputValidity] = field(default_factory=dict)
     people: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    event_times: object = ()
 
     @property
     def clips(self) -> list[str]:
@@ -94,7 +96,8 @@ def read_prediction_table(path: Path) -> StoredTable:
     described = metadata.options.get("people", [])
     people = tuple(name for name in described if name in rows.column_names) or people
     levels = [task.with_thresholds(metadata.thresholds) for task in tasks]
-    return StoredTable(_texts(rows, people), tuple(levels), metadata.model.outputs, people)
+    outputs, times = metadata.model.outputs, metadata.options.get(EVENT_TIMES, ())
+    return StoredTable(_texts(rows, people), tuple(levels), outputs, people, event_times=times)
 
 
 def _read(path: Path, suffix: str) -> pa.Table:
