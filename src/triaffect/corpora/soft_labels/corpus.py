@@ -152,7 +152,6 @@ class SoftLabels(CorpusView):
         """Say what may be wrong with the tables, a sentence each.
 
         Raises:
-            MediaError: A video whose frames a table names cannot be read.
             TableError: A table labels no moment of any of the corpus's clips, names one twice, or
                 has a frame that a video has not; or there are no votes to derive labels from.
         """
