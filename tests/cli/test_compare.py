@@ -136,6 +136,23 @@ def test_one_run_that_fails_is_named(told, place):
     assert row_of(done.stdout, "P_VA", "taught/student").split()[1] == "1"
 
 
+def test_rows_without_inputs_are_the_reason_that_is_named(place):
+    folder, files = place
+    made_store(folder / "short", videos=8, frames=10)
+    words = ["--store", folder / "short", "--output", folder / "short_runs", "--seeds", 1]
+    done = triaffect("compare", files["plain"], *words)
+    assert done.returncode == 2
+    first = done.stderr.splitlines()[0]
+    assert "rows of the split 'test' that the network has inputs for, got none of " in first
+    assert "with faces and sound for as long before each as the recipe's windows want" in first
+
+
+def test_quiet_comparing_tells_its_results_alone(place):
+    done = compare(place, place[1]["plain"], "--seeds", 1, "--bootstrap", 0, "-q", out="quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "P_MTL" in done.stdout
+
+
 def test_leaks_are_refused_dropped_or_allowed(place):
     folder, files = place
     store_of(folder / "leaky", *SOURCES, frames=60)

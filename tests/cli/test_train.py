@@ -11,7 +11,7 @@ import pytest
 from tests.prediction.tiny_model import write_tiny_model
 from tests.training.recipes import SMALL
 from tests.training.stores import made_store
-from tests.training.test_leaks import SOURCES, store_of
+from tests.training.test_leaks import SOURCES, Made, store_of
 
 FAST = [f"--set={s}" for s in (*SMALL["default"], "teacher.epochs=1", "student.epochs=1")]
 
@@ -103,6 +103,31 @@ def test_evaluate_agrees_with_the_run(run, place):
     own = json.loads((run / "scores.json").read_text())["student"]["test"]["ALL"]
     assert found["stages"]["student"]["all"]["official"] == pytest.approx(own["official"])
     assert set(found["chance"]) == set(own["official"])
+
+
+def test_quiet_training_tells_its_results_alone(place, tmp_path):
+    words = ["--store", place / "store", "-o", tmp_path / "run", *FAST, "--quiet"]
+    done = triaffect("train", "default", *words)
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith("triaffect: warning: ") for line in done.stderr.splitlines())
+    assert done.stdout.startswith("scores: ")
+
+
+def test_one_person_to_learn_from_gets_advice_that_helps(tmp_path):
+    made_store(tmp_path / "single", videos=1, frames=60)
+    words = ["-o", tmp_path / "run", *FAST]
+    done = triaffect("train", "default", "--store", tmp_path / "single", *words)
+    assert done.returncode == 2
+    assert "expected held out rows" in done.stderr
+    assert "extract more people" in done.stderr
+    assert "held_out=0" not in done.stderr
+    people = (Made("made/a", ("train",)), Made("made/b", ("validation",)))
+    store_of(tmp_path / "two", *people, frames=60)
+    words += ["--store", tmp_path / "two"]
+    done = triaffect("train", "default", *words)
+    assert "or --set data.held_out=0 to choose on validation" in done.stderr
+    done = triaffect("train", "default", *words, "--set", "data.held_out=0")
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_done_about_leaks_is_told(place):

@@ -24,7 +24,7 @@ from triaffect.features.store import FeatureStore
 from triaffect.models.base import load_weights
 from triaffect.recipes.load import load_recipe
 from triaffect.training import run_folder
-from triaffect.training.run_folder import InitialWeights, find_initial_weights
+from triaffect.training.run_folder import InitialWeights, NoGain, find_initial_weights
 from triaffect.training.scoring import open_run
 from triaffect.training.trainer import train
 from triaffect.types import Window
@@ -84,13 +84,38 @@ def test_an_epoch_that_harms_is_not_kept(store, initial, tmp_path):
     wild = finetune("finetune.epochs=2", "finetune.optimizer.lr=0.5")
     folder = train(wild, store, tmp_path / "run", initial=initial)
     start, *epochs, end = journal(folder)
-    assert end == {"event": "no_gain", "stage": "finetune"}, "the user is told"
+    told = {"event": "no_gain", "stage": "finetune", "split": "validation", "rows": end["rows"]}
+    assert end == {**told, "decides": True}, "the user is told"
     assert all(
         line["validation"]["ALL"]["P_MTL"] < start["validation"]["ALL"]["P_MTL"] for line in epochs
     )
     assert not any(line["best"] for line in epochs)
     given, kept = load_file(initial.path), load_file(folder.weights("finetune", "best"))
     assert all(torch.equal(kept[name], given[name]) for name in kept)
+
+
+@pytest.mark.parametrize(
+    ("share", "rows"), [(0, "validation"), (0.1, "people held out from training")]
+)
+def test_an_epoch_that_cannot_win_is_explained_by_what_it_is_chosen_on(
+    initial, tmp_path, share, rows
+):
+    """One moment's labels never differ, and every epoch scores the same on them."""
+    store = made_store(tmp_path / "store", videos=4, frames=1)
+    events = []
+    recipe = finetune(*ONE_EPOCH, f"data.held_out={share}")
+    train(recipe, store, tmp_path / "run", initial=initial, listener=events.append)
+    line = str(events[-1])
+    assert line.startswith("finetune: no epoch could beat the start, as no label differs between")
+    assert f"those of {rows} ({events[-1].rows} row" in line
+    assert events[-1].rows > 0
+
+
+def test_no_gain_names_what_was_chosen_on():
+    assert "beat the start on people held out from training;" in str(
+        NoGain(stage="x", split="held out", rows=40)
+    )
+    assert "beat the start on validation;" in str(NoGain(stage="x", rows=40))
 
 
 def test_the_model_one_starts_from_teaches(store, initial, tmp_path):

@@ -323,6 +323,16 @@ def note(message: str) -> None:
         typer.echo(f"triaffect: {message}", err=True)
 
 
+def progress_line(text: str) -> None:
+    """Write on stderr how far a long command is, for those who read it later too; not if quiet.
+
+    Args:
+        text: One line.
+    """
+    if not _quiet:
+        typer.echo(text, err=True)
+
+
 def name_outputs(*lines: str | Path | None) -> None:
     """Write the last lines of a command: one for each output, with a word on what it holds.
 

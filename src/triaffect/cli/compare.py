@@ -25,6 +25,7 @@ from triaffect.cli._shared import (
     name_outputs,
     output_option,
     progress_bar,
+    progress_line,
 )
 from triaffect.errors import RunError
 from triaffect.io.atomic import check_distinct, check_output, check_page, write_json
@@ -228,8 +229,11 @@ def _run_all(
                 line = _line(outcome, done)
                 done.append(outcome)
                 progress(len(done), len(jobs), f"{outcome.job.entry}, seed {outcome.job.seed}")
-                if outcome.trained or outcome.error:
-                    typer.echo(f"[{len(done)}/{len(jobs)}] {line}", err=True)
+                line = f"[{len(done)}/{len(jobs)}] {line}"
+                if outcome.error:
+                    typer.echo(line, err=True)
+                elif outcome.trained:
+                    progress_line(line)
     return done
 
 

@@ -17,6 +17,7 @@ from triaffect.cli._shared import (
     name_outputs,
     output_option,
     progress_bar,
+    progress_line,
     training_word,
 )
 from triaffect.errors import RunError
@@ -90,7 +91,7 @@ class _Clock:
 
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:
-        typer.echo(f"{part} …", err=True)
+        progress_line(f"{part} …")
         start = time.monotonic()
         yield
         self.seconds[part] = round(time.monotonic() - start, 1)

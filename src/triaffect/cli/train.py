@@ -21,7 +21,9 @@ from triaffect.cli._shared import (
     name_outputs,
     output_option,
     progress_bar,
+    progress_line,
     training_word,
+    warn,
 )
 from triaffect.io.workers import count_cores
 
@@ -183,20 +185,16 @@ def _report_event(event: JournalEvent) -> None:
     if isinstance(event, NothingToLearn):
         names = ", ".join(event.columns)
         blank = "the model leaves them blank"
-        typer.echo(f"triaffect: warning: no labels to learn {names} from; {blank}", err=True)
+        warn(f"no labels to learn {names} from; {blank}")
         return
     if isinstance(event, LeaksDetected):
         left_out = ", ".join(f"{count} for {split}" for split, count in event.left_out.items())
         done = f"left out rows: {left_out}" if left_out else "trained on all the same"
         counts = f"{len(event.people)} people and {len(event.videos)} videos"
-        typer.echo(f"triaffect: warning: {counts} in several splits; {done}", err=True)
+        warn(f"{counts} in several splits; {done}")
         return
     if isinstance(event, NoGain):
-        weights = "its weights are those that training began with"
-        typer.echo(
-            f"triaffect: warning: {event.stage}: no epoch beat the start on validation; {weights}",
-            err=True,
-        )
+        warn(str(event))
         return
     scores = _format_scores(event.validation)
     if event.held_out is not None:
@@ -206,7 +204,7 @@ def _report_event(event: JournalEvent) -> None:
     if isinstance(event, EpochEnded):
         when = f"epoch {event.epoch + 1}, {event.seconds:.0f} s"
         best = " *" if event.best else ""
-    typer.echo(f"{event.stage} {when}{f': {scores}' if scores else ''}{best}", err=True)
+    progress_line(f"{event.stage} {when}{f': {scores}' if scores else ''}{best}")
 
 
 def _format_scores(scores: Mapping[str, Mapping[str, float]]) -> str:

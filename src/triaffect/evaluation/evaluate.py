@@ -35,10 +35,11 @@ from triaffect.metrics.bootstrap import bootstrap
 from triaffect.prediction.heads import Fusion
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import Task
+from triaffect.training.build import INPUTS_NEEDED
 from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.training.scoring import Predictions, open_run, predict_rows, truth_of
 from triaffect.training.view import video_of
-from triaffect.types import IntArray, SourceKind, Split, Targets
+from triaffect.types import BoolArray, IntArray, SourceKind, Split, Targets
 
 RESAMPLES = 1000
 
@@ -85,11 +86,10 @@ class ScoredRows:
 
     def count_unscored(self) -> int:
         """Count the labelled rows of the same split that the network has no input for."""
-        columns = tuple(column for task in self.tasks for column in task.columns)
-        labelled = self.store.moments.labeled(columns)[0]
-        labelled[self.samples.rows.moments[self.rows]] = False
         name = str(self.samples.rows.split[self.rows[:1]][0])
-        return int((labelled & (self.store.moments.dictionary_column("split") == name)).sum())
+        labelled = _labelled(self.store, self.tasks, name)
+        labelled[self.samples.rows.moments[self.rows]] = False
+        return int(labelled.sum())
 
     def units(self) -> IntArray:
         """Number what each row is resampled with: its video, or in a set of stills its person.
@@ -113,6 +113,13 @@ class ScoredRows:
         words = self.store.moments.dictionary_column(column)
         moments = self.samples.rows.moments[self.rows]
         return words.codes[moments].astype(np.int64), list(words.values)
+
+
+def _labelled(store: FeatureStore, tasks: Sequence[Task], split: str) -> BoolArray:
+    """Which moments of a store are of a split and have a label of the tasks."""
+    columns = tuple(column for task in tasks for column in task.columns)
+    labelled: BoolArray = store.moments.labeled(columns)[0]
+    return labelled & (store.moments.dictionary_column("split") == split)
 
 
 def rows_of_split(
@@ -141,8 +148,11 @@ def rows_of_split(
     if not len(rows):
         others = samples.rows.split.unique()
         remedy = f"it has {' and '.join(others)}" if others else "extract a corpus with labels"
-        expected = f"labelled rows of the split '{name}'"
-        raise StoreError(expected, "none", remedy, where=store.path)
+        expected, got = f"labelled rows of the split '{name}'", "none"
+        if labelled := int((_labelled(store, tasks, name)).sum()):
+            expected += " that the network has inputs for"
+            got, remedy = f"none of {labelled:,}", f"extract a corpus {INPUTS_NEEDED}"
+        raise StoreError(expected, got, remedy, where=store.path)
     return ScoredRows(store, samples, rows, tasks)
 
 

@@ -42,6 +42,10 @@ POSITIVE_WEIGHT_RANGE = (0.2, 8.0)
 """Weights of rare and common units stay within this."""
 
 
+INPUTS_NEEDED = "with faces and sound for as long before each as the recipe's windows want"
+"""Remedy where a store has labelled rows, and the network no inputs for them."""
+
+
 @dataclass(frozen=True)
 class TrainingContext:
     """What every stage of a run shares.

@@ -35,6 +35,7 @@ from triaffect.recipes.load import parse_recipe, recipe_hash
 from triaffect.tasks.registry import load_task, resolve_tasks, task_plugins
 from triaffect.training.device import CPU
 from triaffect.training.view import LeakChoice
+from triaffect.types import Split
 from triaffect.version import __version__
 
 PoolScores = dict[str, dict[str, float]]
@@ -113,10 +114,28 @@ class NoGain(_Event):
 
     Attributes:
         stage: Its name.
+        split: The rows that epochs were chosen on: "held out", "validation" or "test".
+        rows: How many they are.
+        decides: Whether any of their labels differ; else every epoch scores the same.
     """
 
     event: Literal["no_gain"] = "no_gain"
     stage: str
+    split: str = str(Split.VALIDATION)
+    rows: int = 0
+    decides: bool = True
+
+    def __str__(self) -> str:
+        """In words: on what no epoch was better, and whether one could have been."""
+        people = "people held out from training" if self.split == Split.HELD_OUT else self.split
+        weights = "its weights are those that training began with"
+        if self.decides:
+            return f"{self.stage}: no epoch beat the start on {people}; {weights}"
+        rows = f"{self.rows} rows" if self.rows != 1 else "1 row"
+        return (
+            f"{self.stage}: no epoch could beat the start, as no label differs between the rows it "
+            f"is chosen on, those of {people} ({rows}); {weights}; extract more people"
+        )
 
 
 class NothingToLearn(_Event):

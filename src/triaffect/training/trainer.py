@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -32,7 +32,7 @@ from triaffect.models.base import load_weights
 from triaffect.recipes.config import EXTERNAL, INITIAL, Recipe, Stage
 from triaffect.recipes.corpora import fit_to_store
 from triaffect.tasks.registry import resolve_tasks
-from triaffect.training.build import TrainingContext, build_net, build_samples
+from triaffect.training.build import INPUTS_NEEDED, TrainingContext, build_net, build_samples
 from triaffect.training.checkpoint import read_progress, write_tensors
 from triaffect.training.device import CPU, TorchDevice
 from triaffect.training.distillation import stored_teachers
@@ -117,8 +117,7 @@ def _check_rows(context: TrainingContext, name: str, stage: Stage) -> None:
         raise StoreError(
             "training rows for the updates " + ", ".join(stage.updates),
             "none",
-            "extract a corpus with such labels, and with faces and sound for as long before "
-            "each as the recipe's windows want",
+            f"extract a corpus with such labels, and {INPUTS_NEEDED}",
             where=context.store.path,
         )
     split = context.selection_split(stage)
@@ -126,7 +125,9 @@ def _check_rows(context: TrainingContext, name: str, stage: Stage) -> None:
     if stage.selection.pool not in others and not context.recipe.data.refit:
         remedy = "give some people the split 'validation', and extract into a new store"
         if split == Split.HELD_OUT:
-            remedy = "extract more people, or --set data.held_out=0 to choose on validation"
+            remedy = "extract more people with labels, of whom one can be held out from training"
+            if stage.selection.pool in context.pools(Split.VALIDATION):
+                remedy += ", or --set data.held_out=0 to choose on validation"
         if others:
             remedy += f", or --set {name}.selection.pool={others[0]}"
         raise StoreError(
@@ -276,7 +277,6 @@ class _StageTrainer:
         self.clock = time.process_time if context.device.name == CPU.name else time.monotonic
         self.used_s = progress.seconds - self.clock()
         peak_memory_mb(reset=True)
-        self.constant_parts: dict[str, set[str]] | None = None
         self.stage = StageRun(context, progress.stage)
         self.split = context.selection_split(self.stage.stage)
         if isinstance(self.stage.optimizer, KerasAdam) and self.stage.stage.optimizer.shared:
@@ -301,7 +301,11 @@ class _StageTrainer:
                 self._store_teacher_outputs()
                 self._epoch()
         if self.stage.starts_trained and self.at.best_epoch < 0:
-            self.journal.write(NoGain(stage=self.stage.name))
+            rows = len(self.context.pools(self.split)[self.stage.stage.selection.pool])
+            decides = self._can_choose()
+            self.journal.write(
+                NoGain(stage=self.stage.name, split=str(self.split), rows=rows, decides=decides)
+            )
         self._set_thresholds()
         self._save_weights("last")
         for stored in self.stage.stored_teachers().values():
@@ -319,22 +323,34 @@ class _StageTrainer:
             StageStarted(stage=self.stage.name, held_out=held_out, validation=validation)
         )
 
+    @cached_property
+    def constant_parts(self) -> dict[str, set[str]]:
+        """Parts of each task's score that decide nothing on the rows that epochs are chosen by."""
+        rows = self.context.pools(self.split)[self.stage.stage.selection.pool]
+        truth = truth_of(self.context.samples, rows)
+        return {
+            task.key: constant_parts(task, truth[task.key])
+            for task in self.context.tasks
+            if task.key in truth
+        }
+
+    def _can_choose(self) -> bool:
+        """Tell whether any label differs between the rows that epochs are chosen by."""
+        if self.stage.stage.selection.metric != "official":
+            return True  # means over mini-batches have no parts to leave out
+        tasks = self.context.tasks
+        return any(
+            set(task.part_names) - self.constant_parts.get(task.key, set()) for task in tasks
+        )
+
     def _selection_value(self, scores: Mapping[str, Score]) -> float:
         """Compute what epochs are chosen by: the sum of the tasks' scores on the selected pool.
 
         Parts whose labels never differ there are left out, else a unit that is always present
         would choose the epoch that calls it so. Means over mini-batches have no parts.
         """
-        pool = self.stage.stage.selection.pool
-        if self.constant_parts is None:
-            truth = truth_of(self.context.samples, self.context.pools(self.split)[pool])
-            self.constant_parts = {
-                task.key: constant_parts(task, truth[task.key])
-                for task in self.context.tasks
-                if task.key in truth
-            }
         value = 0.0
-        for key, score in scores[pool].tasks.items():
+        for key, score in scores[self.stage.stage.selection.pool].tasks.items():
             constant = self.constant_parts.get(key, set())
             deciding = [each for name, each in score.parts.items() if name not in constant]
             if score.parts and len(deciding) < len(score.parts):
