@@ -2,7 +2,7 @@
 
     python benchmarks/score_voice_corpora.py SPECTRA default VOICE --json voices.json
 
-STORE holds log-mel spectra (``triaffect extract --voice logmel64_pitch``) of one or more corpora
+STORE holds log-mel spectra (``triaffect extract --voice logmel64``) of one or more corpora
 with their labels and splits. MODEL is "default" for the shipped voice network, the run folder of
 one, or its file of weights. Every recording of the test split is answered by the mean over the
 moments that it is labeled at (each half second of its middle half): the likeliest expression of

@@ -179,6 +179,7 @@ def store_of(path, name):
 
 
 SMALL = (
+    "net.pitch=true",
     *("net.widths=[4, 8]", "net.pooled=2", "net.features=6", "data.stretch_s=1.0"),
     *("data.batch_size=8", "voice.epochs=1", "voice.steps_per_epoch=2", "voice.frozen=[]"),
     "data.pools.ALL=['made/EXPR']",
