@@ -1,10 +1,12 @@
 """Scores of a network's predictions on a store: intervals, units, corpora, both protocols."""
 
 import json
+from copy import copy
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -24,7 +26,7 @@ from triaffect.tasks.registry import TASKS
 from triaffect.training.run_folder import RunFolder
 from triaffect.training.scoring import open_run, predict_rows, truth_of
 from triaffect.training.trainer import train
-from triaffect.types import Window
+from triaffect.types import Moments, Window
 
 NONE, SOME = Resampling(resamples=0), Resampling(resamples=40, seed=3)
 VIDEOS = {"a/1": False, "a/2": False, "a/3": False, "b/faces": True}
@@ -187,8 +189,16 @@ def test_a_split_must_exist_and_have_rows(store, coded):
     rows = work.samples.rows
     moved = words_of(np.where(rows.split == "test", "train", rows.split[:]))
     work.samples.rows = replace(rows, split=moved)
-    with pytest.raises(StoreError, match=r"split 'test', got none; it has train and validation"):
+    with pytest.raises(StoreError, match=r"has inputs for, got none of \S+; .* faces and sound"):
         rows_of_split(store, work.samples, "test", TASKS)
+    table = store.moments.table
+    splits = ["train" if each == "test" else each for each in table["split"].to_pylist()]
+    position = table.column_names.index("split")
+    without = copy(store)
+    field = table.schema.field("split")
+    without.moments = Moments(table.set_column(position, field, pa.array(splits)))
+    with pytest.raises(StoreError, match=r"split 'test', got none; it has train and validation"):
+        rows_of_split(without, work.samples, "test", TASKS)
 
 
 def test_a_run_without_scores_is_not_finished(store, coded, tmp_path):

@@ -39,7 +39,7 @@ from triaffect.training.build import INPUTS_NEEDED
 from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.training.scoring import Predictions, open_run, predict_rows, truth_of
 from triaffect.training.view import video_of
-from triaffect.types import BoolArray, IntArray, SourceKind, Split, Targets
+from triaffect.types import IntArray, SourceKind, Split, Targets
 
 RESAMPLES = 1000
 
@@ -87,9 +87,9 @@ class ScoredRows:
     def count_unscored(self) -> int:
         """Count the labelled rows of the same split that the network has no input for."""
         name = str(self.samples.rows.split[self.rows[:1]][0])
-        labelled = _labelled(self.store, self.tasks, name)
-        labelled[self.samples.rows.moments[self.rows]] = False
-        return int(labelled.sum())
+        return _count_without_inputs(
+            self.store, self.samples.rows.moments[self.rows], self.tasks, name
+        )
 
     def units(self) -> IntArray:
         """Number what each row is resampled with: its video, or in a set of stills its person.
@@ -115,11 +115,14 @@ class ScoredRows:
         return words.codes[moments].astype(np.int64), list(words.values)
 
 
-def _labelled(store: FeatureStore, tasks: Sequence[Task], split: str) -> BoolArray:
-    """Which moments of a store are of a split and have a label of the tasks."""
+def _count_without_inputs(
+    store: FeatureStore, moments: IntArray, tasks: Sequence[Task], split: str
+) -> int:
+    """Count the labelled moments of a split of a store that are not among those with inputs."""
     columns = tuple(column for task in tasks for column in task.columns)
-    labelled: BoolArray = store.moments.labeled(columns)[0]
-    return labelled & (store.moments.dictionary_column("split") == split)
+    labelled = store.moments.labeled(columns)[0]
+    labelled[moments] = False
+    return int((labelled & (store.moments.dictionary_column("split") == split)).sum())
 
 
 def rows_of_split(
@@ -149,9 +152,9 @@ def rows_of_split(
         others = samples.rows.split.unique()
         remedy = f"it has {' and '.join(others)}" if others else "extract a corpus with labels"
         expected, got = f"labelled rows of the split '{name}'", "none"
-        if labelled := int((_labelled(store, tasks, name)).sum()):
+        if count := _count_without_inputs(store, samples.rows.moments, tasks, name):
             expected += " that the network has inputs for"
-            got, remedy = f"none of {labelled:,}", f"extract a corpus {INPUTS_NEEDED}"
+            got, remedy = f"none of {count:,}", f"extract a corpus {INPUTS_NEEDED}"
         raise StoreError(expected, got, remedy, where=store.path)
     return ScoredRows(store, samples, rows, tasks)
 
