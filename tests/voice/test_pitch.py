@@ -1,10 +1,13 @@
 """Pitch and periodicity beside the log-mel spectrum, from the sound to a trained network."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.architecture.repository import ROOT
 from tests.features.networks import voice_folder
 from triaffect.corpora.rows import TaskLabels, build_moments
 from triaffect.datasets.augmentation import spectra
@@ -25,6 +28,7 @@ from triaffect.training.trainer import train
 from triaffect.types import LabelOrigin, Window
 from triaffect.voice.log_mel import BANDS, RATE, SILENT_ROW, log_mel, log_mel_stream
 from triaffect.voice.stream import VoiceStream
+from triaffect.weights.default.example import Client
 
 
 def overtones(hz, numbers, seconds=1.0):
@@ -88,6 +92,22 @@ def test_extraction_and_prediction_read_the_same_pitch(tmp_path):
               for each in (folder, plain)]  # fmt: skip
     assert np.array_equal(*active)
     assert active[0].any()
+
+
+def test_the_documented_client_reads_the_same_pitch(tmp_path):
+    text = (ROOT / "docs" / "reference" / "model-folder.md").read_text("utf-8")
+    (function,) = re.findall(r'```python title="voices.py"\n(.*?)```', text, re.DOTALL)
+    names = {}
+    exec(compile(function, "voices.py", "exec"), names)
+    sound = utter(3.0, valence=0.2, arousal=0.1)
+    rows = rows_of(sound)
+    assert np.abs(names["pitch"](sound, len(rows)) - rows[:, BANDS:]).max() < 1e-3
+    window = Window(1.0, 0.25, causal=False)
+    folder, _ = voice_folder(tmp_path / "m", window, kind="logmel64_pitch")
+    ours = np.concatenate([each.values for each in OnnxVoice(folder).stream([sound])])
+    theirs = names["voices"](Client(folder.path), sound)
+    assert theirs.shape == ours.shape
+    assert np.allclose(theirs.astype(np.float32), ours.astype(np.float32), atol=1e-2)
 
 
 def made_voices(count=40, length=120):
