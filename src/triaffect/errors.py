@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 _LIKE_AN_ESCAPE = re.compile(rb"\\(?=x[0-9a-f]{2})")
@@ -99,6 +101,25 @@ class TableError(TriaffectError):
 
 class PluginError(TriaffectError):
     """A task, network or corpus of another package that is missing or fails on import."""
+
+
+def alike_names(names: Iterable[str]) -> list[list[str]]:
+    """List names that differ in capitals, spaces or the coding of their letters alone.
+
+    >>> alike_names(["P1", "P2", "p1", "P 2"])
+    [['P1', 'p1']]
+
+    Args:
+        names: The names, in the order in which they are to be listed.
+
+    Returns:
+        The ways in which a name is written, for each name that is written in several.
+    """
+    alike: dict[str, dict[str, None]] = {}
+    for name in names:
+        plain = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+        alike.setdefault(plain, {})[name] = None
+    return [list(each) for each in alike.values() if len(each) > 1]
 
 
 def first_line(error: BaseException) -> str:

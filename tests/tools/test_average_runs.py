@@ -40,6 +40,18 @@ def test_weights_are_the_mean_and_a_model_is_written(tmp_path):
         average_runs([first, second], tmp_path / "mean", store)
 
 
+def test_the_last_epochs_have_a_mean_of_their_own(tmp_path):
+    store = crops_store(tmp_path / "store")
+    stage = made_teacher(store, tmp_path / "run").root / "stages" / "face"
+    best = load_file(stage / "best.safetensors")
+    name = next(name for name, value in best.items() if value.ndim == 4)
+    save_file(best | {name: best[name] + 1}, stage / "last.safetensors")
+    for folder, last in (("best", False), ("last", True)):
+        average_runs([tmp_path / "run"], tmp_path / folder, store, last=last)
+        got = load_file(tmp_path / folder / "stages" / "face" / "best.safetensors")
+        assert np.allclose(got[name], best[name] + last)
+
+
 def test_a_mean_that_teaches_answers_by_both_sides_of_a_face(tmp_path):
     store = crops_store(tmp_path / "store")
     made_teacher(store, tmp_path / "run")

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from triaffect.corpora.base import Corpus, is_stills
 from triaffect.corpora.rows import name_videos
-from triaffect.errors import MediaError, TriaffectError
+from triaffect.errors import MediaError, TriaffectError, alike_names
 from triaffect.faces.detection import (
     CROP_DETECTION_SIZE,
     CROP_THRESHOLD,
@@ -135,11 +135,8 @@ class LabelReport:
 
     @property
     def alike_people(self) -> list[list[str]]:
-        """People whose names differ in capitals only: perhaps one person, in two splits."""
-        alike: defaultdict[str, list[str]] = defaultdict(list)
-        for name in sorted(self.people):
-            alike[name.casefold()].append(name)
-        return [names for names in alike.values() if len(names) > 1]
+        """People whose names differ in capitals or spaces only: perhaps one, in two splits."""
+        return alike_names(sorted(self.people))
 
     @property
     def shared_videos(self) -> dict[str, list[str]]:

@@ -371,7 +371,7 @@ HEADS = ("heads.", "direct.", "direct_voice.")
 """Of the tasks that a network predicts."""
 
 LATER_LAYERS = ("earlier.", "pitch.")
-"""What earlier stages add to features; nothing, to begin with."""
+"""What earlier stages, and the pitch, add to features; nothing, to begin with."""
 
 _COUNTER = "num_batches_tracked"
 """torch counts batches but never uses the count while momentum is fixed."""

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from triaffect.errors import TableError
-from triaffect.studies.sheets import ClipNames, Sheet, alike_names, name_few
+from triaffect.errors import TableError, alike_names
+from triaffect.studies.sheets import ClipNames, Sheet, name_few
 from triaffect.tables.schema import column, faces_of, text_column, with_columns
 from triaffect.tasks.task import plain_number
 from triaffect.types import NO_FACE
@@ -106,7 +106,8 @@ class People:
         lines = []
         for k, name in enumerate(self.columns):
             cells = (own[k] for noted in self.notes.values() for own in noted.values())
-            if few := alike_names(cell for cell in cells if isinstance(cell, str)):
+            if alike := alike_names(cell for cell in cells if isinstance(cell, str)):
+                few = [" and ".join(each) for each in alike]
                 lines.append(f"{name}: alike but for capitals or spaces: {name_few(few)}")
         return lines
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -313,25 +312,6 @@ class ClipNames:
                 got, remedy = f"{len(matches)}: {', '.join(matches[:3])}", "write more of its path"
                 raise TableError(f"one clip named {text}", got, remedy, where=where)
         return None
-
-
-def alike_names(names: Iterable[str]) -> list[str]:
-    """List names that differ in capitals, spaces or the coding of their letters alone.
-
-    >>> alike_names(["P1", "P2", "p1", "P 2"])
-    ['P1 and p1']
-
-    Args:
-        names: The names, in the order in which they are to be listed.
-
-    Returns:
-        A text for each name that is written in several ways.
-    """
-    alike: dict[str, dict[str, None]] = {}
-    for name in names:
-        plain = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
-        alike.setdefault(plain, {})[name] = None
-    return [" and ".join(each) for each in alike.values() if len(each) > 1]
 
 
 def name_few(texts: Sequence[str]) -> str:

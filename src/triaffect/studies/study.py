@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from triaffect.errors import TableError, TriaffectError
+from triaffect.errors import TableError, TriaffectError, alike_names
 from triaffect.io.durations import parse_duration
 from triaffect.studies.event_files import events_of, read_events
 from triaffect.studies.events import EVENT, EVENT_TIMES, Event, Events, event_mask
 from triaffect.studies.groups import GROUP_COLUMNS
 from triaffect.studies.measures import summary_columns
 from triaffect.studies.people import People
-from triaffect.studies.sheets import ClipNames, alike_names, name_few, read_sheet, sheet_of
+from triaffect.studies.sheets import ClipNames, name_few, read_sheet, sheet_of
 from triaffect.tables import presence, smoothing
 from triaffect.tables.baseline import SUFFIX, baseline_columns
 from triaffect.tables.schema import (
@@ -166,7 +166,8 @@ class Study:
         remarks = [line for lines in parts for line in lines]
         alike = [] if self.people is None else self.people.alike
         if self.events is not None and (names := alike_names(self.events.names)):
-            alike.append(f"{EVENT}: alike but for capitals or spaces: {name_few(names)}")
+            few = name_few([" and ".join(each) for each in names])
+            alike.append(f"{EVENT}: alike but for capitals or spaces: {few}")
         remarks += [f"{line}; they count as different" for line in alike]
         if self.baseline and self.events:
             without = [
