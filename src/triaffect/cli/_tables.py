@@ -359,7 +359,7 @@ def _leaks(survey: LabelReport) -> Iterator[Text]:
     if people or videos:
         yield _line("", "train refuses them without --drop-leak or --allow-leak")
     yield from _named(
-        "people alike but for capitals", [" and ".join(p) for p in survey.alike_people]
+        "people alike but for capitals or spaces", [" and ".join(p) for p in survey.alike_people]
     )
 
 
