@@ -346,6 +346,9 @@ def test_a_folder_of_tables_labels_frames_of_the_videos_it_names(tmp_path):
     values = rows.targets("AU", ACTION_UNITS.columns).values[:, ACTION_UNITS.columns.index("AU12")]
     assert values[0] > 0.9
     assert values[1] < 0.5
+    write(tables / "talk.csv", "\n".join([*lines, "1, 0, 0.9, 0.5"]) + "\n")
+    with pytest.raises(TableError, match="talk, frame 1 twice; of several faces, leave the rows"):
+        open_with_labels(videos, [f"openface={tables}"])
 
 
 def test_a_name_that_two_clips_have_labels_neither(pictures, tmp_path):

@@ -322,6 +322,7 @@ def mistakes(place, tmp_path):
     yield RecipeError, ["taught"], {}, "'taught'"
     yield RecipeError, ["finetune"], {}, "--init default"
     yield RecipeError, [run], {"changes": ["teacher.epochs=1"]}, "--set"
+    yield RecipeError, [place.files["taught"]], {"init": "default"}, "--init: .*such as finetune"
     outside = tmp_path / "outside.toml"
     outside.write_text(f'extends = "{place.files["taught"]}"\nname = "../outside"\n')
     yield RecipeError, [str(outside)], {}, "../outside"

@@ -93,7 +93,8 @@ Init = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Weights for recipes that start from others: default, a model folder, or a run.",
+        help="Weights for recipes that start from others, such as finetune: default, a model "
+        "folder, or a run.",
         show_default=False,
         rich_help_panel=_TRAINING,
     ),

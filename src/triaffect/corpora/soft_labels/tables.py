@@ -204,7 +204,9 @@ class SoftLabelTable:
         for number, (clip, frame) in enumerate(keys):
             if frame in rows.setdefault(clip, {}):
                 at = "" if frame is None else f", frame {frame + mapping.first_frame}"
-                remedy = "" if mapping.frame else "name the column of frames in the mapping"
+                remedy = "name the column of frames in the mapping"
+                if mapping.frame is not None:
+                    remedy = "of several faces, leave the rows of the one that the labels are for"
                 raise TableError("each picture once", f"{clip}{at} twice", remedy, where=path)
             rows[clip][frame] = number
         values = np.concatenate([part.stack(columns) for part in parts])

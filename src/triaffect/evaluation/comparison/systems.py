@@ -102,13 +102,10 @@ def find_entries(
 
     Raises:
         RecipeError: No such recipe, two of one name, one that needs weights to begin with, or
-            changes without a recipe to change.
+            changes or weights to start from without a recipe for them.
         RunError: A folder without a finished run, one seed twice, or a folder below ``out``
             that holds another run than it should.
     """
-    if (changes or budget != NO_BUDGET) and all(_is_run(each) for each in what):
-        option = "--set" if changes else "--updates or --seconds"
-        raise RecipeError(f"a recipe that {option} can change", "finished runs alone", where=option)
     entries: dict[str, ComparedRecipe] = {}
     trained: dict[str, None] = {}
     for each in what:
@@ -123,6 +120,7 @@ def find_entries(
             entries[entry.name] = first = replace(first, initial=entry.initial)
         for seed, folder in entry.runs.items():
             _add_run(first, seed, folder)
+    _check_options([entries[name] for name in trained], changes, init, budget)
     if trained and out.exists() and not out.is_dir():
         raise RunError("a folder for the runs", "a file", "choose another --output", where=out)
     for name in trained:
@@ -131,6 +129,19 @@ def find_entries(
                 entries[name].runs[seed] = out / name / f"seed-{seed}"
                 _check_folder(entries[name], seed)
     return list(entries.values())
+
+
+def _check_options(
+    trained: Sequence[ComparedRecipe], changes: Sequence[str], init: str | None, budget: Budget
+) -> None:
+    """Check that every option has a recipe to act on."""
+    if (changes or budget != NO_BUDGET) and not trained:
+        option = "--set" if changes else "--updates or --seconds"
+        raise RecipeError(f"a recipe that {option} can change", "finished runs alone", where=option)
+    if init is not None and not any(each.initial for each in trained):
+        got = ", ".join(each.name for each in trained) or "finished runs alone"
+        expected = "a recipe that starts from other weights, such as finetune"
+        raise RecipeError(expected, got, "leave it out", where="--init")
 
 
 def _is_run(what: str) -> bool:
