@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from triaffect.errors import RecipeError
 from triaffect.features.extractors.registry import SHIPPED
-from triaffect.models.base import NetworkShape, Standardise
+from triaffect.models.base import NetworkShape, Standardise, load_weights
 from triaffect.models.default import DefaultNet, DefaultNetSpec, fill_by_holding
 from triaffect.models.light_face import LightFace
 from triaffect.models.light_voice import LightVoice
@@ -113,6 +116,37 @@ def test_a_voice_without_a_face_is_answered_as_by_the_voice_network_at_first():
                 layer.weight.add_(1)
         for key, raw in net(with_face).raw.items():
             assert torch.equal(raw, said[key]), "the voice speaks directly beside a face"
+
+
+def test_a_fixed_voice_head_is_the_whole_answer_without_a_face_and_does_not_learn(tmp_path):
+    torch.manual_seed(0)
+    voices = LightVoice(TASKS, features=VOICE)
+    shape = NetworkShape(TASKS, FACE, VOICE, voice_heads=dict(voices.heads.state_dict()))
+    spec = DefaultNetSpec(kind="default", voice_heads=True, fixed_voice_heads=["EXPR"])
+    net, alone = DefaultNet.build(spec, shape), inputs(face_present=False)
+    steps = torch.optim.AdamW(net.parameters(), lr=0.1, weight_decay=0.1)
+    for _ in range(2):
+        steps.zero_grad()
+        for rows in (alone, inputs()):
+            sum(raw.sum() for raw in net(rows).raw.values()).backward()
+        steps.step()
+    raw = net.eval()(alone).raw
+    torch.testing.assert_close(raw["EXPR"], voices.heads["EXPR"](alone["voice"]))
+    assert (raw["VA"] - voices.heads["VA"](alone["voice"])).abs().max() > 0.1
+    assert net(inputs()).raw["EXPR"].abs().max() > 0.1, "beside a face nothing is fixed"
+
+    save_file(net.state_dict(), tmp_path / "weights.safetensors")
+    begun = DefaultNet.build(spec.model_copy(update={"fixed_voice_heads": ()}), shape).eval()
+    load_weights(begun, tmp_path / "weights.safetensors")
+    torch.testing.assert_close(begun(alone).raw["EXPR"], raw["EXPR"])
+    assert begun.direct_voice["EXPR"].weight.requires_grad, "who trains on may learn more"
+    older = {name: value for name, value in net.state_dict().items() if "share" not in name}
+    save_file(older, tmp_path / "older.safetensors")
+    load_weights(begun, tmp_path / "older.safetensors")
+
+    for lacks in ({"voice_heads": {}}, {"voice_heads": {"EXPR.weight": torch.zeros(3, VOICE)}}):
+        with pytest.raises(RecipeError, match="fixed_voice_heads, got none of EXPR"):
+            DefaultNet.build(spec, replace(shape, **lacks))
 
 
 def test_earlier_stages_add_nothing_at_first_and_learn():

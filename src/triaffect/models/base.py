@@ -376,6 +376,9 @@ LATER_LAYERS = ("earlier.", "pitch.")
 _COUNTER = "num_batches_tracked"
 """torch counts batches but never uses the count while momentum is fixed."""
 
+_SHARE = ".share"
+"""What a network adds to a head of the voice; older weights do not say."""
+
 _EXAMPLES = 3
 """How many names an error lists."""
 
@@ -409,7 +412,7 @@ def load_weights(
 
     def is_optional(name: str) -> bool:
         return (
-            name.endswith(_COUNTER)
+            name.endswith((_COUNTER, _SHARE))
             or (discriminator_optional and name.startswith(TRAINING_PARTS))
             or (heads_optional and name.startswith((*HEADS, *LATER_LAYERS)))
         )

@@ -14,6 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from triaffect.errors import RecipeError
 from triaffect.features.external.format import extra_inputs
 from triaffect.models.base import (
     NetworkShape,
@@ -106,6 +107,36 @@ class DefaultNetSpec(NetworkSpec):
     norm: Norm = optional_key(default="batch")
     face_heads: bool = optional_key(default=False)
     voice_heads: bool = optional_key(default=False)
+    fixed_voice_heads: tuple[str, ...] = optional_key(default=())
+
+
+class VoiceHead(nn.Linear):
+    """A linear layer from the voice vector, which may be the whole answer where no face is.
+
+    Args:
+        inputs: Length of a voice vector.
+        outputs: Length of a task's raw output.
+
+    Attributes:
+        share: What the rest of the network adds to it, shape (): 1, or 0 of a fixed one. It is
+            stored with the weights, so that who trains on from them has the same network.
+    """
+
+    share: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+        self.register_buffer("share", torch.ones(()))
+
+    def fix(self, weight: Tensor, bias: Tensor) -> None:
+        """Make a voice network's head, (outputs, inputs) and (outputs,), the whole answer."""
+        with torch.no_grad():
+            self.weight.copy_(weight)
+            self.bias.copy_(bias)
+            self.share.zero_()
+        self.requires_grad_(requires_grad=False)
 
 
 class DefaultNet(nn.Module):
@@ -138,8 +169,14 @@ class DefaultNet(nn.Module):
             network that made the vectors, where the store has them.
         voice_heads: Where no face is in the window, a linear layer from the voice vector adds to
             each task's answer; it begins as the head of the voice network, where the store has it.
+        fixed_voice_heads: Keys of tasks whose head of the voice network is, without a face in the
+            window, the whole answer, and does not learn. What is learned from the people that the
+            voice network has learned from is surer than it may be about others.
         scales: Means and spreads of the streams that have columns of their own units: by
             "face", by "voice", and by the name of each further stream, in order.
+
+    Raises:
+        RecipeError: A head is to be fixed that the store's voice network has not.
     """
 
     spec: ClassVar = DefaultNetSpec
@@ -165,6 +202,7 @@ class DefaultNet(nn.Module):
         norm: Norm = "batch",
         face_heads: Mapping[str, Tensor] | None = None,
         voice_heads: Mapping[str, Tensor] | None = None,
+        fixed_voice_heads: Sequence[str] = (),
         scales: Mapping[str, Standardise] | None = None,
     ) -> None:
         super().__init__()
@@ -187,7 +225,7 @@ class DefaultNet(nn.Module):
             }
         )
         self.direct = self._direct_face(face_dim, tasks, face_heads or {})
-        self.direct_voice = self._direct_voice(voice_dim, tasks, voice_heads)
+        self.direct_voice = self._direct_voice(voice_dim, tasks, voice_heads, fixed_voice_heads)
         self.discriminator = (
             TaskDiscriminator(width, discriminator, classes, dropout) if classes else None
         )
@@ -232,24 +270,36 @@ class DefaultNet(nn.Module):
         return layers
 
     def _direct_voice(
-        self, voice_dim: int, tasks: Sequence[Task], parameters: Mapping[str, Tensor] | None
+        self,
+        voice_dim: int,
+        tasks: Sequence[Task],
+        parameters: Mapping[str, Tensor] | None,
+        fixed: Sequence[str],
     ) -> nn.ModuleDict | None:
         """Make layers that begin with the answers that the voice network had, where it had any."""
-        if parameters is None:
-            return None
         layers = nn.ModuleDict()
-        for task in tasks:
-            layers[task.key] = layer = nn.Linear(voice_dim, task.raw_width)
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-            weight = parameters.get(f"{task.key}.weight")
-            if weight is not None and weight.shape == layer.weight.shape:
-                last = self.heads[task.key].get_submodule("1")
-                assert isinstance(last, nn.Linear)  # noqa: S101 - for mypy
-                with torch.no_grad():
-                    layer.weight.copy_(weight)
-                    layer.bias.copy_(parameters[f"{task.key}.bias"] - last.bias)
-        return layers
+        unfixed = set(fixed)
+        for task in tasks if parameters is not None else ():
+            layers[task.key] = layer = VoiceHead(voice_dim, task.raw_width)
+            weight = (parameters or {}).get(f"{task.key}.weight")
+            if weight is None or weight.shape != layer.weight.shape:
+                continue
+            bias = (parameters or {})[f"{task.key}.bias"]
+            if task.key in fixed:
+                layer.fix(weight, bias)
+                unfixed.remove(task.key)
+                continue
+            last = self.heads[task.key].get_submodule("1")
+            assert isinstance(last, nn.Linear)  # noqa: S101 - for mypy
+            with torch.no_grad():
+                layer.weight.copy_(weight)
+                last.weight.zero_()
+                layer.bias.copy_(bias - last.bias)
+        if unfixed:
+            expected = "a store whose voice network has the heads of net.fixed_voice_heads"
+            remedy = "leave them out, or extract with a voice network that reads these tasks"
+            raise RecipeError(expected, f"none of {', '.join(sorted(unfixed))}", remedy)
+        return layers if parameters is not None else None
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Compute the raw outputs of windows.
@@ -288,7 +338,8 @@ class DefaultNet(nn.Module):
             spoken = (voice_present & ~face_present.any(1)).unsqueeze(1)
             vector = torch.where(spoken, inputs["voice"], 0)
             for key, layer in self.direct_voice.items():
-                raw[key] = raw[key] + torch.where(spoken, layer(vector), 0)
+                answer = layer(vector) + layer.share * raw[key]
+                raw[key] = torch.where(spoken, answer, raw[key])
         domain = None if self.discriminator is None else self.discriminator(features)
         return Outputs(raw=raw, domain=domain, features=features)
 
