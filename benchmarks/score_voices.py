@@ -13,7 +13,9 @@ The answer to a recording is the expression of the largest mean probability over
 model folder over those in which a voice is heard, as `triaffect predict` gives them. Calm is
 neutral, and boredom is other. The mean recall (unweighted average recall) is over the classes
 that the corpus has. Intervals resample recordings; with few people they are too narrow, so each
-person's accuracy is given as well.
+person's accuracy is given as well. The calibration is that of single rows, each with its
+recording's label: mean probability of the likeliest expression, the share of rows where it is
+right, and the expected calibration error in bins of 0.1.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from check_calibration import calibration_error, reliability
 from class_scores import format_scores, scores
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
@@ -42,7 +45,7 @@ from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.types import Split
 
 Answer = Callable[[Path], NDArray[np.floating]]
-"""From a sound file to the mean probabilities of the expressions, (8,); zeros for no answer."""
+"""From a sound file to probabilities of the expressions, (rows, 8); no rows for no answer."""
 
 Recording = tuple[Path, str, int]
 """File, person, class."""
@@ -84,7 +87,7 @@ def answer_of(model: str) -> tuple[Answer, tuple[str, ...]]:
         rows = predictor.predict(file)
         rows = rows[rows["voice_heard"]]
         columns = rows[list(EXPRESSION.columns)].to_numpy(float)
-        return columns.mean(0) if len(columns) else np.zeros(EXPRESSION.width)
+        return np.nan_to_num(columns)  # a class that the model leaves blank
 
     return answer, ()
 
@@ -100,24 +103,33 @@ def _voice_run(root: Path, stage: str) -> Answer:
         rows = [each.values for each in voice.stream(sound_chunks(file, voice.spec.rate))]
         raw = np.concatenate(rows).astype(np.float64) @ matrix.T + bias
         odds = np.exp(raw - raw.max(1, keepdims=True))
-        return (odds / odds.sum(1, keepdims=True)).mean(0)
+        return np.asarray(odds / odds.sum(1, keepdims=True))
 
     return answer
 
 
 def evaluate(corpus: Corpus, models: list[str], people: list[str]) -> dict[str, Any]:
     """Scores of all recordings together, and the accuracy of each person."""
-    who, truth, said = [], [], []
+    who, truth, said, rows, labels = [], [], [], [], []
     for model in models:
         answer, kept = answer_of(model)
         mine = [name for name in kept if name.startswith(f"{corpus.name}/")]
         for file, person, label in recordings(corpus, people or mine):
             who.append(person)
             truth.append(label)
-            said.append(int(answer(file).argmax()))
+            rows.append(answer(file))
+            labels.append(np.full(len(rows[-1]), label))
+            said.append(int(rows[-1].sum(0).argmax()))
     right = np.array(truth) == np.array(said)
     each = {name: float(right[np.array(who) == name].mean()) for name in sorted(set(who))}
-    return {"corpus": corpus.name, **scores(np.array(truth), np.array(said)), "people": each}
+    probabilities, label = np.concatenate(rows), np.concatenate(labels)
+    calibration = {
+        "confidence": float(probabilities.max(1).mean()),
+        "accuracy": float((probabilities.argmax(1) == label).mean()),
+        "error": calibration_error(reliability(probabilities, label)),
+    }
+    result = scores(np.array(truth), np.array(said))
+    return {"corpus": corpus.name, **result, "people": each, "calibration": calibration}
 
 
 def main() -> None:
@@ -133,6 +145,8 @@ def main() -> None:
         raise SystemExit(str(error)) from error
     print(f"{found['corpus']}: {found['n']} recordings of {len(found['people'])} people")
     print(format_scores(found))
+    words = ", ".join(f"{name} {value:.3f}" for name, value in found["calibration"].items())
+    print(f"calibration of single rows: {words}")
     print("accuracy by person: " + ", ".join(f"{k} {v:.3f}" for k, v in found["people"].items()))
     if arguments.json is not None:
         write_json(arguments.json, {"models": arguments.model, **found})

@@ -1,7 +1,8 @@
 """Write into a model folder how far each of its outputs holds on people, and its temperatures.
 
     python tools/describe_model.py src/triaffect/weights/default validity.toml
-    python tools/describe_model.py RUN/model --temperature EXPR=1.08
+    python tools/describe_model.py RUN/model --temperature EXPR=1.08 \
+        --temperature-without-face EXPR=1
 
 The first argument is a model folder, the second the file that ``benchmarks/validity.py`` writes: a
 table for each column of the predictions, with ``holds`` ("shown", "partly", "not shown"),
@@ -71,9 +72,23 @@ def read_outputs(path: Path, manifest: Manifest) -> dict[str, OutputValidity]:
     }
 
 
-def read_temperatures(texts: list[str], manifest: Manifest) -> dict[str, float]:
-    """Read temperatures such as ``EXPR=1.1``, by key of a task that the model has."""
-    keys, result = [task["key"] for task in manifest.tasks], dict(manifest.temperatures)
+def read_temperatures(
+    texts: list[str], manifest: Manifest, option: str = "--temperature"
+) -> dict[str, float]:
+    """Read temperatures such as ``EXPR=1.1``, by key of a task that the model has.
+
+    Args:
+        texts: What the option says; each takes the place of what the model has.
+        manifest: The model's description.
+        option: "--temperature" or "--temperature-without-face".
+
+    Raises:
+        ModelError: No such task, or no number above 0.
+    """
+    has = manifest.temperatures_without_face
+    if option == "--temperature":
+        has = manifest.temperatures
+    keys, result = [task["key"] for task in manifest.tasks], dict(has)
     for text in texts:
         key, _, value = text.partition("=")
         try:
@@ -82,7 +97,7 @@ def read_temperatures(texts: list[str], manifest: Manifest) -> dict[str, float]:
             number = 0.0
         if key not in keys or not 0 < number < float("inf"):
             expected = f"a task ({', '.join(keys)}) and a number above 0, as EXPR=1.1"
-            raise ModelError(expected, text, where="--temperature")
+            raise ModelError(expected, text, where=option)
         result[key] = number
     return result
 
@@ -114,12 +129,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path, help="a model folder; it is changed")
     parser.add_argument("validity", type=Path, nargs="?", help="the file of benchmarks/validity.py")
-    parser.add_argument("--temperature", action="append", default=[], metavar="TASK=NUMBER")
+    for option in ("--temperature", "--temperature-without-face"):
+        parser.add_argument(option, action="append", default=[], metavar="TASK=NUMBER")
     arguments = parser.parse_args()
     try:
         manifest = load_model_folder(arguments.model).manifest
-        temperatures = read_temperatures(arguments.temperature, manifest)
-        manifest = replace(manifest, temperatures=temperatures)
+        own, texts = "--temperature-without-face", arguments.temperature_without_face
+        manifest = replace(
+            manifest,
+            temperatures=read_temperatures(arguments.temperature, manifest),
+            temperatures_without_face=read_temperatures(texts, manifest, own),
+        )
         if arguments.validity is not None:
             outputs = read_outputs(arguments.validity, manifest)
             manifest = replace(manifest, outputs=outputs)
@@ -134,6 +154,7 @@ def main() -> None:
     for name, each in manifest.outputs.items():
         print(f"{name:12} {each.describe()}")
     print(f"temperatures: {dict(manifest.temperatures) or 'none'}")
+    print(f"without a face: {dict(manifest.temperatures_without_face) or 'the same'}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def test_models_are_counted_together_each_about_the_people_it_kept(emodb, monkey
 
     def answer_of(model):
         name, people = kept[model]
-        return lambda file: np.eye(8)[EXPRESSIONS.index(name)], people
+        sure = 0.1 + 0.2 * np.eye(8)[[EXPRESSIONS.index(name)] * 3]
+        return lambda file: sure, people
 
     monkeypatch.setattr(script, "answer_of", answer_of)
     found = script.evaluate(script.open_corpus(emodb), ["one", "two"], [])
@@ -50,15 +51,17 @@ def test_models_are_counted_together_each_about_the_people_it_kept(emodb, monkey
     assert found["people"] == {"emodb/03": 0.5, "emodb/09": 0.0}
     assert found["accuracy"]["value"] == pytest.approx(1 / 3)
     assert found["mean_recall"]["value"] == pytest.approx((1 / 2 + 0) / 2), "of classes there are"
+    right = {"confidence": 0.3, "accuracy": 1 / 3, "error": 1 / 30}
+    assert found["calibration"] == pytest.approx(right, abs=1e-6)
 
 
 def test_a_model_folder_answers_from_rows_with_a_voice_alone(emodb, tmp_path):
     answer, kept = script.answer_of(str(write_tiny_model(tmp_path / "model")))
     assert kept == ()
     said = answer(emodb / "03a01Wa.wav")
-    assert said.sum() == pytest.approx(1, abs=1e-4)
+    assert said.sum(1) == pytest.approx(np.ones(len(said)), abs=1e-4)
     quiet = write_sound(tmp_path / "quiet.wav", np.zeros(32_000, np.float32))
-    assert not answer(quiet).any(), "nobody speaks"
+    assert answer(quiet).shape == (0, 8), "nobody speaks"
 
 
 def test_it_prints_what_it_found_and_refuses_other_folders(emodb, tmp_path, monkeypatch, capsys):
@@ -67,6 +70,7 @@ def test_it_prints_what_it_found_and_refuses_other_folders(emodb, tmp_path, monk
     script.main()
     told = capsys.readouterr().out
     assert "emodb: 3 recordings of 2 people" in told
+    assert "calibration of single rows: confidence 0." in told
     assert "accuracy by person: emodb/03" in told
     with pytest.raises(SystemExit, match="neither RAVDESS nor EMO-DB"):
         script.open_corpus(tmp_path)

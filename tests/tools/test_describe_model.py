@@ -45,7 +45,8 @@ def described(tmp_path_factory):
     write_tiny_model(folder / "model")
     (folder / "model" / "CARD.md").write_text("# Card\n\nText.\n")
     (folder / "validity.toml").write_text(TEXT)
-    run(folder / "model", folder / "validity.toml", "--temperature", "EXPR=2")
+    temperatures = "--temperature", "EXPR=2", "--temperature-without-face", "EXPR=1"
+    run(folder / "model", folder / "validity.toml", *temperatures)
     return folder / "model"
 
 
@@ -61,6 +62,7 @@ def test_the_networks_and_what_was_said_before_stay(described, tmp_path):
     assert after.parts == before.parts
     assert after.thresholds == before.thresholds
     assert after.temperatures == {"EXPR": 2.0}
+    assert after.temperatures_without_face == {"EXPR": 1.0}
     assert after.outputs["valence"].describe() == (
         "shown to hold on people (CCC 0.90); learned from ratings"
     )

@@ -37,6 +37,7 @@ CHANGES = {
     "temperatures": {"temperatures": {"VA": 3.0, "EXPR": 0.6, "AU": 1.7}},
     "blanks": {
         "temperatures": {"EXPR": 2.0},
+        "temperatures_without_face": {"EXPR": 0.7},
         "outputs": {
             "arousal": OutputValidity(blank="without voice"),
             "p_other": OutputValidity(blank="always"),
@@ -68,9 +69,12 @@ def test_the_program_answers_as_the_model_does(folder):
     moment = client.answer([golden["face"]] * 5, golden["voice"][golden["voice_row"]])
     silent = client.answer([golden["face"]] * 5)
     assert moment.keys() - silent.keys() <= {"arousal"}
-    unseen = client.answer([None] * 5, golden["voice"][0])
+    unseen = client.answer([None] * 5, golden["voice"][golden["voice_row"]])
     assert "valence" in unseen
     assert not [name for name in unseen if name.startswith("AU")]
+    for task in folder.manifest.tasks:
+        ours = [unseen.get(name, np.nan) for name in task["columns"]]
+        np.testing.assert_allclose(ours, golden["sound." + task["key"]], rtol=0, atol=1e-4)
     assert client.answer([None] * 5) == {}
     window = folder.manifest.fusion.window
     still = [golden["face"] if offset_s == 0 else None for offset_s in window.offsets_s()]

@@ -46,6 +46,7 @@ CHANGES = {
     "both sides": {"window": Window(0.8, 0.2, causal=False)},
     "temperatures": {"temperatures": {"VA": 3.0, "EXPR": 0.6, "AU": 1.7}},
     "blanks": {"temperatures": {"EXPR": 2.0}, "outputs": BLANKS},
+    "without a face": {"temperatures_without_face": {"EXPR": 1.6, "AU": 3.0}},
     "complete": {"fusion": FusionPart("fusion.onnx", WINDOW, FACE_DIM, VOICE_DIM, complete=True)},
     "needs a face": {
         "fusion": FusionPart("fusion.onnx", WINDOW, FACE_DIM, VOICE_DIM, needs_face=True)

@@ -13,7 +13,8 @@ that fuses both, or all three::
                "fusion": {"file", "sha256", "window": {"span_s", "hop_s", "causal"},
                           "face_dim", "voice_dim", "complete", "needs_face",
                           "voice_sequence", "external": [{"slot", "spec": {"name", …}}, …]}},
-     "calibration": {"thresholds": {"AU1": 0.5, …}, "temperatures": {"EXPR": 1.0, …}},
+     "calibration": {"thresholds": {"AU1": 0.5, …}, "temperatures": {"EXPR": 1.0, …},
+                     "temperatures_without_face": {"EXPR": 1.0, …}},
      "recipe": {…}, "versions": {"triaffect": …}, "label_origins": {"VA": "rendered", …},
      "outputs": {"AU23": {"holds": "not shown", "learned_from": …, "evidence": …,
                           "blank": "never"}, …},
@@ -49,7 +50,8 @@ folder's own face or voice network, or come on top (slot "extra"); ``spec`` is w
 ``external.json`` of a store says of them.
 
 With ``outputs`` the model says of each column how far it holds on real people, and which ones it
-leaves blank; see `OutputValidity`. ``temperatures`` divide the logits of a task, by its key.
+leaves blank; see `OutputValidity`. ``temperatures`` divide the logits of a task, by its key; of
+tasks in ``temperatures_without_face`` these do where a window has no face.
 
 Every file named in ``parts`` and ``files`` is checked against its hash before it is used.
 """
@@ -222,6 +224,7 @@ class Manifest:
         versions: Versions of what wrote it.
         label_origins: By task key, where the labels came from that it learnt.
         temperatures: By task key, what divides the logits behind its probabilities.
+        temperatures_without_face: Likewise, in place of these, of windows without a face.
         outputs: By column, how far it holds; nothing is said of one that is not named.
         files: Hash of each further file, such as weights to train on; filled in when the
             folder is written.
@@ -240,6 +243,7 @@ class Manifest:
     label_origins: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     temperatures: Mapping[str, float] = field(default_factory=dict)
+    temperatures_without_face: Mapping[str, float] = field(default_factory=dict)
     outputs: Mapping[str, OutputValidity] = field(default_factory=dict)
 
     @property
@@ -264,8 +268,9 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
                     del content[key]
         parts[name] = content
     calibration: dict[str, Any] = {"thresholds": dict(manifest.thresholds)}
-    if manifest.temperatures:
-        calibration["temperatures"] = dict(manifest.temperatures)
+    for key in ("temperatures", "temperatures_without_face"):
+        if temperatures := getattr(manifest, key):
+            calibration[key] = dict(temperatures)
     outputs = {name: asdict(each) for name, each in manifest.outputs.items()}
     return {
         "format": FORMAT,
@@ -371,6 +376,9 @@ class _PartsRecord:
 class _CalibrationRecord:
     thresholds: dict[str, float] = field(default_factory=dict)
     temperatures: dict[str, Annotated[float, check_positive]] = field(default_factory=dict)
+    temperatures_without_face: dict[str, Annotated[float, check_positive]] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(eq=False, repr=False)
@@ -429,6 +437,7 @@ def read_manifest(content: object, where: Path) -> Manifest:
         fusion=fusion,
         thresholds=record.calibration.thresholds,
         temperatures=record.calibration.temperatures,
+        temperatures_without_face=record.calibration.temperatures_without_face,
         outputs=record.outputs,
     )
 

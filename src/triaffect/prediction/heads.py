@@ -56,7 +56,11 @@ class Fusion:
         self.part = part
         self.tasks = _tasks_of(folder, tasks)
         self._keys = [task.key for task in self.tasks]
-        self._temperatures = folder.manifest.temperatures
+        with_face = folder.manifest.temperatures
+        without_face = {**with_face, **folder.manifest.temperatures_without_face}
+        self._temperatures = {
+            key: (with_face.get(key, 1.0), without_face.get(key, 1.0)) for key in self._keys
+        }
         outputs = {} if fill_blank else folder.manifest.outputs
         whens = "always", "without voice"
         self.blank: dict[str, BoolArray] = {}
@@ -97,13 +101,14 @@ class Fusion:
         inputs = dict(zip(_INPUTS, own, strict=True)) | dict(extra or {})
         spoken = np.atleast_2d(voice_present.T).T  # (N, 1), or (N, W) of a sequence
         has_voice = np.asarray(spoken.any(axis=1))
-        present = np.asarray(face_present.any(axis=1) | has_voice)
+        has_face = np.asarray(face_present.any(axis=1))
+        present = has_face | has_voice
         for name in self._presences:
             present = present | inputs[name].astype(np.bool_)
         if self.part.complete:
             present = np.asarray(face_present.all(axis=1) & spoken.all(axis=1))
         elif self.part.needs_face:
-            present = np.asarray(face_present.any(axis=1))
+            present = has_face
         every = {
             task.key: np.full((len(present), task.width), np.nan, np.float32) for task in self.tasks
         }
@@ -113,26 +118,30 @@ class Fusion:
                 if values.shape != (present.sum(), task.width):
                     got = f"shape {values.shape}"
                     raise ModelError(f"{task.width} outputs {task.key}", got, where=self._path)
-                every[task.key][present] = self._calibrate(task, values, has_voice[present])
+                every[task.key][present] = self._calibrate(
+                    task, values, has_face[present], has_voice[present]
+                )
                 if task.facial:
-                    every[task.key][~face_present.any(axis=1)] = np.nan
+                    every[task.key][~has_face] = np.nan
         return every
 
     def _calibrate(
-        self, task: Task, values: NDArray[np.float32], has_voice: BoolArray
+        self, task: Task, values: NDArray[np.float32], has_face: BoolArray, has_voice: BoolArray
     ) -> NDArray[np.float32]:
         """Apply a task's temperature, and leave out the outputs that the model keeps blank.
 
         Args:
             task: The task.
             values: Activated predictions of moments with a face or a voice, shape (N, K).
+            has_face: Which of them have a face in the window, shape (N,).
             has_voice: Which of them have a voice, shape (N,).
 
         Returns:
             Shape (N, K). Probabilities of classes still sum to 1 over those that are not blank.
         """
-        if self._temperatures.get(task.key, 1.0) != 1.0:
-            values = task.with_temperature(values, self._temperatures[task.key])
+        temperatures = self._temperatures[task.key]
+        if temperatures != (1.0, 1.0):
+            values = task.with_temperature(values, np.where(has_face[:, None], *temperatures))
         always, without_voice = self.blank[task.key]
         if not (always | without_voice).any():
             return values

@@ -573,14 +573,14 @@ class Task(ABC):
         return self
 
     def with_temperature(
-        self, prediction: NDArray[np.floating], temperature: float
+        self, prediction: NDArray[np.floating], temperature: float | NDArray[np.floating]
     ) -> NDArray[np.float32]:
         """Divide the logits behind probabilities by a temperature; other outputs stay.
 
         Args:
             prediction: Activated predictions, shape (N, K).
-            temperature: Above 1 makes them less sure, below 1 surer; the likeliest class and the
-                order of the rows stay.
+            temperature: Above 1 makes them less sure, below 1 surer; the likeliest class stays.
+                One for all rows, or one each, shape (N, 1).
 
         Returns:
             Shape (N, K), float32. Probabilities of exclusive classes still sum to 1.

@@ -142,8 +142,8 @@ def golden_arrays(folder: ModelFolder) -> dict[str, NDArray[Any]]:
         float16 (face_dim,), ``logmel`` float16 (160, 64), or (160, 66) with pitch, ``voice``
         float16 (rows, voice_dim), a row every hop; ``voice_row``, the row that goes into the
         moment. Of each task ``still.KEY`` float32 (K,), the answer to the picture, and
-        ``moment.KEY``, that to its face at every position of the window and that voice; NaN where
-        there is none.
+        ``moment.KEY``, that to its face at every position of the window and that voice, and
+        ``sound.KEY``, that to the voice without a face; NaN where there is none.
 
     Raises:
         ModelError: The networks do not fit together.
@@ -164,9 +164,14 @@ def golden_arrays(folder: ModelFolder) -> dict[str, NDArray[Any]]:
     arrays["logmel"] = np.concatenate([each.values for each in spectrum.stream(chunks)])
     arrays |= {"voice": voice, "voice_row": np.array(row)}
     offsets_s = fusion.part.window.offsets_s()
-    for kind, present in (("still", np.isclose(offsets_s, 0)), ("moment", offsets_s <= np.inf)):
+    kinds = {
+        "still": np.isclose(offsets_s, 0),
+        "moment": offsets_s <= np.inf,
+        "sound": offsets_s > np.inf,
+    }
+    for kind, present in kinds.items():
         faces = np.where(present[:, None], arrays["face"], 0)[None].astype(np.float32)
-        has_voice = np.array([kind == "moment"])
+        has_voice = np.array([kind != "still"])
         spoken = (voice[row] * has_voice[0])[None].astype(np.float32)
         for key, values in fusion(faces, present[None], spoken, has_voice).items():
             arrays[f"{kind}.{key}"] = values[0]

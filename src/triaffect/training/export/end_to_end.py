@@ -260,9 +260,15 @@ class _Graph:
         """Add a task's temperature, what is left blank, and its output (rows, K)."""
         key, add = task.key, self._add
         value = f"fusion/{key}"
-        temperature = self.folder.manifest.temperatures.get(key, 1.0)
-        if temperature != 1.0 and (task.exclusive or task.threshold_columns):
-            exponent, one = self._constant(1 / temperature), self._constant(1)
+        manifest = self.folder.manifest
+        with_face = manifest.temperatures.get(key, 1.0)
+        without = manifest.temperatures_without_face.get(key, with_face)
+        if (with_face, without) != (1, 1) and (task.exclusive or task.threshold_columns):
+            powers = [self._constant(1 / each) for each in (with_face, without)]
+            exponent, one = (
+                add("Where", ["face.any", *powers], f"{key}.exponent"),
+                self._constant(1),
+            )
             bounds = [self._constant(_LEAST), self._constant(1 - _LEAST)]
             inside = add("Clip", [value, *bounds], f"{key}.inside")
             value = add("Pow", [inside, exponent], f"{key}.power")
