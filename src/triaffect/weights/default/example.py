@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 X, Y = [38.2946, 73.5318, 56.0252, 41.5493, 70.7299], [51.6963, 51.5014, 71.7366, 92.3655, 92.2041]
 TEMPLATE = np.array(X) + 1j * np.array(Y)
+TEMPERATURES = "temperatures", "temperatures_without_face"
 
 
 class Client:
@@ -41,10 +42,8 @@ class Client:
         enough = any(seen) or (spoken and not part.get("needs_face"))
         enough = enough and (not part.get("complete") or (spoken and all(seen)))
         answers: dict[str, float] = {}
-        calibration = self.model["calibration"]
-        temperatures = calibration.get("temperatures", {})
-        if not any(seen):
-            temperatures = temperatures | calibration.get("temperatures_without_face", {})
+        temperatures, own = (self.model["calibration"].get(key, {}) for key in TEMPERATURES)
+        temperatures = temperatures if any(seen) else temperatures | own
         for task in self.model["tasks"] if enough else ():
             names, p = task["columns"], self.nets["fusion"].run([task["key"]], inputs)[0][0]
             power = 1 / temperatures.get(task["key"], 1)
@@ -63,9 +62,8 @@ if __name__ == "__main__":
     with np.load(folder / "golden.npz") as golden:
         face, voice = client.face(golden["rgb"], golden["landmarks"]), golden["voice"]
         width = client.nets["fusion"].get_inputs()[0].shape[1]
-        for kind, faces in (("moment", [face] * width), ("sound", [None] * width)):
+        for kind, faces in ("moment", [face] * width), ("sound", [None] * width):
             answers = client.answer(faces, voice[golden["voice_row"]])
             for task in client.model["tasks"]:
                 ours = [answers.get(name, np.nan) for name in task["columns"]]
-                golds = golden[f"{kind}.{task['key']}"]
-                np.testing.assert_allclose(ours, golds, rtol=0, atol=1e-4)
+                np.testing.assert_allclose(ours, golden[f"{kind}.{task['key']}"], 0, 1e-4)
