@@ -142,7 +142,11 @@ def test_a_fixed_voice_head_is_the_whole_answer_without_a_face_and_does_not_lear
     assert begun.direct_voice["EXPR"].weight.requires_grad, "who trains on may learn more"
     older = {name: value for name, value in net.state_dict().items() if "share" not in name}
     save_file(older, tmp_path / "older.safetensors")
-    load_weights(begun, tmp_path / "older.safetensors")
+    for learned in (begun, DefaultNet.build(spec, shape)):
+        load_weights(learned, tmp_path / "older.safetensors")
+        assert learned.direct_voice["EXPR"].share == 1, "older weights are corrections of the rest"
+        assert learned.direct_voice["EXPR"].weight.requires_grad
+        learned.load_state_dict(older)  # as a checkpoint of theirs is resumed
 
     for lacks in ({"voice_heads": {}}, {"voice_heads": {"EXPR.weight": torch.zeros(3, VOICE)}}):
         with pytest.raises(RecipeError, match="fixed_voice_heads, got none of EXPR"):

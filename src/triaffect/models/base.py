@@ -432,7 +432,11 @@ def load_weights(
             remedy = "use the network and sizes that they were trained with"
             expected = f"the weights of {type(network).__name__}"
             raise ModelError(expected, got, remedy, where=path)
-    network.load_state_dict({name: loaded.get(name, value) for name, value in own.items()})
+    state = {name: loaded.get(name, value) for name, value in own.items()}
+    for name in own.keys() - loaded.keys():
+        if name.endswith(_SHARE):  # the network knows what older weights mean
+            del state[name]
+    network.load_state_dict(state)
 
 
 class Ensemble(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
@@ -137,6 +137,18 @@ class VoiceHead(nn.Linear):
             self.bias.copy_(bias)
             self.share.zero_()
         self.requires_grad_(requires_grad=False)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        *more: Any,  # noqa: ANN401 - torch's own hook
+    ) -> None:
+        """Take weights, which say whether the head is fixed; older ones, without, are not."""
+        share = state_dict.setdefault(f"{prefix}share", torch.ones(()))
+        if self.share == 0 and share != 0:
+            self.requires_grad_(requires_grad=True)
+        super()._load_from_state_dict(state_dict, prefix, *more)
 
 
 class DefaultNet(nn.Module):
