@@ -59,6 +59,10 @@ def average_runs(
     stage = list(recipes[0].stages)[-1]
     which = "last" if last else "best"
     parts = [load_file(RunFolder(run).weights(stage, which)) for run in runs]
+    for run, part in zip(runs, parts, strict=True):
+        if differing := sorted(part.keys() ^ parts[0].keys()):
+            got = f"one that differs in {differing[0]}"
+            raise RunError("runs of one network", got, "train both by one version", where=run)
     mean = {
         name: torch.stack([part[name].double() for part in parts]).mean(0).to(value.dtype)
         for name, value in parts[0].items()

@@ -149,8 +149,10 @@ def test_a_fixed_voice_head_is_the_whole_answer_without_a_face_and_does_not_lear
         learned.load_state_dict(older)  # as a checkpoint of theirs is resumed
 
     for lacks in ({"voice_heads": {}}, {"voice_heads": {"EXPR.weight": torch.zeros(3, VOICE)}}):
-        with pytest.raises(RecipeError, match="fixed_voice_heads, got none of EXPR"):
+        with pytest.raises(RecipeError, match="has heads for, got none for EXPR"):
             DefaultNet.build(spec, replace(shape, **lacks))
+    with pytest.raises(RecipeError, match=r"expected net\.voice_heads, .* set it"):
+        DefaultNet.build(spec.model_copy(update={"voice_heads": False}), shape)
 
 
 def test_earlier_stages_add_nothing_at_first_and_learn():

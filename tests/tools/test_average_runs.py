@@ -52,6 +52,17 @@ def test_the_last_epochs_have_a_mean_of_their_own(tmp_path):
         assert np.allclose(got[name], best[name] + last)
 
 
+def test_runs_whose_weights_have_other_names_have_no_mean(tmp_path):
+    store = crops_store(tmp_path / "store")
+    for name in ("one", "other"):
+        made_teacher(store, tmp_path / name)
+    weights = tmp_path / "other" / "stages" / "face" / "best.safetensors"
+    save_file(load_file(weights) | {"heads.EXPR.share": np.ones(1)}, weights)
+    for runs in (["one", "other"], ["other", "one"]):
+        with pytest.raises(RunError, match=r"differs in heads\.EXPR\.share"):
+            average_runs([tmp_path / name for name in runs], tmp_path / "mean", store)
+
+
 def test_a_mean_that_teaches_answers_by_both_sides_of_a_face(tmp_path):
     store = crops_store(tmp_path / "store")
     made_teacher(store, tmp_path / "run")

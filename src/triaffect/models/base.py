@@ -432,11 +432,9 @@ def load_weights(
             remedy = "use the network and sizes that they were trained with"
             expected = f"the weights of {type(network).__name__}"
             raise ModelError(expected, got, remedy, where=path)
-    state = {name: loaded.get(name, value) for name, value in own.items()}
-    for name in own.keys() - loaded.keys():
-        if name.endswith(_SHARE):  # the network knows what older weights mean
-            del state[name]
-    network.load_state_dict(state)
+    # Without a share the network itself knows what older weights mean.
+    state = {name: value for name, value in own.items() if not name.endswith(_SHARE)}
+    network.load_state_dict(state | {name: loaded[name] for name in own if name in loaded})
 
 
 class Ensemble(nn.Module):

@@ -308,9 +308,12 @@ class DefaultNet(nn.Module):
                 last.weight.zero_()
                 layer.bias.copy_(bias - last.bias)
         if unfixed:
-            expected = "a store whose voice network has the heads of net.fixed_voice_heads"
+            names = ", ".join(sorted(unfixed))
+            expected = "net.fixed_voice_heads of tasks that the store's voice network has heads for"
             remedy = "leave them out, or extract with a voice network that reads these tasks"
-            raise RecipeError(expected, f"none of {', '.join(sorted(unfixed))}", remedy)
+            if parameters is None:
+                expected, remedy = "net.voice_heads, which net.fixed_voice_heads needs", "set it"
+            raise RecipeError(expected, f"none for {names}", remedy)
         return layers if parameters is not None else None
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
