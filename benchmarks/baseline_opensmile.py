@@ -23,11 +23,12 @@ import numpy as np
 import opensmile
 from class_scores import scores
 from numpy.typing import NDArray
-from score_voices import open_corpus, recordings
+from score_voices import recordings
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from triaffect.corpora.base import open_corpus
 from triaffect.media.audio import read_sound
 
 RATE, PEAK = 16_000, 0.7
@@ -84,9 +85,9 @@ def main() -> None:
             str(corpus.moments(each).dictionary_column("person")[:][0]) for each in corpus.sources()
         }
         everything += recordings(corpus, everybody)
-    files = [file for file, _, _ in everything]
-    who = np.array([person for _, person, _ in everything])
-    truth = np.array([label for _, _, label in everything])
+    files = [each.file for each in everything]
+    who = np.array([each.person for each in everything])
+    truth = np.array([each.expression for each in everything])
     for name in SETS:
         features = functionals(files, name)
         for heard, values in (("strangers", features), ("known", by_person(features, who))):

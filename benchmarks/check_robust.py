@@ -29,8 +29,9 @@ from degradations import CLEAN, FACELESS, FACES, RATE, SOUNDS
 from in_memory import DEFAULT, InMemoryModel, Predictions, model_path
 from numpy.typing import NDArray
 from score_ferplus import TEST, crops_of, majority, rows_of
-from score_voices import open_corpus, recordings
+from score_voices import recordings
 
+from triaffect.corpora.base import open_corpus
 from triaffect.corpora.ferplus import read_arrays
 from triaffect.errors import TriaffectError
 from triaffect.io.atomic import write_json
@@ -119,7 +120,8 @@ def sounds_of(path: Path) -> tuple[list[FloatArray], NDArray[np.int64]]:
     """Some recordings, and their classes."""
     every = list(recordings(open_corpus(path), ()))
     some = [every[k] for k in _some(np.arange(len(every)), SOUNDS_ASKED)]
-    return [read_sound(file, RATE) for file, _, _ in some], np.array([each[2] for each in some])
+    classes = np.array([each.expression for each in some])
+    return [read_sound(each.file, RATE) for each in some], classes
 
 
 def sounds(model: Path, heard: list[FloatArray], truth: NDArray[np.int64]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
     python benchmarks/score_real_faces.py MODEL DATA --json real_faces.json
     python benchmarks/score_ferplus.py MODEL DATA/ferplus --json ferplus.json
-    python benchmarks/validity.py real_faces.json ferplus.json validity.toml
+    python benchmarks/score_voices.py DATA/ravdess_speech MODEL --json ravdess.json  # and others
+    python benchmarks/validity.py real_faces.json ferplus.json validity.toml \
+        --voices ravdess.json --voices emodb.json --voices baved.json
     python tools/describe_model.py MODEL validity.toml
 
 An output is *shown* to hold from 0.7 on, *partly* from 0.45 on, else *not shown*, by
@@ -10,24 +12,31 @@ An output is *shown* to hold from 0.7 on, *partly* from 0.45 on, else *not shown
 - *units*: the correlation with two programs on LFW's people left out. With one program, or two
   whose own correlation is below 0.3, it is *partly* at most: no one can tell which is right. AU23
   is *not shown*: no program has a pattern of it;
-- *expressions*: F1 on FER+'s test pictures, and *partly* at most with fewer than 30 of a class;
+- *expressions*: F1 on FER+'s test pictures, and *partly* at most with fewer than 30 of a class.
+  A voice without a face has a word of its own, by F1 over the recordings of ``--voices``;
 - *valence*: concordance with OMI's ratings of happiness. Score a model on pictures that it has not
-  learned from: give `score_real_faces.py` its folds;
+  learned from: give `score_real_faces.py` its folds. Where of voices the correlation with the means
+  of expressions' names, weighted by recordings, is below 0.45, it is left blank without a face;
 - *arousal*: of faces the correlation with OMI's ratings of alertness with happiness partialled out;
   *shown* from 0.45 on, *partly* from 0.3 on. Below that the output is left blank without a voice,
-  and the word is that of voices: ``--arousal-of-voices``, their correlation with BAVED's levels.
+  and the word is that of voices, by the correlation with labels such as BAVED's levels, *partly* at
+  most of fewer than 30 people.
 
-``--ratings`` takes valence and arousal from another result, such as that of the folds.
+``--ratings`` takes valence and arousal from another result, such as that of the folds; ``--voices``
+are results of `score_voices.py`, without which nothing is said of voices.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from triaffect.errors import TriaffectError
 from triaffect.features.model_folder import OutputValidity
@@ -40,13 +49,16 @@ AGREEING = 0.3
 """Correlation from which on two programs count as agreeing."""
 
 FEWEST = 30
-"""Pictures of a class that its word needs to be *shown*."""
+"""Pictures of a class, or people whose voices have labels, that a word needs to be *shown*."""
+
+Values = NDArray[np.floating]
 
 WITHOUT_PATTERN = ("AU23",)
 """Units of which no program has a pattern on real faces."""
 
 SOURCES = {
     "units": "programs' readings of real faces where they agree",
+    "unit": "one program's readings of real faces",
     "pattern": "one program's readings, without a pattern on real faces",
     "expressions": "people's votes on pictures, actors' voices",
     "valence": "people's ratings, and votes",
@@ -72,29 +84,72 @@ def unit_validity(unit: str, scores: Mapping[str, Any]) -> dict[str, str]:
         evidence = f"{r} two programs on LFW people left out; they agree {agreement:.2f}"
     if word == "shown" and (agreement is None or agreement < AGREEING):
         word = "partly"
-    return {"holds": word, "learned_from": SOURCES["units"], "evidence": evidence}
+    source = SOURCES["unit" if agreement is None else "units"]
+    return {"holds": word, "learned_from": source, "evidence": evidence}
 
 
-def class_validity(scores: Mapping[str, Any]) -> dict[str, str]:
-    """Judge a class by its F1 on FER+'s test pictures."""
-    word, count = word_of(scores["f1"]), int(scores["support"])
-    if word == "shown" and count < FEWEST:
-        word = "partly"
-    evidence = f"F1 {scores['f1']:.2f} on {count:,} FER+ test pictures"
-    return {"holds": word, "learned_from": SOURCES["expressions"], "evidence": evidence}
+def word_of_class(f1: float, count: int) -> str:
+    """The word for a class's F1; *partly* at most if there are few of it."""
+    return word_of(min(f1, SHOWN - 1e-9) if count < FEWEST else f1)
 
 
-def arousal_validity(ratings: Mapping[str, float], of_voices: float | None) -> dict[str, str]:
-    """Judge arousal of faces, and where it does not hold that of voices."""
+def class_validity(scores: Mapping[str, Any], confusion: Values, k: int) -> dict[str, str]:
+    """Judge a class by its F1 on FER+'s test pictures, and on recordings if there are any.
+
+    Args:
+        scores: Of the pictures.
+        confusion: Recordings by true and answered class, shape (8, 8); all 0 for none.
+        k: Number of the class.
+    """
+    count = int(scores["support"])
+    pictures = f"F1 {scores['f1']:.2f} on {count:,} FER+ test pictures"
+    result = {"holds": word_of_class(scores["f1"], count), "learned_from": SOURCES["expressions"]}
+    if not confusion.any():
+        return result | {"evidence": pictures}
+    both, spoken = confusion[k].sum() + confusion[:, k].sum(), int(confusion[k].sum())
+    f1 = 2 * confusion[k, k] / both if both else 0.0
+    evidence = f"faces: {pictures}; voices: F1 {f1:.2f} of {spoken:,} among {confusion.sum():,.0f}"
+    own = word_of_class(f1, spoken)
+    return result | {"evidence": evidence, "holds_without_face": own}
+
+
+def valence_validity(
+    ratings: Mapping[str, float], voices: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Judge valence of faces, and whether voices say it."""
+    found = f"CCC {ratings['valence_ccc']:.2f}, r {ratings['valence_r']:.2f}"
+    evidence = f"{found} with ratings of happiness (OMI)"
+    result = {"holds": word_of(ratings["valence_ccc"]), "learned_from": SOURCES["valence"]}
+    spoken = [each["valence"] for each in voices if "valence" in each]
+    if not spoken:
+        return result | {"evidence": evidence}
+    r = float(np.average([each["r"] for each in spoken], weights=[each["n"] for each in spoken]))
+    evidence = f"faces: {evidence}; voices: r {r:.2f} with the means of expressions' names"
+    own = {"blank": "without face"} if r < PARTLY else {"holds_without_face": word_of(r)}
+    return result | {"evidence": evidence} | own
+
+
+def arousal_validity(
+    ratings: Mapping[str, float], voices: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Judge arousal of faces, and where it does not hold that of voices with labels."""
+    labeled = [each for each in voices if not each.get("arousal", {"derived": True})["derived"]]
     partial = ratings["arousal_partial"]
     faces = f"faces: r {partial:.2f} with alertness beyond happiness (OMI)"
     result = {"holds": word_of(partial, AROUSAL_SHOWN, AROUSAL_PARTLY), "evidence": faces}
     if result["holds"] == "not shown":
         result["blank"] = "without voice"
-        if of_voices is not None:
-            result["holds"] = word_of(of_voices)
-    if of_voices is not None:
-        result["evidence"] += f"; voices: r {of_voices:.2f} with BAVED's levels"
+    for each in labeled[:1]:
+        found = each["arousal"]
+        word = word_of_class(found["r"], found["people"])
+        if "blank" in result:
+            result["holds"] = word
+        else:
+            result["holds_without_face"] = word
+        people = f"{found['people']} people left out"
+        result["evidence"] += (
+            f"; voices: r {found['r']:.2f} with labels ({each['corpus']}, {people})"
+        )
     return result | {"learned_from": SOURCES["arousal"]}
 
 
@@ -102,7 +157,7 @@ def judge(
     faces: Mapping[str, Any],
     ferplus: Mapping[str, Any],
     ratings: Mapping[str, float],
-    arousal_of_voices: float | None = None,
+    voices: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, OutputValidity]:
     """Judge every output.
 
@@ -110,19 +165,20 @@ def judge(
         faces: Result of ``score_real_faces.py`` of the model.
         ferplus: Result of ``score_ferplus.py`` of the model.
         ratings: Valence and arousal of ``score_real_faces.py``.
-        arousal_of_voices: Their correlation with levels of expression; None if not measured.
+        voices: Results of ``score_voices.py`` of the model, of one corpus each.
 
     Returns:
         By column of a prediction table.
     """
-    valence = {
-        "holds": word_of(ratings["valence_ccc"]),
-        "learned_from": SOURCES["valence"],
-        "evidence": f"CCC {ratings['valence_ccc']:.2f}, r {ratings['valence_r']:.2f} "
-        "with ratings of happiness (OMI)",
+    confusion = np.zeros((len(EXPRESSIONS), len(EXPRESSIONS)))
+    for each in voices:
+        confusion += np.asarray(each.get("confusion", 0))
+    words = {
+        "valence": valence_validity(ratings, voices),
+        "arousal": arousal_validity(ratings, voices),
     }
-    words = {"valence": valence, "arousal": arousal_validity(ratings, arousal_of_voices)}
-    words |= {f"p_{name}": class_validity(ferplus["classes"][name]) for name in EXPRESSIONS}
+    for k, name in enumerate(EXPRESSIONS):
+        words[f"p_{name}"] = class_validity(ferplus["classes"][name], confusion, k)
     words |= {unit: unit_validity(unit, each) for unit, each in faces["lfw"]["units"].items()}
     return {name: OutputValidity(**each) for name, each in words.items()}  # type: ignore[arg-type]
 
@@ -145,13 +201,14 @@ def main() -> None:
     parser.add_argument("ferplus", type=Path, help="result of score_ferplus.py")
     parser.add_argument("output", type=Path, help="the .toml file")
     parser.add_argument("--ratings", type=Path, help="another result of score_real_faces.py")
-    parser.add_argument("--arousal-of-voices", type=float, metavar="R")
+    parser.add_argument("--voices", type=Path, action="append", default=[], metavar="JSON")
     arguments = parser.parse_args()
     faces, ferplus = (
         json.loads(path.read_text("utf-8")) for path in (arguments.faces, arguments.ferplus)
     )
     ratings = json.loads((arguments.ratings or arguments.faces).read_text("utf-8"))["ratings"]
-    outputs = judge(faces, ferplus, ratings, arguments.arousal_of_voices)
+    voices = [json.loads(path.read_text("utf-8")) for path in arguments.voices]
+    outputs = judge(faces, ferplus, ratings, voices)
     write_toml(arguments.output, outputs)
     for name, each in outputs.items():
         print(f"{name:12} {each.describe()}")

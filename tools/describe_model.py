@@ -6,10 +6,11 @@
 
 The first argument is a model folder, the second the file that ``benchmarks/validity.py`` writes: a
 table for each column of the predictions, with ``holds`` ("shown", "partly", "not shown"),
-``learned_from``, ``evidence`` and ``blank`` ("never", "without voice", "always"). ``model.json``
-gets them; the networks stay as they are. A card (CARD.md) in the folder gets the same as a table,
-between the lines that begin and end it, or else at its end, and its head; the program example.py
-and the answers that it is checked by are written anew.
+``learned_from``, ``evidence``, ``blank`` ("never", "without voice", "without face", "always") and,
+where it differs, ``holds_without_face``, the word for a voice alone. ``model.json`` gets them; the
+networks stay as they are. A card (CARD.md) in the folder gets the same as a table, between the
+lines that begin and end it, or else at its end, and its head; the program example.py and the
+answers that it is checked by are written anew.
 """
 
 from __future__ import annotations
@@ -108,9 +109,7 @@ def card_table(outputs: Mapping[str, OutputValidity]) -> str:
     order = ("shown", "partly", "not shown")
     rows = []
     for name, each in sorted(outputs.items(), key=lambda item: order.index(item[1].holds)):
-        word = "not learned: blank" if each.blank == "always" else str(each.holds)
-        word += "; blank without a voice" if each.blank == "without voice" else ""
-        cells = (titles.get(name, name), word, each.evidence, each.learned_from)
+        cells = (titles.get(name, name), each.word(), each.evidence, each.learned_from)
         rows.append(f"| {' | '.join(cells)} |\n")
     return f"{BEGIN}\n{HEAD}{''.join(rows)}{END}"
 

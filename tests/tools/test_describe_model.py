@@ -1,5 +1,7 @@
 """A model says how far its outputs hold; its tables, pages and card repeat it."""
 
+import json
+import re
 import sys
 
 import numpy as np
@@ -26,6 +28,10 @@ TEXT = """
 holds = "shown"
 learned_from = "ratings"
 evidence = "CCC 0.90"
+blank = "without face"
+[p_anger]
+holds = "shown"
+holds_without_face = "not shown"
 [arousal]
 holds = "partly"
 blank = "without voice"
@@ -64,8 +70,10 @@ def test_the_networks_and_what_was_said_before_stay(described, tmp_path):
     assert after.temperatures == {"EXPR": 2.0}
     assert after.temperatures_without_face == {"EXPR": 1.0}
     assert after.outputs["valence"].describe() == (
-        "shown to hold on people (CCC 0.90); learned from ratings"
+        "shown to hold on people (CCC 0.90); learned from ratings; blank without a face"
     )
+    anger = after.outputs["p_anger"].describe()
+    assert anger == "shown to hold on people, not shown of a voice without a face"
 
 
 def test_the_card_gets_one_table_however_often_it_is_written(described):
@@ -75,7 +83,8 @@ def test_the_card_gets_one_table_however_often_it_is_written(described):
     assert card.count("\n---\n\n# Card\n\nText.\n") == card.count("library_name") == 1
     assert {"example.py", "golden.npz"} <= set(load_model_folder(described).manifest.files)
     assert card.count(describe_model.BEGIN) == card.count(describe_model.END) == 1
-    assert card.count("| valence | shown | CCC 0.90 | ratings |") == 1
+    assert card.count("| valence | shown; blank without a face | CCC 0.90 | ratings |") == 1
+    assert "| anger | shown; of a voice alone not shown |" in card
     assert "| AU23 lip tightener | not learned: blank |" in card
 
 
@@ -115,6 +124,8 @@ def test_an_output_that_is_blank_without_a_voice_is_there_with_one(described, tm
     table = Predictor(described).predict(write_sound(tmp_path / "a.wav", tone(2)))
     assert table["voice_heard"].any()
     assert (table["arousal"].notna() == table["voice_heard"]).all()
+    assert table["valence"].isna().all(), "there is no face"
+    assert Predictor(described).predict(portrait())["valence"].notna().all()
 
 
 def test_temperature_evens_probabilities_out_and_leaves_the_likeliest(described, tmp_path):
@@ -137,7 +148,7 @@ def test_the_table_says_it_in_its_metadata_and_page(described, tmp_path):
     model = Predictor(described)
     outputs = model.manifest.outputs
     notes = column_notes(table_schema(TASKS), PLAIN, TASKS, outputs)
-    assert notes["valence"].endswith("shown to hold on people (CCC 0.90); learned from ratings")
+    assert notes["valence"].endswith("(CCC 0.90); learned from ratings; blank without a face")
     assert notes["AU23"].endswith("blank: the model has not learned it")
     skimage.io.imsave(tmp_path / "one.png", portrait())
     table = model.predict(tmp_path / "one.png")
@@ -146,6 +157,24 @@ def test_the_table_says_it_in_its_metadata_and_page(described, tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert "How far each output holds on people" in page
     assert "CCC 0.90" in page
+
+
+def test_a_clip_without_a_face_has_the_words_of_voices(described, tmp_path):
+    sound = write_sound(tmp_path / "a.wav", tone(2))
+    skimage.io.imsave(tmp_path / "one.png", portrait())
+    model, drawn = Predictor(described), {}
+    for path in (sound, tmp_path / "one.png"):
+        write_table_page(model.predict(path), tmp_path / "page.html", thumbnails=False)
+        page = (tmp_path / "page.html").read_text()
+        data = re.search(r'id="data-0"[^>]*>(.*?)</script>', page, re.DOTALL)[1]
+        for panel in json.loads(data)["panels"]:
+            drawn |= {
+                (path.suffix, t): h for t, h in zip(panel["titles"], panel["holds"], strict=True)
+            }
+    assert drawn[".png", "anger"] == "shown"
+    assert drawn[".wav", "anger"] == "not shown"
+    assert drawn[".png", "valence"] == "shown"
+    assert (".wav", "valence") not in drawn, "what is always blank is not drawn"
 
 
 def test_the_page_draws_what_holds_first_and_nothing_that_is_blank():
@@ -177,22 +206,44 @@ def test_words_follow_the_figures():
     assert validity.unit_validity("AU12", unit | {"r": 0.4})["holds"] == "not shown"
     assert validity.unit_validity("AU12", unit | {"r": float("nan")})["holds"] == "not shown"
     assert validity.unit_validity("AU23", unit)["holds"] == "not shown"
-    assert validity.class_validity({"f1": 0.8, "support": 20})["holds"] == "partly"
-    assert validity.class_validity({"f1": 0.8, "support": 200})["holds"] == "shown"
+    none = np.zeros((8, 8))
+    assert validity.class_validity({"f1": 0.8, "support": 20}, none, 1)["holds"] == "partly"
+    pictures = {"f1": 0.8, "support": 200}
+    assert validity.class_validity(pictures, none, 1)["holds"] == "shown"
+    assert "holds_without_face" not in validity.class_validity(pictures, none, 1)
+    spoken = np.diag([0, 40, 20, 0, 0, 0, 0, 0])
+    spoken[3, 1] = 5
+    own = [validity.class_validity(pictures, spoken, k)["holds_without_face"] for k in (1, 2, 3)]
+    assert own == ["shown", "partly", "not shown"]
 
 
 @pytest.mark.parametrize(
-    ("partial", "voices", "holds", "blank"),
+    ("r", "blank", "alone"), [(0.2, "without face", ""), (0.6, "never", "partly")]
+)
+def test_valence_that_voices_do_not_say_is_left_to_the_face(r, blank, alone):
+    ratings = {"valence_ccc": 0.9, "valence_r": 0.9}
+    voices = [{"valence": {"r": r, "n": 10}}, {"valence": {"r": r, "n": 90}}]
+    made = OutputValidity(**validity.valence_validity(ratings, voices))
+    assert (made.holds, made.blank, made.holds_without_face) == ("shown", blank, alone)
+    assert OutputValidity(**validity.valence_validity(ratings, ())).blank == "never"
+
+
+@pytest.mark.parametrize(
+    ("partial", "r", "holds", "blank", "alone"),
     [
-        (0.5, None, "shown", "never"),
-        (0.35, 0.6, "partly", "never"),
-        (0.1, None, "not shown", "without voice"),
-        (0.1, 0.5, "partly", "without voice"),
+        (0.5, None, "shown", "never", ""),
+        (0.35, 0.6, "partly", "never", "partly"),
+        (0.1, None, "not shown", "without voice", ""),
+        (0.1, 0.5, "partly", "without voice", ""),
+        (0.1, 0.9, "partly", "without voice", ""),
     ],
 )
-def test_arousal_that_faces_do_not_show_is_left_to_the_voice(partial, voices, holds, blank):
+def test_arousal_that_faces_do_not_show_is_left_to_the_voice(partial, r, holds, blank, alone):
+    derived = {"corpus": "a", "arousal": {"r": 0.1, "n": 9, "people": 9, "derived": True}}
+    labels = {"corpus": "b", "arousal": {"r": r, "n": 70, "people": 7, "derived": False}}
+    voices = [derived, {"corpus": "c"}, *([labels] if r else [])]
     made = OutputValidity(**validity.arousal_validity({"arousal_partial": partial}, voices))
-    assert (made.holds, made.blank) == (holds, blank)
+    assert (made.holds, made.blank, made.holds_without_face) == (holds, blank, alone)
 
 
 def test_the_file_of_words_is_what_the_tool_reads(described, tmp_path):
@@ -200,7 +251,10 @@ def test_the_file_of_words_is_what_the_tool_reads(described, tmp_path):
     faces = {"lfw": {"units": dict.fromkeys(TASKS[2].columns, figures)}}
     ferplus = {"classes": {name: {"f1": 0.5, "support": 90} for name in EXPRESSIONS}}
     ratings = {"valence_ccc": 0.9, "valence_r": 0.9, "arousal_partial": 0.1}
-    outputs = validity.judge(faces, ferplus, ratings, 0.5)
+    labels = {"r": 0.5, "n": 70, "people": 7, "derived": False}
+    spoken = {"corpus": "a", "confusion": np.eye(8, dtype=int).tolist()}
+    outputs = validity.judge(faces, ferplus, ratings, [spoken | {"arousal": labels}])
+    assert outputs["p_anger"].holds_without_face == "partly"
     validity.write_toml(tmp_path / "validity.toml", outputs)
     manifest = load_model_folder(described).manifest
     assert describe_model.read_outputs(tmp_path / "validity.toml", manifest) == outputs

@@ -38,6 +38,8 @@ BLANKS = {
     "arousal": OutputValidity(blank="without voice"),
     "p_other": OutputValidity(blank="always"),
     "p_fear": OutputValidity(blank="without voice"),
+    "valence": OutputValidity(blank="without face"),
+    "p_anger": OutputValidity(blank="without face"),
     "AU23": OutputValidity(blank="always"),
 }
 WINDOW = Window(0.8, 0.2)

@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from triaffect.app.history import (
     available_files,
 )
 from triaffect.errors import DiskError, MediaError, TriaffectError, first_line, printable
+from triaffect.features.model_folder import OutputValidity, validities_without_face
 from triaffect.io.workers import Cancelled
 from triaffect.media.find import PICTURES
 from triaffect.media.images import FrameSource, one_opencv_thread
@@ -114,8 +115,6 @@ class JobQueue:
 
     def __init__(self, history: History, predictor: Predictor, limits: Limits) -> None:
         self.history, self.limits, self._predictor = history, limits, predictor
-        outputs = predictor.manifest.outputs
-        self._not_shown = {name for name, each in outputs.items() if each.holds == "not shown"}
         self._waiting: deque[HistoryEntry] = deque(
             entry for entry in reversed(history.entries()) if entry.state is JobState.WAITING
         )
@@ -301,7 +300,7 @@ class JobQueue:
         tasks = [task.with_thresholds(self._predictor.thresholds) for task in self._predictor.tasks]
         if entry.is_listed:
             page = PredictionPage(model=self._predictor.manifest, pictures=entry.options.pictures)
-            results = _ResultListener(self.history, entry, tasks, self._not_shown)
+            results = _ResultListener(self.history, entry, tasks, self._predictor.manifest.outputs)
             listeners = [page.add, results.add]
             if entry.options.annotate:
                 annotator = Annotator(folder / "drawn", [path], self._predictor.thresholds)
@@ -413,10 +412,17 @@ class _ResultListener:
     """Looks at the results so far, now and then, for the list of jobs."""
 
     def __init__(
-        self, history: History, entry: HistoryEntry, tasks: Sequence[Task], not_shown: set[str]
+        self,
+        history: History,
+        entry: HistoryEntry,
+        tasks: Sequence[Task],
+        outputs: Mapping[str, OutputValidity],
     ) -> None:
         self._history, self._entry, self._tasks = history, entry, tasks
-        self._not_shown = not_shown
+        self._not_shown, self._not_shown_of_voices = (
+            {name for name, each in words.items() if each.holds == "not shown"}
+            for words in (outputs, validities_without_face(outputs))
+        )
         self._summary, self._rows, self._next_s = ClipSummary(tasks), 0, 0.0
 
     def add(self, table: pa.Table, path: Path) -> None:
@@ -434,8 +440,10 @@ class _ResultListener:
         results = []
         for row in rows[:_MOST_FACES]:
             face = row["face_id"]
-            label = "No face" if face is None or face == NO_FACE else f"Face {face}"
-            texts = tuple(statistics_cells(row, self._tasks, self._not_shown))
+            is_voice = face is None or face == NO_FACE
+            label = "No face" if is_voice else f"Face {face}"
+            not_shown = self._not_shown_of_voices if is_voice else self._not_shown
+            texts = tuple(statistics_cells(row, self._tasks, not_shown))
             results.append(
                 FaceResult(label=label, share=float(row["clip_share"] or 0), texts=texts)
             )

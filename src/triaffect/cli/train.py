@@ -36,7 +36,7 @@ THREADS = min(2, count_cores())
 
 EXAMPLES = (
     "triaffect train default --store STORE -o RUN --seed 1",
-    "triaffect train finetune --store STORE -o RUN --init default --set student.epochs=4",
+    "triaffect train finetune --store STORE -o RUN --init default --set finetune.epochs=4",
 )
 EXPORT_MODEL_EXAMPLES = (
     "triaffect export RUN --format onnx -o model.onnx",

@@ -184,13 +184,17 @@ class OutputValidity:
         learned_from: Where its labels came from, in words.
         evidence: The figure behind the word and what it was measured on; empty for none.
         blank: Where tables leave the output out: nowhere; in moments without a voice, of an
-            output that faces alone say nothing of; or everywhere, of one that was not learned.
+            output that faces alone say nothing of; in moments without a face, of one that voices
+            alone say nothing of; or everywhere, of one that was not learned.
+        holds_without_face: The word for moments in which only a voice is there; empty where it
+            is the same.
     """
 
     holds: Literal["shown", "partly", "not shown"] = "not shown"
     learned_from: str = ""
     evidence: str = ""
-    blank: Literal["never", "without voice", "always"] = "never"
+    blank: Literal["never", "without voice", "without face", "always"] = "never"
+    holds_without_face: Literal["", "shown", "partly", "not shown"] = ""
 
     def describe(self) -> str:
         """Write it in one line, for a note, a table or a page.
@@ -200,10 +204,58 @@ class OutputValidity:
         """
         if self.blank == "always":
             return "blank: the model has not learned it"
-        words = {"partly": "partly shown"}.get(self.holds, self.holds)
-        text = f"{words} to hold on people" + (f" ({self.evidence})" if self.evidence else "")
+        words = {"partly": "partly shown"}
+        text = f"{words.get(self.holds, self.holds)} to hold on people"
+        if self.holds_without_face not in ("", self.holds):
+            own = words.get(self.holds_without_face, self.holds_without_face)
+            text += f", {own} of a voice without a face"
+        text += f" ({self.evidence})" if self.evidence else ""
         text += f"; learned from {self.learned_from}" if self.learned_from else ""
-        return text + ("; blank without a voice" if self.blank == "without voice" else "")
+        return text + (f"; blank {self.missing}" if self.missing else "")
+
+    def word(self) -> str:
+        """Write how far it holds and where it is blank as a cell of a table.
+
+        >>> OutputValidity(holds="shown", blank="without face").word()
+        'shown; blank without a face'
+        """
+        if self.blank == "always":
+            return "not learned: blank"
+        text = str(self.holds)
+        if self.holds_without_face not in ("", self.holds):
+            text += f"; of a voice alone {self.holds_without_face}"
+        return text + (f"; blank {self.missing}" if self.missing else "")
+
+    @property
+    def missing(self) -> str:
+        """In words what a moment lacks in which the output is blank; empty if it never is."""
+        return {"without voice": "without a voice", "without face": "without a face"}.get(
+            self.blank, ""
+        )
+
+
+def validities_without_face(outputs: Mapping[str, OutputValidity]) -> dict[str, OutputValidity]:
+    """Say how far outputs hold where no face is ever seen.
+
+    >>> faces = OutputValidity(holds="shown", holds_without_face="partly")
+    >>> validities_without_face({"p_anger": faces})["p_anger"].holds
+    'partly'
+
+    Args:
+        outputs: How far each output holds, by column.
+
+    Returns:
+        The words for voices alone; what is blank without a face is blank always.
+    """
+    return {
+        name: replace(
+            each,
+            holds=each.holds_without_face or each.holds,
+            holds_without_face="",
+            blank="always" if each.blank == "without face" else each.blank,
+        )
+        for name, each in outputs.items()
+    }
 
 
 @dataclass(frozen=True)

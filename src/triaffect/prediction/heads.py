@@ -33,8 +33,8 @@ class Fusion:
     Attributes:
         part: What ``model.json`` says of the network.
         tasks: The tasks it predicts, in the order of its outputs.
-        blank: By task key, which of its columns no row has, and which no row without a voice;
-            shape (2, K), bool.
+        blank: By task key, which of its columns no row has, which no row without a voice, and
+            which no row without a face; shape (3, K), bool.
 
     Raises:
         ModelError: The folder has no fusing network, a task of it is unknown, or its
@@ -62,7 +62,7 @@ class Fusion:
             key: (with_face.get(key, 1.0), without_face.get(key, 1.0)) for key in self._keys
         }
         outputs = {} if fill_blank else folder.manifest.outputs
-        whens = "always", "without voice"
+        whens = "always", "without voice", "without face"
         self.blank: dict[str, BoolArray] = {}
         for task in self.tasks:
             blanks = [outputs[name].blank if name in outputs else "" for name in task.columns]
@@ -142,10 +142,11 @@ class Fusion:
         temperatures = self._temperatures[task.key]
         if temperatures != (1.0, 1.0):
             values = task.with_temperature(values, np.where(has_face[:, None], *temperatures))
-        always, without_voice = self.blank[task.key]
-        if not (always | without_voice).any():
+        always, without_voice, without_face = self.blank[task.key]
+        if not self.blank[task.key].any():
             return values
-        values = np.where(always | (without_voice & ~has_voice[:, None]), np.nan, values)
+        is_blank = always | (without_voice & ~has_voice[:, None])
+        values = np.where(is_blank | (without_face & ~has_face[:, None]), np.nan, values)
         if task.exclusive:
             values = values / np.nansum(values, axis=1, keepdims=True)
         return values.astype(np.float32)

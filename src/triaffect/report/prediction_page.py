@@ -17,7 +17,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from triaffect.errors import TableError
-from triaffect.features.model_folder import Manifest, OutputValidity
+from triaffect.features.model_folder import (
+    Manifest,
+    OutputValidity,
+    validities_without_face,
+)
 from triaffect.io.atomic import check_output
 from triaffect.io.records import parse_record
 from triaffect.report.clip_series import MOST_BINS, MOST_FACES, Clip, percent, statistics_cells
@@ -145,10 +149,12 @@ def section(clip: Clip, number: int, outputs: Validities = NO_VALIDITIES) -> str
         An HTML element; texts of the clip are escaped in it.
     """
     rows = []
-    not_shown = {name for name, each in outputs.items() if each.holds == "not shown"}
+    of_voices = validities_without_face(outputs)
     for face in clip.shown():
         row, count = clip.summary.row(face), clip.people[face].count
         share = percent(float(row["clip_share"] or 0))
+        own = of_voices if face == NO_FACE else outputs
+        not_shown = {name for name, each in own.items() if each.holds == "not shown"}
         cells = statistics_cells(row, clip.tasks, not_shown, is_still=clip.frames == 1)
         rows.append([clip.label(face), f"{count}", share, *cells])
     head = ("", "frames", "of the time", *(task.label for task in clip.tasks))
@@ -192,9 +198,7 @@ def validity_table(tasks: Sequence[Task], outputs: Validities) -> str:
         named = [name for name in task.columns if name in outputs]
         for name in sorted(named, key=lambda name: RANKS[outputs[name].holds]):
             own = outputs[name]
-            word = "not learned: blank" if own.blank == "always" else str(own.holds)
-            word += ", blank without a voice" if own.blank == "without voice" else ""
-            rows.append([task.title(name), word, own.evidence, own.learned_from])
+            rows.append([task.title(name), own.word(), own.evidence, own.learned_from])
     head = ("output", "holds on people", "measured", "learned from")
     summary = "How far each output holds on people, and what it was learned from"
     return f'<details class="card"><summary>{summary}</summary>{_table(head, rows)}</details>'
@@ -240,6 +244,7 @@ def data(
         there is none; times are in seconds.
     """
     segments = clip.segments()
+    outputs = outputs if clip.faces else validities_without_face(outputs)
     times_s, voice, _ = clip.means_of_frames(segments).T
     return to_json(
         {

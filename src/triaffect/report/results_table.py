@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from triaffect.features.model_folder import OutputValidity
+from triaffect.features.model_folder import OutputValidity, validities_without_face
 from triaffect.report.clip_series import Clip, percent
 from triaffect.report.thumbnails import Thumbnails
 from triaffect.tables.summary import SummaryRow
@@ -67,6 +67,7 @@ class ResultRow:
         clip: The clip as tables call it; empty where a reader cannot name the person: somebody who
             has a name, or a voice beside faces.
         face: Number of the face; None for the voice of a clip without one.
+        is_voice: Whether it is the voice alone.
     """
 
     address: str
@@ -77,6 +78,7 @@ class ResultRow:
     cells: tuple[ResultCell, ...]
     clip: str = ""
     face: int | None = None
+    is_voice: bool = False
 
 
 def result_rows(clip: Clip, number: int, pictures: Thumbnails) -> list[ResultRow]:
@@ -105,6 +107,7 @@ def result_rows(clip: Clip, number: int, pictures: Thumbnails) -> list[ResultRow
                 tuple(cells),
                 clip.name if is_unnamed else "",
                 None if face == NO_FACE else face,
+                is_voice=face == NO_FACE,
             )
         )
     return rows
@@ -168,7 +171,8 @@ def results_table(rows: Sequence[ResultRow], outputs: Validities = NO_VALIDITIES
         head.append(f'<th scope="col"{kind}>{html.escape(heading)}</th>')
     if outputs:
         head.append('<th scope="col" class="text">holds on people</th>')
-    body = "".join(_row(row, order, outputs) for row in rows)
+    of_voices = validities_without_face(outputs)
+    body = "".join(_row(row, order, of_voices if row.is_voice else outputs) for row in rows)
     long = " long" if len(rows) > _FEW_ROWS else ""
     return (
         '<div class="card results"><div class="finder"><label>Filter '

@@ -11,7 +11,7 @@ import pyarrow.csv
 import pyarrow.json
 
 from triaffect.errors import TableError, one_line
-from triaffect.features.model_folder import OutputValidity
+from triaffect.features.model_folder import OutputValidity, validities_without_face
 from triaffect.studies.events import EVENT, EVENT_TIMES
 from triaffect.studies.people import PARTICIPANT
 from triaffect.tables.metadata import read_metadata
@@ -97,6 +97,8 @@ def read_prediction_table(path: Path) -> StoredTable:
     people = tuple(name for name in described if name in rows.column_names) or people
     levels = [task.with_thresholds(metadata.thresholds) for task in tasks]
     outputs, times = metadata.model.outputs, metadata.options.get(EVENT_TIMES, ())
+    if rows["face_id"].null_count == len(rows):
+        outputs = validities_without_face(outputs)
     return StoredTable(_texts(rows, people), tuple(levels), outputs, people, event_times=times)
 
 

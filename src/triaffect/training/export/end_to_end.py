@@ -279,12 +279,14 @@ class _Graph:
                 other = add("Pow", [rest, exponent], f"{key}.other")
                 both = add("Add", [value, other], f"{key}.both")
                 value = add("Div", [value, both], f"{key}.tempered")
-        always, without_voice = self.fusion.blank[key]
-        never = self._constant(~(always | without_voice)[None], np.bool_)
-        voiced = self._constant(without_voice[None], np.bool_)
-        shown = add("And", ["voice.any", voiced], f"{key}.voiced")
-        shown = add("Or", [shown, never], f"{key}.unblank")
-        if task.exclusive and (always | without_voice).any():
+        blank = self.fusion.blank[key]
+        always, without_voice, without_face = blank
+        shown = self._constant(~always[None], np.bool_)
+        for part, needs_it in (("voice", without_voice), ("face", without_face)):
+            other = self._constant(~needs_it[None], np.bool_)
+            either = add("Or", [f"{part}.any", other], f"{key}.with.{part}")
+            shown = add("And", [shown, either], f"{key}.unblank.{part}")
+        if task.exclusive and blank.any():
             value = add("Where", [shown, value, self._constant(0)], f"{key}.shown")
             value = self._divide_by_sum(value, f"{key}.whole")
         shown = add("And", [shown, present], f"{key}.answered")
