@@ -175,6 +175,8 @@ def test_a_clip_without_a_face_has_the_words_of_voices(described, tmp_path):
     assert drawn[".wav", "anger"] == "not shown"
     assert drawn[".png", "valence"] == "shown"
     assert (".wav", "valence") not in drawn, "what is always blank is not drawn"
+    assert (".png", "AU1 inner brow raiser") in drawn
+    assert (".wav", "AU1 inner brow raiser") not in drawn, "units are of faces"
 
 
 def test_the_page_draws_what_holds_first_and_nothing_that_is_blank():

@@ -166,6 +166,8 @@ def test_the_head_is_yaml_whatever_the_licence(licence):
 
 def test_the_shipped_folder_has_them_and_they_are_of_these_networks():
     model = load_model_folder(SHIPPED)
+    for name in model.manifest.files:
+        assert model.file(name).is_file(), "its hash is that of model.json"
     assert model.file(EXAMPLE) == Path(example.__file__)
     golden = np.load(model.file(GOLDEN), allow_pickle=False)
     check(SHIPPED)

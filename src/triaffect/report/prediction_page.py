@@ -244,7 +244,10 @@ def data(
         there is none; times are in seconds.
     """
     segments = clip.segments()
-    outputs = outputs if clip.faces else validities_without_face(outputs)
+    if not clip.faces:  # what a face alone would show has no panel
+        facial = [name for task in clip.tasks if task.facial for name in task.columns]
+        none = dict.fromkeys(facial, OutputValidity(blank="always"))
+        outputs = validities_without_face(outputs) | none
     times_s, voice, _ = clip.means_of_frames(segments).T
     return to_json(
         {
