@@ -64,14 +64,14 @@ def spoken(tmp_path_factory):
 def check(values, tasks=TASKS, is_face=True):
     """No number is missing or impossible; values by task key, (N, K).
 
-    Arousal of a face without a voice is always blank, and of a voice never: see the card.
+    Arousal of a face without a voice is always blank, and valence of a voice: see the card.
     """
     for task in tasks:
         low, high = task.display_range
         numbers = values[task.key]
-        if is_face and task.key == "VA":
-            assert np.isnan(numbers[:, 1]).all()
-            numbers = numbers[:, :1]
+        if task.key == "VA":
+            assert np.isnan(numbers[:, int(is_face)]).all()
+            numbers = numbers[:, [int(not is_face)]]
         assert np.isfinite(numbers).all()
         assert (numbers >= low - 1e-5).all()
         assert (numbers <= high + 1e-5).all()

@@ -48,9 +48,7 @@ class Client:
             names, p = task["columns"], self.nets["fusion"].run([task["key"]], inputs)[0][0]
             power = 1 / temperatures.get(task["key"], 1)
             blank = [self.model.get("outputs", {}).get(name, {}).get("blank") for name in names]
-            lacks = (
-                ["always"] + ["without voice"] * (not spoken) + ["without face"] * (not any(seen))
-            )
+            lacks = ["always", *["without voice"][spoken:], *["without face"][any(seen) :]]
             shown = np.array([x not in lacks for x in blank])
             if names[0].startswith("p_"):  # classes
                 p = p**power / (p**power)[shown].sum()
