@@ -25,7 +25,7 @@ Answers = dict[str, NDArray[np.float32]]
 
 
 def answers(folder: Path, store: FeatureStore) -> Answers:
-    fusion = Fusion(load_model_folder(folder), TASKS)
+    fusion = Fusion(load_model_folder(folder), TASKS, fill_blank=True)
     samples = WindowSamples(store, fusion.tasks, fusion.part.window)
     return fusion(*samples.arrays(np.flatnonzero(samples.rows.split == "test")))
 

@@ -103,7 +103,7 @@ def test_what_initial_weights_know_is_not_blank(run, tmp_path):
     made, store, _ = run
     weights = made.weights("teacher", "best")
     recipe = small("default", "data.held_out=0", "student.epochs=1", "teacher.epochs=1")
-    for blank in ((), ("arousal",)):
+    for blank in ({}, {"arousal": "always"}):
         initial = InitialWeights(weights, "x", blank=blank)
         events = []
         train(
@@ -115,3 +115,16 @@ def test_what_initial_weights_know_is_not_blank(run, tmp_path):
         )
         told = [event for event in events if isinstance(event, NothingToLearn)]
         assert [event.columns for event in told] == ([list(blank)] if blank else [])
+
+
+def test_what_an_initial_model_leaves_blank_without_a_face_stays_so_until_it_has_labels(
+    run, tmp_path
+):
+    made, store, _ = run
+    recipe = small("default", "data.held_out=0", "student.epochs=1", "teacher.epochs=1")
+    blank = {"valence": "without face", "p_anger": "without voice"}
+    initial = InitialWeights(made.weights("teacher", "best"), "x", blank=blank)
+    tuned = train(recipe, store, tmp_path / "run", initial=initial)
+    export_run(tuned, store)
+    outputs = load_model_folder(tuned.model).manifest.outputs
+    assert {name: each.blank for name, each in outputs.items()} == {"valence": "without face"}

@@ -175,6 +175,9 @@ class FusionPart:
 Part = FacePart | VoicePart | FusionPart
 
 
+Blank = Literal["never", "without voice", "without face", "always"]
+
+
 @dataclass(frozen=True)
 class OutputValidity:
     """How far one output of a model is shown to hold on real people.
@@ -193,7 +196,7 @@ class OutputValidity:
     holds: Literal["shown", "partly", "not shown"] = "not shown"
     learned_from: str = ""
     evidence: str = ""
-    blank: Literal["never", "without voice", "without face", "always"] = "never"
+    blank: Blank = "never"
     holds_without_face: Literal["", "shown", "partly", "not shown"] = ""
 
     def describe(self) -> str:
@@ -221,17 +224,15 @@ class OutputValidity:
         """
         if self.blank == "always":
             return "not learned: blank"
-        text = str(self.holds)
-        if self.holds_without_face not in ("", self.holds):
-            text += f"; of a voice alone {self.holds_without_face}"
+        differs = self.holds_without_face not in ("", self.holds)
+        text = self.holds + (f"; of a voice alone {self.holds_without_face}" if differs else "")
         return text + (f"; blank {self.missing}" if self.missing else "")
 
     @property
     def missing(self) -> str:
         """In words what a moment lacks in which the output is blank; empty if it never is."""
-        return {"without voice": "without a voice", "without face": "without a face"}.get(
-            self.blank, ""
-        )
+        words = {"without voice": "without a voice", "without face": "without a face"}
+        return words.get(self.blank, "")
 
 
 def validities_without_face(outputs: Mapping[str, OutputValidity]) -> dict[str, OutputValidity]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -16,7 +17,7 @@ from torch import nn
 
 from triaffect.errors import ModelError, RunError
 from triaffect.features.extractors.registry import DEFAULT, SHIPPED
-from triaffect.features.model_folder import file_hash, load_model_folder
+from triaffect.features.model_folder import Blank, file_hash, load_model_folder
 from triaffect.features.store import FeatureStore, check_networks
 from triaffect.io.atomic import (
     LOCK,
@@ -243,13 +244,14 @@ class InitialWeights:
         path: Their safetensors file.
         sha256: Its hash.
         thresholds: Thresholds of the model; they hold where the run sets none.
-        blank: Outputs that the model has not learned.
+        blank: Outputs that the model leaves blank, and where: "always", "without voice" or
+            "without face".
     """
 
     path: Path
     sha256: str
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    blank: tuple[str, ...] = ()
+    blank: Mapping[str, Blank] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -341,6 +343,8 @@ class RunDescription(BaseModel):
         initial: Hash of the weights to start from.
         initial_thresholds: Thresholds of the model they come from.
         unlearned: Outputs that neither labels nor initial weights nor teachers teach.
+        left_blank: Outputs that labels do not teach, and that the initial model leaves blank
+            without a voice or without a face.
         leaks: What was done about people and videos in several splits.
         device: Name of the device that computes.
         teachers: Hashes of the external teachers' weights.
@@ -359,6 +363,7 @@ class RunDescription(BaseModel):
     initial: str | None = None
     initial_thresholds: dict[str, float] = {}
     unlearned: tuple[str, ...] = ()
+    left_blank: dict[str, Blank] = {}
     leaks: LeakChoice = LeakChoice.REFUSE
     device: str = CPU.name  # older runs had no other, and do not say
     teachers: tuple[str, ...] = ()
@@ -493,7 +498,7 @@ def begin_run(
     leaks: LeakChoice = LeakChoice.REFUSE,
     device: str = CPU.name,
     teachers: Sequence[ExternalTeacher] = (),
-    unlearned: Sequence[str] = (),
+    blank: Mapping[str, Blank] = MappingProxyType({}),
 ) -> RunFolder:
     """Begin a run in its folder, or check that the one that is there can go on.
 
@@ -507,7 +512,7 @@ def begin_run(
         leaks: What to do about people and videos in several splits.
         device: Name of the device that computes.
         teachers: Finished runs to learn from; the run gets a copy of their weights.
-        unlearned: Outputs that nothing teaches.
+        blank: Outputs that nothing in the run teaches, and where they are blank.
 
     Returns:
         The folder, with ``run.json`` and the copies.
@@ -525,7 +530,8 @@ def begin_run(
         data=data,
         initial=initial.sha256 if initial else None,
         initial_thresholds=dict(initial.thresholds) if initial else {},
-        unlearned=tuple(unlearned),
+        unlearned=tuple(name for name, where in blank.items() if where == "always"),
+        left_blank={name: where for name, where in blank.items() if where != "always"},
         leaks=leaks,
         device=device,
         teachers=tuple(teacher.sha256 for teacher in teachers),
@@ -633,5 +639,5 @@ def find_initial_weights(name: str, recipe: Recipe, store: FeatureStore) -> Init
         raise ModelError("the shipped weights to train on", "an installation without", remedy)
     weights = model.file(file)
     outputs = model.manifest.outputs.items()
-    blank = tuple(name for name, each in outputs if each.blank == "always")
+    blank = {name: each.blank for name, each in outputs if each.blank != "never"}
     return InitialWeights(weights, file_hash(weights), model.manifest.thresholds, blank)

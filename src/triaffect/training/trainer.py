@@ -23,6 +23,7 @@ import torch
 
 from triaffect.datasets.windows import WindowSamples, check_sequences
 from triaffect.errors import RecipeError, StoreError
+from triaffect.features.model_folder import Blank
 from triaffect.features.store import FeatureStore
 from triaffect.io.atomic import write_json
 from triaffect.io.workers import peak_memory_mb
@@ -214,12 +215,14 @@ def train(
     teachers = teachers or stored_teachers(out, recipe, resume)
     check_stages(context, initial, teachers)
     data = store.fingerprint(recipe.data.external)
-    unlearned = [] if teachers else unlearned_columns(view.moments, tasks)
+    unlabeled = [] if teachers else unlearned_columns(view.moments, tasks)
+    blank: Mapping[str, Blank] = dict.fromkeys(unlabeled, "always")
     if initial is not None:  # its weights know the others already
-        unlearned = [name for name in unlearned if name in initial.blank]
+        blank = {name: initial.blank[name] for name in unlabeled if name in initial.blank}
+    unlearned = [name for name, where in blank.items() if where == "always"]
     with exclusive_lock(out):
         folder = begin_run(
-            out, recipe, seed, data, resume, initial, leaks, device.name, teachers, unlearned
+            out, recipe, seed, data, resume, initial, leaks, device.name, teachers, blank
         )
         progress = _read_progress(folder)
         journal = Journal(folder.journal, listener)

@@ -217,7 +217,10 @@ def export_run(folder: RunFolder, store: FeatureStore) -> None:
         versions={"triaffect": __version__, "torch": torch.__version__, "onnx_opset": str(OPSET)},
         label_origins=label_origins(view.moments, tasks),
         thresholds=read_thresholds(folder.thresholds(stage)),
-        outputs={name: OutputValidity(blank="always") for name in description.unlearned},
+        outputs={
+            **{name: OutputValidity(blank="always") for name in description.unlearned},
+            **{name: OutputValidity(blank=where) for name, where in description.left_blank.items()},
+        },
     )
     manifest, files = _parts(manifest, recipe, net, store, tasks)
     files |= companion_files(manifest, files, _official_scores(folder, stage))
