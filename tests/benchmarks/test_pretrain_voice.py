@@ -1,0 +1,44 @@
+"""What a voice network may learn to say of a sound before it has any label."""
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.scripts import load
+
+script = load("pretrain_voice")
+LENGTH, BANDS = 300, 64
+PITCH_DEVIATION, STEP, VOICED, PERIODICITY, LOUDNESS = 1, 4, 5, 6, 8
+
+
+def segment(octaves, periodicity=0.9, power=0.0):
+    """A segment of one spectrum, whose pitch, periodicity and power may move."""
+    rows = np.zeros((1, LENGTH, BANDS + 2), np.float32)
+    rows[0, :, :BANDS] = np.broadcast_to(power, LENGTH)[:, None]
+    rows[0, :, BANDS], rows[0, :, BANDS + 1] = octaves, periodicity
+    return script.describe(rows)[0]
+
+
+def test_a_voice_is_described_and_silence_is_not():
+    steady = segment(0.5)
+    assert steady.shape == (49,)
+    assert steady[:5] == pytest.approx([0.5, 0, 0.5, 0, 0], abs=1e-6)
+    assert steady[VOICED] == 1
+    assert steady[PERIODICITY] == pytest.approx(0.9)
+    assert steady[LOUDNESS] == pytest.approx(0, abs=1e-5)
+    gliding = segment(np.linspace(0.1, 1.1, LENGTH))
+    assert gliding[PITCH_DEVIATION] == pytest.approx(1 / np.sqrt(12), rel=0.02)
+    assert gliding[STEP] == pytest.approx(1 / (LENGTH - 1), rel=1e-3)
+    whispered = segment(0.0, periodicity=0.2)
+    assert whispered[VOICED] == 0
+    assert np.isnan(whispered[:5]).all()
+    assert np.isfinite(whispered[LOUDNESS])
+
+
+def test_the_modulation_is_that_of_the_loudness_whatever_the_level():
+    seconds = np.arange(LENGTH) / 100
+    swelling = 2 * np.sin(2 * np.pi * 6 * seconds)
+    quiet, loud = segment(0.5, power=swelling - 5), segment(0.5, power=swelling + 5)
+    np.testing.assert_allclose(quiet, loud, atol=1e-4)
+    shares = np.exp(quiet[13:17])
+    assert shares.argmax() == 2, "4 to 8 Hz"
+    assert shares.max() > 0.9
