@@ -38,7 +38,7 @@ from triaffect.datasets.batches import InputArrays, Rows, balanced, take
 from triaffect.datasets.spectra import LogmelSamples
 from triaffect.errors import TriaffectError
 from triaffect.features.store import FeatureStore
-from triaffect.models.light_voice import LightVoice
+from triaffect.models.light_voice import LOUD, VOICED, LightVoice
 from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
@@ -50,9 +50,8 @@ TASKS = resolve_tasks((VALENCE_AROUSAL.key, EXPRESSION.key))
 BATCH, SPAN_S, WIDTHS = 64, 3.0, (24, 48, 96, 160)
 MIXED, SPOILED, AROUSAL_WEIGHT = 0.7, 0.3, 0.5
 DESCRIBING_RATE, RATE, DECAY, AVERAGE = 2e-3, 1e-3, 0.05, 0.995
-PERIODIC, AUDIBLE, FEWEST = 0.5, 8.0, 15
-"""From which periodicity on a row is voiced; natural-log power below the loudest row, down to which
-it counts; fewest rows for a number."""
+FEWEST = 15
+"""Rows that a number is computed from."""
 LARGEST_STEP = 0.3
 """Octaves a row: more is a mistake of the pitch."""
 MODULATION_HZ = ((0.5, 2), (2, 4), (4, 8), (8, 16))
@@ -67,7 +66,7 @@ class _Numbers:
     values: list[FloatArray] = field(default_factory=list)
 
     def add(self, rows: FloatArray, counts: NDArray[np.bool_], *, spread: bool = True) -> None:
-        """Mean and, if wanted, deviation of rows (N, T) where they count."""
+        """Mean and, with ``spread``, deviation of rows (N, T) where they count."""
         count = counts.sum(1)
         enough = np.where(count >= FEWEST, 1.0, np.nan)
         mean = (rows * counts).sum(1) / np.maximum(count, 1)
@@ -101,8 +100,8 @@ def describe(spectra: FloatArray) -> FloatArray:
     )  # fmt: skip
     power = np.logaddexp.reduce(bands, 2)
     below = power.max(1, keepdims=True) - power
-    is_loud = below < AUDIBLE
-    is_voiced = (periodicity > PERIODIC) & is_loud & (octaves != 0)
+    is_loud = below < LOUD
+    is_voiced = (periodicity > VOICED) & is_loud & (octaves != 0)
     numbers = _Numbers()
     numbers.add(octaves, is_voiced)
     numbers.add_range(octaves, is_voiced, median=True)
@@ -113,7 +112,7 @@ def describe(spectra: FloatArray) -> FloatArray:
     numbers.add(-below, is_loud)
     numbers.add_range(-below, is_loud, median=False)
     numbers.add(np.abs(np.diff(power, axis=1)), is_loud[:, 1:])
-    envelope = np.maximum(-below, -AUDIBLE)
+    envelope = np.maximum(-below, -LOUD)
     envelope = (envelope - envelope.mean(1, keepdims=True)) * np.hanning(envelope.shape[1])
     energy = np.abs(np.fft.rfft(envelope, axis=1)) ** 2
     hertz = np.fft.rfftfreq(envelope.shape[1], 1 / ROWS_PER_S)
@@ -216,9 +215,9 @@ def learn_to_describe(net: LightVoice, segments: Segments, steps: int) -> None:
     net.train()
     for step in range(steps):
         rows, varied = segments.batch(rng)
-        wanted = targets[torch.from_numpy(rows)]
-        valid = ~wanted.isnan()
-        loss = F.smooth_l1_loss(head(encode(net, varied))[valid], wanted[valid])
+        own = targets[torch.from_numpy(rows)]
+        valid = ~own.isnan()
+        loss = F.smooth_l1_loss(head(encode(net, varied))[valid], own[valid])
         descent.step(loss)
         losses.append(float(loss.detach()))
         if step % 200 == 199:

@@ -58,7 +58,7 @@ from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 from triaffect.training.run_folder import RunFolder, read_recipe
 from triaffect.types import Split
 
-Values = NDArray[np.floating]
+Values = NDArray[np.float64]
 Answer = Callable[[Path], tuple[Values, Values]]
 """From a sound file to probabilities of the expressions, (rows, 8), and the valence and arousal of
 the same rows, (rows, 2), or (0, 2) where nothing says them; no rows for no answer."""
@@ -125,13 +125,14 @@ def answer_of(model: str) -> tuple[Answer, tuple[str, ...]]:
         write_json(copy / DESCRIPTION, manifest | {"outputs": {}})
         predictor = Predictor(copy)
 
+    tasks = EXPRESSION, VALENCE_AROUSAL
+
     def answer(file: Path) -> tuple[Values, Values]:
         rows = predictor.predict(file)
         rows = rows[rows["voice_heard"]]
         classes, va = (rows[list(task.columns)].to_numpy(float) for task in tasks)
         return np.nan_to_num(classes), va
 
-    tasks = EXPRESSION, VALENCE_AROUSAL
     return answer, ()
 
 
@@ -186,8 +187,8 @@ def evaluate(corpus: Corpus, models: list[str], people: list[str]) -> dict[str, 
         if there.sum() > 2 and np.ptp(labels[there, k]):
             r = float(np.corrcoef(labels[there, k], answers_va[there, k])[0, 1])
             derived = any(each.derived[k] for each in asked)
-            people = len({asked[i].person for i in np.flatnonzero(there)})
-            result[name] = {"r": r, "n": int(there.sum()), "people": people, "derived": derived}
+            who = len({asked[i].person for i in np.flatnonzero(there)})
+            result[name] = {"r": r, "n": int(there.sum()), "people": who, "derived": derived}
     return result
 
 
@@ -211,8 +212,8 @@ def main() -> None:
         print(format_scores(found))
         words = ", ".join(f"{name} {value:.3f}" for name, value in found["calibration"].items())
         print(f"calibration of single rows: {words}")
-        each = ", ".join(f"{name} {value:.3f}" for name, value in found["people"].items())
-        print(f"accuracy by person: {each}")
+        shares = ", ".join(f"{name} {value:.3f}" for name, value in found["people"].items())
+        print(f"accuracy by person: {shares}")
     for name in VALENCE_AROUSAL.columns:
         if name in found:
             own = found[name]

@@ -88,9 +88,9 @@ def unit_validity(unit: str, scores: Mapping[str, Any]) -> dict[str, str]:
     return {"holds": word, "learned_from": source, "evidence": evidence}
 
 
-def word_of_class(f1: float, count: int) -> str:
-    """The word for a class's F1; *partly* at most if there are few of it."""
-    return word_of(min(f1, SHOWN - 1e-9) if count < FEWEST else f1)
+def word_by_count(figure: float, count: int) -> str:
+    """The word for a figure; *partly* at most if it rests on few."""
+    return word_of(min(figure, SHOWN - 1e-9) if count < FEWEST else figure)
 
 
 def class_validity(scores: Mapping[str, Any], confusion: Values, k: int) -> dict[str, str]:
@@ -103,14 +103,19 @@ def class_validity(scores: Mapping[str, Any], confusion: Values, k: int) -> dict
     """
     count = int(scores["support"])
     pictures = f"F1 {scores['f1']:.2f} on {count:,} FER+ test pictures"
-    result = {"holds": word_of_class(scores["f1"], count), "learned_from": SOURCES["expressions"]}
+    result = {"holds": word_by_count(scores["f1"], count), "learned_from": SOURCES["expressions"]}
     if not confusion.any():
         return result | {"evidence": pictures}
     both, spoken = confusion[k].sum() + confusion[:, k].sum(), int(confusion[k].sum())
     f1 = 2 * confusion[k, k] / both if both else 0.0
     evidence = f"faces: {pictures}; voices: F1 {f1:.2f} of {spoken:,} among {confusion.sum():,.0f}"
-    own = word_of_class(f1, spoken)
+    own = word_by_count(f1, spoken)
     return result | {"evidence": evidence, "holds_without_face": own}
+
+
+def mean_agreement(found: Sequence[Mapping[str, Any]]) -> float:
+    """Mean of correlations in several corpora, weighted by their recordings."""
+    return float(np.average([each["r"] for each in found], weights=[each["n"] for each in found]))
 
 
 def valence_validity(
@@ -123,7 +128,7 @@ def valence_validity(
     spoken = [each["valence"] for each in voices if "valence" in each]
     if not spoken:
         return result | {"evidence": evidence}
-    r = float(np.average([each["r"] for each in spoken], weights=[each["n"] for each in spoken]))
+    r = mean_agreement(spoken)
     evidence = f"faces: {evidence}; voices: r {r:.2f} with the means of expressions' names"
     own = {"blank": "without face"} if r < PARTLY else {"holds_without_face": word_of(r)}
     return result | {"evidence": evidence} | own
@@ -139,17 +144,12 @@ def arousal_validity(
     result = {"holds": word_of(partial, AROUSAL_SHOWN, AROUSAL_PARTLY), "evidence": faces}
     if result["holds"] == "not shown":
         result["blank"] = "without voice"
-    for each in labeled[:1]:
-        found = each["arousal"]
-        word = word_of_class(found["r"], found["people"])
-        if "blank" in result:
-            result["holds"] = word
-        else:
-            result["holds_without_face"] = word
-        people = f"{found['people']} people left out"
-        result["evidence"] += (
-            f"; voices: r {found['r']:.2f} with labels ({each['corpus']}, {people})"
-        )
+    if labeled:
+        found = [each["arousal"] for each in labeled]
+        r, people = mean_agreement(found), sum(each["people"] for each in found)
+        result["holds" if "blank" in result else "holds_without_face"] = word_by_count(r, people)
+        who = f"{', '.join(each['corpus'] for each in labeled)}, {people} people left out"
+        result["evidence"] += f"; voices: r {r:.2f} with labels ({who})"
     return result | {"learned_from": SOURCES["arousal"]}
 
 

@@ -29,9 +29,6 @@ holds = "shown"
 learned_from = "ratings"
 evidence = "CCC 0.90"
 blank = "without face"
-[p_anger]
-holds = "shown"
-holds_without_face = "not shown"
 [arousal]
 holds = "partly"
 blank = "without voice"
@@ -42,6 +39,8 @@ holds = "not shown"
 [AU23]
 blank = "always"
 """
+OF_FACES = 'holds = "shown"\nholds_without_face = "not shown"'
+TEXT += "\n".join(f"[p_{name}]\n{OF_FACES}" for name in EXPRESSIONS if name != "other")
 
 
 @pytest.fixture(scope="module")
@@ -166,11 +165,17 @@ def test_a_clip_without_a_face_has_the_words_of_voices(described, tmp_path):
     for path in (sound, tmp_path / "one.png"):
         write_table_page(model.predict(path), tmp_path / "page.html", thumbnails=False)
         page = (tmp_path / "page.html").read_text()
+        row = re.search(r'class="trust [^"]*" title="([^"]*)"', page)
+        drawn[path.suffix, "row"] = row[1]
         data = re.search(r'id="data-0"[^>]*>(.*?)</script>', page, re.DOTALL)[1]
         for panel in json.loads(data)["panels"]:
             drawn |= {
                 (path.suffix, t): h for t, h in zip(panel["titles"], panel["holds"], strict=True)
             }
+    assert "valence: shown" in drawn[".png", "row"]
+    assert "commonest expression: shown" in drawn[".png", "row"]
+    assert "valence" not in drawn[".wav", "row"]
+    assert "commonest expression: not shown" in drawn[".wav", "row"]
     assert drawn[".png", "anger"] == "shown"
     assert drawn[".wav", "anger"] == "not shown"
     assert drawn[".png", "valence"] == "shown"
@@ -246,6 +251,16 @@ def test_arousal_that_faces_do_not_show_is_left_to_the_voice(partial, r, holds, 
     voices = [derived, {"corpus": "c"}, *([labels] if r else [])]
     made = OutputValidity(**validity.arousal_validity({"arousal_partial": partial}, voices))
     assert (made.holds, made.blank, made.holds_without_face) == (holds, blank, alone)
+
+
+def test_every_corpus_with_labels_of_arousal_counts_by_its_recordings():
+    voices = [
+        {"corpus": name, "arousal": {"r": r, "n": n, "people": 20, "derived": False}}
+        for name, r, n in (("a", 0.9, 30), ("b", 0.6, 10))
+    ]
+    made = OutputValidity(**validity.arousal_validity({"arousal_partial": 0.1}, voices))
+    assert made.holds == "shown"
+    assert "voices: r 0.82 with labels (a, b, 40 people left out)" in made.evidence
 
 
 def test_the_file_of_words_is_what_the_tool_reads(described, tmp_path):

@@ -66,8 +66,7 @@ class ResultRow:
         cells: The results.
         clip: The clip as tables call it; empty where a reader cannot name the person: somebody who
             has a name, or a voice beside faces.
-        face: Number of the face; None for the voice of a clip without one.
-        is_voice: Whether it is the voice alone.
+        face: Number of the face; None for the voice alone.
     """
 
     address: str
@@ -78,7 +77,6 @@ class ResultRow:
     cells: tuple[ResultCell, ...]
     clip: str = ""
     face: int | None = None
-    is_voice: bool = False
 
 
 def result_rows(clip: Clip, number: int, pictures: Thumbnails) -> list[ResultRow]:
@@ -107,7 +105,6 @@ def result_rows(clip: Clip, number: int, pictures: Thumbnails) -> list[ResultRow
                 tuple(cells),
                 clip.name if is_unnamed else "",
                 None if face == NO_FACE else face,
-                is_voice=face == NO_FACE,
             )
         )
     return rows
@@ -172,7 +169,7 @@ def results_table(rows: Sequence[ResultRow], outputs: Validities = NO_VALIDITIES
     if outputs:
         head.append('<th scope="col" class="text">holds on people</th>')
     of_voices = validities_without_face(outputs)
-    body = "".join(_row(row, order, of_voices if row.is_voice else outputs) for row in rows)
+    body = "".join(_row(row, order, of_voices if row.face is None else outputs) for row in rows)
     long = " long" if len(rows) > _FEW_ROWS else ""
     return (
         '<div class="card results"><div class="finder"><label>Filter '
