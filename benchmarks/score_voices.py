@@ -187,8 +187,9 @@ def evaluate(corpus: Corpus, models: list[str], people: list[str]) -> dict[str, 
         if there.sum() > 2 and np.ptp(labels[there, k]):
             r = float(np.corrcoef(labels[there, k], answers_va[there, k])[0, 1])
             derived = any(each.derived[k] for each in asked)
-            who = len({asked[i].person for i in np.flatnonzero(there)})
-            result[name] = {"r": r, "n": int(there.sum()), "people": who, "derived": derived}
+            speakers = len({asked[i].person for i in np.flatnonzero(there)})
+            own = {"r": r, "n": int(there.sum()), "people": speakers, "derived": derived}
+            result[name] = own
     return result
 
 
