@@ -8,21 +8,31 @@ import numpy as np
 
 from triaffect.datasets.batches import InputArrays, Rows, label_rows
 from triaffect.datasets.windows import by_source, gather, require_extractor
-from triaffect.features.extractors.onnx import SPECTRA, SPECTRUM
+from triaffect.errors import StoreError
+from triaffect.features.extractors.onnx import PITCHED, SPECTRA, SPECTRUM
 from triaffect.features.store import FeatureStore
+from triaffect.tasks.acoustics import ACOUSTICS
 from triaffect.tasks.task import Task
-from triaffect.types import IntArray
+from triaffect.types import IntArray, Targets
 from triaffect.voice.log_mel import ROWS_PER_S, SILENT_ROW
+
+_AT_ONCE = 256
+"""Rows whose acoustic features are computed together: 20 MB of spectra of three seconds."""
 
 
 class LogmelSamples:
     """Rows whose input is the log-mel spectrum around the moment.
+
+    Labels of the task ``ACOUSTICS`` are computed from the spectra, for every moment with sound.
 
     Args:
         store: Store made with the voice extractor ``logmel64`` or ``logmel64_pitch``.
         tasks: Whose labels count.
         span_s: Seconds of the spectrum; the moment is in its middle.
         drop_partial: See `label_rows`.
+
+    Raises:
+        StoreError: The store has no spectra, or the task ``ACOUSTICS`` no pitch to compute from.
     """
 
     def __init__(
@@ -43,7 +53,13 @@ class LogmelSamples:
         centre = np.round(moments.column("time_s").astype(np.float64) * ROWS_PER_S)
         self._first = self._range[:, 0] + centre.astype(np.int64) - self._length // 2
         has_sound = self._range[:, 1] > self._range[:, 0]
-        self.rows: Rows = label_rows(moments, has_sound, tasks, drop_partial)
+        computed = any(task is ACOUSTICS for task in tasks)
+        if computed and name != PITCHED:
+            remedy = f"extract the sound again with --voice {PITCHED}"
+            raise StoreError(f"a store of {PITCHED} for {ACOUSTICS.key}", name, remedy)
+        self.rows: Rows = label_rows(moments, has_sound, tasks, drop_partial, computed)
+        if computed:
+            self.rows.targets[ACOUSTICS.key] = self._acoustic_targets()
 
     def inputs(self, numbers: IntArray) -> InputArrays:
         """Cut ``logmel`` (N, T, 64 or 66) out of the stored spectra, for rows by number (N,).
@@ -57,3 +73,13 @@ class LogmelSamples:
         spectrum = gather(self._store.voice, np.where(inside, rows, -1))
         spectrum[~inside] = SILENT_ROW[: spectrum.shape[2]]
         return {"logmel": spectrum}
+
+    def _acoustic_targets(self) -> Targets:
+        """Compute acoustic features of all rows, a few hundred at a time."""
+        numbers = np.arange(len(self.rows))
+        parts = [
+            ACOUSTICS.of_spectra(self.inputs(numbers[first : first + _AT_ONCE])["logmel"])
+            for first in range(0, len(numbers), _AT_ONCE)
+        ]
+        fields = zip(*[(part.values, part.valid, part.weight) for part in parts], strict=True)
+        return Targets(*(np.concatenate(each) for each in fields))

@@ -18,15 +18,13 @@ from torch import Tensor, nn
 from triaffect.models.base import NetworkShape, NetworkSpec, Outputs, optional_key
 from triaffect.models.light_face import linear_heads, residual_stages
 from triaffect.tasks.task import Task
+from triaffect.voice.acoustics import LOUD, VOICED
 from triaffect.voice.log_mel import BANDS
 
 RANGE = 4.5 * math.log(10)
 """What is seen below the loudest place, in natural-log power: 45 dB."""
 TYPICAL_SPREAD = RANGE / 4
 """Rough deviation of what is left; it only scales the input."""
-VOICED, LOUD = 0.5, 8.0
-"""Periodicity from which on a row has a voice's pitch; natural-log power below the loudest row,
-down to which it is heard (35 dB)."""
 
 
 class LightVoiceSpec(NetworkSpec):

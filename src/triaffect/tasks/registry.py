@@ -26,7 +26,10 @@ TASKS: tuple[Task, ...] = (
 )
 """The tasks of the package; `available_tasks` has those of others too."""
 
-NAMED = {"TAGS": "triaffect.tasks.mood_tags:MOOD_TAGS"}
+NAMED = {
+    "TAGS": "triaffect.tasks.mood_tags:MOOD_TAGS",
+    "ACOUSTICS": "triaffect.tasks.acoustics:ACOUSTICS",
+}
 """Paths of tasks of the package that stores and tables have only once they are named, by key."""
 
 GROUP = "triaffect.tasks"

@@ -215,7 +215,8 @@ def train(
     teachers = teachers or stored_teachers(out, recipe, resume)
     check_stages(context, initial, teachers)
     data = store.fingerprint(recipe.data.external)
-    unlabeled = [] if teachers else unlearned_columns(view.moments, tasks)
+    annotated = [task for task in tasks if not task.computed]
+    unlabeled = [] if teachers else unlearned_columns(view.moments, annotated)
     blank: Mapping[str, Blank] = dict.fromkeys(unlabeled, "always")
     if initial is not None:  # its weights know the others already
         blank = {name: initial.blank[name] for name in unlabeled if name in initial.blank}
