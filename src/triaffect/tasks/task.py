@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from triaffect.types import Targets
-
 _SHOWN = 60
 _LEAST = 1e-7
 """Probabilities are taken as at least this, and at most 1 less this, before their logits are."""
