@@ -13,7 +13,7 @@ from triaffect.features.extractors.onnx import PITCHED, SPECTRA, SPECTRUM
 from triaffect.features.store import FeatureStore
 from triaffect.tasks.acoustics import ACOUSTICS
 from triaffect.tasks.task import Task
-from triaffect.types import IntArray, Targets
+from triaffect.types import FloatArray, IntArray, Targets
 from triaffect.voice.log_mel import ROWS_PER_S, SILENT_ROW
 
 _AT_ONCE = 256
@@ -66,19 +66,22 @@ class LogmelSamples:
 
         It is float32 log power, with pitch if the store has it, and silence beyond the ends.
         """
+        return {"logmel": self._segments(numbers)}
+
+    def _segments(self, numbers: IntArray) -> FloatArray:
         moments = self.rows.moments[numbers]
         rows = self._first[moments, None] + np.arange(self._length)
         start, stop = self._range[moments].T
         inside = (rows >= start[:, None]) & (rows < stop[:, None])
         spectrum = gather(self._store.voice, np.where(inside, rows, -1))
         spectrum[~inside] = SILENT_ROW[: spectrum.shape[2]]
-        return {"logmel": spectrum}
+        return spectrum
 
     def _acoustic_targets(self) -> Targets:
         """Compute acoustic features of all rows, a few hundred at a time."""
         numbers = np.arange(len(self.rows))
         parts = [
-            ACOUSTICS.of_spectra(self.inputs(numbers[first : first + _AT_ONCE])["logmel"])
+            ACOUSTICS.of_spectra(self._segments(numbers[first : first + _AT_ONCE]))
             for first in range(0, len(numbers), _AT_ONCE)
         ]
         fields = zip(*[(part.values, part.valid, part.weight) for part in parts], strict=True)
