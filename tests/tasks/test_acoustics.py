@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from tests.voice.test_pitch import store_of
 from triaffect.datasets.spectra import LogmelSamples
-from triaffect.errors import StoreError
+from triaffect.errors import StoreError, TriaffectError
 from triaffect.features.model_folder import load_model_folder
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks import registry
@@ -16,6 +16,7 @@ from triaffect.tasks.registry import TASKS, available_tasks, resolve_tasks
 from triaffect.training.export import export_run
 from triaffect.training.run_folder import find_initial_weights, read_description
 from triaffect.training.trainer import train
+from triaffect.training.view import TrainingView
 from triaffect.voice.acoustics import acoustic_features
 
 SIZES = ("net.widths=[4, 8]", "net.pooled=2", "net.features=6", "data.stretch_s=1.0")
@@ -102,3 +103,22 @@ def test_what_was_learned_of_sounds_begins_the_learning_of_expressions(tmp_path)
     }  # fmt: skip
     assert not any("ACOUSTICS" in name for name in after)
     torch.testing.assert_close(after["embed.0.weight"], before["embed.0.weight"])
+
+
+def test_sounds_without_labels_are_learned_from_too(tmp_path):
+    store = store_of(tmp_path / "store", "logmel64_pitch", labeled=8)
+    recipe = load_recipe("light_voice_acoustics", [*SMALL, "data.pools.ALL=['ACOUSTICS']"])
+    view = TrainingView.of(recipe, store, 0)
+    added = view.moments.dictionary_column("label_set") == "ACOUSTICS"
+    sources = view.moments.dictionary_column("source").take(np.flatnonzero(added))
+    assert sorted(sources.unique()) == [f"made/{k}" for k in (10, 11, 8, 9)]
+    assert len(view.moments) == len(store.moments) + 3 * 4, "0.5, 1 and 1.5 s of two seconds"
+    run = train(recipe, store, tmp_path / "run", seed=0)
+    assert "ALL.label.ACOUSTICS" in (run.root / "journal.jsonl").read_text()
+
+
+def test_a_pool_without_rows_is_refused_in_one_line(tmp_path):
+    store = store_of(tmp_path / "store", "logmel64_pitch", labeled=0)
+    recipe = load_recipe("light_voice_acoustics", [*SMALL, "data.pools.ALL=['made/EXPR']"])
+    with pytest.raises(TriaffectError, match="ALL"):
+        train(recipe, store, tmp_path / "run", seed=0)

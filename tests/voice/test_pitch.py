@@ -25,7 +25,7 @@ from triaffect.synthetic.voice import utter
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.training.export import export_run
 from triaffect.training.trainer import train
-from triaffect.types import LabelOrigin, Window
+from triaffect.types import LabelOrigin, Moments, Window
 from triaffect.voice.log_mel import BANDS, RATE, SILENT_ROW, log_mel, log_mel_stream
 from triaffect.voice.stream import VoiceStream
 from triaffect.weights.default.example import Client
@@ -187,7 +187,8 @@ def test_the_branch_adds_nothing_at_first_and_hears_voiced_loud_rows_alone(tmp_p
         assert not torch.allclose(pitched.encode(higher), before)
 
 
-def store_of(path, name):
+def store_of(path, name, labeled=12):
+    """A store of twelve voices; those from ``labeled`` on have no moments."""
     extractor = voice_extractor(name)
     with StoreWriter.create_or_resume(path, None, extractor.spec) as writer:
         for number in range(12):
@@ -199,6 +200,7 @@ def store_of(path, name):
             rows = build_moments(3, columns | {"split": split}, labels, LabelOrigin.HUMAN)
             parts = [np.concatenate([getattr(e, n) for e in series]) for n in ("values", "times_s")]
             info = SourceInfo(f"made/{number}", "made", "sound", stills=False, frame_rate=30.0)
+            rows = rows if number < labeled else Moments(rows.table[:0])
             writer.add(info, rows, None, type(series[0])(*parts))
     return FeatureStore.open(path)
 

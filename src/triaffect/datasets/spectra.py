@@ -13,7 +13,8 @@ from triaffect.features.extractors.onnx import PITCHED, SPECTRA, SPECTRUM
 from triaffect.features.store import FeatureStore
 from triaffect.tasks.acoustics import ACOUSTICS
 from triaffect.tasks.task import Task
-from triaffect.types import FloatArray, IntArray, Targets
+from triaffect.types import FloatArray, IntArray
+from triaffect.voice.acoustics import acoustic_features
 from triaffect.voice.log_mel import ROWS_PER_S, SILENT_ROW
 
 _AT_ONCE = 256
@@ -59,7 +60,11 @@ class LogmelSamples:
             raise StoreError(f"a store of {PITCHED} for {ACOUSTICS.key}", name, remedy)
         self.rows: Rows = label_rows(moments, has_sound, tasks, drop_partial, computed)
         if computed:
-            self.rows.targets[ACOUSTICS.key] = self._acoustic_targets()
+            features = np.full((len(self.rows), ACOUSTICS.width), np.nan, np.float32)
+            for first in range(0, len(features), _AT_ONCE):
+                numbers = np.arange(first, min(first + _AT_ONCE, len(features)))
+                features[numbers] = acoustic_features(self._segments(numbers))
+            self.rows.targets[ACOUSTICS.key] = ACOUSTICS.standardize(features)
 
     def inputs(self, numbers: IntArray) -> InputArrays:
         """Cut ``logmel`` (N, T, 64 or 66) out of the stored spectra, for rows by number (N,).
@@ -76,13 +81,3 @@ class LogmelSamples:
         spectrum = gather(self._store.voice, np.where(inside, rows, -1))
         spectrum[~inside] = SILENT_ROW[: spectrum.shape[2]]
         return spectrum
-
-    def _acoustic_targets(self) -> Targets:
-        """Compute acoustic features of all rows, a few hundred at a time."""
-        numbers = np.arange(len(self.rows))
-        parts = [
-            ACOUSTICS.of_spectra(self._segments(numbers[first : first + _AT_ONCE]))
-            for first in range(0, len(numbers), _AT_ONCE)
-        ]
-        fields = zip(*[(part.values, part.valid, part.weight) for part in parts], strict=True)
-        return Targets(*(np.concatenate(each) for each in fields))

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from triaffect.tasks.metrics import PAIR_SUMS, concordance, pair_sums
 from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task, targets_of
-from triaffect.voice.acoustics import ACOUSTIC_FEATURES, acoustic_features
+from triaffect.voice.acoustics import ACOUSTIC_FEATURES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,22 +55,21 @@ class Acoustics(Task):
     metric = "CCC"
     computed = True
 
-    def of_spectra(self, spectra: FloatArray) -> Targets:
-        """Compute the labels of segments of sound.
+    def standardize(self, features: FloatArray) -> Targets:
+        """Make labels of acoustic features.
 
         Args:
-            spectra: As of `triaffect.voice.acoustics.acoustic_features`, shape (N, T, 66).
+            features: As `triaffect.voice.acoustics.acoustic_features` has them, shape (N, 49).
 
         Returns:
-            Targets of shape (N, 49); one is not valid where too little is voiced or loud.
+            Targets of shape (N, 49); one is not valid where a feature is NaN.
 
         Examples:
-            >>> silence = np.full((1, 300, 66), -13.8, np.float32)
-            >>> ACOUSTICS.of_spectra(silence).valid[0, :2].tolist()
-            [False, False]
+            >>> features = np.tile(MEAN + DEVIATION, (1, 1))
+            >>> ACOUSTICS.standardize(features).values[0, :2].tolist()
+            [1.0, 1.0]
         """
-        values = (acoustic_features(spectra) - MEAN) / DEVIATION
-        return targets_of(values.clip(-FURTHEST, FURTHEST))
+        return targets_of(((features - MEAN) / DEVIATION).clip(-FURTHEST, FURTHEST))
 
     @override
     def activate(self, raw: Tensor) -> Tensor:

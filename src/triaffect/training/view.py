@@ -12,6 +12,8 @@
    epochs on a set looks better there than elsewhere, so epochs are chosen on these people, and
    validation only reports.
 
+Where a recipe has a task whose labels are computed, sounds without any moment get some first.
+
 A video is a source; sources that share a file, such as the two people of a twin video, are one
 video. Single pictures are none: a store of them is one source with all splits in it.
 
@@ -34,7 +36,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from triaffect.corpora.rows import name_videos
+from triaffect.corpora.acted_speech import middle_times_s
+from triaffect.corpora.rows import build_moments, name_videos
 from triaffect.errors import StoreError
 from triaffect.features.store import FeatureStore
 from triaffect.recipes.config import DataSpec, Recipe
@@ -51,6 +54,7 @@ from triaffect.types import (
     Targets,
     origin_column,
 )
+from triaffect.voice.log_mel import ROWS_PER_S
 
 _LATER_SPLITS = {
     Split.TRAIN: frozenset({Split.VALIDATION, Split.TEST}),
@@ -134,6 +138,9 @@ class TrainingView:
                 people as the recipe names.
         """
         tasks = resolve_tasks(recipe.tasks)
+        for task in tasks:
+            if task.computed:
+                store = add_unlabeled_sounds(store, task.key)
         store = apply_splits(store, recipe.data)
         leaking = find_leaks(store, recipe.data.pools)
         if leaking and leaks is LeakChoice.REFUSE:
@@ -168,6 +175,31 @@ class TrainingView:
             Their row numbers, ascending, shape (rows,), int64.
         """
         return np.flatnonzero(self.moments.dictionary_column("split") == split)
+
+
+def add_unlabeled_sounds(store: FeatureStore, label_set: str) -> FeatureStore:
+    """Give sources that have sound and no moment some to learn from, as clips with labels have.
+
+    Args:
+        store: The store; it is not changed.
+        label_set: Annotation set of the new moments.
+
+    Returns:
+        A copy with moments every half second of the middle half of each such sound, of the
+        training split; who speaks is not known, so each sound is a person of its own. The store
+        itself if there is none.
+    """
+    added = [store.moments]
+    for source, entry in zip(store.sources, store.entries, strict=True):
+        first, end = entry.voice
+        if end == first or entry.moments[1] > entry.moments[0]:
+            continue
+        times = middle_times_s((end - first) / ROWS_PER_S)
+        frames = np.arange(len(times), dtype=np.int32)
+        keys = {"source": source, "person": source, "track": -1, "frame": frames, "time_s": times}
+        keys |= {"split": Split.TRAIN, "label_set": label_set}
+        added.append(build_moments(len(times), keys, {}, LabelOrigin.HUMAN, ()))
+    return _with_moments(store, Moments.concat(added)) if len(added) > 1 else store
 
 
 def apply_run_splits(store: FeatureStore, data: DataSpec, trained_on: str | None) -> FeatureStore:
