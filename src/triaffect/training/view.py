@@ -196,7 +196,8 @@ def add_unlabeled_sounds(store: FeatureStore, label_set: str) -> FeatureStore:
             continue
         times = middle_times_s((end - first) / ROWS_PER_S)
         frames = np.arange(len(times), dtype=np.int32)
-        keys = {"source": source, "person": source, "track": -1, "frame": frames, "time_s": times}
+        keys: dict[str, str | int | NDArray[np.generic]] = {"source": source, "person": source}
+        keys |= {"track": -1, "frame": frames, "time_s": times}
         keys |= {"split": Split.TRAIN, "label_set": label_set}
         added.append(build_moments(len(times), keys, {}, LabelOrigin.HUMAN, ()))
     return _with_moments(store, Moments.concat(added)) if len(added) > 1 else store
