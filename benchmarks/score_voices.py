@@ -23,13 +23,16 @@ right, and the expected calibration error in bins of 0.1.
 Of a model folder valence and arousal are scored too, means over the same rows, also where the
 model leaves them blank: their correlation with a recording's labels and, where it has an
 expression and no such label, with the means that raters gave the expression's name (derived, see
-``category_means.toml``).
+``category_means.toml``). RAVDESS has each emotion at a normal and at a strong intensity: in how
+many of these pairs, of one person, emotion, sentence and repetition, the strong one has more
+arousal.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -82,6 +85,10 @@ class Recording:
     expression: int
     valence_arousal: Values
     derived: NDArray[np.bool_]
+
+
+STRONG = re.compile(r"(\d\d-\d\d-\d\d)-02-(\d\d-\d\d-\d\d)")
+"""A file of RAVDESS of strong intensity: what stands before and after that of the normal one."""
 
 
 def means_of_names() -> Values:
@@ -190,6 +197,14 @@ def evaluate(corpus: Corpus, models: list[str], people: list[str]) -> dict[str, 
             speakers = len({asked[i].person for i in np.flatnonzero(there)})
             own = {"r": r, "n": int(there.sum()), "people": speakers, "derived": derived}
             result[name] = own
+    arousal = answers_va[:, VALENCE_AROUSAL.columns.index("arousal")]
+    by_name = {each.file.stem: float(said) for each, said in zip(asked, arousal, strict=True)}
+    strong = [(name, STRONG.fullmatch(name)) for name in by_name]
+    pairs = [(by_name[name], by_name.get(f"{m[1]}-01-{m[2]}", np.nan)) for name, m in strong if m]
+    pairs = [pair for pair in pairs if not np.isnan(pair).any()]
+    if pairs:
+        higher = float(np.mean([high > low for high, low in pairs]))
+        result["intensity"] = {"strong_higher": higher, "pairs": len(pairs)}
     return result
 
 
@@ -220,6 +235,9 @@ def main() -> None:
             own = found[name]
             what = "the means of expressions' names" if own["derived"] else "its labels"
             print(f"{name}: r {own['r']:.3f} with {what}, {own['n']} recordings")
+    if "intensity" in found:
+        share, pairs = found["intensity"]["strong_higher"], found["intensity"]["pairs"]
+        print(f"arousal: of {pairs} pairs the strong one is higher in {share:.3f}")
     if arguments.json is not None:
         write_json(arguments.json, {"models": arguments.model, **found})
 

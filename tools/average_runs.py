@@ -4,7 +4,8 @@
 run whose best weights are the mean of all runs', with its model folder and scores. Trainings of
 one recipe that began alike (``--init``) and differ by their seed mostly lie in one basin, where the
 mean of weights reads about as well as all of them together, at the cost of one (Wortsman and others
-2022, arXiv 2203.05482). A mean that only teaches may cost more: with ``--mirror``, which face
+2022, arXiv 2203.05482); not if what they began at had seen no label yet (journal of 2026-11-30), so
+look at the scores. A mean that only teaches may cost more: with ``--mirror``, which face
 networks have, it answers by a face and its mirror image. RUN may then be one alone. With
 ``--last`` the weights are those of the last epochs: where a score of few rows decides, the best
 epoch is one of luck, and what a rate that fell to 0 ends in reads better in the mean.

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.corpora.test_acted_speech import write_wav
 from tests.corpora.test_ferplus import write as write_ferplus
 from tests.media.made import encode
 from triaffect.corpora.soft_labels import combine_units, open_with_labels, read_mapping
@@ -545,3 +546,15 @@ def test_tables_label_the_first_face(videos, tmp_path):
     assert read["table/a.mkv"].column("AU_origin").tolist() == ["teacher", None]
     assert read["table/b.mkv"].column("track").tolist() == [1, 0]
     assert read["table/b.mkv"].column("AU_origin").tolist() == [None, "teacher"]
+
+
+@pytest.mark.parametrize("ending", ["", ".wav"])
+@pytest.mark.parametrize("folder", ["", "Actor_01/"])
+def test_a_clip_goes_by_its_name_with_or_without_ending(tmp_path, ending, folder):
+    name = "03-01-05-02-01-01-01"
+    write_wav(tmp_path / "ravdess" / "Actor_01" / f"{name}.wav")
+    (tmp_path / "ratings.toml").write_text(RATINGS)
+    table = write(tmp_path / "ratings.csv", f"clip,happy\n{folder}{name}{ending},75\n")
+    corpus = open_with_labels(tmp_path / "ravdess", [f"{tmp_path}/ratings.toml={table}"])
+    (source,) = corpus.sources()
+    assert set(corpus.moments(source).column("valence")) == {0.5}

@@ -145,7 +145,7 @@ class SoftLabels(CorpusView):
         self.corpus = corpus
         self._tables, self._derived = tables, derived
         self._test_share, self._validation_share = test_share, validation_share
-        names = Counter(name for each in self.sources() for name in _names(_clip(each)))
+        names = Counter(name for each in self.sources() for name in _names(each))
         self._ambiguous = frozenset(name for name, count in names.items() if count > 1)
 
     def doubts(self) -> list[str]:
@@ -264,7 +264,7 @@ class SoftLabels(CorpusView):
         """Row of a table by frame under any name of a clip; a picture's frame is 0."""
         clip, rows = _clip(source), {}
         first: dict[int | None, str] = {}
-        path, *names = _names(clip)
+        path, *names = _names(source)
         is_picture = _is_picture(source)
         for name in (path, *(name for name in names if name not in self._ambiguous)):
             for frame, row in table.rows.get(name, {}).items():
@@ -350,10 +350,14 @@ def _clip(source: Source) -> str:
     return source.source_id.partition("/")[2]
 
 
-def _names(clip: str) -> tuple[str, ...]:
-    """Path of a clip, its name, and its name without ending, as far as they differ."""
-    path = PurePosixPath(clip)
-    return tuple(dict.fromkeys((clip, path.name, path.stem)))
+def _names(source: Source) -> tuple[str, ...]:
+    """Path of a clip, its name, and both with and without ending, as far as they differ."""
+    path = PurePosixPath(_clip(source))
+    file = source.sound or source.video or source.images
+    ending = "" if file is None or path.suffix == file.suffix else file.suffix
+    with_ending = path.parent / f"{path.name}{ending}"
+    names = (path, path.name, path.stem, with_ending, with_ending.name)
+    return tuple(dict.fromkeys(str(name) for name in names))
 
 
 def _is_array(source: Source) -> bool:
