@@ -23,9 +23,9 @@ right, and the expected calibration error in bins of 0.1.
 Of a model folder valence and arousal are scored too, means over the same rows, also where the
 model leaves them blank: their correlation with a recording's labels and, where it has an
 expression and no such label, with the means that raters gave the expression's name (derived, see
-``category_means.toml``). RAVDESS has each emotion at a normal and at a strong intensity: in how
-many of these pairs, of one person, emotion, sentence and repetition, the strong one has more
-arousal.
+``category_means.toml``). RAVDESS has each emotion but neutral at a normal and at a strong
+intensity: in how many of these pairs, of one person, emotion, sentence and repetition, the strong
+one has more arousal.
 """
 
 from __future__ import annotations
@@ -162,12 +162,14 @@ def _voice_run(root: Path, stage: str) -> Answer:
 def evaluate(corpus: Corpus, models: list[str], people: list[str]) -> dict[str, Any]:
     """Scores of all recordings together, and the accuracy of each person."""
     asked, rows, said = list[Recording](), list[Values](), list[Values]()
-    for model in models:
+    of_model = list[int]()
+    for number, model in enumerate(models):
         answer, kept = answer_of(model)
         mine = [name for name in kept if name.startswith(f"{corpus.name}/")]
         for each in recordings(corpus, people or mine):
             probabilities, va = answer(each.file)
             asked.append(each)
+            of_model.append(number)
             rows.append(probabilities)
             said.append(va.mean(0) if len(va) else np.full(2, np.nan))
     if not asked:
@@ -198,9 +200,12 @@ def evaluate(corpus: Corpus, models: list[str], people: list[str]) -> dict[str, 
             own = {"r": r, "n": int(there.sum()), "people": speakers, "derived": derived}
             result[name] = own
     arousal = answers_va[:, VALENCE_AROUSAL.columns.index("arousal")]
-    by_name = {each.file.stem: float(said) for each, said in zip(asked, arousal, strict=True)}
-    strong = [(name, STRONG.fullmatch(name)) for name in by_name]
-    pairs = [(by_name[name], by_name.get(f"{m[1]}-01-{m[2]}", np.nan)) for name, m in strong if m]
+    names = [(k, each.file.stem) for k, each in zip(of_model, asked, strict=True)]
+    said_of = dict(zip(names, arousal.tolist(), strict=True))
+    strong = [(own, STRONG.fullmatch(own[1])) for own in names]
+    pairs = [
+        (said_of[own], said_of.get((own[0], f"{m[1]}-01-{m[2]}"), np.nan)) for own, m in strong if m
+    ]
     pairs = [pair for pair in pairs if not np.isnan(pair).any()]
     if pairs:
         higher = float(np.mean([high > low for high, low in pairs]))

@@ -558,3 +558,12 @@ def test_a_clip_goes_by_its_name_with_or_without_ending(tmp_path, ending, folder
     corpus = open_with_labels(tmp_path / "ravdess", [f"{tmp_path}/ratings.toml={table}"])
     (source,) = corpus.sources()
     assert set(corpus.moments(source).column("valence")) == {0.5}
+
+
+@pytest.mark.parametrize("name", ["more/c", "more/c.png", "c", "c.png"])
+def test_a_picture_in_a_folder_goes_by_its_path_or_name(pictures, tmp_path, name):
+    table = write(tmp_path / "t.csv", f"clip,smile_left,smile_right\n{name},2,3\n")
+    read = moments(
+        open_with_labels(pictures, [f"{tmp_path / 'program.toml'}={table}"], name="mine")
+    )
+    assert unit(read["mine/more/c.png"], "AU12") == pytest.approx(1 / (1 + np.exp(-3)))

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from tests.voice.test_pitch import store_of
 from triaffect.datasets.spectra import LogmelSamples
-from triaffect.errors import StoreError, TriaffectError
+from triaffect.errors import RecipeError, StoreError, TriaffectError
 from triaffect.features.model_folder import load_model_folder
 from triaffect.recipes.load import load_recipe
 from triaffect.tasks import registry
@@ -121,4 +121,11 @@ def test_a_pool_without_rows_is_refused_in_one_line(tmp_path):
     store = store_of(tmp_path / "store", "logmel64_pitch", labeled=0)
     recipe = load_recipe("light_voice_acoustics", [*SMALL, "data.pools.ALL=['made/EXPR']"])
     with pytest.raises(TriaffectError, match="ALL"):
+        train(recipe, store, tmp_path / "run", seed=0)
+
+
+def test_labels_that_are_computed_from_sound_need_sound_as_input(tmp_path):
+    store = store_of(tmp_path / "store", "logmel64_pitch")
+    recipe = load_recipe("default", ["tasks=['VA', 'EXPR', 'AU', 'ACOUSTICS']"])
+    with pytest.raises(RecipeError, match="'logmel' for labels that are computed from sound, got"):
         train(recipe, store, tmp_path / "run", seed=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from triaffect.voice.acoustics import ACOUSTIC_FEATURES, acoustic_features
-from triaffect.voice.log_mel import BANDS
+from triaffect.voice.log_mel import BANDS, SILENCE
 
 LENGTH = 300
 PITCH_DEVIATION, STEP, VOICED, PERIODICITY, LOUDNESS = (
@@ -32,6 +32,10 @@ def test_a_voice_is_described_and_silence_is_not():
     gliding = segment(np.linspace(0.1, 1.1, LENGTH))
     assert gliding[PITCH_DEVIATION] == pytest.approx(1 / np.sqrt(12), rel=0.02)
     assert gliding[STEP] == pytest.approx(1 / (LENGTH - 1), rel=1e-3)
+    silence = np.full((1, LENGTH, BANDS + 2), SILENCE, np.float32)
+    assert np.isnan(acoustic_features(silence)).all()
+    silence[:, : LENGTH // 2, :BANDS] = 0
+    assert np.isfinite(acoustic_features(silence)[0, LOUDNESS])
     whispered = segment(0.0, periodicity=0.2)
     assert whispered[VOICED] == 0
     assert np.isnan(whispered[:5]).all()
@@ -46,3 +50,12 @@ def test_the_modulation_is_that_of_the_loudness_whatever_the_level():
     shares = np.exp(quiet[MODULATION])
     assert shares.argmax() == 2, "4 to 8 Hz"
     assert shares.max() > 0.9
+
+
+@pytest.mark.parametrize("length", [200, 300, 400])
+def test_shares_of_the_modulation_are_shares_at_any_length(length):
+    rows = np.zeros((1, length, BANDS + 2), np.float32)
+    seconds = np.arange(length) / 100
+    rows[0, :, :BANDS] = (2 * np.sin(2 * np.pi * 0.5 * seconds))[:, None]
+    shares = np.exp(acoustic_features(rows)[0, MODULATION])
+    assert shares.sum() < 1.01

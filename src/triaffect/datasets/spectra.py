@@ -44,6 +44,10 @@ class LogmelSamples:
         drop_partial: bool = False,
     ) -> None:
         name = store.voice_spec.name if store.voice_spec else "none"
+        computed = any(task is ACOUSTICS for task in tasks)
+        if computed and name != PITCHED:
+            remedy = f"extract the sound again with --voice {PITCHED}"
+            raise StoreError(f"a store of {PITCHED} for {ACOUSTICS.key}", name, remedy)
         require_extractor(SPECTRUM if name in SPECTRA else name, SPECTRUM, "voice")
         self._store = store
         self._length = round(span_s * ROWS_PER_S)
@@ -54,10 +58,6 @@ class LogmelSamples:
         centre = np.round(moments.column("time_s").astype(np.float64) * ROWS_PER_S)
         self._first = self._range[:, 0] + centre.astype(np.int64) - self._length // 2
         has_sound = self._range[:, 1] > self._range[:, 0]
-        computed = any(task is ACOUSTICS for task in tasks)
-        if computed and name != PITCHED:
-            remedy = f"extract the sound again with --voice {PITCHED}"
-            raise StoreError(f"a store of {PITCHED} for {ACOUSTICS.key}", name, remedy)
         self.rows: Rows = label_rows(moments, has_sound, tasks, drop_partial, computed)
         if computed:
             features = np.full((len(self.rows), ACOUSTICS.width), np.nan, np.float32)

@@ -477,7 +477,9 @@ class Recipe(_Strict):
     @model_validator(mode="after")
     def _net_and_stages_fit(self) -> Recipe:
         if self.data.extra and not find_network(self.net.kind).reads_extra:
-            raise ValueError(f"the net {self.net.kind} takes no data.extra; the net default does")
+            raise ValueError(
+                f"the net {self.net.kind} takes no data.extra; default, emma, shared_trunk do"
+            )
         seen = [INITIAL, EXTERNAL]
         for name, stage in self.stages.items():
             if stage.teacher is not None and stage.teacher not in seen:

@@ -302,7 +302,7 @@ class Task(ABC):
         axis_ends: By column, what its lowest and its highest value mean, in a word each.
         circumplex: Whether the two columns span a plane, and are drawn against each other too.
         tempered: Whether a temperature divides its logits in the losses.
-        computed: Its labels are computed from a network's inputs: nobody annotates them.
+        computed: `LogmelSamples` computes its labels (of `ACOUSTICS`): nobody annotates them.
         threshold_columns: Columns of which the probability decides "present" or not.
         present_from: Lowest probability of "present" of each of the threshold columns.
         column_aliases: By program, the names of our columns there, of those that mean the same.

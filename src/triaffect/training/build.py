@@ -137,7 +137,11 @@ def build_samples(spec: DataSpec, store: FeatureStore, tasks: Sequence[Task]) ->
 
     Raises:
         StoreError: The store lacks what the input is made of.
+        RecipeError: A task's labels are computed from sound, and the input is another.
     """
+    if spec.input != "logmel" and any(task.computed for task in tasks):
+        expected = "data.input 'logmel' for labels that are computed from sound"
+        raise RecipeError(expected, f"'{spec.input}'")
     samples: Samples
     if spec.input == "crops":
         samples = CropSamples(store, tasks, spec.drop_partial)

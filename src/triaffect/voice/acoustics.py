@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triaffect.types import FloatArray
-from triaffect.voice.log_mel import BANDS, ROWS_PER_S
+from triaffect.voice.log_mel import BANDS, FLOOR, ROWS_PER_S
 
 VOICED, LOUD = 0.5, 8.0
 """Periodicity from which on a row has a voice's pitch; natural-log power below the loudest row,
 down to which it is heard (35 dB)."""
+SILENT = FLOOR + float(np.log(BANDS)) + 1
+"""Natural-log power of a row up to which it is silence, whatever else the segment has."""
 FEWEST = 15
 """Rows that a number is computed from."""
 LARGEST_STEP = 0.3
@@ -69,14 +71,15 @@ def acoustic_features(spectra: FloatArray) -> FloatArray:
             second, shape (N, T, 66).
 
     Returns:
-        Shape (N, 49), in the order of `ACOUSTIC_FEATURES`; NaN where too little is voiced or loud.
+        Shape (N, 49), in the order of `ACOUSTIC_FEATURES`; NaN where too little is voiced,
+        all of them where too little is loud.
         Pitch is in octaves, loudness in natural-log power below the loudest row, a modulation the
         logarithm of its share.
 
     Examples:
         >>> silence = np.full((1, 300, 66), -13.8, np.float32)
         >>> features = acoustic_features(silence)
-        >>> features.shape, bool(np.isnan(features[0, 0]))
+        >>> features.shape, bool(np.isnan(features).all())
         ((1, 49), True)
     """
     bands, octaves, periodicity = (
@@ -84,7 +87,7 @@ def acoustic_features(spectra: FloatArray) -> FloatArray:
     )  # fmt: skip
     power = np.logaddexp.reduce(bands, 2)
     below = power.max(1, keepdims=True) - power
-    is_loud = below < LOUD
+    is_loud = (below < LOUD) & (power > SILENT)
     is_voiced = (periodicity > VOICED) & is_loud & (octaves != 0)
     numbers = _Numbers()
     numbers.add(octaves, is_voiced)
@@ -101,7 +104,9 @@ def acoustic_features(spectra: FloatArray) -> FloatArray:
     groups = (bands - power[:, :, None]).reshape(shape).mean(3)
     for k in range(GROUPS):
         numbers.add(groups[:, :, k], is_voiced)
-    return np.stack(numbers.values, 1).astype(np.float32)
+    features = np.stack(numbers.values, 1).astype(np.float32)
+    features[is_loud.sum(1) < FEWEST] = np.nan
+    return features
 
 
 def _modulation(below: FloatArray) -> list[FloatArray]:
@@ -110,7 +115,7 @@ def _modulation(below: FloatArray) -> list[FloatArray]:
     envelope = (envelope - envelope.mean(1, keepdims=True)) * np.hanning(envelope.shape[1])
     energy = np.abs(np.fft.rfft(envelope, axis=1)) ** 2
     hertz = np.fft.rfftfreq(envelope.shape[1], 1 / ROWS_PER_S)
-    whole = energy[:, (hertz > MODULATION_HZ[0][0]) & (hertz < 20)].sum(1) + 1e-3  # noqa: PLR2004
+    whole = energy[:, (hertz >= MODULATION_HZ[0][0]) & (hertz < 20)].sum(1) + 1e-3  # noqa: PLR2004
     return [
         np.log(energy[:, (hertz >= low) & (hertz < high)].sum(1) / whole + 1e-3)
         for low, high in MODULATION_HZ

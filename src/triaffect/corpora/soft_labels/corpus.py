@@ -351,12 +351,13 @@ def _clip(source: Source) -> str:
 
 
 def _names(source: Source) -> tuple[str, ...]:
-    """Path of a clip, its name, and both with and without ending, as far as they differ."""
+    """Path and name of a clip, with ending and without, as far as they differ."""
     path = PurePosixPath(_clip(source))
     file = source.sound or source.video or source.images
-    ending = "" if file is None or path.suffix == file.suffix else file.suffix
-    with_ending = path.parent / f"{path.name}{ending}"
-    names = (path, path.name, path.stem, with_ending, with_ending.name)
+    ending = "" if file is None else file.suffix
+    bare = path.with_suffix("") if path.suffix == ending else path
+    whole = bare.parent / f"{bare.name}{ending}"
+    names = (path, path.name, path.stem, bare, whole, whole.name)
     return tuple(dict.fromkeys(str(name) for name in names))
 
 
