@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from triaffect.tasks.metrics import PAIR_SUMS, concordance, pair_sums
+from triaffect.tasks.metrics import PAIR_SUMS, column_pair_sums, concordance
 from triaffect.tasks.task import PLAIN_LOSS, LossOptions, Task, targets_of
 from triaffect.voice.acoustics import ACOUSTIC_FEATURES
 
@@ -101,13 +101,7 @@ class Acoustics(Task):
         group: NDArray[np.integer],
         groups: int,
     ) -> NDArray[np.float64]:
-        rows = np.bincount(group[valid.any(axis=1)], minlength=groups)[:, None]
-        predicted = np.nan_to_num(prediction)
-        sums = [
-            pair_sums(truth[has, k], predicted[has, k], group[has], groups)
-            for k, has in enumerate(valid.T)
-        ]
-        return np.concatenate([rows, *sums], axis=1)
+        return column_pair_sums(truth, prediction, valid, group, groups)
 
     @override
     def part_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -55,6 +55,35 @@ def pair_sums(x: Floats, y: Floats, group: Ints, groups: int) -> Doubles:
     return np.stack([count, count * mean[0], count * mean[1], *products], axis=1)
 
 
+def column_pair_sums(
+    truth: Floats, prediction: Floats, valid: Bools, group: Ints, groups: int
+) -> Doubles:
+    """Sum up labels and predictions of several columns, by group of rows.
+
+    Args:
+        truth: Labels, shape (N, K).
+        prediction: Predictions, NaN where there is none, which counts as 0; shape (N, K).
+        valid: Which labels exist, shape (N, K).
+        group: Group of each row, from 0, shape (N,).
+        groups: Number of groups G.
+
+    Returns:
+        Rows with any label, then the sums of `pair_sums` of each column; shape (G, 1 + 6 K).
+
+    Examples:
+        >>> ones = np.ones((2, 1))
+        >>> column_pair_sums(ones, 2 * ones, ones > 0, np.zeros(2, int), 1).tolist()
+        [[2.0, 2.0, 2.0, 4.0, 2.0, 8.0, 4.0]]
+    """
+    predicted = np.nan_to_num(prediction)
+    rows = np.bincount(group[valid.any(axis=1)], minlength=groups)[:, None]
+    sums = [
+        pair_sums(truth[has, k], predicted[has, k], group[has], groups)
+        for k, has in enumerate(valid.T)
+    ]
+    return np.concatenate([rows, *sums], axis=1)
+
+
 def concordance(sums: Doubles) -> Doubles:
     """Compute the concordance correlation coefficient (Lin, 1989) with population moments.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from triaffect.tasks.metrics import PAIR_SUMS, concordance, pair_sums
+from triaffect.tasks.metrics import PAIR_SUMS, column_pair_sums, concordance
 from triaffect.tasks.task import PLAIN_LOSS, LossOptions, ScoreDetails, Task
 
 if TYPE_CHECKING:
@@ -65,13 +65,7 @@ class ValenceArousal(Task):
         group: NDArray[np.integer],
         groups: int,
     ) -> NDArray[np.float64]:
-        predicted = np.nan_to_num(prediction)
-        rows = np.bincount(group[valid.any(axis=1)], minlength=groups)[:, None]
-        sums = [
-            pair_sums(truth[keep, k], predicted[keep, k], group[keep], groups)
-            for k, keep in enumerate(valid.T)
-        ]
-        return np.concatenate([rows, *sums], axis=1)
+        return column_pair_sums(truth, prediction, valid, group, groups)
 
     @override
     def part_scores(self, statistics: NDArray[np.float64]) -> NDArray[np.float64]:
