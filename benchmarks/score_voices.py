@@ -159,6 +159,16 @@ def _voice_run(root: Path, stage: str) -> Answer:
     return answer
 
 
+def strong_is_higher(arousal: dict[tuple[int, str], float]) -> list[bool]:
+    """Whether the strong one of each pair has more, by model and file; NaN is no answer."""
+    pairs = []
+    for (model, name), strong in arousal.items():
+        if match := STRONG.fullmatch(name):
+            normal = arousal.get((model, f"{match[1]}-01-{match[2]}"), np.nan)
+            pairs.append((strong, normal))
+    return [strong > normal for strong, normal in pairs if not np.isnan(strong + normal)]
+
+
 def evaluate(corpus: Corpus, models: list[str], people: list[str]) -> dict[str, Any]:
     """Scores of all recordings together, and the accuracy of each person."""
     asked, rows, said = list[Recording](), list[Values](), list[Values]()
@@ -199,17 +209,10 @@ def evaluate(corpus: Corpus, models: list[str], people: list[str]) -> dict[str, 
             speakers = len({asked[i].person for i in np.flatnonzero(there)})
             own = {"r": r, "n": int(there.sum()), "people": speakers, "derived": derived}
             result[name] = own
-    arousal = answers_va[:, VALENCE_AROUSAL.columns.index("arousal")]
     names = [(k, each.file.stem) for k, each in zip(of_model, asked, strict=True)]
-    said_of = dict(zip(names, arousal.tolist(), strict=True))
-    strong = [(own, STRONG.fullmatch(own[1])) for own in names]
-    pairs = [
-        (said_of[own], said_of.get((own[0], f"{m[1]}-01-{m[2]}"), np.nan)) for own, m in strong if m
-    ]
-    pairs = [pair for pair in pairs if not np.isnan(pair).any()]
-    if pairs:
-        higher = float(np.mean([high > low for high, low in pairs]))
-        result["intensity"] = {"strong_higher": higher, "pairs": len(pairs)}
+    arousal = answers_va[:, VALENCE_AROUSAL.columns.index("arousal")].tolist()
+    if higher := strong_is_higher(dict(zip(names, arousal, strict=True))):
+        result["intensity"] = {"strong_higher": float(np.mean(higher)), "pairs": len(higher)}
     return result
 
 

@@ -99,3 +99,14 @@ def test_it_prints_what_it_found_and_refuses_other_folders(emodb, tmp_path, monk
     monkeypatch.setattr(sys, "argv", ["score_voices.py", str(tmp_path / "empty"), model])
     with pytest.raises(SystemExit, match="empty"):
         script.main()
+
+
+def test_pairs_of_strong_and_normal_are_of_one_model_and_recording():
+    arousal = {
+        (0, "03-01-05-02-01-01-17"): 0.5, (0, "03-01-05-01-01-01-17"): 0.2,
+        (0, "03-01-05-02-01-02-17"): 0.1, (0, "03-01-05-01-01-02-17"): 0.2,
+        (1, "03-01-05-02-01-01-17"): 0.9,  # whose normal one this model was not asked about
+        (0, "03-01-04-02-01-01-17"): float("nan"), (0, "03-01-04-01-01-01-17"): 0.0,
+        (0, "16a02Fb"): 0.7,
+    }  # fmt: skip
+    assert script.strong_is_higher(arousal) == [True, False]

@@ -120,6 +120,7 @@ def test_sounds_without_labels_are_learned_from_too(tmp_path):
 def test_a_pool_without_rows_is_refused_in_one_line(tmp_path):
     store = store_of(tmp_path / "store", "logmel64_pitch", labeled=0)
     recipe = load_recipe("light_voice_acoustics", [*SMALL, "data.pools.ALL=['made/EXPR']"])
+    assert len(LogmelSamples(store, [ACOUSTICS], 1.0).rows) == 0, "no moment, no row"
     with pytest.raises(TriaffectError, match="ALL"):
         train(recipe, store, tmp_path / "run", seed=0)
 

@@ -1,9 +1,9 @@
 """Acoustic features of a sound as something to learn from: labels that nobody has to give.
 
 They are computed from the spectrum and pitch of a store (`triaffect.voice.acoustics`), so every
-stretch of sound has them. A network that first learns to say them of a varied sound learns voices
-from fewer labels. They describe no face and no emotion: `triaffect.tasks.registry.TASKS` leaves
-them out, and a recipe names them.
+segment of sound has them. A network that first learns to say them of a varied sound begins better
+than from random weights (docs/journal.md, 2026-11-30). They describe no face and no emotion:
+`triaffect.tasks.registry.TASKS` leaves them out, and a recipe names them.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ if TYPE_CHECKING:
 FURTHEST = 4.0
 """Deviations from the mean beyond which a feature counts as that far."""
 MEAN = np.array([
-    *(0.302, 0.491, 0.385, 1.02, 0.0667, 0.824, 0.863, 0.122, -2.98, 1.97, 5.11, 0.586, 0.755),
+    *(0.301, 0.491, 0.385, 1.02, 0.0667, 0.825, 0.863, 0.122, -2.98, 1.97, 5.11, 0.587, 0.755),
     *(-0.917, -1.63, -1.71, -2.81, -6.38, 1.83, -4.36, 1.33, -4.88, 1.42, -5.72, 1.68, -6.96, 1.85),
     *(-7.5, 1.87, -8.02, 1.94, -8.07, 2.01, -8.48, 1.93, -8.63, 1.8, -8.99, 1.85, -9.41, 1.91),
     *(-9.79, 2.04, -10.6, 2.2, -11.2, 2.31, -11.9, 2.21),
 ])  # fmt: skip
-"""Of the training people of the eight corpora that the shipped voice network learned from."""
+"""`np.nanmean` of `acoustic_features` of the training people of the eight corpora that the shipped
+voice network learned from (SPECTRA8 of docs/how-to/train-the-shipped-model.md with pitch, segments
+of 3 s), to three digits."""
 DEVIATION = np.array([
-    *(0.507, 0.149, 0.566, 0.503, 0.0225, 0.109, 0.0523, 0.0207, 0.642, 0.285, 0.877, 0.13, 0.18),
+    *(0.507, 0.149, 0.566, 0.503, 0.0225, 0.107, 0.0523, 0.0207, 0.637, 0.284, 0.872, 0.129, 0.179),
     *(0.592, 0.57, 0.751, 0.74, 2.9, 0.787, 1.8, 0.75, 1.06, 0.428, 1.06, 0.383, 1.12, 0.378),
     *(1.14, 0.383, 1.22, 0.394, 1.29, 0.424, 1.38, 0.458, 1.53, 0.426, 1.66, 0.414, 1.57, 0.416),
     *(1.42, 0.427, 1.49, 0.482, 1.51, 0.553, 1.79, 0.567),
 ])  # fmt: skip
-"""Likewise."""
+"""`np.nanstd` of the same."""
 
 
 class Acoustics(Task):
