@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
@@ -37,8 +38,12 @@ class Browser:
     def _post(self, path, content=None, method="POST"):
         body = None if method in ("DELETE", "GET") else json.dumps(content or {}).encode()
         request = urllib.request.Request(self._session + path, body, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as refused:
+            reason = json.load(refused)["value"]
+            raise RuntimeError(f"{path}: {reason['error']}: {reason['message']}") from None
 
     def resize(self, width, height):
         """Make the page itself, not the window, this large."""
@@ -121,7 +126,9 @@ class Browser:
         return [entry["message"] for entry in self._post("/se/log", {"type": "browser"})]
 
     def printed(self):
-        """The page as PDF."""
+        """The page as PDF, once it is drawn: before that Chromium's printing fails at times."""
+        drawn = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+        self._post("/execute/async", {"script": drawn, "args": []})
         return base64.b64decode(self._post("/print", {"background": True}))
 
     def picture(self, *, whole=True):
