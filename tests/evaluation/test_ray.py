@@ -14,7 +14,7 @@ import torch
 
 from tests.e2e.kills import contents
 from tests.evaluation.comparisons import recipe_files
-from tests.io.two_nodes import LONG_S, leftovers, meanwhile, two_nodes, until
+from tests.io.two_nodes import LONG_S, leftovers, meanwhile, own_temporary_files, two_nodes, until
 from tests.training.stores import made_store
 from triaffect.cli import app
 from triaffect.errors import StoreError, TriaffectError
@@ -57,6 +57,12 @@ class LoggedWorkload(RunWorkload):
     @property
     def times(self):
         return Counter(name for name, _ in self.begun)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def apart():
+    with own_temporary_files():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,15 @@ import pytest
 from tests.features.made_corpus import MadeCorpus, write_pictures, write_sound
 from tests.features.networks import face_folder, voice_folder
 from tests.features.test_extraction import same_files
-from tests.io.two_nodes import LONG_S, NOT_THERE, leftovers, meanwhile, two_nodes, until
+from tests.io.two_nodes import (
+    LONG_S,
+    NOT_THERE,
+    leftovers,
+    meanwhile,
+    own_temporary_files,
+    two_nodes,
+    until,
+)
 from tests.prediction.tiny_model import tone
 from tests.prediction.tiny_model import write_sound as write_samples
 from triaffect.errors import ModelError, TriaffectError
@@ -68,6 +76,12 @@ class LoggedCorpus(MadeCorpus):
 
     def times(self):
         return Counter(name for name, _, _ in self.begun())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def apart():
+    with own_temporary_files():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -15,18 +15,28 @@ LONG_S = 300.0
 
 
 @contextmanager
-def two_nodes():
-    """Two nodes of a processor each."""
-    ray = pytest.importorskip("ray.cluster_utils", reason=NOT_THERE)
+def own_temporary_files():
+    """Temporary files, of started processes too, apart from those of tests that run beside."""
     folder = tempfile.mkdtemp(prefix="ray")  # names of sockets must be short
-    Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # ray writes there wherever it works
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def two_nodes():
+    """Two nodes of a processor each; its caller has `own_temporary_files`."""
+    ray = pytest.importorskip("ray.cluster_utils", reason=NOT_THERE)
+    folder = tempfile.gettempdir()
+    Path(folder, "ray").mkdir(exist_ok=True)  # ray writes there wherever it works
     head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder}
     made = ray.Cluster(initialize_head=True, head_node_args=head)
     made.add_node(num_cpus=1)
     yield made
     made.shutdown()
     assert not leftovers()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def leftovers():

@@ -249,6 +249,16 @@ def test_nothing_annotated_scores_zero():
     score = score_targets({}, {})
     assert score.official == {"P_VA": 0, "P_EXPR": 0, "P_AU": 0, "P_MTL": 0}
     assert {each.count for each in score.tasks.values()} == {0}
+    assert score.annotated == {}
+
+
+@pytest.mark.parametrize("keys", [["VA"], ["EXPR", "AU"], ["VA", "EXPR", "AU"]])
+def test_only_what_is_annotated_is_among_the_annotated_scores(keys):
+    truth, said = made_set(30, 0)
+    score = score_targets({key: truth[key] for key in keys}, said)
+    names = [f"P_{key}" for key in keys] + ["P_MTL"] * (len(keys) > 1)
+    assert list(score.annotated) == names
+    assert score.annotated.items() <= score.official.items()
 
 
 def test_a_prediction_left_blank_is_a_miss_and_no_ones_false_alarm():

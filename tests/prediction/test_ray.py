@@ -14,7 +14,15 @@ import pandas as pd
 import pytest
 
 import triaffect
-from tests.io.two_nodes import LONG_S, NOT_THERE, leftovers, meanwhile, two_nodes, until
+from tests.io.two_nodes import (
+    LONG_S,
+    NOT_THERE,
+    leftovers,
+    meanwhile,
+    own_temporary_files,
+    two_nodes,
+    until,
+)
 from tests.prediction.tiny_model import tone, write_clip, write_sound
 from triaffect.cli import app
 from triaffect.errors import MediaError, TriaffectError
@@ -56,6 +64,12 @@ class LoggedInputs(InputOptions):
 
     def times(self):
         return Counter(name for name, _, _ in self.begun())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def apart():
+    with own_temporary_files():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,16 @@ import pytest
 
 from tests.training.recipes import small
 from tests.training.stores import made_store
+from triaffect.cli._tables import evaluation_tables
 from triaffect.cli.train import _report_event
 from triaffect.corpora.rows import TaskLabels, build_moments
+from triaffect.evaluation.evaluate import EvaluationOptions, evaluate_run
 from triaffect.features.model_folder import load_model_folder
 from triaffect.metrics.abaw import reachable_scores
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import targets_of
 from triaffect.training.export import export_run
-from triaffect.training.run_folder import InitialWeights, NothingToLearn, read_journal
+from triaffect.training.run_folder import EpochEnded, InitialWeights, NothingToLearn, read_journal
 from triaffect.training.trainer import train
 from triaffect.training.view import constant_parts, unlearned_columns
 from triaffect.types import LabelOrigin
@@ -89,6 +91,23 @@ def test_training_names_what_it_has_no_labels_for(run, capsys):
     assert "no labels to learn valence, arousal from" in capsys.readouterr().err
 
 
+def test_nothing_without_labels_has_a_score_that_is_told(run, capsys):
+    made, store, events = run
+    epochs = [event for event in events if isinstance(event, EpochEnded)]
+    assert all("P_VA" not in pool for each in epochs for pool in each.validation.values())
+    assert all({"P_EXPR", "P_AU", "P_MTL"} == each.validation["ALL"].keys() for each in epochs)
+    _report_event(epochs[-1])
+    line = capsys.readouterr().err
+    assert "P_EXPR" in line
+    assert "P_VA" not in line
+    evaluation = evaluate_run(made.root, store, options=EvaluationOptions(resamples=0))
+    overview = next(evaluation_tables(evaluation))
+    cells = {column.header: list(column.cells) for column in overview.columns}
+    assert set(cells["P_VA"]) == {""}
+    assert all(cells["P_EXPR"])
+    assert all(cells["P_MTL"])
+
+
 def test_the_model_leaves_it_blank(run):
     """What a blank output does is tested with the tool that describes models."""
     made, _, _ = run
@@ -97,6 +116,16 @@ def test_the_model_leaves_it_blank(run):
         "valence": "always",
         "arousal": "always",
     }
+
+
+def test_what_the_model_leaves_blank_has_no_score_of_its_run_either(run, tmp_path):
+    made, _, _ = run
+    labelled = made_store(tmp_path / "store")
+    stages = evaluate_run(made.root, labelled, options=EvaluationOptions(resamples=0)).stages
+    for each in stages.values():
+        assert each.overall.tasks["VA"].count
+        assert each.overall.official["P_VA"] == 0
+        assert each.overall.official["P_EXPR"] > 0
 
 
 def test_what_initial_weights_know_is_not_blank(run, tmp_path):

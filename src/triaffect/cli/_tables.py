@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from triaffect.evaluation.results import (
         AuthorsResult,
         Evaluation,
+        RowsResult,
         TaskResult,
     )
 
@@ -122,13 +123,23 @@ def _overview(evaluation: Evaluation) -> Table:
             ends: Mapping[str, Sequence[float] | None] = (
                 one.intervals.official if one.intervals else {}
             )
-            cells = [_number(value, ends.get(key)) for key, value in one.official.items()]
+            cells = [
+                _number(value, ends.get(key)) if key not in _unlabelled(one) else ""
+                for key, value in one.official.items()
+            ]
             table.add_row(name, f"{one.rows:,}", *cells)
-    table.add_row("chance", "", *(_number(value) for value in evaluation.chance.values()))
+    absent = _unlabelled(next(iter(evaluation.stages.values())).overall)
+    cells = ["" if key in absent else _number(value) for key, value in evaluation.chance.items()]
+    table.add_row("chance", "", *cells)
     if best := evaluation.reachable:
         cells = [_number(best[name]) if name in best else "" for name in evaluation.chance]
         table.add_row("best reachable", "", *cells)
     return table
+
+
+def _unlabelled(scores: RowsResult) -> set[str]:
+    """Name the scores of tasks without labels in some rows."""
+    return {f"P_{key}" for key, task in scores.tasks.items() if not task.count}
 
 
 def _caption(evaluation: Evaluation) -> str:

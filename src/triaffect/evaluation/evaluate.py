@@ -234,7 +234,7 @@ def evaluate_run(
     predictions = {
         stage.name: (
             replace(rows, tasks=stage.tasks),
-            predict_rows(stage.net, work.samples, rows.rows, stage.tasks),
+            predict_rows(stage.net, work.samples, rows.rows, stage.tasks, unlearned=work.unlearned),
         )
         for stage in stages
     }

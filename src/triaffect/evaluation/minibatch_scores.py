@@ -18,7 +18,6 @@ from triaffect.datasets.batches import Samples, plan_epoch
 from triaffect.evaluation.results import AuthorsResult, PoolResult
 from triaffect.metrics.abaw import (
     Prediction,
-    Score,
     Truth,
     per_batch_score,
     score_statistics,
@@ -46,7 +45,7 @@ def authors_scores(
 ) -> AuthorsResult:
     """Compute the authors' score of each pool, for several shuffles.
 
-    Scores are of the tasks that a pool has labels of, with ``P_MTL`` if it has all.
+    Scores are of the tasks that a pool has labels of, with ``P_MTL`` if it has several.
 
     Args:
         truth: Labels by task key, N rows.
@@ -64,7 +63,7 @@ def authors_scores(
     results = {}
     for name, rows in pools.items():
         scores = [
-            _labelled_scores(per_batch_score(truth, prediction, plan.rows[name], tasks))
+            per_batch_score(truth, prediction, plan.rows[name], tasks).annotated
             for plan in plans.values()
         ]
         whole = statistics_of(truth, prediction, tasks, np.zeros_like(rows), 1, rows)
@@ -72,7 +71,7 @@ def authors_scores(
             rows=len(rows),
             batch=plans[seed].rows[name].shape[1],
             authors={key: [score[key] for score in scores] for key in scores[0]},
-            official=_labelled_scores(score_statistics(whole, tasks)),
+            official=score_statistics(whole, tasks).annotated,
         )
     return AuthorsResult(
         batch_size=batch_size,
@@ -110,9 +109,3 @@ def pools_of_sets(samples: Samples, split: str, tasks: Sequence[Task]) -> dict[s
     names = (MULTI_TASK_SET, *(task.key for task in tasks))
     pools = {name: samples.rows.where(split, [name]) for name in names}
     return {name: rows for name, rows in pools.items() if len(rows)}
-
-
-def _labelled_scores(score: Score) -> dict[str, float]:
-    """Return the official names of the tasks with labels, and their sum if all have some."""
-    values = {f"P_{key}": each.value for key, each in score.tasks.items() if each.count}
-    return score.official if len(values) == len(score.tasks) else values

@@ -57,6 +57,17 @@ class Score:
         return {**values, "P_MTL": sum(values.values())}
 
     @property
+    def annotated(self) -> dict[str, float]:
+        """Those of `official` whose tasks have annotations; their sum if they are several."""
+        official, counts = self.official, [score.count for score in self.tasks.values()]
+        several = sum(count > 0 for count in counts) > 1
+        return {
+            name: official[name]
+            for name, count in zip(official, [*counts, several], strict=True)
+            if count
+        }
+
+    @property
     def values(self) -> dict[str, float]:
         """Every number by name: the official ones, then ``<part>_<metric>`` of each part."""
         parts = {

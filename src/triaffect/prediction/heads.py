@@ -13,6 +13,7 @@ from triaffect.features.external.format import extra_inputs
 from triaffect.features.model_folder import FusionPart, ModelFolder
 from triaffect.io.onnx_session import CPU, open_session
 from triaffect.io.plugins import Plugin
+from triaffect.tasks.metrics import leave_blank
 from triaffect.tasks.registry import load_task
 from triaffect.tasks.task import Task
 from triaffect.types import BoolArray, FloatArray
@@ -143,13 +144,9 @@ class Fusion:
         if temperatures != (1.0, 1.0):
             values = task.with_temperature(values, np.where(has_face[:, None], *temperatures))
         always, without_voice, without_face = self.blank[task.key]
-        if not self.blank[task.key].any():
-            return values
         is_blank = always | (without_voice & ~has_voice[:, None])
-        values = np.where(is_blank | (without_face & ~has_face[:, None]), np.nan, values)
-        if task.exclusive:
-            values = values / np.nansum(values, axis=1, keepdims=True)
-        return values.astype(np.float32)
+        is_blank = is_blank | (without_face & ~has_face[:, None])
+        return leave_blank(values, is_blank, exclusive=task.exclusive)
 
     def of_inputs(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """Predict from every input by its name, as ``WindowSamples.inputs`` gives them."""

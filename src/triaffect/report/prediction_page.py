@@ -451,7 +451,7 @@ class PredictionPage(Clips):
             origins = [
                 f"{task.label} from {model.label_origins[task.key].replace('+', ' and ')} labels"
                 for task in self._tasks
-                if task.key in model.label_origins
+                if model.label_origins.get(task.key)
             ]
             origins_text = f" Trained on {', '.join(origins)}." if origins else ""
             page.paragraph(

@@ -242,3 +242,25 @@ def _share(part: Doubles, whole: Doubles) -> Doubles:
     """Divide a part by its whole; 0 where the whole is 0."""
     share: Doubles = part / np.maximum(whole, 1)
     return share
+
+
+def leave_blank(values: Floats, is_blank: Bools, *, exclusive: bool) -> NDArray[np.float32]:
+    """Leave out predictions that a model does not give.
+
+    Args:
+        values: Activated predictions, shape (N, K).
+        is_blank: Which of them, shape (N, K), or (K,) for all rows.
+        exclusive: Whether they are classes: those that are left sum to 1 again.
+
+    Returns:
+        Shape (N, K), NaN where blank.
+
+    Examples:
+        >>> leave_blank(np.array([[0.5, 0.2, 0.3]]), np.array([True, False, False]), exclusive=True)
+        array([[nan, 0.4, 0.6]], dtype=float32)
+    """
+    if is_blank.any():
+        values = np.where(is_blank, np.nan, values)
+        if exclusive:
+            values = values / np.nansum(values, axis=1, keepdims=True)
+    return values.astype(np.float32)

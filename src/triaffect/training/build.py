@@ -58,6 +58,7 @@ class TrainingContext:
         folder: The run folder.
         seed: Of everything random.
         device: Where the run computes.
+        unlearned: Columns that nothing in the run teaches, which its scores leave blank.
     """
 
     recipe: Recipe
@@ -67,6 +68,7 @@ class TrainingContext:
     folder: RunFolder
     seed: int
     device: TorchDevice = CPU
+    unlearned: Sequence[str] = ()
 
     def selection_split(self, stage: Stage) -> Split:
         """Return the split that a stage's epochs are chosen on."""

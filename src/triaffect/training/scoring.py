@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from triaffect.errors import RunError
 from triaffect.features.store import FeatureStore
 from triaffect.metrics.abaw import Score, per_batch_score, score_targets
 from triaffect.metrics.thresholds import read_thresholds
+from triaffect.tasks.metrics import leave_blank
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.tasks.task import Task
 from triaffect.training.build import TrainingContext, build_samples
@@ -38,6 +39,7 @@ def predict_rows(
     rows: IntArray,
     tasks: Sequence[Task],
     precision: PrecisionName = "float32",
+    unlearned: Collection[str] = (),
 ) -> Predictions:
     """Predict rows with a network in evaluation mode, whose mode is the same afterwards.
 
@@ -47,9 +49,10 @@ def predict_rows(
         rows: Which rows, shape (N,).
         tasks: What to predict.
         precision: Of the forward pass.
+        unlearned: Columns to leave blank, as the model that is made of the network does.
 
     Returns:
-        Activated predictions by task key, shape (len(rows), K) each.
+        Activated predictions by task key, shape (len(rows), K) each; NaN where left blank.
     """
     was_training = net.training
     net.eval()
@@ -62,10 +65,12 @@ def predict_rows(
         for task in tasks:
             parts[task.key].append(task.activate(outputs.raw[task.key].float()).numpy(force=True))
     net.train(was_training)
-    return {
-        task.key: np.concatenate(parts[task.key] or [np.zeros((0, task.width), np.float32)])
-        for task in tasks
-    }
+    predictions = {}
+    for task in tasks:
+        values = np.concatenate(parts[task.key] or [np.zeros((0, task.width), np.float32)])
+        is_blank = np.array([name in unlearned for name in task.columns])
+        predictions[task.key] = leave_blank(values, is_blank, exclusive=task.exclusive)
+    return predictions
 
 
 def truth_of(samples: Samples, rows: IntArray) -> dict[str, Targets]:
@@ -89,6 +94,7 @@ def score_pools(
     metric: Literal["official", "per_batch"],
     batch_size: int,
     precision: PrecisionName = "float32",
+    unlearned: Collection[str] = (),
 ) -> dict[str, Score]:
     """Score each pool of rows.
 
@@ -100,6 +106,7 @@ def score_pools(
         metric: Whole sets, or the authors' mean over mini-batches.
         batch_size: Rows of the largest pool's mini-batch; for ``per_batch`` only.
         precision: Of the forward pass.
+        unlearned: Columns that are left blank.
 
     Returns:
         Scores by pool.
@@ -107,7 +114,7 @@ def score_pools(
     scores = {}
     batches = plan_epoch(pools, batch_size, 1, (0,)).rows if metric == "per_batch" else {}
     for name, rows in pools.items():
-        prediction = predict_rows(net, samples, rows, tasks, precision)
+        prediction = predict_rows(net, samples, rows, tasks, precision, unlearned)
         truth = truth_of(samples, rows)
         if name in batches:
             positions = np.searchsorted(rows, batches[name])
@@ -151,7 +158,10 @@ def open_run(root: Path, store: FeatureStore) -> tuple[TrainingContext, list[Tra
     recipe, tasks = description.recipe, resolve_tasks(description.recipe.tasks)
     store = apply_run_splits(store, recipe.data, description.data)
     samples = build_samples(recipe.data, store, tasks)
-    context = TrainingContext(recipe, store, samples, tasks, RunFolder(root), description.seed)
+    context = TrainingContext(
+        recipe, store, samples, tasks, RunFolder(root), description.seed,
+        unlearned=description.unlearned,
+    )  # fmt: skip
     stages = load_stages(context)
     if not context.folder.scores.is_file():
         raise RunError(
@@ -197,7 +207,13 @@ def score_run(context: TrainingContext) -> dict[str, Any]:
         scores[stage.name] = {}
         for split in (Split.VALIDATION, Split.TEST):
             pools = score_pools(
-                stage.net, context.samples, context.pools(split), stage.tasks, "official", size
+                stage.net,
+                context.samples,
+                context.pools(split),
+                stage.tasks,
+                "official",
+                size,
+                unlearned=context.unlearned,
             )
             scores[stage.name][split] = {pool: score.to_json() for pool, score in pools.items()}
     return scores

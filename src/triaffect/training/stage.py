@@ -297,6 +297,7 @@ class StageRun:
             metric,
             size,
             self.stage.precision,
+            self.context.unlearned,
         )
 
     def new_best(self) -> None:

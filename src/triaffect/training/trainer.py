@@ -12,7 +12,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, partial
 from itertools import groupby
 from operator import itemgetter
@@ -225,6 +225,7 @@ def train(
         folder = begin_run(
             out, recipe, seed, data, resume, initial, leaks, device.name, teachers, blank
         )
+        context = replace(context, unlearned=read_description(out).unlearned)
         progress = _read_progress(folder)
         journal = Journal(folder.journal, listener)
         journal.cut(progress.journal_bytes)
@@ -486,7 +487,7 @@ class _StageTrainer:
 
 
 def _official(scores: Mapping[str, Score]) -> PoolScores:
-    return {pool: score.official for pool, score in scores.items()}
+    return {pool: score.annotated for pool, score in scores.items()}
 
 
 def set_threads(count: int) -> None:

@@ -132,7 +132,9 @@ def _compute(folder: Path, store: FeatureStore, common: CommonRows) -> dict[str,
     labels = _count_labels(work)
     results = {}
     for stage in stages:
-        predictions = predict_rows(stage.net, work.samples, rows, stage.tasks)
+        predictions = predict_rows(
+            stage.net, work.samples, rows, stage.tasks, unlearned=work.unlearned
+        )
         statistics = statistics_of(truth, predictions, stage.tasks, common.unit, common.units)
         parameters = sum(parameter.numel() for parameter in stage.net.parameters())
         counts = labels.get(stage.name, (None, None))

@@ -234,7 +234,14 @@ def _official_scores(folder: RunFolder, stage: str) -> dict[str, dict[str, dict[
         return {}
     splits = json.loads(folder.scores.read_text("utf-8"))[stage]
     return {
-        split: {pool: score["official"] for pool, score in pools.items()}
+        split: {
+            pool: {
+                name: value
+                for name, value in score["official"].items()
+                if score["tasks"].get(name.removeprefix("P_"), {"count": 1})["count"]
+            }
+            for pool, score in pools.items()
+        }
         for split, pools in splits.items()
     }
 
