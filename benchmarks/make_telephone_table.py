@@ -3,8 +3,8 @@
     python benchmarks/make_telephone_table.py RAVDESS OUT
 
 Writes ``OUT/*.wav`` (300 to 3,400 Hz at 8,000 samples/s, noise 15 dB below the voice, 8-bit mu-law)
-and ``OUT/labels.csv``: four actors to learn from, two to choose the epoch by, four to test on, whom
-the shipped weights have not learnt from either. The noise is that of seed 0.
+and ``OUT/labels.csv``: four actors to learn from, two of validation, four to test on, whom
+the shipped weights have not learned from either. The noise is that of seed 0.
 """
 
 import csv

@@ -8,6 +8,7 @@ from tests.corpora.test_acted_speech import write_wav
 from tests.corpora.test_ferplus import write as write_ferplus
 from tests.media.made import encode
 from triaffect.corpora.soft_labels import combine_units, open_with_labels, read_mapping
+from triaffect.corpora.soft_labels.tables import SoftLabelTable
 from triaffect.errors import AnnotationError, TableError
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
@@ -266,6 +267,29 @@ def test_what_may_be_wrong_with_a_table_is_said(pictures, tmp_path, mapping, hea
     doubts = open_with_labels(pictures, [f"{tmp_path / mapping}.toml={table}"]).doubts()
     assert len(doubts) == (said is not None)
     assert said is None or said in doubts[0]
+
+
+@pytest.mark.parametrize(("scale", "is_said"), [(1.0, False), (0.2, True)])
+def test_intensities_on_a_smaller_scale_are_doubted(tmp_path, scale, is_said):
+    rng = np.random.default_rng(0)
+    numbers = enumerate(scale * rng.uniform(0, 5, (200, 2)))
+    rows = [f"{k}.png,{inner:.3f},{outer:.3f}" for k, (inner, outer) in numbers]
+    text = "\n".join(["clip,AU01_r,AU02_r", *rows])
+    table = SoftLabelTable.read(read_mapping("openface"), write(tmp_path / "t.csv", text))
+    doubts = [each for each in table.doubts if "almost none of 200 rows" in each]
+    assert len(doubts) == is_said
+    assert not is_said or "AU1, AU2: present" in doubts[0]
+
+
+def test_a_table_that_is_not_there_is_called_so(tmp_path):
+    with pytest.raises(TableError, match="expected a CSV table, got No such file"):
+        SoftLabelTable.read(read_mapping("openface"), tmp_path / "none.csv")
+
+
+def test_a_mapping_s_table_of_other_names_says_which_it_takes(tmp_path):
+    text = CODED + "[columns.happiness]\nfrom = ['smile']\ncenter = 1\nscale = 1\n"
+    with pytest.raises(TableError, match=r"\[columns\] of AU1, .*arousal, got happiness"):
+        read_mapping(str(write(tmp_path / "m.toml", text)))
 
 
 def test_tables_that_mostly_disagree_are_doubted(pictures, tmp_path):

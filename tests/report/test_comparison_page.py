@@ -7,6 +7,7 @@ import pytest
 
 from tests.report.browser import BROWSER, DRIVER, browser, dumped
 from tests.report.compared import made_comparison
+from triaffect.cli._tables import comparison_tables
 from triaffect.metrics.paired import score_names
 from triaffect.report.comparison_page import comparison_page
 from triaffect.report.dot_plot import Row, dot_plot, ticks
@@ -98,10 +99,15 @@ def test_plots_of_a_section_have_one_scale():
 
 def test_a_score_without_labels_is_named_and_not_drawn():
     comparison = made_comparison()
+    comparison.reachable["P_EXPR"] = 0.25
     for each in comparison.systems.values():
         for name in each.units:
             if name == "P_AU" or name.startswith("AU."):
                 each.units[name] = 0
+    told, *tables = comparison_tables(comparison)
+    assert "The split has no labels for P_AU. Best reachable with its labels: P_EXPR 0.250." in told
+    assert not [each.title for each in tables if "AU" in str(each.title)]
+    assert "P_VA" in [each.title for each in tables]
     text = comparison_page(comparison).html()
     assert "The split has no labels for P_AU." in text
     assert "Parts of P_AU" not in text

@@ -13,8 +13,15 @@ from triaffect.features.model_folder import load_model_folder
 from triaffect.metrics.abaw import reachable_scores
 from triaffect.tasks.registry import TASKS
 from triaffect.tasks.task import targets_of
+from triaffect.training import trainer
 from triaffect.training.export import export_run
-from triaffect.training.run_folder import EpochEnded, InitialWeights, NothingToLearn, read_journal
+from triaffect.training.run_folder import (
+    EpochEnded,
+    InitialWeights,
+    NothingToChooseBy,
+    NothingToLearn,
+    read_journal,
+)
 from triaffect.training.trainer import train
 from triaffect.training.view import constant_parts, unlearned_columns
 from triaffect.types import LabelOrigin
@@ -128,7 +135,7 @@ def test_what_the_model_leaves_blank_has_no_score_of_its_run_either(run, tmp_pat
         assert each.overall.official["P_EXPR"] > 0
 
 
-def test_what_initial_weights_know_is_not_blank(run, tmp_path):
+def test_what_initial_weights_know_is_not_blank(run, tmp_path, capsys):
     made, store, _ = run
     weights = made.weights("teacher", "best")
     recipe = small("default", "data.held_out=0", "student.epochs=1", "teacher.epochs=1")
@@ -142,8 +149,25 @@ def test_what_initial_weights_know_is_not_blank(run, tmp_path):
             listener=events.append,
             initial=initial,
         )
-        told = [event for event in events if isinstance(event, NothingToLearn)]
-        assert [event.columns for event in told] == ([list(blank)] if blank else [])
+        (told,) = [event for event in events if isinstance(event, NothingToLearn)]
+        assert told.columns == list(blank)
+        assert {*told.columns, *told.initial} == {"valence", "arousal"}
+        _report_event(told)
+        assert "arousal from; what one begins with answers" in capsys.readouterr().err or blank
+
+
+def test_where_no_label_decides_the_last_epoch_is_taken_and_that_is_told(run, capsys, monkeypatch):
+    made, store, _ = run
+    monkeypatch.setattr(trainer, "constant_parts", lambda task, _: set(task.part_names))
+    events = []
+    recipe = small("default", "data.held_out=0")
+    train(recipe, store, made.root.parent / "constant", listener=events.append)
+    for stage in ("teacher", "student"):
+        own = [each for each in events if getattr(each, "stage", "") == stage]
+        assert isinstance(own[0], NothingToChooseBy)
+        assert [each.best for each in own[1:]] == [True, True]
+        _report_event(own[0])
+        assert f"{stage}: its last epoch is taken, as no label" in capsys.readouterr().err
 
 
 def test_what_an_initial_model_leaves_blank_without_a_face_stays_so_until_it_has_labels(

@@ -179,13 +179,15 @@ def _report_event(event: JournalEvent) -> None:
         EpochEnded,
         LeaksDetected,
         NoGain,
+        NothingToChooseBy,
         NothingToLearn,
     )
 
     if isinstance(event, NothingToLearn):
-        names = ", ".join(event.columns)
-        blank = "the model leaves them blank"
-        warn(f"no labels to learn {names} from; {blank}")
+        remains = "what one begins with answers them still"
+        for names, then in (event.columns, "the model leaves them blank"), (event.initial, remains):
+            if names:
+                warn(f"no labels to learn {', '.join(names)} from; {then}")
         return
     if isinstance(event, LeaksDetected):
         left_out = ", ".join(f"{count} for {split}" for split, count in event.left_out.items())
@@ -193,7 +195,7 @@ def _report_event(event: JournalEvent) -> None:
         counts = f"{len(event.people)} people and {len(event.videos)} videos"
         warn(f"{counts} in several splits; {done}")
         return
-    if isinstance(event, NoGain):
+    if isinstance(event, NoGain | NothingToChooseBy):
         warn(str(event))
         return
     scores = _format_scores(event.validation)

@@ -262,7 +262,10 @@ class LabelTable(OwnMedia):
         self._labels = _read_labels(votes_as_shares(table, tasks, where), tasks, where)
         if not self._labels and not unlabeled:
             raise TableError(
-                f"a label in at least one of {', '.join(columns)}", "none", where=where
+                f"a label in at least one of {', '.join(columns)}",
+                "none",
+                "name a column so, or map another one by --labels-from MAPPING.toml=TABLE.csv",
+                where=where,
             )
         self._labeled = np.zeros(len(table), np.bool_)
         for each in self._labels.values():

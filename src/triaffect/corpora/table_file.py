@@ -126,7 +126,9 @@ def _read_csv(
                     where = f"{path}, row {number}"
                     raise TableError(f"{len(header)} cells", got, remedy, where=where)
                 lines.append([row[k] if k < len(row) else "" for k in positions.values()])
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise TableError("a CSV table", error.strerror or str(error), where=path) from error
+    except (csv.Error, UnicodeDecodeError) as error:
         remedy = "save it as 'CSV UTF-8'"
         raise TableError("a CSV table in UTF-8", _reason(error), remedy, where=path) from error
     table = pd.DataFrame(lines, columns=list(positions), dtype=object)

@@ -41,6 +41,12 @@ def describe_comparison(comparison: Comparison) -> str:
     sentences = [
         f"{rows:,} rows of {comparison.units:,} videos (stills: people), split {comparison.split}."
     ]
+    missing = [name for name in comparison.score_names(labelled=False) if "." not in name]
+    if missing:
+        sentences.append(f"The split has no labels for {', '.join(missing)}.")
+    if best := comparison.reachable:
+        values = ", ".join(f"{name} {value:.3f}" for name, value in best.items())
+        sentences.append(f"Best reachable with its labels: {values}.")
     more = [
         f"{name} {count:,}" for name, count in comparison.available_rows.items() if count > rows
     ]
@@ -155,13 +161,10 @@ def comparison_page(comparison: Comparison) -> Page:
     if not comparison.systems:
         return page
     page.style(STYLE)
-    names = [name for name in comparison.score_names() if _is_scored(comparison, name)]
+    names = comparison.score_names()
     official = [name for name in names if "." not in name]
     page.heading("Official scores")
     page.table(*summary_table(comparison, official))
-    missing = [name for name in comparison.score_names() if name not in names and "." not in name]
-    if missing:
-        page.paragraph(f"The split has no labels for {', '.join(missing)}.")
     page.paragraph(_HOW_TO_READ)
     plots = {name: list(_plot_rows(comparison, name)) for name in official}
     cards = ""
@@ -184,12 +187,6 @@ def comparison_page(comparison: Comparison) -> Page:
     page.heading("Cost, means over seeds")
     page.table(*cost_table(comparison))
     return page
-
-
-def _is_scored(comparison: Comparison, name: str) -> bool:
-    """Whether a system has a score that labels stand behind."""
-    systems = comparison.systems.values()
-    return any(each.units.get(name, 1) and each.mean.get(name) is not None for each in systems)
 
 
 def summary_table(

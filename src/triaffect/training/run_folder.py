@@ -139,19 +139,43 @@ class NoGain(_Event):
         )
 
 
-class NothingToLearn(_Event):
-    """Some outputs have no labels to be learned from; the model leaves them blank.
+class NothingToChooseBy(_Event):
+    """No label differs between the rows that a stage's epochs are chosen on; the last is taken.
 
     Attributes:
-        columns: The outputs.
+        stage: Its name.
+        split: The rows: "held out", "validation" or "test".
+        rows: How many they are.
+    """
+
+    event: Literal["nothing_to_choose_by"] = "nothing_to_choose_by"
+    stage: str
+    split: str
+    rows: int
+
+    def __str__(self) -> str:
+        """In words: what is taken, and why."""
+        return (
+            f"{self.stage}: its last epoch is taken, as no label differs between the rows that "
+            f"epochs are chosen on ({self.split}, {self.rows}); extract more people"
+        )
+
+
+class NothingToLearn(_Event):
+    """Some outputs have no labels to be learned from.
+
+    Attributes:
+        columns: Outputs that the model leaves blank.
+        initial: Outputs that it answers as the weights that training began with let it.
     """
 
     event: Literal["nothing_to_learn"] = "nothing_to_learn"
     columns: list[str]
+    initial: list[str] = []
 
 
 JournalEvent = Annotated[
-    LeaksDetected | NothingToLearn | StageStarted | EpochEnded | NoGain,
+    LeaksDetected | NothingToLearn | StageStarted | EpochEnded | NoGain | NothingToChooseBy,
     Field(discriminator="event"),
 ]
 """One line of a journal."""

@@ -46,6 +46,7 @@ from triaffect.training.run_folder import (
     Journal,
     LeaksDetected,
     NoGain,
+    NothingToChooseBy,
     NothingToLearn,
     PoolScores,
     RunFolder,
@@ -63,7 +64,7 @@ from triaffect.training.view import (
     constant_parts,
     unlearned_columns,
 )
-from triaffect.types import Split
+from triaffect.types import IntArray, Split
 
 
 def check_stages(
@@ -221,6 +222,9 @@ def train(
     if initial is not None:  # its weights know the others already
         blank = {name: initial.blank[name] for name in unlabeled if name in initial.blank}
     unlearned = [name for name, where in blank.items() if where == "always"]
+    nothing = NothingToLearn(
+        columns=unlearned, initial=[name for name in unlabeled if name not in unlearned]
+    )
     with exclusive_lock(out):
         folder = begin_run(
             out, recipe, seed, data, resume, initial, leaks, device.name, teachers, blank
@@ -230,7 +234,7 @@ def train(
         journal = Journal(folder.journal, listener)
         journal.cut(progress.journal_bytes)
         if not journal.size():
-            _journal_labels(journal, view, leaks, unlearned)
+            _journal_labels(journal, view, leaks, nothing)
         while progress.stage < len(context.names):
             _StageTrainer(context, progress, journal, report, checkpoint_every_s).run()
             progress = TrainingProgress(stage=progress.stage + 1, step=progress.step)
@@ -240,7 +244,7 @@ def train(
 
 
 def _journal_labels(
-    journal: Journal, view: TrainingView, leaks: LeakChoice, unlearned: Sequence[str]
+    journal: Journal, view: TrainingView, leaks: LeakChoice, nothing: NothingToLearn
 ) -> None:
     """Write, at the head of a journal, what is to be known of the labels of a run."""
     if view.leaks:
@@ -252,8 +256,8 @@ def _journal_labels(
                 left_out=view.excluded,
             )
         )
-    if unlearned:
-        journal.write(NothingToLearn(columns=list(unlearned)))
+    if nothing.columns or nothing.initial:
+        journal.write(nothing)
 
 
 def _read_progress(folder: RunFolder) -> TrainingProgress:
@@ -297,6 +301,12 @@ class _StageTrainer:
         fresh = self.at.best is None and self.at.iteration == 0
         if self.stage.starts_trained and fresh and not self.context.recipe.data.refit:
             self._start()
+        elif fresh and not self._decides():
+            self.journal.write(
+                NothingToChooseBy(
+                    stage=self.stage.name, split=str(self.split), rows=len(self._chosen_on())
+                )
+            )
         if spec.ensemble:
             self.stage.join_members()
         while not self.at.finished and (spec.seconds or self.at.epoch < spec.epochs):
@@ -306,8 +316,7 @@ class _StageTrainer:
                 self._store_teacher_outputs()
                 self._epoch()
         if self.stage.starts_trained and self.at.best_epoch < 0:
-            rows = len(self.context.pools(self.split)[self.stage.stage.selection.pool])
-            decides = self._can_choose()
+            rows, decides = len(self._chosen_on()), self._can_choose()
             self.journal.write(
                 NoGain(stage=self.stage.name, split=str(self.split), rows=rows, decides=decides)
             )
@@ -331,13 +340,22 @@ class _StageTrainer:
     @cached_property
     def constant_parts(self) -> dict[str, set[str]]:
         """Parts of each task's score that decide nothing on the rows that epochs are chosen by."""
-        rows = self.context.pools(self.split)[self.stage.stage.selection.pool]
-        truth = truth_of(self.context.samples, rows)
+        truth = truth_of(self.context.samples, self._chosen_on())
         return {
             task.key: constant_parts(task, truth[task.key])
             for task in self.context.tasks
             if task.key in truth
         }
+
+    def _chosen_on(self) -> IntArray:
+        """Rows that epochs are chosen on."""
+        return self.context.pools(self.split)[self.stage.stage.selection.pool]
+
+    def _decides(self) -> bool:
+        """Tell whether scores choose the epoch; else the last one is taken, or the start kept."""
+        if self.context.recipe.data.refit:
+            return True  # as the recipe wishes, the last one is taken
+        return self.stage.starts_trained or self._can_choose()
 
     def _can_choose(self) -> bool:
         """Tell whether any label differs between the rows that epochs are chosen by."""
@@ -443,7 +461,7 @@ class _StageTrainer:
             value = float(at.epoch)  # so that the last one is the best
         else:
             scores = self.stage.score(self.split)
-            value = self._selection_value(scores)
+            value = self._selection_value(scores) if self._decides() else float(at.epoch)
             self.stage.stagnation.update(self.stage.task_values(scores))
         better = at.best is None or value > at.best
         if better:

@@ -57,6 +57,9 @@ _MOST_CERTAIN, _LEAST_SPREAD = 0.2, 0.05
 and MediaPipe have at most 0.01 there, and at least 0.7 of deviation, over four sets of faces."""
 _FARTHEST = 25.0
 """Logits beyond which no measure of a unit lies: MediaPipe's have at most 15, -999 thousands."""
+_FEWEST_PRESENT, _FEWEST_ROWS = 0.005, 100
+"""Half of the units present in a smaller share of so many rows is a smaller scale: of 100 to 300
+rows of those sets at most a third of the units are, of intensities divided by 3 nine of eleven."""
 _END = 0.8
 """Ratings that all lie beyond, on one side, are on a smaller scale than their mapping's."""
 _MOST_BLANK = 0.5
@@ -130,11 +133,13 @@ def read_mapping(name: str) -> LabelMapping:
         raise TableError("a mapping of columns", f"{key}: {first['msg']}", where=name) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TableError("a TOML file of a mapping", str(error), where=name) from error
-    unknown = [column for column in mapping.columns if column not in _MAPPED]
-    unknown += [word for word in mapping.expression_means if word not in EXPRESSIONS]
-    if unknown:
-        expected = f"columns among {', '.join(_MAPPED)}, and expressions"
-        raise TableError(expected, ", ".join(unknown), where=name)
+    for table, words, names in (
+        ("columns", mapping.columns, tuple(_MAPPED)),
+        ("expression_means", mapping.expression_means, EXPRESSIONS),
+    ):
+        if unknown := [word for word in words if word not in names]:
+            expected = f"[{table}] of {', '.join(names)}"
+            raise TableError(expected, ", ".join(unknown), where=name)
     if any(each.scale == 0 for each in mapping.columns.values()):
         raise TableError("a scale other than 0", "0", where=name)
     if not mapping.columns and not mapping.expression_means:
@@ -216,6 +221,8 @@ class SoftLabelTable:
                 doubts.append(f"{path}: {column}: {doubt}")
             most = _MOST_LOGITS if _MAPPED[column] is ACTION_UNITS else 1.0
             values[:, k] = values[:, k].clip(-most, most)
+        if doubt := _doubt_units(columns, values):
+            doubts.append(f"{path}: {doubt}")
         lines = np.concatenate([part.lines for part in parts])
         return SoftLabelTable(mapping, columns, values, rows, lines, path, tuple(doubts))
 
@@ -339,6 +346,19 @@ def _doubt_header(parts: Sequence[_TableFile], path: Path) -> list[str]:
     if len(parts) > 1:
         some = f"{len(lacking):,} of {len(parts):,} files, such as {lacking[0].path.name}: "
     return [f"{path}: {some}no column {names}, and so no labels of {', '.join(lacks)}"]
+
+
+def _doubt_units(columns: Sequence[str], values: NDArray[np.float64]) -> str | None:
+    """Name the units that are hardly ever present, if they are half of them or more."""
+    units = [k for k, column in enumerate(columns) if _MAPPED[column] is ACTION_UNITS]
+    logits = values[:, units]
+    rows = int((~np.isnan(logits)).any(axis=1).sum())
+    absent = (logits > 0).sum(axis=0) < _FEWEST_PRESENT * (~np.isnan(logits)).sum(axis=0)
+    if rows < _FEWEST_ROWS or absent.sum() < max(2, len(units) / 2):
+        return None
+    names = ", ".join(columns[units[k]] for k in np.flatnonzero(absent))
+    scale = "on a smaller scale than the mapping's? they would be learned as absent"
+    return f"{names}: present in almost none of {rows:,} rows; {scale}"
 
 
 def _doubt_column(column: str, values: NDArray[np.float64]) -> str | None:

@@ -12,8 +12,10 @@ from triaffect.errors import StoreError
 from triaffect.evaluation.comparison.systems import ComparedRecipe
 from triaffect.evaluation.evaluate import rows_of_split
 from triaffect.features.store import FeatureStore
+from triaffect.metrics.abaw import reachable_scores
 from triaffect.tasks.registry import resolve_tasks
 from triaffect.training.build import build_samples
+from triaffect.training.scoring import truth_of
 from triaffect.training.view import apply_run_splits
 from triaffect.types import IntArray
 
@@ -33,12 +35,14 @@ class CommonRows:
         moments: Their places in the store's Moments table, ascending, shape (N,).
         unit: Number of each row's video (in a set of stills: person), from 0, shape (N,).
         available: By recipe, how many rows of the split it has inputs for.
+        reachable: Best official scores that their labels allow; see `reachable_scores`.
     """
 
     split: str
     moments: IntArray
     unit: IntArray
     available: dict[str, int]
+    reachable: dict[str, float]
 
     @property
     def units(self) -> int:
@@ -87,7 +91,8 @@ def common_rows(
     if not len(shared):
         expected = f"rows of the split '{split}' that all entries have inputs for"
         raise StoreError(expected, "none", "compare fewer of them", where=store.path)
-    units = first.units()[np.searchsorted(first.samples.rows.moments[first.rows], shared)]
-    _, unit = np.unique(units, return_inverse=True)
+    own = np.searchsorted(first.samples.rows.moments[first.rows], shared)
+    _, unit = np.unique(first.units()[own], return_inverse=True)
     counts = {name: len(each) for name, each in available.items()}
-    return CommonRows(split, shared, unit, counts), errors
+    reachable = reachable_scores(truth_of(first.samples, first.rows[own]), first.tasks)
+    return CommonRows(split, shared, unit, counts, reachable), errors

@@ -160,6 +160,7 @@ class Comparison(JsonResult):
         baseline: Name of the system that the others are compared with.
         systems: By name.
         failed: What has no scores.
+        reachable: Best official scores that the labels allow; empty where that is a whole one.
     """
 
     store: str
@@ -173,10 +174,23 @@ class Comparison(JsonResult):
     baseline: str
     systems: dict[str, SystemScores]
     failed: list[FailedRun]
+    reachable: dict[str, float] = Field(default_factory=dict, exclude_if=lambda value: not value)
 
-    def score_names(self) -> list[str]:
-        """Return every score that any system has, in order; parts have a dot in their names."""
-        return list(dict.fromkeys(name for each in self.systems.values() for name in each.mean))
+    def score_names(self, *, labelled: bool = True) -> list[str]:
+        """List the scores that any system has, in order; parts have a dot in their names.
+
+        Args:
+            labelled: Those that the split has labels for, or the others.
+        """
+        systems = self.systems.values()
+        with_labels = {
+            name
+            for each in systems
+            for name, mean in each.mean.items()
+            if each.units.get(name, 1) and mean is not None
+        }
+        every = dict.fromkeys(name for each in systems for name in each.mean)
+        return [name for name in every if (name in with_labels) == labelled]
 
 
 def label_of(entry: ComparedRecipe, stage: str) -> str:
@@ -294,6 +308,7 @@ def compare_systems(
         baseline=label_of(by_name[baseline[0]], baseline[1]),
         systems=systems,
         failed=lost,
+        reachable=common.reachable,
     )
 
 

@@ -34,7 +34,7 @@ from triaffect.training.scoring import open_run, predict_rows, truth_of
 from triaffect.training.view import TrainingView
 from triaffect.types import Split
 
-FORMAT = 1
+FORMAT = 2
 """Of the cached statistics."""
 
 
