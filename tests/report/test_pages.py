@@ -4,12 +4,16 @@ import itertools
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
 from tests.report.pages import SUMMARY, made_journal, made_table
+from triaffect.features.model_folder import OutputValidity, load_model_folder
 from triaffect.report.prediction_page import PredictionPage
 from triaffect.report.training_page import learning_curves, line_plot, score_rows, training_page
+from triaffect.tasks.action_units import ACTION_UNITS
+from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 
 
 @pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", "<img src=x onerror=a()>"])
@@ -28,6 +32,20 @@ def test_the_page_asks_for_nothing_from_outside():
     assert policy.startswith("default-src 'none'")
     assert "unsafe-eval" not in policy
     assert "'unsafe-inline'" not in policy.split("style-src")[0]
+
+
+def test_what_a_model_has_not_learned_is_not_on_the_page(model):
+    manifest = load_model_folder(model).manifest
+    unlearned = [*VALENCE_AROUSAL.columns, *ACTION_UNITS.columns]
+    blank = {name: OutputValidity(blank="always") for name in unlearned}
+    origins = {"VA": "", "EXPR": "human+rendered", "AU": ""}
+    page = PredictionPage(model=replace(manifest, outputs=blank, label_origins=origins))
+    page.add(made_table())
+    text = page.page().html()
+    assert "Trained on expression from human and rendered labels." in text
+    headings = re.findall(r'<th scope="col"[^>]*>([^<]*)', text)
+    assert "commonest expression" in headings
+    assert not {"valence", "arousal", "smile"} & set(headings)
 
 
 def test_scores_are_tabled_with_chance_beside_them():

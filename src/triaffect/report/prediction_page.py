@@ -439,8 +439,10 @@ class PredictionPage(Clips):
         folder: Path | None = None,
     ) -> None:
         thresholds = model.thresholds if model else {}
-        tasks = [task.with_thresholds(thresholds) for task in tasks]
-        super().__init__(tasks, pictures, model.outputs if model else NO_VALIDITIES, folder)
+        outputs = model.outputs if model else NO_VALIDITIES
+        learned = [task for task in tasks if drawn_columns(task, outputs)] or tasks
+        tasks = [task.with_thresholds(thresholds) for task in learned]
+        super().__init__(tasks, pictures, outputs, folder)
         self._model = model
 
     def page(self) -> Page:
