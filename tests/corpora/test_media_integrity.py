@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.corpora.test_aff_wild2 import crop, film, label
+from tests.media.test_sound_kinds import write_click
 from tests.prediction.tiny_model import portrait, tone, write_clip, write_sound
 from triaffect.corpora.base import open_corpus
 from triaffect.corpora.ferplus import FILE_NAME
@@ -72,6 +73,14 @@ def test_sound(report):
     assert list(report.short_s) == ["table/short.mp4"]
     assert report.short_s["table/short.mp4"] == pytest.approx((1.0, 3.0), abs=0.1)
     assert report.audible == 5
+
+
+def test_an_ogg_that_is_cut_off_is_broken_however_well_it_sounds(tmp_path):
+    whole = write_click(tmp_path / "whole.ogg", "libopus", 48_000).read_bytes()
+    (tmp_path / "cut.ogg").write_bytes(whole[:-40])
+    report = check_media(table(tmp_path, "whole.ogg", "cut.ogg"), jobs=1)
+    assert report.broken_sources == ["table/cut.ogg"]
+    assert report.audible == 2
 
 
 def test_the_report_does_not_depend_on_the_processes(report, tmp_path):

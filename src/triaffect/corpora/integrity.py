@@ -37,6 +37,7 @@ from triaffect.faces.detection import (
 from triaffect.io.workers import WorkerPool
 from triaffect.media.audio import sound_chunks
 from triaffect.media.container import audio_stream, open_container, stream_duration_s, video_stream
+from triaffect.media.content import index_problem, ogg_end
 from triaffect.media.find import PICTURES as PICTURE_SUFFIXES
 from triaffect.media.frames_at import SampledFrames
 from triaffect.media.images import one_opencv_thread
@@ -607,3 +608,5 @@ def _check_sound(path: Path, findings: SourceFindings) -> None:
         findings.quiet = Quiet.SILENT
     if sound_s and picture_s and picture_s - sound_s > max(SHORT_S, SHORT_SHARE * picture_s):
         findings.short_s = sound_s, picture_s
+    if picture is None and (problem := index_problem(path) or ogg_end(path)[0]):
+        raise MediaError("a whole sound", problem, "copy it again", where=path)
