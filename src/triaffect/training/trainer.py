@@ -221,10 +221,6 @@ def train(
     blank: Mapping[str, Blank] = dict.fromkeys(unlabeled, "always")
     if initial is not None:  # its weights know the others already
         blank = {name: initial.blank[name] for name in unlabeled if name in initial.blank}
-    unlearned = [name for name, where in blank.items() if where == "always"]
-    nothing = NothingToLearn(
-        columns=unlearned, initial=[name for name in unlabeled if name not in unlearned]
-    )
     with exclusive_lock(out):
         folder = begin_run(
             out, recipe, seed, data, resume, initial, leaks, device.name, teachers, blank
@@ -234,7 +230,7 @@ def train(
         journal = Journal(folder.journal, listener)
         journal.cut(progress.journal_bytes)
         if not journal.size():
-            _journal_labels(journal, view, leaks, nothing)
+            _journal_labels(journal, view, leaks, unlabeled, context.unlearned)
         while progress.stage < len(context.names):
             _StageTrainer(context, progress, journal, report, checkpoint_every_s).run()
             progress = TrainingProgress(stage=progress.stage + 1, step=progress.step)
@@ -244,7 +240,11 @@ def train(
 
 
 def _journal_labels(
-    journal: Journal, view: TrainingView, leaks: LeakChoice, nothing: NothingToLearn
+    journal: Journal,
+    view: TrainingView,
+    leaks: LeakChoice,
+    unlabeled: Sequence[str],
+    unlearned: Sequence[str],
 ) -> None:
     """Write, at the head of a journal, what is to be known of the labels of a run."""
     if view.leaks:
@@ -256,8 +256,9 @@ def _journal_labels(
                 left_out=view.excluded,
             )
         )
-    if nothing.columns or nothing.initial:
-        journal.write(nothing)
+    if unlabeled:
+        initial = [name for name in unlabeled if name not in unlearned]
+        journal.write(NothingToLearn(columns=list(unlearned), initial=initial))
 
 
 def _read_progress(folder: RunFolder) -> TrainingProgress:
