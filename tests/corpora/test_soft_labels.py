@@ -11,6 +11,7 @@ from triaffect.corpora.soft_labels import combine_units, open_with_labels, read_
 from triaffect.corpora.soft_labels.tables import SoftLabelTable
 from triaffect.errors import AnnotationError, TableError
 from triaffect.tasks.action_units import ACTION_UNITS
+from triaffect.tasks.expression import EXPRESSION
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 
 VOTED = [
@@ -288,8 +289,79 @@ def test_a_table_that_is_not_there_is_called_so(tmp_path):
 
 def test_a_mapping_s_table_of_other_names_says_which_it_takes(tmp_path):
     text = CODED + "[columns.happiness]\nfrom = ['smile']\ncenter = 1\nscale = 1\n"
-    with pytest.raises(TableError, match=r"\[columns\] of AU1, .*arousal, got happiness"):
+    with pytest.raises(TableError, match=r"\[columns\] of AU1, .*p_other, got happiness"):
         read_mapping(str(write(tmp_path / "m.toml", text)))
+
+
+SHARES = """
+title = "A program of seven expressions"
+origin = "teacher"
+[columns.p_happiness]
+from = ["Happy"]
+center = 0
+scale = 100
+[columns.p_neutral]
+from = ["Calm"]
+center = 0
+scale = 100
+"""
+
+
+def test_probabilities_of_expressions_are_labels(pictures, tmp_path):
+    mapping = write(tmp_path / "shares.toml", SHARES)
+    one = write(tmp_path / "one.csv", "clip,Happy,Calm\na.png,80,20\nb.png,5,10\nc.png,90,\n")
+    other = write(tmp_path / "other.csv", "clip,Happy,Calm\na.png,40,40\nb.png,50,50\n")
+    labels = {}
+    corpus = open_with_labels(pictures, [f"{mapping}={one}", f"{mapping}={other}"])
+    assert [doubt.partition(": ")[2] for doubt in corpus.doubts()] == [
+        "no row of 1 of 3 clips, such as more/c.png"
+    ]
+    for source in corpus.sources():
+        moments = corpus.moments(source)
+        labels[source.source_id[-5:]] = moments
+    shares = {name: each.targets("EXPR", EXPRESSION.columns) for name, each in labels.items()}
+    assert shares["a.png"].values[0, [4, 0]] == pytest.approx([0.65, 0.35])
+    assert shares["b.png"].values[0, [4, 0]] == pytest.approx([0.5, 0.5]), "one has too little"
+    assert all(each.valid.all() for name, each in shares.items() if len(each.valid))
+    assert not len(labels["c.png"]), "one of its cells is blank"
+    assert labels["a.png"].column("EXPR_origin").tolist() == ["teacher"]
+
+
+def test_an_expression_whose_column_is_missing_leaves_no_label_of_any(pictures, tmp_path):
+    mapping = write(tmp_path / "shares.toml", SHARES)
+    table = SoftLabelTable.read(
+        read_mapping(str(mapping)), write(tmp_path / "t.csv", "clip,Happy\na.png,90\n")
+    )
+    assert np.isnan(table.values).all()
+    assert any("p_neutral: 1 of 1 cells are blank" in doubt for doubt in table.doubts)
+
+
+def test_expressions_on_which_two_programs_differ_are_none(pictures, tmp_path):
+    mapping = write(tmp_path / "shares.toml", SHARES)
+    one = write(tmp_path / "one.csv", "clip,Happy,Calm\na.png,90,10\nb.png,90,10\n")
+    other = write(tmp_path / "other.csv", "clip,Happy,Calm\na.png,10,90\nb.png,60,40\n")
+    corpus = open_with_labels(pictures, [f"{mapping}={one}", f"{mapping}={other}"])
+    assert "disagree on the expression in 1 of 2 rows" in corpus.doubts()[-1]
+    rows = {source.source_id[-5:]: len(corpus.moments(source)) for source in corpus.sources()}
+    assert rows == {"a.png": 0, "b.png": 1, "c.png": 0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["80,20", "70,30", "1,99"], None),
+        (["8000,0", "70,30", "1,99"], "p_happiness: 1 of 3 probabilities are outside 0 to 1"),
+        (["80,70", "70,30", "1,99"], "sum to more than 1 in 1 rows"),
+        ([".8,.2", ".7,.3", "1,99"], "sum to less than 2/3 in 2 rows"),
+    ],
+)
+def test_doubtful_probabilities_are_told(pictures, tmp_path, rows, said):
+    lines = [f"{clip},{row}" for clip, row in zip(("a.png", "b.png", "c.png"), rows, strict=True)]
+    table = write(tmp_path / "t.csv", "\n".join(["clip,Happy,Calm", *lines]))
+    mapping = write(tmp_path / "shares.toml", SHARES)
+    doubts = SoftLabelTable.read(read_mapping(str(mapping)), table).doubts
+    assert len(doubts) == (said is not None)
+    assert said is None or said in doubts[0]
 
 
 def test_tables_that_mostly_disagree_are_doubted(pictures, tmp_path):

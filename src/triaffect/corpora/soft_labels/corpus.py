@@ -31,7 +31,12 @@ from triaffect.corpora.frame_clock import FrameClock, video_clock
 from triaffect.corpora.label_table import LabelTable, whole_clip_times_s
 from triaffect.corpora.media_folder import OwnMedia
 from triaffect.corpora.rows import MULTI_TASK_SET, Key, TaskLabels, build_moments
-from triaffect.corpora.soft_labels.tables import LabelMapping, SoftLabelTable, read_mapping
+from triaffect.corpora.soft_labels.tables import (
+    MOST_OTHER,
+    LabelMapping,
+    SoftLabelTable,
+    read_mapping,
+)
 from triaffect.errors import AnnotationError, MediaError, TableError, TriaffectError
 from triaffect.tasks.action_units import ACTION_UNITS
 from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
@@ -55,9 +60,6 @@ DISAGREEMENT = 0.5
 
 _MOST_DISAGREEMENT = 1 / 3
 """Share of pictures on which two programs disagree; those two disagree on at most 0.16."""
-_MOST_OTHER = 1 / 3
-"""Share of the votes for "other" from which nothing is derived from the rest."""
-
 _MOST_APART = 0.95
 _KEYS = [field.name for field in KEY_COLUMNS]
 _ARRAYS = ".npz"
@@ -228,7 +230,7 @@ class SoftLabels(CorpusView):
         moments = self._add_moments(own, source, rows)
         layers = [
             (task, *layer)
-            for task in (ACTION_UNITS, VALENCE_AROUSAL)
+            for task in (ACTION_UNITS, VALENCE_AROUSAL, EXPRESSION)
             for layer in self._layers(task, moments, rows)
         ]
         for task, origin, values in layers:
@@ -341,7 +343,7 @@ class SoftLabels(CorpusView):
         for origin, several in groups:
             if several:
                 values = np.stack(several)
-                labels = combine_units(values) if task is ACTION_UNITS else _mean(values)
+                labels = _COMBINED.get(task.key, _mean)(values)
                 yield origin, np.where(closed, np.nan, labels)
                 closed |= ~np.isnan(values).all(0)
 
@@ -429,16 +431,25 @@ def _doubt_agreement(one: SoftLabelTable, other: SoftLabelTable) -> list[str]:
         for frame, row in rows.items()
         if frame in other.rows.get(clip, ())
     ]
-    units = [name for name in one.columns if name in other.columns and name in ACTION_UNITS.columns]
+    shared = [name for name in one.columns if name in other.columns]
+    groups = {name: [name] for name in shared if name in ACTION_UNITS.columns}
+    if set(EXPRESSION.columns) <= set(shared):
+        groups["the expression"] = list(EXPRESSION.columns)
     doubts = []
-    for unit in units if both else ():
+    for what, columns in groups.items() if both else ():
         pair = zip((one, other), zip(*both, strict=True), strict=True)
-        p = [1 / (1 + np.exp(-each.values[rows, each.columns.index(unit)])) for each, rows in pair]
-        there = ~np.isnan(p[0] + p[1])
-        apart = int((np.abs(p[0] - p[1])[there] > DISAGREEMENT).sum())
-        if apart > _MOST_DISAGREEMENT * there.sum():
-            some = f"{apart:,} of {int(there.sum()):,} rows, which have no label of it"
-            doubts.append(f"{one.path} and {other.path} disagree on {unit} in {some}")
+        values = np.stack(
+            [
+                each.values[np.ix_(rows, [each.columns.index(name) for name in columns])]
+                for each, rows in pair
+            ]
+        )
+        there = values[:, ~np.isnan(values).any(axis=(0, 2))]
+        combined = (combine_expressions if len(columns) > 1 else combine_units)(there)
+        apart = int(np.isnan(combined[:, 0]).sum())
+        if apart > _MOST_DISAGREEMENT * len(combined):
+            some = f"{apart:,} of {len(combined):,} rows, which have no label of it"
+            doubts.append(f"{one.path} and {other.path} disagree on {what} in {some}")
     return doubts
 
 
@@ -468,6 +479,29 @@ def combine_units(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     high = np.where(np.isnan(p), -np.inf, p).max(0)
     joined = 1 / (1 + np.exp(-_mean(logits)))
     return np.where(high - low > DISAGREEMENT, np.nan, joined)
+
+
+def combine_expressions(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take several programs' probabilities of the expressions together.
+
+    Args:
+        shares: Of each program, NaN where it says nothing, shape (programs, N, 8).
+
+    Returns:
+        Their mean, NaN where nothing is said, or where two programs give more than `DISAGREEMENT`
+        of the probability to different expressions, shape (N, 8).
+
+    >>> combine_expressions(np.array([[[0.8, 0.2], [1, 0]], [[0.6, 0.4], [0, 1]]])).round(2)
+    array([[0.7, 0.3],
+           [nan, nan]])
+    """
+    apart = np.abs(shares[:, None] - shares[None]).sum(-1) / 2
+    too_far = np.nan_to_num(apart).max((0, 1)) > DISAGREEMENT
+    return np.where(too_far[:, None], np.nan, _mean(shares))
+
+
+_COMBINED = {ACTION_UNITS.key: combine_units, EXPRESSION.key: combine_expressions}
+"""How labels of several programs are taken together; of other tasks by their mean."""
 
 
 def _fill(
@@ -520,7 +554,7 @@ def _derive(moments: Moments, mapping: LabelMapping) -> NDArray[np.float64]:
     means = np.array([mapping.expression_means.get(word, (0.0, 0.0)) for word in EXPRESSIONS])
     share = np.where(votes.valid, votes.values, 0.0) * has_mean
     total = share.sum(1, keepdims=True)
-    usable = votes.valid.all(1, keepdims=True) & (total >= 1 - _MOST_OTHER)
+    usable = votes.valid.all(1, keepdims=True) & (total >= 1 - MOST_OTHER)
     values: NDArray[np.float64] = np.where(usable, share @ means / np.maximum(total, 1e-9), np.nan)
     return values
 

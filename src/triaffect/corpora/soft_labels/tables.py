@@ -14,6 +14,9 @@ How a table's columns become labels is a *mapping*, a TOML file::
     center = 0.54                # a unit is as likely present as not; a rating is 0
     scale = 0.93                 # a unit's odds grow by e; a rating is 1
 
+Of an expression, such as ``p_happiness``, (mean - center) / scale is its probability. Those that a
+mapping leaves out have none; where the others sum to less than 2/3 there is no label.
+
 Columns that a table lacks are passed over, with a warning, if it has any. Blank cells, and what
 programs write for no number, are none. A table is read as `triaffect.corpora.table_file` says,
 but for spaces around the names of its columns.
@@ -43,7 +46,7 @@ from triaffect.corpora.table_file import (
 )
 from triaffect.errors import TableError
 from triaffect.tasks.action_units import ACTION_UNITS
-from triaffect.tasks.expression import EXPRESSIONS
+from triaffect.tasks.expression import EXPRESSION, EXPRESSIONS
 from triaffect.tasks.task import cell, read_numbers, shown
 from triaffect.tasks.valence_arousal import VALENCE_AROUSAL
 from triaffect.types import IntArray, LabelOrigin
@@ -63,6 +66,9 @@ rows of those sets at most a third of the units are, of intensities divided by 3
 _END = 0.8
 """Ratings that all lie beyond, on one side, are on a smaller scale than their mapping's."""
 _MOST_BLANK = 0.5
+MOST_OTHER = 1 / 3
+"""Share for "other", or for no expression of ours, beyond which the rest says nothing."""
+_MOST_TOTAL, _ROUNDING = 1.05, 1e-6
 _NO_NUMBER = ("na", "n/a", "#n/a", "<na>", "nan", "-nan", "nan(ind)", "-nan(ind)", "null", "none")
 """What programs write into a cell without a number, in small letters."""
 
@@ -83,8 +89,10 @@ class ColumnMapping(_MappingTable):
 
     Attributes:
         sources: Columns of the table, ``from`` in the file.
-        center: Of a unit, the mean from which it is more likely present; of a rating, its zero.
-        scale: Of a unit, what a logit is worth; of a rating, what 1 is worth. Negative turns it.
+        center: Of a unit, the mean from which it is more likely present; of a rating or a
+            probability, its zero.
+        scale: Of a unit, what a logit is worth; of a rating or a probability, what 1 is worth.
+            Negative turns it.
     """
 
     sources: Annotated[tuple[str, ...], Field(alias="from", min_length=1)]
@@ -105,7 +113,16 @@ class LabelMapping(_MappingTable):
     expression_means: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}
 
 
-_MAPPED = {column: task for task in (ACTION_UNITS, VALENCE_AROUSAL) for column in task.columns}
+_RANGES = {
+    ACTION_UNITS.key: (-_MOST_LOGITS, _MOST_LOGITS),
+    VALENCE_AROUSAL.key: (-1.0, 1.0),
+    EXPRESSION.key: (0.0, 1.0),
+}
+"""Where logits of units, ratings and probabilities lie."""
+
+_MAPPED = {
+    column: task for task in (ACTION_UNITS, VALENCE_AROUSAL, EXPRESSION) for column in task.columns
+}
 """Tasks whose columns a mapping may name, by column."""
 
 
@@ -201,9 +218,12 @@ class SoftLabelTable:
         if not paths:
             raise TableError("CSV files, one a clip", "none", where=path)
         parts = [_TableFile.read(mapping, each, each.stem if is_folder else None) for each in paths]
-        columns = tuple(
-            name for name in mapping.columns if any(name in part.values for part in parts)
-        )
+        there = {name for part in parts for name in part.values}
+        if any(
+            _MAPPED[name] is EXPRESSION for name in there
+        ):  # one that is missing leaves no label
+            there |= {name for name in mapping.columns if _MAPPED[name] is EXPRESSION}
+        columns = tuple(name for name in mapping.columns if name in there)
         rows: dict[str, dict[int | None, int]] = {}
         keys = (key for part in parts for key in zip(part.clips, part.frames, strict=True))
         for number, (clip, frame) in enumerate(keys):
@@ -219,10 +239,16 @@ class SoftLabelTable:
         for k, column in enumerate(columns):
             if doubt := _doubt_column(column, values[:, k]):
                 doubts.append(f"{path}: {column}: {doubt}")
-            most = _MOST_LOGITS if _MAPPED[column] is ACTION_UNITS else 1.0
-            values[:, k] = values[:, k].clip(-most, most)
+            values[:, k] = values[:, k].clip(*_RANGES[_MAPPED[column].key])
         if doubt := _doubt_units(columns, values):
             doubts.append(f"{path}: {doubt}")
+        if classes := [k for k, column in enumerate(columns) if _MAPPED[column] is EXPRESSION]:
+            names = [columns[k] for k in classes]
+            shares, few = whole_shares(names, values[:, classes])
+            values = np.concatenate([np.delete(values, classes, axis=1), shares], axis=1)
+            columns = (*(name for name in columns if name not in names), *EXPRESSION.columns)
+            if few:
+                doubts.append(f"{path}: {few}")
         lines = np.concatenate([part.lines for part in parts])
         return SoftLabelTable(mapping, columns, values, rows, lines, path, tuple(doubts))
 
@@ -361,6 +387,38 @@ def _doubt_units(columns: Sequence[str], values: NDArray[np.float64]) -> str | N
     return f"{names}: present in almost none of {rows:,} rows; {scale}"
 
 
+def whole_shares(
+    names: Sequence[str], shares: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], str]:
+    """Complete probabilities of some expressions to all of them, summing to 1.
+
+    Args:
+        names: Columns of the expressions.
+        shares: Their probabilities, shape (N, K).
+
+    Returns:
+        Shape (N, 8), NaN where one is missing, or where they sum to less than 2/3; and what may be
+        wrong with them, if anything.
+
+    >>> whole_shares(["p_anger", "p_happiness"], np.array([[0.2, 0.6], [0.1, 0.1]]))[0][:, :5]
+    array([[0.  , 0.25, 0.  , 0.  , 0.75],
+           [ nan,  nan,  nan,  nan,  nan]])
+    """
+    total = shares.sum(axis=1)  # NaN where one is
+    is_label = total >= 1 - MOST_OTHER
+    whole = np.zeros((len(shares), EXPRESSION.width))
+    for k, name in enumerate(names):
+        whole[:, EXPRESSION.columns.index(name)] = shares[:, k]
+    whole = np.where(is_label[:, None], whole / np.where(is_label, total, 1)[:, None], np.nan)
+    low, high = int((total < 1 - MOST_OTHER).sum()), int((total > _MOST_TOTAL).sum())
+    scale = "on another scale than its mapping?"
+    if high:
+        return whole, f"probabilities of expressions sum to more than 1 in {high:,} rows; {scale}"
+    if 2 * low > len(total):
+        return whole, f"probabilities of expressions sum to less than 2/3 in {low:,} rows; {scale}"
+    return whole, ""
+
+
 def _doubt_column(column: str, values: NDArray[np.float64]) -> str | None:
     """Say what may be wrong with a column's logits or ratings, before they are held in range."""
     there = values[~np.isnan(values)]
@@ -379,7 +437,11 @@ def _doubt_column(column: str, values: NDArray[np.float64]) -> str | None:
         (far > 0, f"{far:,} of {len(there):,} {codes}"),
         (is_narrow, f"hardly differs between rows; {other}"),
     ]
-    if _MAPPED[column] is not ACTION_UNITS:
+    if _MAPPED[column] is EXPRESSION:
+        low, high = _RANGES[EXPRESSION.key]
+        wrong = int(((there < low - _ROUNDING) | (there > high + _ROUNDING)).sum())
+        checks = [(wrong > 0, f"{wrong:,} of {len(there):,} probabilities are outside 0 to 1")]
+    if _MAPPED[column] is VALENCE_AROUSAL:
         is_at_end = len(there) > 1 and bool(there.min() >= _END or there.max() <= -_END)
         checks = [
             (outside > 0, f"{outside:,} of {len(there):,} {ends}"),
