@@ -218,12 +218,7 @@ class SoftLabelTable:
         if not paths:
             raise TableError("CSV files, one a clip", "none", where=path)
         parts = [_TableFile.read(mapping, each, each.stem if is_folder else None) for each in paths]
-        there = {name for part in parts for name in part.values}
-        if any(
-            _MAPPED[name] is EXPRESSION for name in there
-        ):  # one that is missing leaves no label
-            there |= {name for name in mapping.columns if _MAPPED[name] is EXPRESSION}
-        columns = tuple(name for name in mapping.columns if name in there)
+        columns = _columns_there(mapping, parts)
         rows: dict[str, dict[int | None, int]] = {}
         keys = (key for part in parts for key in zip(part.clips, part.frames, strict=True))
         for number, (clip, frame) in enumerate(keys):
@@ -242,13 +237,9 @@ class SoftLabelTable:
             values[:, k] = values[:, k].clip(*_RANGES[_MAPPED[column].key])
         if doubt := _doubt_units(columns, values):
             doubts.append(f"{path}: {doubt}")
-        if classes := [k for k, column in enumerate(columns) if _MAPPED[column] is EXPRESSION]:
-            names = [columns[k] for k in classes]
-            shares, few = whole_shares(names, values[:, classes])
-            values = np.concatenate([np.delete(values, classes, axis=1), shares], axis=1)
-            columns = (*(name for name in columns if name not in names), *EXPRESSION.columns)
-            if few:
-                doubts.append(f"{path}: {few}")
+        columns, values, doubt = _complete_expressions(columns, values)
+        if doubt:
+            doubts.append(f"{path}: {doubt}")
         lines = np.concatenate([part.lines for part in parts])
         return SoftLabelTable(mapping, columns, values, rows, lines, path, tuple(doubts))
 
@@ -359,6 +350,31 @@ def _frames(
         raise TableError(f"a whole number from {mapping.first_frame}", got, where=at)
     frames: list[int | None] = (numbers - mapping.first_frame).astype(int).tolist()
     return frames
+
+
+def _columns_there(mapping: LabelMapping, parts: Sequence[_TableFile]) -> tuple[str, ...]:
+    """Columns of tasks that a file has, and all expressions of the mapping if it has one.
+
+    An expression whose column is missing so leaves no label of any.
+    """
+    there = {name for part in parts for name in part.values}
+    if any(_MAPPED[name] is EXPRESSION for name in there):
+        there |= {name for name in mapping.columns if _MAPPED[name] is EXPRESSION}
+    return tuple(name for name in mapping.columns if name in there)
+
+
+def _complete_expressions(
+    columns: tuple[str, ...], values: NDArray[np.float64]
+) -> tuple[tuple[str, ...], NDArray[np.float64], str]:
+    """Put all expressions in the place of those that are there, as `whole_shares` does."""
+    classes = [k for k, column in enumerate(columns) if _MAPPED[column] is EXPRESSION]
+    if not classes:
+        return columns, values, ""
+    names = [columns[k] for k in classes]
+    shares, doubt = whole_shares(names, values[:, classes])
+    others = tuple(name for name in columns if name not in names)
+    whole = np.concatenate([np.delete(values, classes, axis=1), shares], axis=1)
+    return others + EXPRESSION.columns, whole, doubt
 
 
 def _doubt_header(parts: Sequence[_TableFile], path: Path) -> list[str]:
