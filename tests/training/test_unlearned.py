@@ -153,7 +153,9 @@ def test_what_initial_weights_know_is_not_blank(run, tmp_path, capsys):
         assert told.columns == list(blank)
         assert {*told.columns, *told.initial} == {"valence", "arousal"}
         _report_event(told)
-        assert "arousal from; what one begins with answers" in capsys.readouterr().err or blank
+        answered = ", ".join(told.initial)
+        line = f"no labels to learn {answered} from; what one begins with answers them still"
+        assert line in capsys.readouterr().err
 
 
 def test_where_no_label_decides_the_last_epoch_is_taken_and_that_is_told(run, capsys, monkeypatch):

@@ -123,8 +123,9 @@ def _overview(evaluation: Evaluation) -> Table:
             ends: Mapping[str, Sequence[float] | None] = (
                 one.intervals.official if one.intervals else {}
             )
+            absent = _unlabelled(one)
             cells = [
-                _number(value, ends.get(key)) if key not in _unlabelled(one) else ""
+                "" if key in absent else _number(value, ends.get(key))
                 for key, value in one.official.items()
             ]
             table.add_row(name, f"{one.rows:,}", *cells)

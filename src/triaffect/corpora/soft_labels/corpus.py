@@ -495,8 +495,10 @@ def combine_expressions(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     array([[0.7, 0.3],
            [nan, nan]])
     """
-    apart = np.abs(shares[:, None] - shares[None]).sum(-1) / 2
-    too_far = np.nan_to_num(apart).max((0, 1)) > DISAGREEMENT
+    apart = np.zeros(shares.shape[1])
+    for one, other in combinations(shares, 2):
+        apart = np.fmax(apart, np.abs(one - other).sum(axis=1) / 2)
+    too_far = apart > DISAGREEMENT
     return np.where(too_far[:, None], np.nan, _mean(shares))
 
 
