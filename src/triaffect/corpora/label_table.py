@@ -264,7 +264,7 @@ class LabelTable(OwnMedia):
             raise TableError(
                 f"a label in at least one of {', '.join(columns)}",
                 "none",
-                "name a column so, or map another one: extract --labels-from MAPPING.toml=TABLE.csv",
+                "name a column so, or map another: extract --labels-from MAPPING.toml=TABLE.csv",
                 where=where,
             )
         self._labeled = np.zeros(len(table), np.bool_)
